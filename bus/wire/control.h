@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_WIRE_CONTROL_H
+#define DRI_WIRE_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dray/slice.h>
+#include <dray/status.h>
+
+#include "scanner.h"
+#include "wire_limits.h"
+
+/* control.h - records of the control topic and of the status topic, and the route map in them.
+ *
+ * Decoding is by cursor and copies nothing; a route is kept as its bytes (unknown keys survive) and
+ * read into struct dri_route_view when it is applied. Pure; any thread.
+ */
+
+/** Of a name, a namespace, a version, a module. */
+#define DRI_NAME_BYTES_MAX    64u
+#define DRI_HANDLER_BYTES_MAX 128u
+/** Of "ns/name@version". */
+#define DRI_ROUTE_KEY_BYTES_MAX (3u * DRI_NAME_BYTES_MAX + 2u)
+
+struct dri_control_record {
+    struct dray_slice change; /* the signed bytes */
+    struct dray_slice kid;    /* absent when unsigned */
+    struct dray_slice sig;    /* 64 bytes, or absent */
+};
+
+struct dri_change {
+    struct dray_slice kind; /* "routes" */
+    struct dray_slice cluster;
+    struct dray_slice topic;
+    struct dray_slice author;
+    struct dray_slice note;
+    struct dray_slice issuer;
+    uint64_t ts_ms;
+    uint64_t seq;
+    uint64_t expires_ms;
+    struct dray_slice items; /* msgpack bytes of the array, checked */
+    uint32_t items_count;
+};
+
+struct dri_change_item {
+    struct dray_slice key;   /* "ns/name@version" */
+    uint64_t base;           /* revision that the writer saw; 0: must not exist */
+    struct dray_slice route; /* msgpack bytes of the map; absent: removal */
+};
+
+DRAY_MUST_CHECK enum dray_status dri_control_decode(struct dray_slice message,
+                                                    const struct dri_wire_limits *limits,
+                                                    struct dri_control_record *ret_record,
+                                                    struct dri_wire_error *ret_error);
+DRAY_MUST_CHECK enum dray_status dri_control_encode(const struct dri_control_record *record,
+                                                    void *buffer, size_t buffer_bytes,
+                                                    size_t *ret_len);
+/** limits->elements covers all routes of the change: a few dozen each.
+ *  A kind other than "routes" decodes, its items unchecked and not counted. */
+DRAY_MUST_CHECK enum dray_status dri_change_decode(struct dray_slice change,
+                                                   const struct dri_wire_limits *limits,
+                                                   struct dri_change *ret_change,
+                                                   struct dri_wire_error *ret_error);
+DRAY_MUST_CHECK enum dray_status dri_change_encode(const struct dri_change *change,
+                                                   const struct dri_change_item *items,
+                                                   size_t items_count, void *buffer,
+                                                   size_t buffer_bytes, size_t *ret_len);
+/** Walk the items of a decoded change: set *at to 0 first; false at the end. */
+bool dri_change_next(const struct dri_change *change, size_t *at, struct dri_change_item *ret_item);
+
+#define DRI_BACKOFF_MAX 8u
+
+enum dri_route_state {
+    DRI_ROUTE_ACTIVE,
+    DRI_ROUTE_PAUSED,
+    DRI_ROUTE_DRAINING
+};
+enum dri_order {
+    DRI_ORDER_KEY,
+    DRI_ORDER_PARTITION,
+    DRI_ORDER_NONE
+};
+enum dri_run_mode {
+    DRI_RUN_LANE,
+    DRI_RUN_INLINE,
+    DRI_RUN_POOL
+};
+enum dri_isolation {
+    DRI_ISOLATION_THREAD,
+    DRI_ISOLATION_PROCESS
+};
+
+/** How commands of a route are run. Zero fields mean: the worker's default. */
+struct dri_policy {
+    uint32_t timeout_ms;
+    uint32_t attempts;
+    uint32_t backoff_ms[DRI_BACKOFF_MAX];
+    uint32_t backoff_count;
+    uint32_t concurrency;
+    uint32_t rate; /* per second */
+    enum dri_order order;
+    enum dri_run_mode run;
+    enum dri_isolation isolation;
+    bool has_order, has_run, is_preload;
+};
+
+/** A route map, read. A view. */
+struct dri_route_view {
+    struct dray_slice ns, name, version, runtime, module, handler, sha256, signature;
+    struct dray_slice tags; /* msgpack bytes of a map, checked; absent: none */
+    uint32_t weight;        /* percent; 0: not a canary */
+    enum dri_route_state state;
+    struct dri_policy policy;
+    bool has_version; /* false: "0.0.0" was put in, and a warning is due */
+};
+
+/** Read and check a route map. Errors: EINVALID, ELIMIT with *ret_error (field names as on the
+ * wire). */
+DRAY_MUST_CHECK enum dray_status dri_route_decode(struct dray_slice route,
+                                                  const struct dri_wire_limits *limits,
+                                                  struct dri_route_view *ret_view,
+                                                  struct dri_wire_error *ret_error);
+DRAY_MUST_CHECK enum dray_status dri_route_encode(const struct dri_route_view *view, void *buffer,
+                                                  size_t buffer_bytes, size_t *ret_len);
+/** "ns/name@version" of a view, with a NUL. Errors: ELIMIT (DRI_ROUTE_KEY_BYTES_MAX + 1 suffice).
+ */
+DRAY_MUST_CHECK enum dray_status dri_route_key_format(const struct dri_route_view *view,
+                                                      char *buffer, size_t buffer_bytes);
+
+/** 1..64 bytes of UTF-8 without '/', '@' and control characters: names and namespaces. */
+bool dri_route_name_is_valid(struct dray_slice name);
+/** "ns/name@version" of three valid parts. */
+bool dri_route_key_is_valid(struct dray_slice key);
+/** A semantic version 2.0.0 of at most 64 bytes. Source: https://semver.org */
+bool dri_version_is_semver(struct dray_slice text);
+/** [a-z0-9][a-z0-9._-]{0,63}: a file name, never a path. */
+bool dri_module_name_is_valid(struct dray_slice name);
+
+struct dri_status_failure {
+    struct dray_slice key;
+    uint64_t revision;
+    struct dray_slice reason;
+};
+
+/** A replica's word about itself on the status topic. */
+struct dri_status_record {
+    struct dray_slice worker, group, host, version, state, digest, admin;
+    uint64_t pid, revision, ts_ms;
+    struct dray_slice failed; /* decode: msgpack bytes of the array, checked */
+    uint32_t failed_count;
+};
+
+DRAY_MUST_CHECK enum dray_status dri_status_encode(const struct dri_status_record *record,
+                                                   const struct dri_status_failure *failed,
+                                                   size_t failed_count, void *buffer,
+                                                   size_t buffer_bytes, size_t *ret_len);
+DRAY_MUST_CHECK enum dray_status dri_status_decode(struct dray_slice message,
+                                                   const struct dri_wire_limits *limits,
+                                                   struct dri_status_record *ret_record,
+                                                   struct dri_wire_error *ret_error);
+bool dri_status_next_failure(const struct dri_status_record *record, size_t *at,
+                             struct dri_status_failure *ret_failure);
+
+/** fid of design: first 8 bytes, big-endian, of SHA-256 over ns "." name "@" version ":" signature.
+ *  signature: 64 hex digits or empty. */
+uint64_t dri_fid(struct dray_slice ns, struct dray_slice name, struct dray_slice version,
+                 struct dray_slice signature);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+
+#include "headers.h"
+
+#include <string.h>
+
+/* Name length and value length. */
+#define HEADER_FIXED_BYTES 6u
+#define VALUE_IS_NULL      UINT32_MAX
+
+static uint32_t little_read(const uint8_t *at, unsigned bytes)
+{
+    uint32_t number = 0;
+
+    for (unsigned i = 0; i < bytes; i++) {
+        number |= (uint32_t)at[i] << (8 * i);
+    }
+    return number;
+}
+
+static void little_write(uint8_t *at, uint32_t number, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++) {
+        at[i] = (uint8_t)(number >> (8 * i));
+    }
+}
+
+bool dri_headers_next(struct dray_slice headers, size_t *at, struct dri_header *ret_header)
+{
+    size_t left = *at < headers.len ? headers.len - *at : 0;
+    const uint8_t *begin = left == 0 ? NULL : headers.at + *at;
+    uint32_t name_len;
+    uint32_t value_len;
+
+    if (left < HEADER_FIXED_BYTES) {
+        return false;
+    }
+    name_len = little_read(begin, 2);
+    if (left - HEADER_FIXED_BYTES < name_len) {
+        return false;
+    }
+    value_len = little_read(begin + 2 + name_len, 4);
+    ret_header->name = dray_slice_of(begin + 2, name_len);
+    ret_header->value = dray_slice_of(NULL, 0);
+    if (value_len == VALUE_IS_NULL) {
+        *at += HEADER_FIXED_BYTES + name_len;
+        return true;
+    }
+    if (left - HEADER_FIXED_BYTES - name_len < value_len) {
+        return false;
+    }
+    ret_header->value = dray_slice_of(begin + HEADER_FIXED_BYTES + name_len, value_len);
+    *at += HEADER_FIXED_BYTES + name_len + (size_t)value_len;
+    return true;
+}
+
+static uint8_t fold(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
+}
+
+bool dri_header_name_begins(struct dray_slice name, const char *prefix)
+{
+    for (size_t i = 0; prefix[i] != '\0'; i++) {
+        if (i >= name.len || fold(name.at[i]) != fold((uint8_t)prefix[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool dri_header_name_is(struct dray_slice name, const char *text)
+{
+    return name.len == strlen(text) && dri_header_name_begins(name, text);
+}
+
+struct dray_slice dri_headers_find(struct dray_slice headers, const char *name)
+{
+    struct dray_slice found = dray_slice_of(NULL, 0);
+    struct dri_header header;
+    size_t at = 0;
+
+    while (dri_headers_next(headers, &at, &header)) {
+        if (dri_header_name_is(header.name, name)) {
+            found = header.value;
+        }
+    }
+    return found;
+}
+
+size_t dri_headers_bytes(struct dray_slice name, struct dray_slice value)
+{
+    return HEADER_FIXED_BYTES + name.len + value.len;
+}
+
+enum dray_status dri_headers_append(void *buffer, size_t buffer_bytes, size_t *len,
+                                    struct dray_slice name, struct dray_slice value)
+{
+    uint8_t *at;
+
+    if (name.len > UINT16_MAX || value.len >= VALUE_IS_NULL || *len > buffer_bytes ||
+        dri_headers_bytes(name, value) > buffer_bytes - *len) {
+        return DRAY_ELIMIT;
+    }
+    at = (uint8_t *)buffer + *len;
+    little_write(at, (uint32_t)name.len, 2);
+    if (name.len > 0) {
+        memcpy(at + 2, name.at, name.len);
+    }
+    at += 2 + name.len;
+    little_write(at, dray_slice_is_absent(value) ? VALUE_IS_NULL : (uint32_t)value.len, 4);
+    if (value.len > 0) {
+        memcpy(at + 4, value.at, value.len);
+    }
+    *len += dri_headers_bytes(name, value);
+    return DRAY_OK;
+}

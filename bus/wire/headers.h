@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_HEADERS_H
+#define DRI_HEADERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dray/slice.h>
+#include <dray/status.h>
+
+/* headers.h - message headers as one flat run of bytes, the form in which they travel inside dray.
+ *
+ * Each header: name length (u16, little-endian), name, value length (u32, little-endian; UINT32_MAX
+ * for a null value), value. Order and repeated names are kept. Pure; any thread.
+ */
+
+struct dri_header {
+    struct dray_slice name;
+    struct dray_slice value; /* absent: null */
+};
+
+/** Walk: set *at to 0 first; false at the end. Ends at the first header that
+ *  is not whole, so that bytes from outside do no harm. */
+bool dri_headers_next(struct dray_slice headers, size_t *at, struct dri_header *ret_header);
+
+/** The last header with this name (ASCII case folded), or absent. */
+struct dray_slice dri_headers_find(struct dray_slice headers, const char *name);
+
+/** Whether a name is, or begins with, this text (ASCII case folded). */
+bool dri_header_name_is(struct dray_slice name, const char *text);
+bool dri_header_name_begins(struct dray_slice name, const char *prefix);
+
+/** Bytes that one header takes. */
+size_t dri_headers_bytes(struct dray_slice name, struct dray_slice value);
+
+/** Append to buffer at *len. Errors: ELIMIT when it does not fit; *len untouched. */
+DRAY_MUST_CHECK enum dray_status dri_headers_append(void *buffer, size_t buffer_bytes, size_t *len,
+                                                    struct dray_slice name,
+                                                    struct dray_slice value);
+
+#endif
