@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "check.h"
+
+#include "assert.h"
+#include "machine.h"
+#include "planted.h"
+
+/* Everything that a core believes twice, compared. Each function looks at one noun and returns a
+ * sentence or NULL. Where a planted bug breaks what is checked here by its nature, the check stands
+ * aside: the bug is for the simulation's independent checker to find. */
+
+#define CHECK(condition, sentence)                                                                 \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            return (sentence);                                                                     \
+        }                                                                                          \
+    } while (false)
+
+static bool is_active(const struct dri_flight *flight)
+{
+    switch (flight->state) {
+    case DRI_FLIGHT_QUEUED:
+    case DRI_FLIGHT_RUNNING:
+    case DRI_FLIGHT_WAITING:
+    case DRI_FLIGHT_LETTER:
+    case DRI_FLIGHT_RESULT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static const char *check_outside(const struct dri_core *core, const struct dri_flight *flight)
+{
+    bool is_timed = dri_timers_is_set(&core->timers, flight->index);
+    switch (flight->state) {
+    case DRI_FLIGHT_RUNNING:
+        CHECK(flight->is_with_lane, "a running flight is not with a lane");
+        CHECK(!flight->is_publishing, "a running flight is being published");
+        break;
+    case DRI_FLIGHT_LETTER:
+    case DRI_FLIGHT_RESULT:
+        CHECK(flight->is_publishing != is_timed,
+              "an outcome neither travels nor waits to, or both");
+        CHECK(!flight->is_with_lane, "a flight is with a lane and has an outcome");
+        return NULL;
+    case DRI_FLIGHT_DROPPED:
+        CHECK(!(flight->is_with_lane && flight->is_publishing), "a dropped flight is out twice");
+        break;
+    case DRI_FLIGHT_WAITING:
+        CHECK(is_timed, "a waiting flight has no time");
+        CHECK(!flight->is_with_lane && !flight->is_publishing, "a waiting flight is out");
+        return NULL;
+    default:
+        CHECK(!flight->is_with_lane && !flight->is_publishing, "a flight is out that cannot be");
+        break;
+    }
+    CHECK(!is_timed, "a flight has a time and does not wait");
+    return NULL;
+}
+
+static const char *check_flight(const struct dri_core *core, const struct dri_flight *flight)
+{
+    if (DRI_PLANTED == DRI_PLANTED_NONE) {
+        CHECK(flight->is_tracked == is_active(flight), "tracked and unfinished are not the same");
+    }
+    if (flight->is_tracked) {
+        const struct dri_slot *slot = &core->slots[flight->slot];
+        CHECK(slot->is_assigned && slot->epoch == flight->epoch, "a tracked flight is stale");
+        CHECK(core->nodes[flight->index].offset == flight->offset, "a node has another offset");
+        if (!slot->is_watermark) {
+            CHECK(dri_map_find(&core->deliveries, flight->slot, flight->offset) == flight->index,
+                  "a delivery is not in the table");
+        }
+    } else {
+        CHECK(!flight->is_leased, "a flight has a lease and no tracker");
+    }
+    CHECK(flight->key_number == 0 || flight->has_key, "a keyless flight has a key");
+    return check_outside(core, flight);
+}
+
+static const char *check_flights(const struct dri_core *core)
+{
+    uint32_t states[DRI_FLIGHT_STATE_COUNT] = {[DRI_FLIGHT_FREE] = core->flights_max - core->fresh};
+    uint32_t free_count = core->flights_max - core->fresh;
+    uint32_t releasing = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < core->fresh; i++) {
+        const struct dri_flight *flight = &core->flights[i];
+        const char *fault = check_flight(core, flight);
+        CHECK(fault == NULL, fault);
+        CHECK(flight->index == i, "a flight has a wrong index");
+        states[flight->state]++;
+        if (flight->state == DRI_FLIGHT_FREE || flight->state == DRI_FLIGHT_TAKEN) {
+            continue;
+        }
+        bytes += flight->bytes;
+        if (!is_active(flight) && !flight->is_with_lane && !flight->is_publishing) {
+            releasing++;
+        }
+    }
+    for (const struct dri_flight *flight = core->free; flight != NULL; flight = flight->next) {
+        CHECK(flight->state == DRI_FLIGHT_FREE, "the free list has a flight that is not free");
+        CHECK(free_count < core->flights_max, "the free list is a circle");
+        free_count++;
+    }
+    for (int i = 0; i < DRI_FLIGHT_STATE_COUNT; i++) {
+        CHECK(states[i] == core->states[i], "a state is counted wrongly");
+    }
+    CHECK(free_count == states[DRI_FLIGHT_FREE], "a free flight is in no list");
+    CHECK(core->used == core->flights_max - free_count, "used is counted wrongly");
+    CHECK(core->releasing == releasing, "a flight is finished and not released");
+    CHECK(core->bytes == bytes, "bytes are counted wrongly");
+    return NULL;
+}
+
+static const char *check_queue(const struct dri_core *core, const struct dri_key *key,
+                               uint32_t number)
+{
+    const struct dri_flight *prev = NULL;
+    uint32_t count = 0;
+    bool has_back = key->back_tail == NULL;
+    for (const struct dri_flight *flight = key->head; flight != NULL; flight = flight->next) {
+        CHECK(flight->prev == prev, "a key's queue is torn");
+        CHECK(flight->key_number == number + 1 && flight->key_hash == key->hash,
+              "a flight is in the queue of another key");
+        CHECK(flight->state == DRI_FLIGHT_QUEUED ||
+                  (flight->state == DRI_FLIGHT_WAITING && prev == NULL),
+              "a flight is in a key's queue that does not wait there");
+        has_back = has_back || flight == key->back_tail;
+        prev = flight;
+        count++;
+        CHECK(count <= core->flights_max, "a key's queue is a circle");
+    }
+    CHECK(key->tail == prev && key->count == count, "a key's queue ends elsewhere");
+    CHECK(has_back, "what came back is not in its key's queue");
+    CHECK(key->out > 0 || key->back_tail == NULL, "a chain is back and leaves a mark");
+    bool can_run = key->out == 0 && key->head != NULL && key->head->state == DRI_FLIGHT_QUEUED;
+    CHECK(key->is_ready == can_run, "a key is ready and cannot run, or the other way round");
+    CHECK(key->head != NULL || key->out > 0, "a key without flights is kept");
+    return NULL;
+}
+
+/* Flights that are at a key, by the flights themselves: in its queue and out. */
+static const char *check_key_members(const struct dri_core *core)
+{
+    uint32_t keys = 0;
+    uint64_t queued = 0;
+    uint64_t out = 0;
+    uint64_t members_out = 0;
+    uint64_t members_queued = 0;
+    for (uint32_t i = 0; i < core->keys.fresh; i++) {
+        const struct dri_key *key = &core->keys.keys[i];
+        if (dri_map_find(&core->keys.map, 0, key->hash) != i) {
+            continue; /* free */
+        }
+        const char *fault = check_queue(core, key, i);
+        CHECK(fault == NULL, fault);
+        keys++;
+        queued += key->count;
+        out += key->out;
+    }
+    for (uint32_t i = 0; i < core->fresh; i++) {
+        const struct dri_flight *flight = &core->flights[i];
+        members_out += flight->key_number != 0 && flight->is_with_lane;
+        members_queued += flight->key_number != 0 && !flight->is_with_lane;
+    }
+    CHECK(members_queued == queued, "a flight has a key and is not in its queue");
+    CHECK(members_out == out, "a key waits for a chain that is not out");
+    CHECK(keys == core->keys.map.count, "a key is in the table and has no flight");
+    return NULL;
+}
+
+static const char *check_lane(const struct dri_core *core, uint32_t number)
+{
+    const struct dri_lane *lane = &core->lanes[number];
+    uint32_t ready = 0;
+    uint32_t prev = 0;
+    uint32_t out = 0;
+    for (uint32_t at = lane->head; at != 0; at = core->keys.keys[at - 1].next) {
+        const struct dri_key *key = &core->keys.keys[at - 1];
+        CHECK(key->is_ready && key->lane == number, "a lane lists a key that is not ready for it");
+        CHECK(key->prev == prev, "a lane's list is torn");
+        prev = at;
+        CHECK(++ready <= core->keys.map.count, "a lane's list is a circle");
+    }
+    CHECK(lane->tail == prev && lane->ready == ready, "a lane's list ends elsewhere");
+    for (uint32_t i = 0; i < core->keys.fresh; i++) {
+        const struct dri_key *key = &core->keys.keys[i];
+        out +=
+            dri_map_find(&core->keys.map, 0, key->hash) == i && key->out > 0 && key->lane == number;
+    }
+    for (uint32_t i = 0; i < core->fresh; i++) {
+        const struct dri_flight *flight = &core->flights[i];
+        out += flight->is_with_lane && flight->key_number == 0 && flight->lane == number;
+    }
+    CHECK(lane->out == out, "a lane has another number of chains");
+    CHECK(lane->out <= core->config.lane_depth, "a lane has too many chains");
+    return NULL;
+}
+
+static const char *check_lanes(const struct dri_core *core)
+{
+    uint32_t with_room = 0;
+    uint32_t ready = 0;
+    uint32_t loose = 0;
+    const struct dri_flight *prev = NULL;
+    for (uint32_t i = 0; i < core->config.lanes; i++) {
+        const char *fault = check_lane(core, i);
+        CHECK(fault == NULL, fault);
+        with_room += core->lanes[i].out < core->config.lane_depth;
+        ready += core->lanes[i].ready;
+    }
+    CHECK(with_room == core->lanes_with_room, "lanes with room are counted wrongly");
+    CHECK(ready == core->ready, "ready keys are counted wrongly");
+    for (const struct dri_flight *flight = core->loose_head; flight != NULL;
+         flight = flight->next) {
+        CHECK(flight->state == DRI_FLIGHT_QUEUED && flight->key_number == 0 && flight->prev == prev,
+              "the keyless list is torn");
+        prev = flight;
+        CHECK(++loose <= core->flights_max, "the keyless list is a circle");
+    }
+    CHECK(loose == core->loose && core->loose_tail == prev, "the keyless list ends elsewhere");
+    bool could_run = core->loose > 0 ? with_room > 0 : false;
+    for (uint32_t i = 0; i < core->config.lanes; i++) {
+        could_run =
+            could_run || (core->lanes[i].ready > 0 && core->lanes[i].out < core->config.lane_depth);
+    }
+    CHECK(core->is_stopped || !could_run, "a flight could run and was not started");
+    return NULL;
+}
+
+static const char *check_leases(const struct dri_core *core, const struct dri_slot *slot,
+                                uint32_t number)
+{
+    const struct dri_flight *prev = NULL;
+    for (const struct dri_flight *flight = slot->lease_head; flight != NULL;
+         flight = flight->lease_next) {
+        CHECK(flight->is_leased && flight->slot == number && flight->epoch == slot->epoch,
+              "a lease is in the list of another slot");
+        CHECK(flight->lease_prev == prev, "a list of leases is torn");
+        CHECK(prev == NULL || prev->lease_due_ns <= flight->lease_due_ns,
+              "leases are not in the order of time");
+        prev = flight;
+    }
+    CHECK(slot->lease_tail == prev, "a list of leases ends elsewhere");
+    CHECK(prev == NULL ||
+              dri_timers_is_set(&core->timers, dri_slot_timer_id(core, slot, DRI_TIMER_LEASE)),
+          "a slot has leases and no time for them");
+    return NULL;
+}
+
+static const char *check_tracker(const struct dri_core *core, const struct dri_slot *slot,
+                                 uint32_t number, uint32_t *ret_count)
+{
+    const struct dri_tracker *tracker = &slot->tracker;
+    uint32_t prev = 0;
+    uint32_t count = 0;
+    uint64_t position;
+    for (uint32_t at = tracker->head; at != 0; at = core->nodes[at - 1].next) {
+        const struct dri_tracker_node *node = &core->nodes[at - 1];
+        const struct dri_flight *flight = &core->flights[at - 1];
+        CHECK(node->prev == prev, "a tracker's list is torn");
+        CHECK(flight->is_tracked && flight->slot == number && flight->epoch == slot->epoch,
+              "a tracker has a flight of another assignment");
+        CHECK(prev == 0 || core->nodes[prev - 1].sequence < node->sequence,
+              "a tracker's list is not in the order received");
+        CHECK(prev == 0 || !tracker->is_ordered || core->nodes[prev - 1].offset < node->offset,
+              "a tracker's offsets do not increase");
+        prev = at;
+        CHECK(++count <= core->flights_max, "a tracker's list is a circle");
+    }
+    CHECK(tracker->tail == prev && tracker->count == count, "a tracker's list ends elsewhere");
+    if (tracker->head != 0 && DRI_PLANTED == DRI_PLANTED_NONE && tracker->is_ordered) {
+        CHECK(dri_tracker_watermark(tracker, &position) &&
+                  position <= core->nodes[tracker->head - 1].offset,
+              "the watermark is beyond what is unfinished");
+    }
+    *ret_count = count;
+    return NULL;
+}
+
+static const char *check_slots(const struct dri_core *core)
+{
+    uint32_t tracked = 0;
+    uint32_t in_trackers = 0;
+    for (uint32_t i = 0; i < core->config.slots_max; i++) {
+        const struct dri_slot *slot = &core->slots[i];
+        uint32_t count = 0;
+        if (!slot->is_assigned) {
+            CHECK(!slot->is_revoking && slot->tracker.count == 0 && slot->lease_head == NULL,
+                  "a slot is not assigned and has flights");
+            continue;
+        }
+        const char *fault = check_tracker(core, slot, i, &count);
+        CHECK(fault == NULL, fault);
+        fault = check_leases(core, slot, i);
+        CHECK(fault == NULL, fault);
+        in_trackers += count;
+        CHECK(slot->is_settle_armed ==
+                  dri_timers_is_set(&core->timers, dri_slot_timer_id(core, slot, DRI_TIMER_SETTLE)),
+              "a slot is armed and has no time, or the other way round");
+        CHECK(!slot->is_revoking || count > 0 || slot->is_final_out || slot->is_settle_held,
+              "a revoked slot is empty and was not let go");
+    }
+    for (uint32_t i = 0; i < core->fresh; i++) {
+        tracked += core->flights[i].is_tracked;
+    }
+    CHECK(tracked == in_trackers, "a flight is tracked and in no tracker");
+    return NULL;
+}
+
+static const char *check_timers(const struct dri_core *core)
+{
+    const struct dri_timers *timers = &core->timers;
+    uint32_t set = 0;
+    for (uint32_t i = 0; i < timers->count; i++) {
+        const struct dri_timer *timer = &timers->heap[i];
+        CHECK(timers->places[timer->id] == i + 1, "a timer is lost in the heap");
+        CHECK(i == 0 || timers->heap[(i - 1) / 2].due_ns <= timer->due_ns, "the heap is none");
+        CHECK(DRI_PLANTED != DRI_PLANTED_NONE || timer->due_ns > core->now.mono_ns,
+              "a timer is due and was not taken");
+    }
+    for (uint32_t i = 0; i < core->fresh; i++) {
+        set += dri_timers_is_set(timers, i);
+    }
+    CHECK(set <= timers->count, "there are more times than timers");
+    return NULL;
+}
+
+const char *dri_core_check(const struct dri_core *core)
+{
+    const char *fault = check_flights(core);
+    fault = fault != NULL ? fault : check_key_members(core);
+    fault = fault != NULL ? fault : check_lanes(core);
+    fault = fault != NULL ? fault : check_slots(core);
+    fault = fault != NULL ? fault : check_timers(core);
+    return fault;
+}

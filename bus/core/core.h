@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_CORE_H
+#define DRI_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dray/slice.h>
+#include <dray/status.h>
+
+#include "clock.h"
+#include "flight.h"
+
+/* core.h - the machine that decides, without input or output: events and now go in, actions come
+ * out.
+ *
+ * It never locks, blocks, allocates after init, reads a clock, or asks for a random number. The
+ * same object code runs in the worker and in the simulator.
+ *
+ * Threads: one owner. There may be several cores in a process; they share nothing.
+ *
+ * The way of a flight: the shell takes one (dri_core_take), fills it, and gives it back in a RECORD
+ * event. The core answers with START (run this chain), PUBLISH (this outcome), SETTLE, EXTEND, and
+ * in the end RELEASE (free what the shell put in). Nothing is settled before the outcome is stored.
+ */
+
+struct dri_core;
+
+struct dri_core_config {
+    uint32_t in_flight_max; /* flights that wait or run */
+    uint32_t unacked_max;   /* flights whose outcome is on its way */
+    uint64_t bytes_max;     /* sum of flight.bytes */
+    uint32_t slots_max;     /* sources assigned at once */
+    uint32_t lanes;         /* run slots; a chain goes to the lane of its key */
+    uint32_t lane_depth;    /* chains handed to one lane at once */
+    uint32_t chain_max;     /* flights of one key in one chain */
+    uint32_t settle_ms;     /* between two watermark settles of a slot */
+    uint32_t revoke_ms;     /* grace for flights of a revoked slot */
+    uint32_t drain_ms;      /* grace of a drain */
+    uint32_t republish_ms;  /* first wait after an unknown or refused publish; doubles to 30 s */
+};
+
+enum dri_core_event_type {
+    DRI_CE_ASSIGNED,  /* slot, epoch, mode, lease_ns, committed, metadata */
+    DRI_CE_REVOKED,   /* slot, epoch */
+    DRI_CE_LOST,      /* slot, epoch */
+    DRI_CE_RECORD,    /* flight: filled; the core has it now */
+    DRI_CE_DONE,      /* flight: back from its lane, alone (each of a chain by itself, in order) */
+    DRI_CE_PUBLISHED, /* token, ack, reason */
+    DRI_CE_SETTLED,   /* slot, epoch, position, status */
+    DRI_CE_DRAIN,     /* finish, settle, then DRAINED */
+    DRI_CE_STOP,      /* DRAINED at once */
+};
+
+/** Three-valued, as transport.h has it; repeated here because the core names no transport. */
+enum dri_core_ack {
+    DRI_CORE_STORED,
+    DRI_CORE_NOT_STORED,
+    DRI_CORE_UNKNOWN
+};
+
+struct dri_core_event {
+    enum dri_core_event_type type;
+    uint32_t slot, epoch;
+    union {
+        struct {
+            bool is_watermark; /* else each delivery by itself */
+            uint64_t lease_ns;
+            int64_t committed;
+            struct dray_slice metadata;
+        } assigned;
+        struct dri_flight *flight;
+        struct {
+            uint64_t token;
+            enum dri_core_ack ack;
+            enum dray_status reason;
+        } published;
+        struct {
+            uint64_t position;
+            enum dray_status status;
+        } settled;
+    } as;
+};
+
+enum dri_core_action_type {
+    DRI_CA_START,   /* flight: head of a chain of one key (by next), to be run in order on lane; the
+                       lane stops at the first that is not ok and hands the rest back unrun */
+    DRI_CA_PUBLISH, /* flight, outcome */
+    DRI_CA_SETTLE,  /* slot, epoch and position+metadata+is_final, or delivery */
+    DRI_CA_EXTEND,  /* flight: renew its lease */
+    DRI_CA_CANCEL,  /* flight: running for a slot that is being revoked or lost; cooperative */
+    DRI_CA_UNASSIGN, /* slot, epoch: the shell may let go */
+    DRI_CA_RELEASE,  /* flight: free what hangs on it; it is free when the action was read */
+    DRI_CA_DRAINED,  /* nothing is out any more, or the time is over (is_clean tells) */
+};
+
+struct dri_core_action {
+    enum dri_core_action_type type;
+    uint32_t slot, epoch;
+    union {
+        struct {
+            struct dri_flight *flight;
+            uint32_t lane;
+            enum dri_outcome outcome;
+        } run;
+        struct {
+            uint64_t position;
+            uint64_t delivery;
+            struct dray_slice metadata; /* borrows until the next step */
+            bool is_watermark;
+            bool is_final;
+        } settle;
+        bool is_clean;
+    } as;
+};
+
+/** Bytes that dri_core_init needs for this configuration. */
+size_t dri_core_bytes(const struct dri_core_config *config);
+
+/** Build a core in memory (64-byte aligned, zeroed, dri_core_bytes long), which it borrows for
+ * life. Requires: a sane configuration (asserted). */
+struct dri_core *dri_core_init(void *memory, const struct dri_core_config *config);
+
+/** How many messages may come in now: what is left of in_flight_max and of the slab; 0 from when
+ *  in_flight_max, unacked_max or bytes_max is reached until all are below three quarters; 0 while
+ *  draining. unacked can pass unacked_max by what was in flight already; both together never pass
+ *  the sum of the two bounds. */
+size_t dri_core_room(const struct dri_core *core);
+
+/** A flight to fill, zeroed but for lane_hint (none); NULL only when dri_core_room is 0. As many as
+ *  dri_core_room said can be taken, whatever is fed between. Give it back with RECORD (flight->slot
+ * and
+ *  ->epoch count, not the event's) or dri_core_untake. */
+struct dri_flight *dri_core_take(struct dri_core *core);
+void dri_core_untake(struct dri_core *core, struct dri_flight *flight);
+
+/** Feed events, in order. Actions queue up inside; read them with dri_core_actions until it gives
+ * 0. */
+void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_core_event *events,
+                   size_t count);
+
+/** Take up to max actions, in order. Everything must be read before flights can come round: the
+ * queue holds whatever was not read, and cannot overflow. A RELEASEd flight is free as soon as it
+ * was returned here: the caller frees its blocks before it calls the core again. */
+size_t dri_core_actions(struct dri_core *core, struct dri_core_action *ret_actions, size_t max);
+
+/** When dri_core_step wants to be called without an event; UINT64_MAX: never. The only timer. */
+uint64_t dri_core_next_deadline(const struct dri_core *core);
+
+/** X(field, help): counters, summed by the shell into metrics. */
+#define DRI_CORE_COUNTER_TABLE(X)                                                                  \
+    X(admitted, "commands taken in")                                                               \
+    X(duplicates_in_flight, "deliveries of a message that was in flight already")                  \
+    X(stale_completions, "completions of an assignment that was gone")                             \
+    X(stale_records, "messages of an assignment that was gone")                                    \
+    X(retries, "runs that were put back to run again")                                             \
+    X(republished, "outcomes published again after an unknown or refused acknowledgement")         \
+    X(results_stored, "results acknowledged by the broker")                                        \
+    X(letters_stored, "dead letters acknowledged by the broker")                                   \
+    X(settled, "commands settled")                                                                 \
+    X(dropped_on_revoke, "flights given up because their assignment ended")                        \
+    X(dropped_on_drain, "flights given up because the worker drains; they come again")             \
+    X(expired, "commands that were not run because their deadline had passed")                     \
+    X(leases_lost, "deliveries whose lease ended before it was renewed")                           \
+    X(settles_failed, "settles that the broker refused")
+
+struct dri_core_stats {
+#define DRI_CORE_COUNTER(field, help) uint64_t field;
+    DRI_CORE_COUNTER_TABLE(DRI_CORE_COUNTER)
+#undef DRI_CORE_COUNTER
+    uint32_t in_flight; /* wait or run */
+    uint32_t running;
+    uint32_t waiting; /* for a time */
+    uint32_t unacked;
+    uint64_t bytes;
+    uint64_t settle_gap; /* completions beyond the watermark */
+};
+
+void dri_core_stats(const struct dri_core *core, struct dri_core_stats *ret_stats);
+
+#endif

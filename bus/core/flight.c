@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "flight.h"
+
+/* The state machine of a flight, whole: from each state, where it may go. dri_move (machine.h) is
+ * the only place that changes a state, and asserts that the way is drawn here.
+ *
+ *   FREE -> TAKEN -> QUEUED -> RUNNING -> RESULT -> DONE -> FREE        the sunny path
+ *                      ^  ^------'|'-> WAITING (retry, not_before)
+ *                      '----------+-------'
+ *                                 '----> LETTER -> RESULT               a failure
+ *   any of them that the core holds -> DROPPED -> FREE                  its assignment ended
+ */
+
+#define TO(name) (1u << DRI_FLIGHT_##name)
+
+const uint16_t dri_flight_transitions[DRI_FLIGHT_STATE_COUNT] = {
+    [DRI_FLIGHT_FREE] = TO(TAKEN),
+    /* untaken | admitted | cannot run | stale or a duplicate */
+    [DRI_FLIGHT_TAKEN] = TO(FREE) | TO(QUEUED) | TO(LETTER) | TO(DROPPED),
+    /* started | not_before | expired | given up */
+    [DRI_FLIGHT_QUEUED] = TO(RUNNING) | TO(WAITING) | TO(LETTER) | TO(DROPPED),
+    /* its chain stopped before it | retry | failed | ok | ok and nothing to publish | given up */
+    [DRI_FLIGHT_RUNNING] =
+        TO(QUEUED) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(DONE) | TO(DROPPED),
+    /* due | given up */
+    [DRI_FLIGHT_WAITING] = TO(QUEUED) | TO(DROPPED),
+    /* the error result follows | nobody waits for one | given up */
+    [DRI_FLIGHT_LETTER] = TO(RESULT) | TO(DONE) | TO(DROPPED),
+    [DRI_FLIGHT_RESULT] = TO(DONE) | TO(DROPPED),
+    [DRI_FLIGHT_DONE] = TO(FREE),
+    [DRI_FLIGHT_DROPPED] = TO(FREE),
+};
+
+const char *dri_flight_state_text(enum dri_flight_state state)
+{
+    static const char *const texts[DRI_FLIGHT_STATE_COUNT] = {
+#define STATE_TEXT(name) [DRI_FLIGHT_##name] = #name,
+        DRI_FLIGHT_STATE_TABLE(STATE_TEXT)
+#undef STATE_TEXT
+    };
+    return state < DRI_FLIGHT_STATE_COUNT ? texts[state] : "?";
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_FLIGHT_H
+#define DRI_FLIGHT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dray/kind.h>
+#include <dray/slice.h>
+
+#include "control.h"
+#include "envelope.h"
+#include "verdict.h"
+
+/* flight.h - one message on its way through the worker: a record of the core's slab.
+ *
+ * Owner: the core, except between START and DONE, when it belongs to the lane that runs it; lanes
+ * may touch only the fields marked (lane). The shell fills the fields marked (shell) before it
+ * hands a flight to the core, and frees what they point to when the core says RELEASE.
+ */
+
+/** The one state machine. Each transition stands in flight.c's table; anything else asserts. */
+#define DRI_FLIGHT_STATE_TABLE(X)                                                                  \
+    X(FREE)    /* on the slab's free list */                                                       \
+    X(TAKEN)   /* handed to the shell to be filled */                                              \
+    X(QUEUED)  /* behind another flight of its key, or waits for a run slot */                     \
+    X(RUNNING) /* with a lane */                                                                   \
+    X(WAITING) /* for a time: retry or not_before; its key waits with it */                        \
+    X(LETTER)  /* its dead letter is on the way */                                                 \
+    X(RESULT)  /* its result is on the way */                                                      \
+    X(DONE)    /* every outcome stored; the settle may still be on the way */                      \
+    X(DROPPED) /* its assignment is gone; only waits for what is out */
+
+enum dri_flight_state {
+#define DRI_FLIGHT_ENUM(name) DRI_FLIGHT_##name,
+    DRI_FLIGHT_STATE_TABLE(DRI_FLIGHT_ENUM)
+#undef DRI_FLIGHT_ENUM
+    DRI_FLIGHT_STATE_COUNT
+};
+
+/** Which outcome is to be published. */
+enum dri_outcome {
+    DRI_OUTCOME_RESULT,          /* ok */
+    DRI_OUTCOME_LETTER,          /* dead letter with the original bytes */
+    DRI_OUTCOME_LETTER_POINTER,  /* dead letter without the bytes: they did not fit */
+    DRI_OUTCOME_ERROR_RESULT,    /* error.dead_letter: true, after the letter */
+    DRI_OUTCOME_LIMIT_RESULT,    /* the result was too large: kind limit, not run again */
+    DRI_OUTCOME_FALLBACK_RESULT, /* the target refused: to the results topic, reply_failed */
+};
+
+struct dri_flight {
+    /* core: links and state */
+    struct dri_flight *next; /* key queue, queue of the keyless, run chain, free list */
+    struct dri_flight *prev; /* key queue, queue of the keyless */
+    struct dri_flight *lease_next, *lease_prev;
+    uint64_t due_ns;       /* WAITING, or backoff of a refused publish */
+    uint64_t lease_due_ns; /* when the lease is to be renewed */
+    uint64_t lease_end_ns; /* when the lease ends, if it is not renewed */
+    uint32_t index;        /* in the slab; immutable */
+    uint32_t generation;   /* bumped on each take and each publish; part of the token */
+    enum dri_flight_state state;
+    enum dri_outcome outcome;  /* being published, in LETTER and RESULT */
+    uint32_t key_number;       /* of its entry in the key table, plus 1; 0: none */
+    uint32_t publish_attempts; /* of this outcome that failed */
+    uint16_t lane;             /* that runs it */
+    bool is_with_lane;         /* between START and DONE */
+    bool is_publishing;        /* between PUBLISH and PUBLISHED */
+    bool is_cancelled;         /* CANCEL was said in this run */
+    bool is_leased;            /* in its slot's list of leases */
+    bool is_extend_queued;     /* EXTEND was said and is not read yet */
+    bool is_tracked;           /* in its slot's list of the unfinished */
+    bool is_result_limited;    /* a result did not fit: whatever result follows says kind limit */
+
+    /* (shell) filled at intake, then immutable until RELEASE. What zero would not mean "none" for
+     * is set by dri_core_take: lane_hint. */
+    uint32_t slot, epoch;
+    uint64_t offset;
+    uint64_t delivery; /* the core puts a newer one here when the broker delivers again */
+    uint64_t received_ns;
+    uint64_t key_hash;      /* of namespace and key; only when has_key */
+    uint64_t deadline_ms;   /* wall; 0: none */
+    uint64_t not_before_ms; /* wall; 0: at once */
+    uint32_t deliveries;
+    uint32_t bytes;               /* that count against max_bytes */
+    enum dray_error_kind invalid; /* NONE, or why it cannot run (INVALID, AUTH, LIMIT) */
+    uint16_t lane_hint;           /* UINT16_MAX: none; only with has_key */
+    bool has_key;
+    bool has_id;       /* an error result can name the command */
+    bool wants_result; /* reply_to is not "" */
+    bool is_replay;    /* came from a replay source */
+
+    /* how the last run ended (lane), read by the core and the shell after DONE */
+    enum dray_error_kind kind;  /* NONE: ok */
+    struct dri_verdict verdict; /* what to do about a failure */
+    uint32_t attempt; /* runs so far, from 1 in the first run; (core) counts it at START */
+    bool was_run;     /* false: the chain stopped before it; run it again, not counted */
+    uint64_t first_failed_ms, last_failed_ms;
+    uint64_t started_ns, ended_ns; /* of the last run */
+    bool is_result_too_large;      /* the handler succeeded, but its result cannot travel */
+    void *outcome_block;      /* heap block of the executor: result bytes, error code and message */
+    struct dray_slice result; /* encoded payload of the result */
+    struct dray_slice error_code, error_message;
+    struct dray_slice version; /* that ran; borrows from outcome_block */
+    struct dray_slice handler; /* that ran; borrows from outcome_block */
+    uint64_t revision;         /* of the registry at lookup */
+
+    /* the command itself (shell) */
+    void *block; /* one pool block: value, key, headers, subject */
+    struct dray_slice value, key, headers, subject;
+    struct dri_envelope envelope; /* borrows from block */
+    struct dri_wire_error wire_error;
+};
+
+/** Token of a publish: index and generation. Each publish has its own; read it when the PUBLISH
+ * action is carried out. */
+static inline uint64_t dri_flight_token(const struct dri_flight *flight)
+{
+    return ((uint64_t)flight->generation << 32) | flight->index;
+}
+
+const char *dri_flight_state_text(enum dri_flight_state state);
+
+/** The one state machine: for each state, a bit for each state that may follow. In flight.c. */
+extern const uint16_t dri_flight_transitions[DRI_FLIGHT_STATE_COUNT];
+
+/** Whether the one state machine has this transition. Pure. */
+static inline bool dri_flight_may_go(enum dri_flight_state from, enum dri_flight_state to)
+{
+    return (dri_flight_transitions[from] >> to & 1u) != 0;
+}
+
+#endif

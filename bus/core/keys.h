@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_KEYS_H
+#define DRI_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "flight.h"
+#include "map.h"
+
+/* keys.h - the ordering keys that have a flight: one queue each, of which one chain runs at a time.
+ *
+ * A key exists from its first flight until the last one left it. Its number stays the same
+ * meanwhile. Only queues and names: when a key may run is decided in lanes.c.
+ *
+ * Threads: one owner. Pure; all memory is the caller's.
+ */
+
+struct dri_key {
+    uint64_t hash;
+    struct dri_flight *head, *tail; /* QUEUED; only the head may be WAITING */
+    struct dri_flight *back_tail;   /* last of those that came back from the running chain */
+    uint32_t next, prev;            /* list of ready keys of the lane, number + 1; free list */
+    uint32_t out;                   /* flights of the running chain that are not back yet */
+    uint32_t count;                 /* in the queue */
+    uint16_t lane;
+    bool is_ready;    /* in its lane's list */
+    bool is_dropping; /* draining: what is behind a dropped retry is dropped too */
+};
+
+struct dri_keys {
+    struct dri_map map;
+    struct dri_key *keys;
+    uint32_t keys_max;
+    uint32_t fresh; /* numbers from here on were never used */
+    uint32_t free;  /* number + 1; 0: none */
+};
+
+/** keys, entries: zeroed; entries_count as dri_map_entries(keys_max) said. */
+void dri_keys_init(struct dri_keys *keys, struct dri_key *memory, uint32_t keys_max,
+                   struct dri_map_entry *entries, uint32_t entries_count);
+
+/** NULL when no flight has this key. */
+struct dri_key *dri_keys_find(const struct dri_keys *keys, uint64_t hash);
+
+/** A new key with an empty queue. Requires: not there; fewer than keys_max (asserted). */
+struct dri_key *dri_keys_add(struct dri_keys *keys, uint64_t hash);
+
+/** Requires: empty, nothing out, not ready. */
+void dri_keys_remove(struct dri_keys *keys, struct dri_key *key);
+
+uint32_t dri_keys_number(const struct dri_keys *keys, const struct dri_key *key);
+struct dri_key *dri_keys_at(const struct dri_keys *keys, uint32_t number);
+
+/** Sets flight->key_number. */
+void dri_key_append(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
+/** A flight that came back from the running chain: in front of the queue, behind earlier ones. */
+void dri_key_put_back(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
+/** Clears flight->key_number. */
+void dri_key_unlink(struct dri_key *key, struct dri_flight *flight);
+
+#endif

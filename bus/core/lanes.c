@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "assert.h"
+#include "machine.h"
+#include "planted.h"
+
+/* Who runs when.
+ *
+ * A key has one queue, and one chain of it is out at a time; a chain is up to chain_max flights of
+ * the head of the queue. What comes back unfinished goes to the front again, in its order: a retry
+ * first, WAITING, then those behind it that the lane did not run. While the head is WAITING the key
+ * is not ready, so nobody overtakes it; and while a chain is out the key is not ready either, even
+ * when the assignment of the chain is gone (its flights are DROPPED): a follower of the next
+ * assignment would overlap it. A key's next chain starts when its handler is done; it does not wait
+ * for the outcome to be stored, because the order of effects is the handlers' order.
+ *
+ * A ready key stands in the list of its lane (hash mod lanes, so that one key always meets the same
+ * thread and its caches). Keyless flights stand in one list for all lanes and are bound late, to
+ * the lane that has least to do: bound early, they would wait behind a slow handler while another
+ * lane idles. Where both compete for a lane they take turns. lane_depth bounds what a lane was
+ * handed: enough to hide the hand-over, little enough that what is cancelled or late is still here.
+ */
+
+#define WAIT_MAX_MS 60000u /* look at the wall clock again: it may have been set */
+
+static struct dri_key *key_of(struct dri_core *core, const struct dri_flight *flight)
+{
+    return flight->key_number != 0 ? dri_keys_at(&core->keys, flight->key_number - 1) : NULL;
+}
+
+/* --- lists: ready keys of a lane, keyless flights --- */
+
+static void push_ready(struct dri_core *core, struct dri_key *key)
+{
+    struct dri_lane *lane = &core->lanes[key->lane];
+    uint32_t number = dri_keys_number(&core->keys, key);
+    key->is_ready = true;
+    key->next = 0;
+    key->prev = lane->tail;
+    if (lane->tail != 0) {
+        dri_keys_at(&core->keys, lane->tail - 1)->next = number + 1;
+    } else {
+        lane->head = number + 1;
+    }
+    lane->tail = number + 1;
+    lane->ready++;
+    core->ready++;
+}
+
+static void unlink_ready(struct dri_core *core, struct dri_key *key)
+{
+    struct dri_lane *lane = &core->lanes[key->lane];
+    if (key->prev != 0) {
+        dri_keys_at(&core->keys, key->prev - 1)->next = key->next;
+    } else {
+        lane->head = key->next;
+    }
+    if (key->next != 0) {
+        dri_keys_at(&core->keys, key->next - 1)->prev = key->prev;
+    } else {
+        lane->tail = key->prev;
+    }
+    key->next = 0;
+    key->prev = 0;
+    key->is_ready = false;
+    lane->ready--;
+    core->ready--;
+}
+
+static void push_loose(struct dri_core *core, struct dri_flight *flight)
+{
+    flight->next = NULL;
+    flight->prev = core->loose_tail;
+    if (core->loose_tail != NULL) {
+        core->loose_tail->next = flight;
+    } else {
+        core->loose_head = flight;
+    }
+    core->loose_tail = flight;
+    core->loose++;
+}
+
+static void unlink_loose(struct dri_core *core, struct dri_flight *flight)
+{
+    if (flight->prev != NULL) {
+        flight->prev->next = flight->next;
+    } else {
+        DRI_ASSERT(core->loose_head == flight);
+        core->loose_head = flight->next;
+    }
+    if (flight->next != NULL) {
+        flight->next->prev = flight->prev;
+    } else {
+        core->loose_tail = flight->prev;
+    }
+    flight->next = NULL;
+    flight->prev = NULL;
+    core->loose--;
+}
+
+/* Put a key where it belongs after any change of it: ready, not ready, or gone. */
+static void update_key(struct dri_core *core, struct dri_key *key)
+{
+    if (key->out > 0) {
+        return;
+    }
+    bool can_run = key->head != NULL && key->head->state == DRI_FLIGHT_QUEUED;
+    if (can_run && !key->is_ready) {
+        push_ready(core, key);
+    } else if (!can_run && key->is_ready) {
+        unlink_ready(core, key);
+    }
+    if (key->head == NULL) {
+        dri_keys_remove(&core->keys, key);
+    }
+}
+
+static struct dri_key *find_or_add_key(struct dri_core *core, const struct dri_flight *flight)
+{
+    struct dri_key *key = dri_keys_find(&core->keys, flight->key_hash);
+    if (key == NULL) {
+        uint64_t hash = flight->lane_hint != UINT16_MAX ? flight->lane_hint : flight->key_hash;
+        key = dri_keys_add(&core->keys, flight->key_hash);
+        key->lane = (uint16_t)(hash % core->config.lanes);
+    }
+    return key;
+}
+
+void dri_lanes_enqueue(struct dri_core *core, struct dri_flight *flight)
+{
+    DRI_ASSERT(flight->state == DRI_FLIGHT_QUEUED);
+    if (!flight->has_key) {
+        push_loose(core, flight);
+        return;
+    }
+    struct dri_key *key = find_or_add_key(core, flight);
+    if (DRI_IS_PLANTED(KEY_OVERLAP) && key->out > 0) {
+        push_loose(core, flight);
+        return;
+    }
+    dri_key_append(&core->keys, key, flight);
+    update_key(core, key);
+}
+
+void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_key *key = key_of(core, flight);
+    dri_timers_cancel(&core->timers, flight->index);
+    if (key != NULL) {
+        dri_key_unlink(key, flight);
+        update_key(core, key);
+    } else if (flight->state == DRI_FLIGHT_QUEUED) {
+        unlink_loose(core, flight);
+    }
+}
+
+void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_key *key = key_of(core, flight);
+    if (key == NULL) {
+        dri_slot_give_up(core, flight, &core->stats.dropped_on_drain);
+        return;
+    }
+    key->is_dropping = true;
+    key->out++; /* keeps the key while its queue is emptied */
+    while (key->head != NULL) {
+        dri_slot_give_up(core, key->head, &core->stats.dropped_on_drain);
+    }
+    key->out--;
+    update_key(core, key);
+}
+
+/* --- waiting for a time --- */
+
+/* The flight is at the head of its key's queue, or keyless and in no list. */
+static void hold(struct dri_core *core, struct dri_flight *flight, uint64_t due_ns)
+{
+    dri_move(core, flight, DRI_FLIGHT_WAITING);
+    flight->due_ns = due_ns;
+    dri_timers_set(&core->timers, flight->index, due_ns);
+    if (core->is_draining) {
+        dri_lanes_give_up_key(core, flight); /* it will come again, after a restart */
+    }
+}
+
+void dri_lanes_due(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_key *key = key_of(core, flight);
+    dri_move(core, flight, DRI_FLIGHT_QUEUED);
+    if (key != NULL) {
+        update_key(core, key);
+    } else if (DRI_IS_PLANTED(RETRY_OVERTAKEN) && flight->has_key) {
+        dri_lanes_enqueue(core, flight);
+    } else {
+        push_loose(core, flight);
+    }
+}
+
+/* --- start --- */
+
+static bool is_expired(const struct dri_core *core, const struct dri_flight *flight)
+{
+    return flight->deadline_ms != 0 && core->now.wall_ms > flight->deadline_ms;
+}
+
+static bool is_early(const struct dri_core *core, const struct dri_flight *flight)
+{
+    return flight->not_before_ms > core->now.wall_ms;
+}
+
+/* When to look again at a flight that is early: when it may run, or will have expired. */
+static uint64_t early_due_ns(const struct dri_core *core, const struct dri_flight *flight)
+{
+    uint64_t until_ms = flight->not_before_ms;
+    if (flight->deadline_ms != 0 && flight->deadline_ms < until_ms) {
+        until_ms = flight->deadline_ms + 1;
+    }
+    uint64_t wait_ms = until_ms - core->now.wall_ms;
+    return dri_after_ms(core->now.mono_ns, wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS);
+}
+
+static void expire(struct dri_core *core, struct dri_flight *flight)
+{
+    core->stats.expired++;
+    dri_outcome_letter(core, flight, DRAY_KIND_EXPIRED);
+}
+
+static void prepare_run(struct dri_core *core, struct dri_flight *flight, uint16_t lane)
+{
+    dri_move(core, flight, DRI_FLIGHT_RUNNING);
+    flight->attempt++;
+    flight->was_run = false;
+    flight->kind = DRAY_KIND_NONE;
+    flight->verdict = (struct dri_verdict){.is_retry = false};
+    flight->lane = lane;
+    flight->is_with_lane = true;
+    flight->is_cancelled = false;
+}
+
+static void start_chain(struct dri_core *core, struct dri_flight *head, uint16_t number)
+{
+    struct dri_lane *lane = &core->lanes[number];
+    lane->out++;
+    if (lane->out == core->config.lane_depth) {
+        core->lanes_with_room--;
+    }
+    dri_push(core, DRI_CA_START, head->index, 0, number);
+}
+
+/* Take the head of the key's queue for a run; NULL when there is none that may run now. A flight
+ * that is early waits only when nothing of its key is ahead of it: only the head of a queue ever
+ * waits. */
+static struct dri_flight *take_runnable(struct dri_core *core, struct dri_key *key, bool is_first)
+{
+    struct dri_flight *flight;
+    while ((flight = key->head) != NULL && flight->state == DRI_FLIGHT_QUEUED) {
+        if (is_expired(core, flight)) {
+            dri_key_unlink(key, flight);
+            expire(core, flight);
+        } else if (is_early(core, flight)) {
+            if (!is_first) {
+                return NULL;
+            }
+            hold(core, flight, early_due_ns(core, flight));
+        } else {
+            uint32_t number = flight->key_number;
+            dri_key_unlink(key, flight);
+            flight->key_number = number; /* it keeps its key until it is back */
+            return flight;
+        }
+    }
+    return NULL;
+}
+
+static void start_key(struct dri_core *core, struct dri_key *key)
+{
+    struct dri_flight *head = NULL;
+    struct dri_flight *tail = NULL;
+    uint32_t count = 0;
+    unlink_ready(core, key);
+    key->out = 1; /* keeps the key while its queue is read */
+    while (count < core->config.chain_max) {
+        struct dri_flight *flight = take_runnable(core, key, head == NULL);
+        if (flight == NULL) {
+            break;
+        }
+        prepare_run(core, flight, key->lane);
+        if (tail != NULL) {
+            tail->next = flight;
+        } else {
+            head = flight;
+        }
+        tail = flight;
+        count++;
+    }
+    key->out = count;
+    if (head != NULL) {
+        start_chain(core, head, key->lane);
+    } else {
+        update_key(core, key);
+    }
+}
+
+static void start_loose(struct dri_core *core, uint16_t lane)
+{
+    struct dri_flight *flight = core->loose_head;
+    unlink_loose(core, flight);
+    if (is_expired(core, flight)) {
+        expire(core, flight);
+    } else if (is_early(core, flight)) {
+        hold(core, flight, early_due_ns(core, flight));
+    } else {
+        prepare_run(core, flight, lane);
+        start_chain(core, flight, lane);
+    }
+}
+
+/* The lane with the fewest chains; of equals the next in turn. Requires: one has room. */
+static uint16_t least_loaded(struct dri_core *core)
+{
+    uint32_t lanes = core->config.lanes;
+    uint32_t best = core->lane_cursor;
+    for (uint32_t i = 0, at = core->lane_cursor; i < lanes; i++) {
+        if (core->lanes[at].out < core->lanes[best].out) {
+            best = at;
+        }
+        at = at + 1 < lanes ? at + 1 : 0;
+    }
+    core->lane_cursor = best + 1 < lanes ? best + 1 : 0;
+    return (uint16_t)best;
+}
+
+void dri_lanes_dispatch(struct dri_core *core)
+{
+    if (core->is_stopped || (core->loose == 0 && core->ready == 0)) {
+        return;
+    }
+    while (core->loose > 0 && core->lanes_with_room > 0) {
+        uint16_t number = least_loaded(core);
+        struct dri_lane *lane = &core->lanes[number];
+        if (lane->ready > 0 && !lane->is_loose_turn) {
+            start_key(core, dri_keys_at(&core->keys, lane->head - 1));
+        } else {
+            start_loose(core, number);
+        }
+        lane->is_loose_turn = !lane->is_loose_turn;
+    }
+    for (uint32_t i = 0; i < core->config.lanes && core->ready > 0; i++) {
+        struct dri_lane *lane = &core->lanes[i];
+        while (lane->ready > 0 && lane->out < core->config.lane_depth) {
+            start_key(core, dri_keys_at(&core->keys, lane->head - 1));
+        }
+    }
+}
+
+/* --- back from the lane --- */
+
+static void chain_is_back(struct dri_core *core, struct dri_key *key, uint16_t number)
+{
+    struct dri_lane *lane = &core->lanes[number];
+    if (key != NULL) {
+        DRI_ASSERT(key->out > 0);
+        if (--key->out > 0) {
+            return;
+        }
+        key->back_tail = NULL;
+    }
+    DRI_ASSERT(lane->out > 0);
+    if (lane->out == core->config.lane_depth) {
+        core->lanes_with_room++;
+    }
+    lane->out--;
+    if (key != NULL) {
+        update_key(core, key);
+    }
+}
+
+static bool is_slot_revoking(const struct dri_core *core, const struct dri_flight *flight)
+{
+    return core->slots[flight->slot].is_revoking;
+}
+
+/* It was not run: to the front again, as if it had never left. */
+static void unrun(struct dri_core *core, struct dri_key *key, struct dri_flight *flight)
+{
+    flight->attempt--;
+    if (is_slot_revoking(core, flight)) {
+        dri_slot_give_up(core, flight, &core->stats.dropped_on_revoke);
+        return;
+    }
+    if (key != NULL && key->is_dropping) {
+        dri_slot_give_up(core, flight, &core->stats.dropped_on_drain);
+        return;
+    }
+    dri_move(core, flight, DRI_FLIGHT_QUEUED);
+    if (key != NULL) {
+        dri_key_put_back(&core->keys, key, flight);
+    } else {
+        push_loose(core, flight);
+    }
+}
+
+static void retry(struct dri_core *core, struct dri_key *key, struct dri_flight *flight)
+{
+    uint64_t due_ns = dri_after_ms(core->now.mono_ns, flight->verdict.delay_ms);
+    core->stats.retries++;
+    if (key != NULL && !DRI_IS_PLANTED(RETRY_OVERTAKEN)) {
+        dri_key_put_back(&core->keys, key, flight);
+    }
+    hold(core, flight, due_ns);
+}
+
+static void fail(struct dri_core *core, struct dri_key *key, struct dri_flight *flight)
+{
+    /* A run that we cancelled ourselves says nothing about the command: whoever has the slot next
+     * runs it again, from the first attempt. Only a verdict of the handler's own stays. */
+    bool is_ours = flight->is_cancelled && dray_kind_is_retried(flight->kind);
+    if (is_slot_revoking(core, flight) && (flight->verdict.is_retry || is_ours)) {
+        dri_slot_give_up(core, flight, &core->stats.dropped_on_revoke);
+    } else if (flight->verdict.is_retry) {
+        retry(core, key, flight);
+    } else {
+        dri_outcome_letter(core, flight, flight->kind);
+    }
+}
+
+void dri_lanes_done(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_key *key = key_of(core, flight);
+    DRI_ASSERT(flight->is_with_lane);
+    flight->is_with_lane = false;
+    flight->key_number = 0;
+    flight->next = NULL;
+    flight->prev = NULL;
+    if (flight->state == DRI_FLIGHT_DROPPED) {
+        dri_slot_stale(core, flight);
+        dri_release(core, flight);
+    } else if (!flight->was_run) {
+        unrun(core, key, flight);
+    } else if (flight->kind == DRAY_KIND_NONE) {
+        dri_outcome_ok(core, flight);
+    } else {
+        fail(core, key, flight);
+    }
+    chain_is_back(core, key, flight->lane);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_MACHINE_H
+#define DRI_MACHINE_H
+
+#include "assert.h"
+#include "core.h"
+#include "keys.h"
+#include "map.h"
+#include "timers.h"
+#include "tracker.h"
+
+/* machine.h - the inside of a core: what its files share, and nobody else includes.
+ *
+ *   core.c     memory, events in, actions out, room, stats
+ *   lanes.c    who runs when: keys, the keyless, chains, DONE
+ *   outcome.c  what is published, and what after which acknowledgement
+ *   slots.c    assignments: admission, settling, revocation
+ *   leases.c   deliveries that are settled one by one: leases, redelivery
+ *   drain.c    the end
+ *   check.c    whether all of it is consistent
+ */
+
+/** A place for chains to run. */
+struct dri_lane {
+    uint32_t out;        /* chains that are with the lane */
+    uint32_t head, tail; /* keys that are ready for it; number + 1 */
+    uint32_t ready;      /* how many */
+    bool is_loose_turn;  /* a keyless flight goes before the next ready key */
+};
+
+/** Kinds of actions that a slot can have in the queue, each at most once. */
+enum {
+    DRI_SLOT_SETTLE = 1,
+    DRI_SLOT_FINAL = 2,
+    DRI_SLOT_UNASSIGN = 4,
+};
+
+struct dri_slot {
+    uint32_t epoch;
+    bool is_assigned;
+    bool is_watermark;
+    bool is_revoking;
+    bool is_final_out;    /* a final settle waits for its answer */
+    bool is_settle_held;  /* a final settle failed: the next one waits for the timer */
+    bool is_settle_armed; /* the timer DRI_TIMER_SETTLE is set */
+    bool has_settled, has_sent;
+    uint8_t queued; /* bits: stands in the action queue */
+    uint8_t wanted; /* bits: still means something when it is read there */
+    uint32_t unassign_epoch;
+    uint64_t lease_ns;
+    uint64_t settled; /* that the broker confirmed */
+    uint64_t sent;    /* last position sent */
+    uint64_t final_position;
+    uint64_t last_settle_ns;
+    struct dri_tracker tracker;
+    struct dri_flight *lease_head, *lease_tail; /* by lease_due_ns */
+};
+
+enum dri_slot_timer {
+    DRI_TIMER_SETTLE,
+    DRI_TIMER_REVOKE,
+    DRI_TIMER_LEASE,
+    DRI_TIMER_SLOT_COUNT
+};
+
+/** An action in the queue: 8 bytes; the rest is read from the flight or slot when it is taken out.
+ */
+struct dri_queued_action {
+    uint8_t type;
+    uint8_t detail; /* PUBLISH: outcome; slots: DRI_SLOT_ bit, or 0 for one delivery */
+    uint16_t lane;
+    uint32_t ref; /* flight or slot */
+};
+
+/** A delivery that was settled lately. */
+struct dri_recent {
+    uint64_t offset;
+    uint32_t slot; /* + 1 */
+    uint32_t epoch;
+};
+
+struct dri_core {
+    struct dri_core_config config; /* immutable */
+    struct dri_now now;            /* of the step */
+
+    struct dri_flight *flights;
+    uint32_t flights_max; /* in_flight_max + unacked_max */
+    size_t flight_bytes;  /* sizeof(struct dri_flight) */
+    uint32_t fresh;       /* flights from here on were never used */
+    struct dri_flight *free;
+    uint32_t used;      /* not FREE */
+    uint32_t releasing; /* RELEASE stands in the queue */
+    uint32_t states[DRI_FLIGHT_STATE_COUNT];
+    uint64_t bytes;
+    bool is_full;
+
+    struct dri_slot *slots;
+    struct dri_tracker_node *nodes;
+    struct dri_map deliveries; /* (slot, offset) of EACH slots to flight */
+    struct dri_recent *recent;
+    uint32_t recent_mask;
+
+    struct dri_keys keys;
+    struct dri_lane *lanes;
+    uint32_t lanes_with_room;
+    uint32_t ready;                             /* keys in the lanes' lists */
+    struct dri_flight *loose_head, *loose_tail; /* keyless flights that may run */
+    uint32_t loose;                             /* how many */
+    uint32_t lane_cursor;
+
+    struct dri_timers timers; /* flights, then slots, then the drain */
+
+    struct dri_queued_action *actions;
+    uint32_t actions_max;
+    uint32_t actions_head, actions_count; /* the head begins anew whenever it is empty */
+
+    bool is_draining, is_stopped, is_drained, is_clean;
+    struct dri_core_stats stats; /* counters only; gauges are made when asked for */
+};
+
+/** The only place where a state changes. */
+static inline void dri_move(struct dri_core *core, struct dri_flight *flight,
+                            enum dri_flight_state to)
+{
+    DRI_ASSERT(dri_flight_may_go(flight->state, to));
+    core->states[flight->state]--;
+    core->states[to]++;
+    flight->state = to;
+}
+
+/** Queue an action; core.c says why there is always a place for it. */
+static inline void dri_push(struct dri_core *core, enum dri_core_action_type type, uint32_t ref,
+                            uint8_t detail, uint16_t lane)
+{
+    DRI_ASSERT(core->actions_count < core->actions_max);
+    uint32_t at = core->actions_head + core->actions_count++;
+    at = at < core->actions_max ? at : at - core->actions_max;
+    core->actions[at] = (struct dri_queued_action){
+        .type = (uint8_t)type, .detail = detail, .lane = lane, .ref = ref};
+}
+
+/* core.c */
+/** Hand a flight that is DONE or DROPPED back to the shell. */
+void dri_release(struct dri_core *core, struct dri_flight *flight);
+/** The same for a TAKEN one that is not let in. */
+void dri_refuse(struct dri_core *core, struct dri_flight *flight);
+/** Flights that the core or the outside still holds. */
+uint32_t dri_flights_out(const struct dri_core *core);
+uint32_t dri_slot_timer_id(const struct dri_core *core, const struct dri_slot *slot,
+                           enum dri_slot_timer kind);
+uint32_t dri_drain_timer_id(const struct dri_core *core);
+uint32_t dri_slot_number(const struct dri_core *core, const struct dri_slot *slot);
+uint64_t dri_after_ms(uint64_t from_ns, uint64_t ms);
+
+/* lanes.c */
+void dri_lanes_enqueue(struct dri_core *core, struct dri_flight *flight);
+void dri_lanes_dispatch(struct dri_core *core);
+void dri_lanes_done(struct dri_core *core, struct dri_flight *flight);
+void dri_lanes_due(struct dri_core *core, struct dri_flight *flight);
+/** Take a QUEUED or WAITING flight out. */
+void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight);
+/** Give up a flight and whatever waits behind it in its key: while draining. */
+void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight);
+
+/* outcome.c */
+void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight,
+                        enum dray_error_kind kind);
+void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight);
+void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
+                           enum dray_status reason);
+void dri_outcome_due(struct dri_core *core, struct dri_flight *flight);
+
+/* slots.c */
+/** Whether it was let in; else it was refused, and is not the caller's any more. */
+bool dri_slot_admit(struct dri_core *core, struct dri_flight *flight);
+/** Every outcome is stored: settle. */
+void dri_slot_finish(struct dri_core *core, struct dri_flight *flight);
+/** It ends here without an outcome: its slot settles nothing at or beyond it. */
+void dri_slot_give_up(struct dri_core *core, struct dri_flight *flight, uint64_t *counter);
+void dri_slot_assigned(struct dri_core *core, const struct dri_core_event *event);
+void dri_slot_revoked(struct dri_core *core, uint32_t number, uint32_t epoch);
+void dri_slot_lost(struct dri_core *core, uint32_t number, uint32_t epoch);
+void dri_slot_settled(struct dri_core *core, const struct dri_core_event *event);
+void dri_slot_due(struct dri_core *core, struct dri_slot *slot, enum dri_slot_timer kind);
+/** Fill in an action of a slot that is read now; false: it means nothing any more. */
+bool dri_slot_read(struct dri_slot *slot, uint8_t bit, struct dri_core_action *ret_action);
+bool dri_slot_needs_settle(const struct dri_slot *slot, uint64_t *ret_position);
+void dri_slot_settle_final(struct dri_core *core, struct dri_slot *slot, uint64_t position);
+/** A completion of an old assignment came in: it is counted, and reaches no tracker. */
+void dri_slot_stale(struct dri_core *core, const struct dri_flight *flight);
+
+/* leases.c */
+/** Whether this is a delivery of something known; then it was refused. */
+bool dri_lease_is_redelivery(struct dri_core *core, struct dri_slot *slot,
+                             struct dri_flight *flight);
+void dri_lease_start(struct dri_core *core, struct dri_slot *slot, struct dri_flight *flight,
+                     uint64_t from_ns);
+void dri_lease_stop(struct dri_slot *slot, struct dri_flight *flight);
+void dri_lease_remember(struct dri_core *core, const struct dri_flight *flight);
+void dri_lease_due(struct dri_core *core, struct dri_slot *slot);
+
+/* drain.c */
+void dri_drain_begin(struct dri_core *core);
+void dri_drain_end_now(struct dri_core *core);
+/** After each step: whether the drain is over. */
+void dri_drain_check(struct dri_core *core);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "assert.h"
+#include "machine.h"
+#include "planted.h"
+
+/* What is published for a flight, and what follows each acknowledgement.
+ *
+ *   LETTER ---stored--> ERROR_RESULT ---stored--> settle      (no error result when nobody waits)
+ *     too large: LETTER_POINTER; refused in any other way: again, for ever, because a message whose
+ *     letter is not stored must not be settled
+ *   RESULT ---stored--> settle
+ *     too large: LIMIT_RESULT; the target refuses for good: FALLBACK_RESULT, to the results topic;
+ *     both, in either order: FALLBACK_RESULT with is_result_limited
+ *   unknown, or refused for now: the same again, after republish_ms, doubling to 30 s
+ *
+ * One publish of a flight is out at a time, and each has a token of its own: an acknowledgement
+ * that comes twice, or of an earlier outcome of the same flight, can never be taken for the present
+ * one.
+ */
+
+#define BACKOFF_MAX_MS 30000u
+
+static void publish(struct dri_core *core, struct dri_flight *flight)
+{
+    DRI_ASSERT(!flight->is_publishing);
+    flight->is_publishing = true;
+    flight->generation++;
+    dri_push(core, DRI_CA_PUBLISH, flight->index, (uint8_t)flight->outcome, 0);
+}
+
+static void publish_next(struct dri_core *core, struct dri_flight *flight, enum dri_outcome outcome)
+{
+    flight->outcome = outcome;
+    flight->publish_attempts = 0;
+    publish(core, flight);
+}
+
+static void publish_later(struct dri_core *core, struct dri_flight *flight)
+{
+    uint32_t shift = flight->publish_attempts < 16 ? flight->publish_attempts : 16;
+    uint64_t wait_ms = (uint64_t)core->config.republish_ms << shift;
+    flight->publish_attempts++;
+    flight->due_ns =
+        dri_after_ms(core->now.mono_ns, wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS);
+    dri_timers_set(&core->timers, flight->index, flight->due_ns);
+}
+
+void dri_outcome_due(struct dri_core *core, struct dri_flight *flight)
+{
+    DRI_ASSERT(flight->state == DRI_FLIGHT_LETTER || flight->state == DRI_FLIGHT_RESULT);
+    core->stats.republished++;
+    publish(core, flight);
+}
+
+static void finish(struct dri_core *core, struct dri_flight *flight)
+{
+    dri_move(core, flight, DRI_FLIGHT_DONE);
+    core->stats.settled++;
+    dri_slot_finish(core, flight);
+    dri_release(core, flight);
+}
+
+static void to_result(struct dri_core *core, struct dri_flight *flight, enum dri_outcome outcome)
+{
+    dri_move(core, flight, DRI_FLIGHT_RESULT);
+    publish_next(core, flight, outcome);
+    if (DRI_IS_PLANTED(SETTLE_BEFORE_PUBLISH)) {
+        dri_slot_finish(core, flight);
+    }
+}
+
+void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight, enum dray_error_kind kind)
+{
+    flight->kind = kind;
+    flight->last_failed_ms = core->now.wall_ms;
+    if (flight->first_failed_ms == 0) {
+        flight->first_failed_ms = core->now.wall_ms;
+    }
+    dri_move(core, flight, DRI_FLIGHT_LETTER);
+    if (DRI_IS_PLANTED(LOSE_LETTER)) {
+        finish(core, flight);
+        return;
+    }
+    publish_next(core, flight, DRI_OUTCOME_LETTER);
+    if (DRI_IS_PLANTED(SETTLE_BEFORE_PUBLISH)) {
+        dri_slot_finish(core, flight);
+    }
+}
+
+void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight)
+{
+    if (flight->wants_result) {
+        to_result(core, flight, DRI_OUTCOME_RESULT);
+    } else {
+        finish(core, flight);
+    }
+}
+
+static void stored(struct dri_core *core, struct dri_flight *flight)
+{
+    if (flight->state == DRI_FLIGHT_RESULT) {
+        core->stats.results_stored++;
+        finish(core, flight);
+        return;
+    }
+    core->stats.letters_stored++;
+    if (flight->has_id && flight->wants_result) {
+        to_result(core, flight, DRI_OUTCOME_ERROR_RESULT);
+    } else {
+        finish(core, flight);
+    }
+}
+
+static void letter_refused(struct dri_core *core, struct dri_flight *flight,
+                           enum dray_status reason)
+{
+    if (reason == DRAY_ELIMIT && flight->outcome == DRI_OUTCOME_LETTER) {
+        publish_next(core, flight, DRI_OUTCOME_LETTER_POINTER);
+    } else {
+        publish_later(core, flight);
+    }
+}
+
+static void result_refused(struct dri_core *core, struct dri_flight *flight,
+                           enum dray_status reason)
+{
+    bool is_fallback = flight->outcome == DRI_OUTCOME_FALLBACK_RESULT;
+    if (reason == DRAY_ELIMIT && !flight->is_result_limited) {
+        flight->is_result_limited = true;
+        publish_next(core, flight,
+                     is_fallback ? DRI_OUTCOME_FALLBACK_RESULT : DRI_OUTCOME_LIMIT_RESULT);
+    } else if (dray_status_class(reason) == DRAY_CLASS_PERMANENT && !is_fallback) {
+        publish_next(core, flight, DRI_OUTCOME_FALLBACK_RESULT);
+    } else {
+        publish_later(core, flight);
+    }
+}
+
+void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
+                           enum dray_status reason)
+{
+    uint32_t index = (uint32_t)token;
+    struct dri_flight *flight = index < core->fresh ? &core->flights[index] : NULL;
+    if (flight == NULL || !flight->is_publishing || dri_flight_token(flight) != token) {
+        core->stats.stale_completions++;
+        return;
+    }
+    flight->is_publishing = false;
+    if (flight->state == DRI_FLIGHT_DROPPED) {
+        dri_slot_stale(core, flight);
+        dri_release(core, flight);
+        return;
+    }
+    if (DRI_IS_PLANTED(UNKNOWN_IS_STORED) && ack == DRI_CORE_UNKNOWN) {
+        ack = DRI_CORE_STORED;
+    }
+    switch (ack) {
+    case DRI_CORE_STORED:
+        stored(core, flight);
+        return;
+    case DRI_CORE_UNKNOWN:
+        publish_later(core, flight);
+        return;
+    case DRI_CORE_NOT_STORED:
+        if (flight->state == DRI_FLIGHT_LETTER) {
+            letter_refused(core, flight, reason);
+        } else {
+            result_refused(core, flight, reason);
+        }
+        return;
+    }
+    DRI_UNREACHABLE();
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_PLANTED_H
+#define DRI_PLANTED_H
+
+/* planted.h - bugs that can be compiled in, one at a time, to prove that the simulation catches
+ * them.
+ *
+ * A build sets DRI_PLANTED to one of the numbers; every product build leaves it 0. Each test
+ * `if (DRI_IS_PLANTED(NAME))` stands where the real mistake would be made.
+ */
+
+#ifndef DRI_PLANTED
+#define DRI_PLANTED 0
+#endif
+
+/** X(name, number, what the bug is) */
+#define DRI_PLANTED_TABLE(X)                                                                       \
+    X(SETTLE_BEFORE_PUBLISH, 1, "settles when the handler returns, before the outcome is stored")  \
+    X(IGNORE_EPOCH, 2, "lets a completion of an old assignment reach the tracker")                 \
+    X(DROP_ON_REVOKE, 3, "settles what was only running when its slot was revoked")                \
+    X(UNKNOWN_IS_STORED, 4, "takes an unknown acknowledgement for a stored one")                   \
+    X(HIGHEST_SEEN, 5, "settles the highest offset seen, not the highest finished")                \
+    X(KEY_OVERLAP, 6, "starts a follower while its key still runs")                                \
+    X(RETRY_OVERTAKEN, 7, "lets followers run while a retry of their key waits")                   \
+    X(LOSE_LETTER, 8, "settles a failed command without a dead letter")                            \
+    X(LOSE_ONE, 9, "forgets one flight in a thousand")                                             \
+    X(ACK_AFTER_LEASE, 10, "never renews a lease")                                                 \
+    X(DENSE_OFFSETS, 11, "believes that the next offset is the last one plus one")                 \
+    X(DRAIN_DROPS, 12, "settles what is queued when a drain begins")
+
+enum dri_planted {
+    DRI_PLANTED_NONE,
+#define DRI_PLANTED_ENUM(name, number, text) DRI_PLANTED_##name = (number),
+    DRI_PLANTED_TABLE(DRI_PLANTED_ENUM)
+#undef DRI_PLANTED_ENUM
+};
+
+#define DRI_IS_PLANTED(name) (DRI_PLANTED == DRI_PLANTED_##name)
+
+#endif

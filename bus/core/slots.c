@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "assert.h"
+#include "machine.h"
+#include "planted.h"
+
+/* Assignments: what is let in, what is settled, and how a slot is given back.
+ *
+ * A slot that is revoked is finished in this order: what has not started is dropped (whoever gets
+ * the slot next reads it again), what runs is cancelled and waited for, what was run gets its
+ * outcome stored, then the final settle is sent and its answer waited for, then the slot is let go.
+ * revoke_ms bounds the waiting for flights, and once more the waiting for the answer. A slot that
+ * is lost is let go at once and nothing of it is settled.
+ *
+ * A flight that is dropped while its slot still settles leaves a barrier at its offset: the
+ * watermark stays at or below it, so the next owner reads it. Dropped flights that are still with a
+ * lane or the broker wait in DROPPED for what is out and then are released; they reach no tracker.
+ *
+ * The first record of an assignment without a committed position is settled at once, as a position:
+ * with `start: latest` a crash before the first commit would lose what came meanwhile.
+ */
+
+static struct dri_slot *slot_at(struct dri_core *core, uint32_t number)
+{
+    DRI_ASSERT(number < core->config.slots_max);
+    return &core->slots[number];
+}
+
+static void arm_settle(struct dri_core *core, struct dri_slot *slot)
+{
+    if (slot->is_settle_armed) {
+        return; /* nearly always: this is once a command */
+    }
+    uint32_t id = dri_slot_timer_id(core, slot, DRI_TIMER_SETTLE);
+    slot->is_settle_armed = true;
+    uint64_t due_ns = dri_after_ms(slot->last_settle_ns, core->config.settle_ms);
+    dri_timers_set(&core->timers, id, due_ns > core->now.mono_ns ? due_ns : core->now.mono_ns);
+}
+
+/* --- admission --- */
+
+bool dri_slot_admit(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_slot *slot = slot_at(core, flight->slot);
+    struct dri_tracker *tracker = &slot->tracker;
+    if (!slot->is_assigned || slot->is_revoking || slot->epoch != flight->epoch) {
+        core->stats.stale_records++;
+        dri_refuse(core, flight);
+        return false;
+    }
+    if (core->is_draining || core->is_stopped) {
+        core->stats.dropped_on_drain++;
+        dri_refuse(core, flight);
+        return false;
+    }
+    if (dri_tracker_is_duplicate(tracker, flight->offset)) {
+        core->stats.duplicates_in_flight++;
+        dri_refuse(core, flight);
+        return false;
+    }
+    if (!slot->is_watermark && dri_lease_is_redelivery(core, slot, flight)) {
+        return false;
+    }
+    core->stats.admitted++;
+    if (slot->is_watermark && tracker->received == 0) {
+        /* Below what was committed: the log was cut and begins anew. Then the commit follows it. */
+        slot->has_settled = slot->has_settled && flight->offset >= slot->settled;
+        if (!slot->has_settled) {
+            slot->has_sent = false;
+            arm_settle(core, slot);
+        }
+    }
+    dri_tracker_append(tracker, flight->index, flight->offset);
+    flight->is_tracked = true;
+    if (!slot->is_watermark) {
+        dri_map_add(&core->deliveries, flight->slot, flight->offset, flight->index);
+        dri_lease_start(core, slot, flight, flight->received_ns);
+    }
+    return true;
+}
+
+/* --- the end of a flight --- */
+
+static void forget_delivery(struct dri_core *core, struct dri_slot *slot, struct dri_flight *flight)
+{
+    if (!slot->is_watermark) {
+        dri_map_remove(&core->deliveries, flight->slot, flight->offset);
+        dri_lease_stop(slot, flight);
+    }
+}
+
+static void end(struct dri_core *core, struct dri_slot *slot);
+
+static void try_end(struct dri_core *core, struct dri_slot *slot)
+{
+    if (slot->is_revoking && slot->tracker.count == 0) {
+        end(core, slot);
+    }
+}
+
+void dri_slot_finish(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_slot *slot = slot_at(core, flight->slot);
+    if (!flight->is_tracked) {
+        return; /* only with a planted bug: it was finished before */
+    }
+    flight->is_tracked = false;
+    bool has_moved = dri_tracker_finish(&slot->tracker, flight->index);
+    if (!slot->is_watermark) {
+        dri_push(core, DRI_CA_SETTLE, flight->index, 0, 0);
+        forget_delivery(core, slot, flight);
+        dri_lease_remember(core, flight);
+    } else if (has_moved) {
+        arm_settle(core, slot);
+    }
+    try_end(core, slot);
+}
+
+/* Stop waiting for whatever the core itself waits for with this flight. */
+static void detach(struct dri_core *core, struct dri_flight *flight)
+{
+    switch (flight->state) {
+    case DRI_FLIGHT_QUEUED:
+    case DRI_FLIGHT_WAITING:
+        dri_lanes_unlink(core, flight);
+        return;
+    case DRI_FLIGHT_LETTER:
+    case DRI_FLIGHT_RESULT:
+        dri_timers_cancel(&core->timers, flight->index);
+        return;
+    case DRI_FLIGHT_RUNNING:
+        return;
+    default:
+        DRI_UNREACHABLE();
+    }
+}
+
+void dri_slot_give_up(struct dri_core *core, struct dri_flight *flight, uint64_t *counter)
+{
+    struct dri_slot *slot = slot_at(core, flight->slot);
+    (*counter)++;
+    detach(core, flight);
+    if (flight->is_tracked) {
+        flight->is_tracked = false;
+        dri_tracker_give_up(&slot->tracker, flight->index);
+        forget_delivery(core, slot, flight);
+    }
+    dri_move(core, flight, DRI_FLIGHT_DROPPED);
+    if (!flight->is_with_lane && !flight->is_publishing) {
+        dri_release(core, flight);
+    }
+    try_end(core, slot);
+}
+
+static struct dri_flight *first_of(struct dri_core *core, const struct dri_slot *slot)
+{
+    uint32_t index = dri_tracker_first(&slot->tracker);
+    return index != UINT32_MAX ? &core->flights[index] : NULL;
+}
+
+static struct dri_flight *next_of(struct dri_core *core, const struct dri_slot *slot,
+                                  const struct dri_flight *flight)
+{
+    uint32_t index = dri_tracker_next(&slot->tracker, flight->index);
+    return index != UINT32_MAX ? &core->flights[index] : NULL;
+}
+
+/* The mistake of IGNORE_EPOCH: the same offset, in flight again in the present assignment, is taken
+ * for finished. */
+static void finish_newer(struct dri_core *core, const struct dri_flight *flight)
+{
+    struct dri_slot *slot = slot_at(core, flight->slot);
+    if (!slot->is_assigned || slot->epoch == flight->epoch) {
+        return;
+    }
+    struct dri_flight *newer = first_of(core, slot);
+    while (newer != NULL && newer->offset != flight->offset) {
+        newer = next_of(core, slot, newer);
+    }
+    if (newer != NULL) {
+        dri_slot_finish(core, newer);
+    }
+}
+
+void dri_slot_stale(struct dri_core *core, const struct dri_flight *flight)
+{
+    core->stats.stale_completions++;
+    if (DRI_IS_PLANTED(IGNORE_EPOCH)) {
+        finish_newer(core, flight);
+    }
+}
+
+/* --- settling --- */
+
+bool dri_slot_needs_settle(const struct dri_slot *slot, uint64_t *ret_position)
+{
+    return slot->is_assigned && slot->is_watermark &&
+           dri_tracker_watermark(&slot->tracker, ret_position) &&
+           !(slot->has_settled && slot->settled == *ret_position);
+}
+
+/* What is done beyond the watermark goes here with the issue that brings its format: written from
+ * the tracker's list, read back in restore. Until then a restart runs it again. */
+static struct dray_slice make_metadata(const struct dri_slot *slot)
+{
+    (void)slot;
+    return dray_slice_of(NULL, 0);
+}
+
+static void restore(struct dri_slot *slot, struct dray_slice metadata)
+{
+    (void)slot;
+    (void)metadata;
+}
+
+static void want(struct dri_core *core, struct dri_slot *slot, enum dri_core_action_type type,
+                 uint8_t bit)
+{
+    slot->wanted |= bit;
+    if ((slot->queued & bit) == 0) {
+        slot->queued |= bit;
+        dri_push(core, type, dri_slot_number(core, slot), bit, 0);
+    }
+}
+
+bool dri_slot_read(struct dri_slot *slot, uint8_t bit, struct dri_core_action *ret_action)
+{
+    bool is_wanted = (slot->wanted & bit) != 0;
+    slot->queued = (uint8_t)(slot->queued & ~bit);
+    slot->wanted = (uint8_t)(slot->wanted & ~bit);
+    if (bit == DRI_SLOT_UNASSIGN) {
+        ret_action->epoch = slot->unassign_epoch;
+        return is_wanted;
+    }
+    bool is_final = bit == DRI_SLOT_FINAL;
+    ret_action->epoch = slot->epoch;
+    ret_action->as.settle.position = is_final ? slot->final_position : slot->sent;
+    ret_action->as.settle.delivery = 0;
+    ret_action->as.settle.metadata = make_metadata(slot);
+    ret_action->as.settle.is_watermark = true;
+    ret_action->as.settle.is_final = is_final;
+    return is_wanted;
+}
+
+static void settle_now(struct dri_core *core, struct dri_slot *slot, uint64_t position)
+{
+    slot->sent = position;
+    slot->has_sent = true;
+    slot->last_settle_ns = core->now.mono_ns;
+}
+
+void dri_slot_settle_final(struct dri_core *core, struct dri_slot *slot, uint64_t position)
+{
+    if (slot->is_final_out || slot->is_settle_held) {
+        return;
+    }
+    settle_now(core, slot, position);
+    slot->is_final_out = true;
+    slot->final_position = position;
+    slot->wanted = (uint8_t)(slot->wanted & ~DRI_SLOT_SETTLE); /* the final one says more */
+    want(core, slot, DRI_CA_SETTLE, DRI_SLOT_FINAL);
+}
+
+static void settle_due(struct dri_core *core, struct dri_slot *slot)
+{
+    uint64_t position;
+    slot->is_settle_armed = false;
+    slot->is_settle_held = false;
+    if (slot->is_revoking) {
+        try_end(core, slot);
+        return;
+    }
+    if (core->is_draining || !dri_slot_needs_settle(slot, &position)) {
+        return; /* a drain settles finally when it is empty */
+    }
+    if (!slot->has_sent || slot->sent != position) {
+        settle_now(core, slot, position);
+        want(core, slot, DRI_CA_SETTLE, DRI_SLOT_SETTLE);
+    }
+}
+
+static void unassign(struct dri_core *core, struct dri_slot *slot)
+{
+    slot->is_assigned = false;
+    slot->is_revoking = false;
+    slot->is_final_out = false;
+    slot->is_settle_armed = false;
+    slot->wanted = (uint8_t)(slot->wanted & ~(DRI_SLOT_SETTLE | DRI_SLOT_FINAL));
+    for (int kind = 0; kind < DRI_TIMER_SLOT_COUNT; kind++) {
+        dri_timers_cancel(&core->timers, dri_slot_timer_id(core, slot, (enum dri_slot_timer)kind));
+    }
+    slot->unassign_epoch = slot->epoch;
+    want(core, slot, DRI_CA_UNASSIGN, DRI_SLOT_UNASSIGN);
+}
+
+/* A slot that is revoked, and is empty: settle, wait for the answer, let go. */
+static void end(struct dri_core *core, struct dri_slot *slot)
+{
+    uint64_t position;
+    if (!dri_slot_needs_settle(slot, &position)) {
+        unassign(core, slot);
+        return;
+    }
+    if (!slot->is_final_out && !slot->is_settle_held) {
+        dri_slot_settle_final(core, slot, position);
+        dri_timers_set(&core->timers, dri_slot_timer_id(core, slot, DRI_TIMER_REVOKE),
+                       dri_after_ms(core->now.mono_ns, core->config.revoke_ms));
+    }
+}
+
+void dri_slot_settled(struct dri_core *core, const struct dri_core_event *event)
+{
+    struct dri_slot *slot = slot_at(core, event->slot);
+    uint64_t position = event->as.settled.position;
+    enum dray_status status = event->as.settled.status;
+    if (!slot->is_assigned || slot->epoch != event->epoch) {
+        core->stats.stale_completions++;
+        return;
+    }
+    if (slot->is_final_out && position == slot->final_position) {
+        slot->is_final_out = false;
+    }
+    if (status == DRAY_OK) {
+        if (!slot->has_settled || position > slot->settled) {
+            slot->has_settled = true;
+            slot->settled = position;
+        }
+        try_end(core, slot);
+        return;
+    }
+    core->stats.settles_failed++;
+    slot->has_sent = slot->has_settled;
+    slot->sent = slot->settled;
+    if (status == DRAY_ESTALE && slot->is_revoking) {
+        dri_slot_lost(core, event->slot, event->epoch); /* nothing that we send will be taken */
+        return;
+    }
+    uint32_t settle_ms = core->config.settle_ms != 0 ? core->config.settle_ms : 1;
+    slot->is_settle_held = true;
+    slot->is_settle_armed = true;
+    dri_timers_set(&core->timers, dri_slot_timer_id(core, slot, DRI_TIMER_SETTLE),
+                   dri_after_ms(core->now.mono_ns, settle_ms));
+}
+
+/* --- assignment --- */
+
+void dri_slot_assigned(struct dri_core *core, const struct dri_core_event *event)
+{
+    struct dri_slot *slot = slot_at(core, event->slot);
+    if (slot->is_assigned) {
+        dri_slot_lost(core, event->slot, slot->epoch);
+    }
+    bool is_watermark = event->as.assigned.is_watermark;
+    int64_t committed = is_watermark ? event->as.assigned.committed : -1;
+    struct dri_slot next = {
+        .epoch = event->epoch,
+        .is_assigned = true,
+        .is_watermark = is_watermark,
+        .has_settled = committed >= 0,
+        .has_sent = committed >= 0,
+        .settled = committed >= 0 ? (uint64_t)committed : 0,
+        .sent = committed >= 0 ? (uint64_t)committed : 0,
+        .queued = slot->queued,
+        .wanted = slot->wanted & DRI_SLOT_UNASSIGN,
+        .unassign_epoch = slot->unassign_epoch,
+        .lease_ns = is_watermark ? 0 : event->as.assigned.lease_ns,
+    };
+    *slot = next;
+    dri_tracker_init(&slot->tracker, core->nodes, is_watermark, committed);
+    restore(slot, event->as.assigned.metadata);
+}
+
+static void cancel(struct dri_core *core, struct dri_flight *flight)
+{
+    if (!flight->is_cancelled) {
+        flight->is_cancelled = true;
+        dri_push(core, DRI_CA_CANCEL, flight->index, 0, flight->lane);
+    }
+}
+
+static void revoke_flight(struct dri_core *core, struct dri_flight *flight)
+{
+    switch (flight->state) {
+    case DRI_FLIGHT_QUEUED:
+    case DRI_FLIGHT_WAITING:
+        dri_slot_give_up(core, flight, &core->stats.dropped_on_revoke);
+        return;
+    case DRI_FLIGHT_RUNNING:
+        cancel(core, flight);
+        if (DRI_IS_PLANTED(DROP_ON_REVOKE)) {
+            dri_slot_finish(core, flight);
+            dri_slot_give_up(core, flight, &core->stats.dropped_on_revoke);
+        }
+        return;
+    default:
+        return; /* its outcome is on the way */
+    }
+}
+
+void dri_slot_revoked(struct dri_core *core, uint32_t number, uint32_t epoch)
+{
+    struct dri_slot *slot = slot_at(core, number);
+    if (!slot->is_assigned || slot->is_revoking || slot->epoch != epoch) {
+        return;
+    }
+    for (struct dri_flight *flight = first_of(core, slot), *next; flight != NULL; flight = next) {
+        next = next_of(core, slot, flight);
+        revoke_flight(core, flight);
+    }
+    slot->is_revoking = true; /* only now: it may end only when all of it was seen */
+    dri_timers_set(&core->timers, dri_slot_timer_id(core, slot, DRI_TIMER_REVOKE),
+                   dri_after_ms(core->now.mono_ns, core->config.revoke_ms));
+    try_end(core, slot);
+}
+
+static void give_up_all(struct dri_core *core, struct dri_slot *slot)
+{
+    for (struct dri_flight *flight; (flight = first_of(core, slot)) != NULL;) {
+        if (flight->state == DRI_FLIGHT_RUNNING) {
+            cancel(core, flight);
+        }
+        dri_slot_give_up(core, flight, &core->stats.dropped_on_revoke);
+    }
+}
+
+void dri_slot_lost(struct dri_core *core, uint32_t number, uint32_t epoch)
+{
+    struct dri_slot *slot = slot_at(core, number);
+    if (!slot->is_assigned || slot->epoch != epoch) {
+        return;
+    }
+    slot->is_revoking = false;
+    give_up_all(core, slot);
+    unassign(core, slot);
+}
+
+void dri_slot_due(struct dri_core *core, struct dri_slot *slot, enum dri_slot_timer kind)
+{
+    if (!slot->is_assigned) {
+        return;
+    }
+    switch (kind) {
+    case DRI_TIMER_SETTLE:
+        settle_due(core, slot);
+        return;
+    case DRI_TIMER_LEASE:
+        dri_lease_due(core, slot);
+        return;
+    case DRI_TIMER_REVOKE:
+        if (slot->tracker.count == 0) {
+            unassign(core, slot); /* no answer to the final settle */
+            return;
+        }
+        slot->is_revoking = false;
+        give_up_all(core, slot);
+        slot->is_revoking = true;
+        try_end(core, slot);
+        return;
+    case DRI_TIMER_SLOT_COUNT:
+        break;
+    }
+    DRI_UNREACHABLE();
+}
