@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+
+/* kafka_conf.c - the properties of our librdkafka handles.
+ *
+ * Three layers: what we set for speed and the user may change; what the user passes through; and
+ * what our guarantees stand on. The last layer cannot be changed: a property of it is refused with
+ * the reason, unless it says what we would have set anyway (configurations are copied from other
+ * programs).
+ *
+ * Queue sizes come from the memory budget. The fetcher of librdkafka before 2.2 sleeps for up to a
+ * second whenever it has reached queued.min.messages or queued.max.messages.kbytes; with the
+ * library's own defaults that was a quarter of the possible throughput. So on those versions the
+ * count is as good as unlimited and only bytes bound the queue, a quarter of the budget (each small
+ * message costs about as much again beside its bytes). From 2.2 on fetch.queue.backoff.ms cures the
+ * cause: 5 ms, and small queues do.
+ *
+ * message.timeout.ms is 0: a message waits for its broker for as long as that takes. With a short
+ * time-out librdkafka reports messages as failed that are in the log (2,350 of 125,780 in a test).
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "assert.h"
+#include "kafka_private.h"
+#include "mem.h"
+
+#define MEMORY_BYTES_DEFAULT (256u << 20)
+#define NAME_MAX_BYTES       64
+
+/* What we set and nobody changes. uses: bits of enum dri_kafka_use. */
+struct fixed {
+    const char *name;
+    const char *value; /* NULL: no value of the user's is acceptable */
+    unsigned uses;
+    const char *reason;
+};
+
+#define ADMIN    (1u << DRI_KAFKA_ADMIN)
+#define GROUP    (1u << DRI_KAFKA_GROUP)
+#define LOG      (1u << DRI_KAFKA_LOG)
+#define PRODUCER (1u << DRI_KAFKA_PRODUCER)
+#define CONSUMER (GROUP | LOG)
+#define NOBODY   0u
+
+static const struct fixed fixed_table[] = {
+    {"bootstrap.servers", NULL, NOBODY, "the brokers stand in `bus`"},
+    {"metadata.broker.list", NULL, NOBODY, "the brokers stand in `bus`"},
+    {"group.id", NULL, NOBODY, "the group stands in `group`"},
+    {"enable.auto.commit", "false", CONSUMER,
+     "a position is committed only after the outcome of its command is stored"},
+    {"auto.commit.enable", "false", NOBODY,
+     "a position is committed only after the outcome of its command is stored"},
+    {"enable.auto.offset.store", "false", CONSUMER,
+     "a position is committed only after the outcome of its command is stored"},
+    {"auto.offset.reset", "error", CONSUMER,
+     "a position out of range is never reset silently; `worker.start` says where a new group "
+     "begins"},
+    {"enable.partition.eof", "true", LOG, "dray sets it where it reads a log"},
+    {"isolation.level", "read_committed", CONSUMER | ADMIN,
+     "commands of aborted transactions would be run"},
+    {"acks", "all", PRODUCER, "an outcome counts as stored only when all replicas in sync have it"},
+    {"request.required.acks", "all", NOBODY,
+     "an outcome counts as stored only when all replicas in sync have it"},
+    {"enable.idempotence", "true", PRODUCER, "retries would store outcomes twice and out of order"},
+    {"enable.gapless.guarantee", "false", NOBODY,
+     "one message that is too large would end the producer"},
+    {"queuing.strategy", "fifo", NOBODY, "order per key would be lost"},
+    {"partitioner", "murmur2_random", PRODUCER,
+     "dray and Java clients have to agree on a key's partition"},
+    {"partitioner_cb", NULL, NOBODY, "dray and Java clients have to agree on a key's partition"},
+    {"delivery.report.only.error", "false", PRODUCER, "dray settles on delivery reports"},
+    {"transactional.id", NULL, NOBODY, "transactions are not in this build"},
+    {"enabled_events", NULL, NOBODY, "dray serves the events itself"},
+    {"log.queue", "false", NOBODY, "dray writes the library's log itself"},
+    {"test.mock.num.brokers", NULL, NOBODY, "each handle would get a cluster of its own"},
+};
+
+/* What we set and the user may change. */
+static const struct fixed default_table[] = {
+    {"check.crcs", "true", CONSUMER, NULL},
+    {"socket.nagle.disable", "true", ADMIN | CONSUMER | PRODUCER, NULL},
+    {"socket.keepalive.enable", "true", ADMIN | CONSUMER | PRODUCER, NULL},
+    {"log.connection.close", "false", ADMIN | CONSUMER | PRODUCER, NULL},
+    {"ssl.endpoint.identification.algorithm", "https", ADMIN | CONSUMER | PRODUCER, NULL},
+    {"linger.ms", "5", PRODUCER, NULL},
+    {"message.timeout.ms", "0", PRODUCER, NULL},
+    {"allow.auto.create.topics", "false", PRODUCER, NULL},
+    {"topic.metadata.propagation.max.ms", "10000", PRODUCER, NULL},
+    {"partition.assignment.strategy", "roundrobin,range", GROUP, NULL},
+};
+
+bool dri_kafka_conf_is_cooperative(const struct dri_transport_config *config)
+{
+    for (size_t i = 0; i < config->options_count; i++) {
+        const struct dri_option *option = &config->options[i];
+        if ((strcmp(option->name, "partition.assignment.strategy") == 0 &&
+             strstr(option->value, "cooperative") != NULL) ||
+            (strcmp(option->name, "group.protocol") == 0 &&
+             strcasecmp(option->value, "consumer") == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum dray_status dri_kafka_parse_url(const char *url, char **ret_bootstrap, char *ret_text,
+                                     size_t text_bytes)
+{
+    static const char scheme[] = "kafka://";
+    if (url == NULL || strncmp(url, scheme, sizeof(scheme) - 1) != 0) {
+        (void)snprintf(ret_text, text_bytes, "\"%s\" is not kafka://host:port,host:port",
+                       url == NULL ? "" : url);
+        return DRAY_EINVALID;
+    }
+    const char *at = url + sizeof(scheme) - 1;
+    size_t len = strlen(at);
+    while (len > 0 && at[len - 1] == '/') {
+        len--;
+    }
+    bool is_host_empty = true;
+    bool is_bad = len == 0;
+    for (size_t i = 0; i <= len && !is_bad; i++) {
+        if (i == len || at[i] == ',') {
+            is_bad = is_host_empty;
+            is_host_empty = true;
+        } else if (at[i] == '/' || at[i] == '@' || at[i] <= ' ') {
+            is_bad = true;
+        } else if (at[i] != ':') {
+            is_host_empty = false;
+        }
+    }
+    if (is_bad) {
+        (void)snprintf(ret_text, text_bytes,
+                       "\"%s\" is not kafka://host:port,host:port (a user and a password go into "
+                       "kafka.sasl.username and kafka.sasl.password)",
+                       url);
+        return DRAY_EINVALID;
+    }
+    char *bootstrap = dri_strndup(at, len);
+    if (bootstrap == NULL) {
+        return DRAY_ENOMEM;
+    }
+    *ret_bootstrap = bootstrap;
+    return DRAY_OK;
+}
+
+/* -- the library's own table of properties -------------------------------------------------------
+ */
+
+struct property {
+    char name[NAME_MAX_BYTES];
+    char scope; /* 'C', 'P', '*' */
+};
+
+struct properties {
+    struct property *items;
+    size_t count;
+};
+
+static void properties_fini(struct properties *properties)
+{
+    free(properties->items);
+    *properties = (struct properties){0};
+}
+
+/* A line is "name | scope | range | ..."; everything else is prose. */
+static bool property_parse(const char *line, struct property *ret)
+{
+    const char *bar = strchr(line, '|');
+    if (bar == NULL || line[0] == '-' || strncmp(line, "Property ", 9) == 0) {
+        return false;
+    }
+    size_t len = (size_t)(bar - line);
+    while (len > 0 && line[len - 1] == ' ') {
+        len--;
+    }
+    const char *scope = bar + 1;
+    while (*scope == ' ') {
+        scope++;
+    }
+    if (len == 0 || len >= sizeof(ret->name) || strchr("CP*", *scope) == NULL || *scope == '\0') {
+        return false;
+    }
+    memcpy(ret->name, line, len);
+    ret->name[len] = '\0';
+    ret->scope = *scope;
+    return true;
+}
+
+static enum dray_status properties_init(struct properties *properties)
+{
+    *properties = (struct properties){0};
+    char *text = NULL;
+    size_t text_len = 0;
+    FILE *stream = open_memstream(&text, &text_len);
+    if (stream == NULL) {
+        return DRAY_ENOMEM;
+    }
+    rd_kafka_conf_properties_show(stream);
+    if (fclose(stream) != 0 || text == NULL) {
+        free(text);
+        return DRAY_ENOMEM;
+    }
+    size_t lines = 1;
+    for (size_t i = 0; i < text_len; i++) {
+        lines += text[i] == '\n';
+    }
+    properties->items = calloc(lines, sizeof(*properties->items));
+    if (properties->items == NULL) {
+        free(text);
+        return DRAY_ENOMEM;
+    }
+    char *save = NULL;
+    for (char *line = strtok_r(text, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save)) {
+        if (property_parse(line, &properties->items[properties->count])) {
+            properties->count++;
+        }
+    }
+    free(text);
+    return DRAY_OK;
+}
+
+static const struct property *properties_find(const struct properties *properties, const char *name)
+{
+    for (size_t i = 0; i < properties->count; i++) {
+        if (strcmp(properties->items[i].name, name) == 0) {
+            return &properties->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* Levenshtein; both at most NAME_MAX_BYTES - 1 long. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    size_t row[NAME_MAX_BYTES];
+    size_t b_len = strlen(b);
+    for (size_t j = 0; j <= b_len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < b_len; j++) {
+            size_t best = diagonal + (a[i] != b[j]);
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            best = best < row[j + 1] + 1 ? best : row[j + 1] + 1;
+            diagonal = row[j + 1];
+            row[j + 1] = best;
+        }
+    }
+    return row[b_len];
+}
+
+static const char *properties_nearest(const struct properties *properties, const char *name)
+{
+    const char *nearest = NULL;
+    size_t best = 5; /* further than four edits is no suggestion */
+    if (strlen(name) >= NAME_MAX_BYTES) {
+        return NULL;
+    }
+    for (size_t i = 0; i < properties->count; i++) {
+        size_t distance = edit_distance(name, properties->items[i].name);
+        if (distance < best) {
+            best = distance;
+            nearest = properties->items[i].name;
+        }
+    }
+    return nearest;
+}
+
+/* -- what may be set -----------------------------------------------------------------------------
+ */
+
+static bool values_agree(const char *ours, const char *theirs)
+{
+    if (strcmp(ours, "all") == 0) {
+        return strcasecmp(theirs, "all") == 0 || strcmp(theirs, "-1") == 0;
+    }
+    return strcasecmp(ours, theirs) == 0;
+}
+
+static enum dray_status check_numbers(const struct dri_option *option, char *ret_text,
+                                      size_t text_bytes)
+{
+    long value = strtol(option->value, NULL, 10);
+    const char *reason = NULL;
+    if (strcmp(option->name, "message.timeout.ms") == 0 ||
+        strcmp(option->name, "delivery.timeout.ms") == 0) {
+        reason =
+            value != 0 && value < 300000
+                ? "a message that is given up early may be stored all the same, and then comes "
+                  "twice and out of order; 0 (no limit) or at least 300000"
+                : NULL;
+    } else if (strcmp(option->name, "max.in.flight") == 0 ||
+               strcmp(option->name, "max.in.flight.requests.per.connection") == 0) {
+        reason = value > 5 ? "an idempotent producer keeps order with at most 5" : NULL;
+    } else if (strcmp(option->name, "retries") == 0 ||
+               strcmp(option->name, "message.send.max.retries") == 0) {
+        reason = value < 1 ? "an idempotent producer has to retry" : NULL;
+    }
+    if (reason == NULL) {
+        return DRAY_OK;
+    }
+    (void)snprintf(ret_text, text_bytes, "kafka.%s: \"%s\" is refused: %s", option->name,
+                   option->value, reason);
+    return DRAY_EINVALID;
+}
+
+static enum dray_status check_versions(const struct dri_option *option, int version, char *ret_text,
+                                       size_t text_bytes)
+{
+    bool is_strategy = strcmp(option->name, "partition.assignment.strategy") == 0;
+    if (is_strategy && strstr(option->value, "cooperative") != NULL) {
+        if (strcmp(option->value, "cooperative-sticky") != 0) {
+            (void)snprintf(ret_text, text_bytes,
+                           "kafka.%s: \"%s\": cooperative-sticky cannot be mixed with others",
+                           option->name, option->value);
+            return DRAY_EINVALID;
+        }
+        if (version < DRI_KAFKA_COOPERATIVE_VERSION) {
+            (void)snprintf(
+                ret_text, text_bytes,
+                "kafka.%s: cooperative-sticky needs librdkafka 2.10.1, this is %s: older "
+                "ones lose assignments and fetch from old positions; use "
+                "roundrobin,range",
+                option->name, rd_kafka_version_str());
+            return DRAY_EUNSUPPORTED;
+        }
+    }
+    if (strcmp(option->name, "group.protocol") == 0 && strcasecmp(option->value, "classic") != 0 &&
+        version < DRI_KAFKA_KIP848_VERSION) {
+        (void)snprintf(ret_text, text_bytes,
+                       "kafka.%s: \"%s\" needs librdkafka 2.12, this is %s; leave it at classic",
+                       option->name, option->value, rd_kafka_version_str());
+        return DRAY_EUNSUPPORTED;
+    }
+    return DRAY_OK;
+}
+
+enum dray_status dri_kafka_option_check(const struct dri_option *option, int version,
+                                        char *ret_text, size_t text_bytes)
+{
+    for (size_t i = 0; i < DRI_ARRAY_LEN(fixed_table); i++) {
+        const struct fixed *fixed = &fixed_table[i];
+        if (strcmp(fixed->name, option->name) == 0 &&
+            (fixed->value == NULL || !values_agree(fixed->value, option->value))) {
+            (void)snprintf(ret_text, text_bytes, "kafka.%s: \"%s\" is refused: %s", option->name,
+                           option->value, fixed->reason);
+            return DRAY_EINVALID;
+        }
+    }
+    enum dray_status status = check_versions(option, version, ret_text, text_bytes);
+    return status != DRAY_OK ? status : check_numbers(option, ret_text, text_bytes);
+}
+
+static bool is_fixed(const char *name)
+{
+    for (size_t i = 0; i < DRI_ARRAY_LEN(fixed_table); i++) {
+        if (strcmp(fixed_table[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* -- building ------------------------------------------------------------------------------------
+ */
+
+/* Ours: the library must know it, whatever its version, or it is not in the tables. */
+static enum dray_status set_ours(rd_kafka_conf_t *conf, const char *name, const char *value,
+                                 char *ret_text, size_t text_bytes)
+{
+    char reason[256];
+    if (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) != RD_KAFKA_CONF_OK) {
+        (void)snprintf(ret_text, text_bytes, "librdkafka %s does not take %s=%s: %s",
+                       rd_kafka_version_str(), name, value, reason);
+        return DRAY_EUNSUPPORTED;
+    }
+    return DRAY_OK;
+}
+
+static enum dray_status set_number(rd_kafka_conf_t *conf, const char *name, uint64_t value,
+                                   char *ret_text, size_t text_bytes)
+{
+    char text[24];
+    (void)snprintf(text, sizeof(text), "%" PRIu64, value);
+    return set_ours(conf, name, text, ret_text, text_bytes);
+}
+
+static enum dray_status set_table(rd_kafka_conf_t *conf, const struct fixed *table, size_t count,
+                                  enum dri_kafka_use use, const char *except, char *ret_text,
+                                  size_t text_bytes)
+{
+    for (size_t i = 0; i < count; i++) {
+        if ((table[i].uses & (1u << use)) == 0 ||
+            (except != NULL && strcmp(table[i].name, except) == 0)) {
+            continue;
+        }
+        enum dray_status status =
+            set_ours(conf, table[i].name, table[i].value, ret_text, text_bytes);
+        if (status != DRAY_OK) {
+            return status;
+        }
+    }
+    return DRAY_OK;
+}
+
+static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+static enum dray_status set_fetch_sizes(rd_kafka_conf_t *conf, uint64_t memory,
+                                        enum dri_kafka_use use, bool has_backoff, char *ret_text,
+                                        size_t text_bytes)
+{
+    uint64_t kbytes = use == DRI_KAFKA_LOG ? memory / 16 : memory / (has_backoff ? 8 : 4);
+    kbytes = clamp(kbytes >> 10, 1024, has_backoff || use == DRI_KAFKA_LOG ? 65536 : 2097151);
+    enum dray_status status =
+        set_number(conf, "queued.max.messages.kbytes", kbytes, ret_text, text_bytes);
+    if (status == DRAY_OK) {
+        status = set_number(conf, "queued.min.messages", has_backoff ? 100000 : 10000000, ret_text,
+                            text_bytes);
+    }
+    if (status == DRAY_OK && has_backoff) {
+        status = set_number(conf, "fetch.queue.backoff.ms", 5, ret_text, text_bytes);
+    }
+    return status;
+}
+
+static enum dray_status set_producer_sizes(rd_kafka_conf_t *conf,
+                                           const struct dri_transport_config *config,
+                                           uint64_t memory, const struct dri_kafka_facts *facts,
+                                           char *ret_text, size_t text_bytes)
+{
+    uint64_t broker_max = facts == NULL ? 0 : facts->message_bytes_max;
+    /* The broker decides what is too large; but a batch over its limit would be refused whole, with
+     * every small message in it. */
+    uint64_t message_max = clamp(broker_max, 16u << 20, 1000000000);
+    uint64_t batch = broker_max == 0 ? 1000000 : clamp(broker_max - broker_max / 16, 1, 1000000);
+    uint64_t kbytes = clamp(memory / 4, message_max * 2, (uint64_t)INT32_MAX << 10) >> 10;
+    enum dray_status status =
+        set_number(conf, "message.max.bytes", message_max, ret_text, text_bytes);
+    if (status == DRAY_OK) {
+        status = set_number(conf, "batch.size", batch, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK) {
+        status = set_number(conf, "queue.buffering.max.kbytes", kbytes, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK) {
+        status = set_number(conf, "queue.buffering.max.messages",
+                            clamp(config->unacked_max, 1000, 10000000), ret_text, text_bytes);
+    }
+    return status;
+}
+
+/* A producer would warn about each consumer property, and the other way round. */
+static bool is_for(const struct property *property, enum dri_kafka_use use)
+{
+    char mine = use == DRI_KAFKA_PRODUCER ? 'P' : 'C';
+    if (use == DRI_KAFKA_ADMIN) {
+        return property->scope == '*';
+    }
+    return property->scope == '*' || property->scope == mine;
+}
+
+static enum dray_status set_option(rd_kafka_conf_t *conf, const struct dri_option *option,
+                                   enum dri_kafka_use use, const struct properties *properties,
+                                   char *ret_text, size_t text_bytes)
+{
+    enum dray_status status =
+        dri_kafka_option_check(option, rd_kafka_version(), ret_text, text_bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    const struct property *property = properties_find(properties, option->name);
+    if (property == NULL) {
+        const char *nearest = properties_nearest(properties, option->name);
+        (void)snprintf(ret_text, text_bytes, "kafka.%s: librdkafka %s has no such property%s%s%s",
+                       option->name, rd_kafka_version_str(),
+                       nearest == NULL ? "" : "; did you mean \"", nearest == NULL ? "" : nearest,
+                       nearest == NULL ? "" : "\"?");
+        return DRAY_EINVALID;
+    }
+    bool is_group_only = strcmp(option->name, "group.instance.id") == 0 ||
+                         strcmp(option->name, "group.protocol") == 0;
+    if (is_fixed(option->name) || !is_for(property, use) ||
+        (is_group_only && use != DRI_KAFKA_GROUP)) {
+        return DRAY_OK;
+    }
+    char reason[256];
+    if (rd_kafka_conf_set(conf, option->name, option->value, reason, sizeof(reason)) !=
+        RD_KAFKA_CONF_OK) {
+        (void)snprintf(ret_text, text_bytes, "kafka.%s: %s", option->name, reason);
+        return DRAY_EINVALID;
+    }
+    return DRAY_OK;
+}
+
+static enum dray_status set_options(rd_kafka_conf_t *conf,
+                                    const struct dri_transport_config *config,
+                                    enum dri_kafka_use use, const struct properties *properties,
+                                    char *ret_text, size_t text_bytes)
+{
+    for (size_t i = 0; i < config->options_count; i++) {
+        enum dray_status status =
+            set_option(conf, &config->options[i], use, properties, ret_text, text_bytes);
+        if (status != DRAY_OK) {
+            return status;
+        }
+    }
+    return DRAY_OK;
+}
+
+static enum dray_status set_identity(rd_kafka_conf_t *conf,
+                                     const struct dri_transport_config *config,
+                                     enum dri_kafka_use use, char *ret_text, size_t text_bytes)
+{
+    const char *client = config->client_id == NULL ? "dray" : config->client_id;
+    char *bootstrap = NULL;
+    enum dray_status status = dri_kafka_parse_url(config->url, &bootstrap, ret_text, text_bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    status = set_ours(conf, "bootstrap.servers", bootstrap, ret_text, text_bytes);
+    dri_free(bootstrap);
+    if (status == DRAY_OK) {
+        status = set_ours(conf, "client.id", client, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK && use == DRI_KAFKA_GROUP) {
+        status = set_ours(conf, "group.id", config->group, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK && use == DRI_KAFKA_LOG) {
+        /* Never joined and never committed to: the library's consumer wants one all the same. */
+        char group[256];
+        (void)snprintf(group, sizeof(group), "dray-log-%s", client);
+        status = set_ours(conf, "group.id", group, ret_text, text_bytes);
+    }
+    return status;
+}
+
+static enum dray_status set_all(rd_kafka_conf_t *conf, const struct dri_transport_config *config,
+                                enum dri_kafka_use use, const struct dri_kafka_facts *facts,
+                                const struct properties *properties, char *ret_text,
+                                size_t text_bytes)
+{
+    uint64_t memory = config->memory_bytes == 0 ? MEMORY_BYTES_DEFAULT : config->memory_bytes;
+    bool is_consumer = use == DRI_KAFKA_GROUP || use == DRI_KAFKA_LOG;
+    bool is_kip848 = false;
+    for (size_t i = 0; i < config->options_count; i++) {
+        is_kip848 = is_kip848 || (strcmp(config->options[i].name, "group.protocol") == 0 &&
+                                  strcasecmp(config->options[i].value, "consumer") == 0);
+    }
+    enum dray_status status = set_identity(conf, config, use, ret_text, text_bytes);
+    if (status == DRAY_OK) {
+        /* The broker assigns there, and the library refuses a client-side strategy. */
+        status =
+            set_table(conf, default_table, DRI_ARRAY_LEN(default_table), use,
+                      is_kip848 ? "partition.assignment.strategy" : NULL, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK && is_consumer) {
+        bool has_backoff = properties_find(properties, "fetch.queue.backoff.ms") != NULL;
+        status = set_fetch_sizes(conf, memory, use, has_backoff, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK && use == DRI_KAFKA_PRODUCER) {
+        status = set_producer_sizes(conf, config, memory, facts, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK) {
+        status = set_options(conf, config, use, properties, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK) {
+        status = set_table(conf, fixed_table, DRI_ARRAY_LEN(fixed_table), use, NULL, ret_text,
+                           text_bytes);
+    }
+    return status;
+}
+
+enum dray_status dri_kafka_conf_create(const struct dri_transport_config *config,
+                                       enum dri_kafka_use use, const struct dri_kafka_facts *facts,
+                                       rd_kafka_conf_t **ret_conf, char *ret_text,
+                                       size_t text_bytes)
+{
+    struct properties properties;
+    enum dray_status status = properties_init(&properties);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    status = set_all(conf, config, use, facts, &properties, ret_text, text_bytes);
+    properties_fini(&properties);
+    if (status != DRAY_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    rd_kafka_conf_set_log_cb(conf, dri_kafka_log_line);
+    *ret_conf = conf;
+    return DRAY_OK;
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+
+/* kafka_fetch.c - messages, one a call (K5), and what happens while the owner takes none.
+ *
+ * rd_kafka_consumer_poll must go on being called (rebalances come through it), and it returns
+ * messages too. So with messages_max 0 one message may come out that nobody wants yet: it is
+ * stashed, and the polling stops. After half a second of that the partitions are paused, which
+ * throws away what was prefetched, and polling goes on: now only rebalances and errors come. A
+ * pause shorter than that costs nothing. We keep our own set of what is paused (K6) and resume only
+ * what stands in it.
+ *
+ * A log source is read by a second consumer, without a group: all its partitions, from an offset
+ * that was made explicit before open returned, never committed. Partition-EOF events tell that the
+ * end is reached even when the last offsets hold no message (transaction markers, compaction).
+ */
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "assert.h"
+#include "kafka_private.h"
+#include "log.h"
+#include "mem.h"
+
+#define CHUNK_BYTES 65536u
+
+/* -- what is lent out ----------------------------------------------------------------------------
+ */
+
+static uint8_t *lend_bytes(struct dri_kafka *kafka, size_t bytes)
+{
+    struct dri_kafka_chunk *chunk = kafka->chunks;
+    if (chunk == NULL || chunk->max - chunk->len < bytes) {
+        size_t max = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
+        chunk = dri_zalloc(sizeof(*chunk) + max);
+        if (chunk == NULL) {
+            return NULL;
+        }
+        chunk->max = max;
+        chunk->next = kafka->chunks;
+        kafka->chunks = chunk;
+    }
+    uint8_t *at = chunk->bytes + chunk->len;
+    chunk->len += bytes;
+    return at;
+}
+
+void dri_kafka_release(struct dri_kafka *kafka)
+{
+    for (size_t i = 0; i < kafka->held_count; i++) {
+        rd_kafka_message_destroy(kafka->held[i]);
+    }
+    kafka->held_count = 0;
+    struct dri_kafka_chunk *chunk = kafka->chunks;
+    if (chunk != NULL) {
+        chunk->len = 0;
+        while (chunk->next != NULL) {
+            struct dri_kafka_chunk *next = chunk->next;
+            chunk->next = next->next;
+            dri_free(next);
+        }
+    }
+    dri_kafka_slots_release(kafka);
+}
+
+static bool held_reserve(struct dri_kafka *kafka, size_t count)
+{
+    if (kafka->held_count + count <= kafka->held_max) {
+        return true;
+    }
+    size_t max = kafka->held_count + count;
+    rd_kafka_message_t **held = dri_zalloc_array(max, sizeof(*held));
+    if (held == NULL) {
+        return false;
+    }
+    if (kafka->held_count > 0) {
+        memcpy(held, kafka->held, kafka->held_count * sizeof(*held));
+    }
+    dri_free(kafka->held);
+    kafka->held = held;
+    kafka->held_max = max;
+    return true;
+}
+
+/* -- messages ------------------------------------------------------------------------------------
+ */
+
+static struct dri_kafka_slot *slot_in(const struct dri_kafka_source *source, int32_t partition)
+{
+    return partition >= 0 && partition < source->slots_count ? source->slots[partition] : NULL;
+}
+
+/* The slot of a message. Its topic object is remembered: comparing names costs more. */
+static struct dri_kafka_slot *slot_of(struct dri_kafka *kafka, const rd_kafka_message_t *message,
+                                      bool is_log)
+{
+    for (size_t i = 0; i < kafka->sources_count; i++) {
+        struct dri_kafka_source *source = &kafka->sources[i];
+        if (source->rkt == message->rkt && (source->role == DRI_ROLE_LOG) == is_log) {
+            return slot_in(source, message->partition);
+        }
+    }
+    const char *topic = rd_kafka_topic_name(message->rkt);
+    for (size_t i = 0; i < kafka->sources_count; i++) {
+        struct dri_kafka_source *source = &kafka->sources[i];
+        if ((source->role == DRI_ROLE_LOG) == is_log && strcmp(topic, source->topic) == 0) {
+            source->rkt = message->rkt;
+            return slot_in(source, message->partition);
+        }
+    }
+    return NULL;
+}
+
+static void check_caught_up(struct dri_kafka *kafka, struct dri_kafka_slot *slot, int64_t reached)
+{
+    if (!slot->is_caught_up && reached >= slot->log_end) {
+        slot->is_caught_up = true;
+        dri_kafka_slot_tell(kafka, slot, DRI_KAFKA_TELL_CAUGHT_UP);
+    }
+}
+
+/* False: no memory for the headers; the message was not handed over. */
+static bool write_message(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
+                          rd_kafka_message_t *message, struct dri_transport_event *event)
+{
+    struct dray_slice flat = {0};
+    rd_kafka_headers_t *headers = NULL;
+    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        size_t bytes = dri_kafka_headers_bytes(headers);
+        uint8_t *at = lend_bytes(kafka, bytes);
+        if (at == NULL) {
+            return false;
+        }
+        dri_kafka_headers_flatten(headers, at);
+        flat = dray_slice_of(at, bytes);
+    }
+    rd_kafka_timestamp_type_t time_type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+    int64_t time = rd_kafka_message_timestamp(message, &time_type);
+    *event = (struct dri_transport_event){
+        .type = DRI_TE_MESSAGE,
+        .slot = slot->index,
+        .epoch = slot->epoch,
+        .as.message =
+            {
+                .offset = (uint64_t)message->offset,
+                .timestamp_ms = time_type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : time,
+                .subject = dray_slice_text(kafka->sources[slot->source].topic),
+                .key = dray_slice_of(message->key, message->key_len),
+                .value = dray_slice_of(message->payload, message->len),
+                .headers = flat,
+            },
+    };
+    if (message->offset < slot->next_offset) {
+        /* K16: the log was cut and written anew, or the client went back. Never hide it. */
+        kafka->stats.jumps_back++;
+        DRI_LOG(DRI_LOG_ERROR, "KAFKA-JUMP", "the broker's log or our position jumped back",
+                DRI_TEXT("source", slot->origin), DRI_INT("expected", slot->next_offset),
+                DRI_INT("offset", message->offset));
+    }
+    slot->next_offset = message->offset + 1;
+    kafka->held[kafka->held_count++] = message;
+    return true;
+}
+
+static void stash(struct dri_kafka *kafka, struct dri_kafka_slot *slot, rd_kafka_message_t *message)
+{
+    DRI_ASSERT(kafka->stash_count < DRI_KAFKA_STASH);
+    kafka->stash[kafka->stash_count++] = (struct dri_kafka_stashed){message, slot, slot->epoch};
+}
+
+void dri_kafka_stash_drop(struct dri_kafka *kafka, const struct dri_kafka_slot *slot)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < kafka->stash_count; i++) {
+        if (slot == NULL || kafka->stash[i].slot == slot) {
+            rd_kafka_message_destroy(kafka->stash[i].message);
+        } else {
+            kafka->stash[kept++] = kafka->stash[i];
+        }
+    }
+    kafka->stash_count = kept;
+}
+
+/* A consumer error that stands in place of a message. */
+static void on_consumer_error(struct dri_kafka *kafka, const rd_kafka_message_t *message,
+                              struct dri_kafka_slot *slot, bool is_log)
+{
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        if (slot != NULL && is_log) {
+            check_caught_up(kafka, slot, message->offset);
+        }
+        return;
+    }
+    if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && slot != NULL) {
+        dri_kafka_notice(kafka, DRAY_ENOTFOUND,
+                         "%s: position %" PRId64 " is out of range: the records there were removed "
+                         "before they were handled, or the topic was made anew. Nothing of this "
+                         "partition is read until the group's position is set "
+                         "(kafka-consumer-groups.sh --reset-offsets)",
+                         slot->origin,
+                         slot->next_offset >= 0 ? slot->next_offset : slot->committed);
+        return;
+    }
+    dri_kafka_trouble(kafka, message->err, rd_kafka_message_errstr(message));
+}
+
+/* The next real message of a handle, with its slot; NULL: none now. Errors and what belongs to no
+ * present assignment is dealt with on the way. */
+static rd_kafka_message_t *next_message(struct dri_kafka *kafka, bool is_log,
+                                        struct dri_kafka_slot **ret_slot)
+{
+    for (;;) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(is_log ? kafka->log : kafka->group, 0);
+        if (message == NULL) {
+            return NULL;
+        }
+        struct dri_kafka_slot *slot = message->rkt == NULL ? NULL : slot_of(kafka, message, is_log);
+        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            on_consumer_error(kafka, message, slot, is_log);
+        } else if (slot == NULL || slot->state != DRI_KAFKA_SLOT_ASSIGNED) {
+            kafka->stats.stale_messages++;
+        } else {
+            *ret_slot = slot;
+            return message;
+        }
+        rd_kafka_message_destroy(message);
+    }
+}
+
+/* -- pausing -------------------------------------------------------------------------------------
+ */
+
+static void apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+{
+    bool wanted = slot->is_paused_by_owner || kafka->is_held;
+    if (slot->state != DRI_KAFKA_SLOT_ASSIGNED || wanted == slot->is_paused) {
+        return;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, kafka->sources[slot->source].topic, slot->partition);
+    rd_kafka_t *rk = dri_kafka_is_log_slot(kafka, slot) ? kafka->log : kafka->group;
+    rd_kafka_resp_err_t err =
+        wanted ? rd_kafka_pause_partitions(rk, list) : rd_kafka_resume_partitions(rk, list);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[0].err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        slot->is_paused = wanted;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+void dri_kafka_slot_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool is_paused)
+{
+    slot->is_paused_by_owner = is_paused;
+    apply_pause(kafka, slot);
+}
+
+static void hold(struct dri_kafka *kafka, bool is_held)
+{
+    if (kafka->is_held == is_held) {
+        return;
+    }
+    kafka->is_held = is_held;
+    kafka->stats.holds += is_held ? 1 : 0;
+    for (uint32_t i = 0; i < kafka->slots_count; i++) {
+        apply_pause(kafka, kafka->slots[i]);
+    }
+}
+
+/* The owner takes nothing: let rebalances through all the same. */
+static void serve_without_messages(struct dri_kafka *kafka)
+{
+    if (kafka->hold_since_ns == 0) {
+        kafka->hold_since_ns = kafka->now_ns;
+    }
+    if (kafka->stash_count > 0 && kafka->now_ns - kafka->hold_since_ns >= DRI_KAFKA_HOLD_NS) {
+        hold(kafka, true);
+    }
+    for (int log = 0; log < 2; log++) {
+        if ((log == 0 ? kafka->group : kafka->log) == NULL) {
+            continue;
+        }
+        /* A stashed message says: there is more. Once paused there is not. */
+        while ((kafka->stash_count == 0 || kafka->is_held) &&
+               kafka->stash_count < DRI_KAFKA_STASH) {
+            struct dri_kafka_slot *slot = NULL;
+            rd_kafka_message_t *message = next_message(kafka, log == 1, &slot);
+            if (message == NULL) {
+                break;
+            }
+            stash(kafka, slot, message);
+        }
+    }
+}
+
+static size_t take_stashed(struct dri_kafka *kafka, struct dri_transport_event *ret_events,
+                           size_t max)
+{
+    size_t count = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < kafka->stash_count; i++) {
+        struct dri_kafka_stashed *item = &kafka->stash[i];
+        DRI_ASSERT(item->epoch == item->slot->epoch);
+        if (count < max && !item->slot->is_paused_by_owner &&
+            write_message(kafka, item->slot, item->message, &ret_events[count])) {
+            count++;
+            if (dri_kafka_is_log_slot(kafka, item->slot)) {
+                check_caught_up(kafka, item->slot, item->slot->next_offset);
+            }
+        } else {
+            kafka->stash[kept++] = *item;
+        }
+    }
+    kafka->stash_count = kept;
+    return count;
+}
+
+static size_t take_new(struct dri_kafka *kafka, bool is_log, struct dri_transport_event *ret_events,
+                       size_t max)
+{
+    size_t count = 0;
+    while (count < max && kafka->stash_count < DRI_KAFKA_STASH) {
+        struct dri_kafka_slot *slot = NULL;
+        rd_kafka_message_t *message = next_message(kafka, is_log, &slot);
+        if (message == NULL) {
+            break;
+        }
+        if (slot->is_paused_by_owner || !write_message(kafka, slot, message, &ret_events[count])) {
+            stash(kafka, slot, message);
+            continue;
+        }
+        count++;
+        if (is_log) {
+            check_caught_up(kafka, slot, slot->next_offset);
+        }
+    }
+    return count;
+}
+
+size_t dri_kafka_fetch(struct dri_kafka *kafka, struct dri_transport_event *ret_events,
+                       size_t messages_max, bool *ret_more)
+{
+    *ret_more = false;
+    if (kafka->group == NULL && kafka->log == NULL) {
+        return 0;
+    }
+    if (messages_max == 0 || !held_reserve(kafka, messages_max)) {
+        serve_without_messages(kafka);
+        return 0;
+    }
+    kafka->hold_since_ns = 0;
+    size_t count = take_stashed(kafka, ret_events, messages_max);
+    hold(kafka, false);
+    if (kafka->log != NULL) {
+        count += take_new(kafka, true, ret_events + count, messages_max - count);
+    }
+    if (kafka->group != NULL) {
+        count += take_new(kafka, false, ret_events + count, messages_max - count);
+    }
+    *ret_more = count == messages_max;
+    return count;
+}
+
+/* -- logs ----------------------------------------------------------------------------------------
+ */
+
+static int64_t log_start(const struct dri_kafka_source *source, int64_t begin, int64_t end)
+{
+    switch (source->start) {
+    case DRI_START_LATEST:
+        return end;
+    case DRI_START_OFFSET:
+        return (int64_t)source->start_offset;
+    default:
+        return begin;
+    }
+}
+
+static enum dray_status log_slots(struct dri_kafka *kafka, rd_kafka_topic_partition_list_t *list,
+                                  const rd_kafka_topic_partition_list_t *begins,
+                                  const rd_kafka_topic_partition_list_t *ends)
+{
+    int at = 0;
+    for (uint32_t i = 0; i < kafka->sources_count; i++) {
+        const struct dri_kafka_source *source = &kafka->sources[i];
+        for (int32_t p = 0; source->role == DRI_ROLE_LOG && p < source->partitions; p++, at++) {
+            struct dri_kafka_slot *slot = dri_kafka_slot_add(kafka, i, p);
+            if (slot == NULL) {
+                return DRAY_ENOMEM;
+            }
+            slot->committed = log_start(source, begins->elems[at].offset, ends->elems[at].offset);
+            slot->log_end = ends->elems[at].offset;
+            list->elems[at].offset = slot->committed;
+            dri_kafka_slot_tell(kafka, slot, DRI_KAFKA_TELL_ASSIGNED);
+            bool is_empty = begins->elems[at].offset >= slot->log_end;
+            check_caught_up(kafka, slot, is_empty ? slot->log_end : slot->committed);
+        }
+    }
+    return DRAY_OK;
+}
+
+enum dray_status dri_kafka_log_open(struct dri_kafka *kafka, struct dri_kafka_admin *admin,
+                                    char *ret_text, size_t text_bytes)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    enum dray_status status = DRAY_OK;
+    for (size_t i = 0; i < kafka->sources_count && status == DRAY_OK; i++) {
+        struct dri_kafka_source *source = &kafka->sources[i];
+        if (source->role != DRI_ROLE_LOG) {
+            continue;
+        }
+        status = dri_kafka_admin_partitions(admin, source->topic, &source->partitions, ret_text,
+                                            text_bytes);
+        for (int32_t p = 0; status == DRAY_OK && p < source->partitions; p++) {
+            rd_kafka_topic_partition_list_add(list, source->topic, p);
+        }
+    }
+    rd_kafka_topic_partition_list_t *begins = NULL;
+    rd_kafka_topic_partition_list_t *ends = NULL;
+    if (status == DRAY_OK) {
+        status = dri_kafka_admin_bounds(admin, list, &begins, &ends, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK) {
+        status = log_slots(kafka, list, begins, ends);
+        rd_kafka_topic_partition_list_destroy(begins);
+        rd_kafka_topic_partition_list_destroy(ends);
+    }
+    if (status == DRAY_OK) {
+        rd_kafka_resp_err_t err = rd_kafka_assign(kafka->log, list);
+        if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            status = dri_kafka_fail(ret_text, text_bytes, err, "reading logs");
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}

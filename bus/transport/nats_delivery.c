@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include <stdio.h>
+#include <string.h>
+
+#include "assert.h"
+#include "mem.h"
+#include "nats_private.h"
+
+/* Deliveries that were handed up and are not settled: who they are for the server, and until when
+ * they are ours.
+ *
+ * The server believes an acknowledgement of a delivery that has expired, and a NAK or TERM of it
+ * too: so past the lease nothing is sent but the acknowledgement of a settle, because then the
+ * outcome is stored and a redelivery would only run the command again. For the same reason settles
+ * that come while the connection is down are kept and sent later, and a redelivery of what this
+ * process has settled (the acknowledgement was lost on the way) is acknowledged again and not
+ * handed up.
+ *
+ * A delivery is named by index and generation. The subject of its acknowledgement is made again
+ * from its numbers: keeping 120 bytes of text for each of 400,000 deliveries would cost 50 MB. */
+
+#define LATE_MAX   100000u
+#define VERB_BYTES 512u
+
+static struct dri_nats_delivery *entry_at(const struct dri_nats_deliveries *deliveries,
+                                          uint32_t index)
+{
+    return &deliveries->chunks[index / DRI_NATS_CHUNK][index % DRI_NATS_CHUNK];
+}
+
+enum dray_status dri_nats_deliveries_init(struct dri_nats *self, uint32_t max)
+{
+    struct dri_nats_deliveries *deliveries = &self->deliveries;
+    deliveries->chunks_max = max / DRI_NATS_CHUNK + 2;
+    deliveries->free = deliveries->late_first = deliveries->late_last = DRI_NATS_NONE;
+    deliveries->chunks = dri_zalloc_array(deliveries->chunks_max, sizeof(deliveries->chunks[0]));
+    return deliveries->chunks == NULL ? DRAY_ENOMEM : DRAY_OK;
+}
+
+void dri_nats_deliveries_fini(struct dri_nats *self)
+{
+    struct dri_nats_deliveries *deliveries = &self->deliveries;
+    for (uint32_t i = 0; i < deliveries->chunks_count; i++) {
+        for (uint32_t j = 0; j < DRI_NATS_CHUNK; j++) {
+            dri_free(deliveries->chunks[i][j].ack_subject);
+        }
+        dri_free(deliveries->chunks[i]);
+    }
+    dri_free(deliveries->chunks);
+    deliveries->chunks = NULL;
+    deliveries->chunks_count = 0;
+}
+
+static bool grow(struct dri_nats_deliveries *deliveries)
+{
+    if (deliveries->chunks_count == deliveries->chunks_max) {
+        return false;
+    }
+    struct dri_nats_delivery *chunk = dri_zalloc_array(DRI_NATS_CHUNK, sizeof(*chunk));
+    if (chunk == NULL) {
+        return false;
+    }
+    uint32_t first = deliveries->chunks_count * DRI_NATS_CHUNK;
+    deliveries->chunks[deliveries->chunks_count++] = chunk;
+    for (uint32_t i = DRI_NATS_CHUNK; i-- > 0;) {
+        chunk[i].next = deliveries->free;
+        deliveries->free = first + i;
+    }
+    return true;
+}
+
+static void give(struct dri_nats_deliveries *deliveries, uint32_t index)
+{
+    struct dri_nats_delivery *entry = entry_at(deliveries, index);
+    dri_free(entry->ack_subject);
+    entry->ack_subject = NULL;
+    entry->state = DRI_NATS_FREE;
+    entry->next = deliveries->free;
+    deliveries->free = index;
+    deliveries->out--;
+}
+
+/** Whether the subject has the plain form, which can be made again from its numbers. */
+static bool is_plain_ack(const char *subject)
+{
+    uint32_t dots = 0;
+    for (; *subject != '\0'; subject++) {
+        dots += *subject == '.' ? 1 : 0;
+    }
+    return dots == 8;
+}
+
+uint64_t dri_nats_delivery_take(struct dri_nats *self, const struct dri_nats_slot *slot,
+                                const struct dri_nats_waiting *waiting)
+{
+    struct dri_nats_deliveries *deliveries = &self->deliveries;
+    const char *ack = natsMsg_GetReply(waiting->message);
+    char *copy = NULL;
+    if (deliveries->free == DRI_NATS_NONE && !grow(deliveries)) {
+        return 0;
+    }
+    if (!is_plain_ack(ack) && (copy = dri_strdup(ack)) == NULL) {
+        return 0;
+    }
+    uint32_t index = deliveries->free;
+    struct dri_nats_delivery *entry = entry_at(deliveries, index);
+    deliveries->free = entry->next;
+    deliveries->out++;
+    entry->generation++;
+    entry->state = DRI_NATS_OUT;
+    entry->slot = slot->number;
+    entry->epoch = slot->epoch;
+    entry->stream_seq = waiting->stream_seq;
+    entry->consumer_seq = waiting->consumer_seq;
+    entry->deliveries = waiting->deliveries;
+    entry->due_ns = waiting->due_ns;
+    entry->ack_subject = copy;
+    return (uint64_t)entry->generation << 32 | (uint64_t)(index + 1);
+}
+
+static struct dri_nats_delivery *find(struct dri_nats *self, uint64_t delivery, uint32_t slot,
+                                      uint32_t epoch, uint32_t *ret_index)
+{
+    struct dri_nats_deliveries *deliveries = &self->deliveries;
+    uint32_t index = (uint32_t)delivery - 1;
+    if ((uint32_t)delivery == 0 || index >= deliveries->chunks_count * DRI_NATS_CHUNK) {
+        return NULL;
+    }
+    struct dri_nats_delivery *entry = entry_at(deliveries, index);
+    if (entry->state != DRI_NATS_OUT || entry->generation != (uint32_t)(delivery >> 32) ||
+        entry->slot != slot || entry->epoch != epoch) {
+        return NULL;
+    }
+    *ret_index = index;
+    return entry;
+}
+
+static void ack_subject_of(const struct dri_nats *self, const struct dri_nats_delivery *entry,
+                           char ret_subject[VERB_BYTES])
+{
+    const struct dri_nats_slot *slot = &self->slots[entry->slot];
+    if (entry->ack_subject != NULL) {
+        (void)snprintf(ret_subject, VERB_BYTES, "%s", entry->ack_subject);
+        return;
+    }
+    /* Source: nats-server consumer.go, ackReplyInfo: delivered count, stream and consumer sequence
+     * count; time and pending are not looked at. */
+    (void)snprintf(ret_subject, VERB_BYTES, "$JS.ACK.%s.%s.%u.%llu.%llu.0.0", slot->stream,
+                   slot->consumer, entry->deliveries, (unsigned long long)entry->stream_seq,
+                   (unsigned long long)entry->consumer_seq);
+}
+
+bool dri_nats_verb_send(struct dri_nats *self, enum dri_nats_verb verb, const char *ack_subject)
+{
+    static const char *const words[] = {"+ACK", "-NAK", "+WPI"};
+    return dri_nats_link_send(self, ack_subject, NULL, words[verb], 4);
+}
+
+/* --- what was settled lately -------------------------------------------------------------------
+ */
+
+static size_t recent_place(uint64_t stream_seq)
+{
+    return (size_t)(stream_seq & (DRI_NATS_RECENT_MAX - 1));
+}
+
+bool dri_nats_delivery_was_settled(const struct dri_nats_slot *slot, uint64_t stream_seq)
+{
+    /* Sequences are dense enough that the low bits are a hash: a newer one takes the place. */
+    return slot->recent != NULL && slot->recent[recent_place(stream_seq)] == stream_seq;
+}
+
+static void remember(struct dri_nats_slot *slot, uint64_t stream_seq)
+{
+    if (slot->recent == NULL) {
+        slot->recent = dri_zalloc_array(DRI_NATS_RECENT_MAX, sizeof(slot->recent[0]));
+    }
+    if (slot->recent != NULL) {
+        slot->recent[recent_place(stream_seq)] = stream_seq;
+    }
+}
+
+/* --- settle and extend -------------------------------------------------------------------------
+ */
+
+static void put_late(struct dri_nats *self, uint32_t index)
+{
+    struct dri_nats_deliveries *deliveries = &self->deliveries;
+    struct dri_nats_delivery *entry = entry_at(deliveries, index);
+    if (deliveries->late_count == LATE_MAX) {
+        give(deliveries, index); /* comes again; remember() has it */
+        return;
+    }
+    entry->state = DRI_NATS_LATE;
+    entry->next = DRI_NATS_NONE;
+    if (deliveries->late_last == DRI_NATS_NONE) {
+        deliveries->late_first = index;
+    } else {
+        entry_at(deliveries, deliveries->late_last)->next = index;
+    }
+    deliveries->late_last = index;
+    deliveries->late_count++;
+}
+
+void dri_nats_deliveries_settle(struct dri_nats *self, const struct dri_settle *settle)
+{
+    char subject[VERB_BYTES];
+    uint32_t index = 0;
+    struct dri_nats_slot *slot = dri_nats_slot_at(self, settle->slot, settle->epoch);
+    if (slot != NULL && slot->kind != DRI_NATS_GROUP) {
+        return; /* a log has no position to keep */
+    }
+    struct dri_nats_delivery *entry =
+        slot == NULL ? NULL : find(self, settle->delivery, settle->slot, settle->epoch, &index);
+    if (entry == NULL) {
+        self->stale_settles++;
+        return;
+    }
+    remember(slot, entry->stream_seq);
+    ack_subject_of(self, entry, subject);
+    if (dri_nats_verb_send(self, DRI_NATS_ACK, subject)) {
+        give(&self->deliveries, index);
+    } else {
+        put_late(self, index);
+    }
+}
+
+void dri_nats_deliveries_extend(struct dri_nats *self, struct dri_now now, uint32_t slot_number,
+                                uint32_t epoch, const uint64_t *ids, size_t count)
+{
+    const struct dri_nats_slot *slot = dri_nats_slot_at(self, slot_number, epoch);
+    char subject[VERB_BYTES];
+    if (slot == NULL || slot->kind != DRI_NATS_GROUP) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t index = 0;
+        struct dri_nats_delivery *entry = find(self, ids[i], slot_number, epoch, &index);
+        if (entry == NULL || entry->due_ns <= now.mono_ns) {
+            self->expired_extends++;
+            continue;
+        }
+        ack_subject_of(self, entry, subject);
+        if (dri_nats_verb_send(self, DRI_NATS_PROGRESS, subject)) {
+            entry->due_ns = now.mono_ns + slot->lease_ns;
+        }
+    }
+}
+
+void dri_nats_deliveries_link_up(struct dri_nats *self)
+{
+    struct dri_nats_deliveries *deliveries = &self->deliveries;
+    char subject[VERB_BYTES];
+    while (deliveries->late_first != DRI_NATS_NONE) {
+        uint32_t index = deliveries->late_first;
+        struct dri_nats_delivery *entry = entry_at(deliveries, index);
+        ack_subject_of(self, entry, subject);
+        if (!dri_nats_verb_send(self, DRI_NATS_ACK, subject)) {
+            return;
+        }
+        deliveries->late_first = entry->next;
+        deliveries->late_count--;
+        give(deliveries, index);
+    }
+    deliveries->late_last = DRI_NATS_NONE;
+}
+
+void dri_nats_deliveries_drop(struct dri_nats *self, uint32_t slot)
+{
+    struct dri_nats_deliveries *deliveries = &self->deliveries;
+    for (uint32_t i = 0; i < deliveries->chunks_count * DRI_NATS_CHUNK; i++) {
+        struct dri_nats_delivery *entry = entry_at(deliveries, i);
+        if (entry->state == DRI_NATS_OUT && entry->slot == slot) {
+            give(deliveries, i);
+        }
+    }
+    /* Late ones stay: their acknowledgement does no harm, and their list is walked at the next
+     * link. */
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem.h"
+#include "nats_tools.h"
+
+/* The URL and the table of options: what may stand below `nats:` in the configuration. nats.c has
+ * no properties by name as librdkafka has, so the names are ours, and what would break a guarantee
+ * (reconnect buffers, ping timers of the library, verbose mode) simply is not among them. */
+
+void dri_nats_say(char ret_text[DRI_NATS_TEXT_BYTES], const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(ret_text, DRI_NATS_TEXT_BYTES, format, arguments);
+    va_end(arguments);
+}
+
+enum option_type {
+    TYPE_TEXT,
+    TYPE_BOOL,
+    TYPE_UINT,
+    TYPE_RISK
+};
+
+struct option {
+    const char *name;
+    enum option_type type;
+    size_t at;          /* in struct dri_nats_settings */
+    uint32_t low, high; /* TYPE_UINT */
+    uint32_t otherwise;
+};
+
+#define OPTION(name, type, field, low, high, otherwise)                                            \
+    {                                                                                              \
+        (name), (type), offsetof(struct dri_nats_settings, field), (low), (high), (otherwise)      \
+    }
+
+/* Sorted by what they are for; docs/operations.md repeats the table. */
+static const struct option options[] = {
+    OPTION("user", TYPE_TEXT, user, 0, 0, 0),
+    OPTION("password", TYPE_TEXT, password, 0, 0, 0),
+    OPTION("token", TYPE_TEXT, token, 0, 0, 0),
+    OPTION("creds", TYPE_TEXT, creds, 0, 0, 0), /* file with JWT and seed, as nsc makes it */
+    OPTION("nkey", TYPE_TEXT, nkey, 0, 0, 0),   /* file with the seed alone */
+    OPTION("tls", TYPE_BOOL, is_tls, 0, 0, 0),
+    OPTION("tls_ca", TYPE_TEXT, tls_ca, 0, 0, 0),
+    OPTION("tls_cert", TYPE_TEXT, tls_cert, 0, 0, 0),
+    OPTION("tls_key", TYPE_TEXT, tls_key, 0, 0, 0),
+    OPTION("tls_hostname", TYPE_TEXT, tls_hostname, 0, 0, 0), /* default: the host of the URL */
+    OPTION("tls_on_old_client", TYPE_RISK, is_tls_risk_accepted, 0, 0, 0),
+    OPTION("name", TYPE_TEXT, name, 0, 0, 0), /* of the connection; default: the worker id */
+    OPTION("inbox_prefix", TYPE_TEXT, inbox_prefix, 0, 0, 0),
+    OPTION("domain", TYPE_TEXT, domain, 0, 0, 0), /* JetStream domain */
+    OPTION("connect_timeout_ms", TYPE_UINT, connect_timeout_ms, 100, 60000, 2000),
+    OPTION("ping_interval_ms", TYPE_UINT, ping_interval_ms, 500, 600000, 10000),
+    OPTION("publish_timeout_ms", TYPE_UINT, publish_timeout_ms, 100, 600000, 5000),
+    OPTION("api_timeout_ms", TYPE_UINT, api_timeout_ms, 100, 60000, 5000),
+    OPTION("ack_wait_ms", TYPE_UINT, ack_wait_ms, 100, 3600000, 30000), /* of a new consumer */
+    OPTION("pull_batch", TYPE_UINT, pull_batch, 1, 10000, 1000),
+    OPTION("pull_expires_ms", TYPE_UINT, pull_expires_ms, 1000, 60000, 5000),
+    OPTION("replicas", TYPE_UINT, replicas, 1, 5, 1), /* of a new stream */
+    OPTION("partitions", TYPE_UINT, partitions, 0, 1024, 0),
+};
+
+#define OPTIONS_COUNT (sizeof(options) / sizeof(options[0]))
+
+static void *field_of(struct dri_nats_settings *settings, const struct option *option)
+{
+    return (char *)settings + option->at;
+}
+
+/** Levenshtein distance of short names. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[64];
+    size_t b_len = strlen(b) < 63 ? strlen(b) : 63;
+    for (size_t j = 0; j <= b_len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t corner = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < b_len; j++) {
+            size_t change = corner + (a[i] == b[j] ? 0 : 1);
+            size_t other = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+            corner = row[j + 1];
+            row[j + 1] = change < other ? change : other;
+        }
+    }
+    return row[b_len];
+}
+
+static enum dray_status unknown_option(const char *name, char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    const char *nearest = options[0].name;
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        size_t far = distance(name, options[i].name);
+        if (far < best) {
+            best = far;
+            nearest = options[i].name;
+        }
+    }
+    dri_nats_say(ret_text, "nats: unknown option \"%s\"; did you mean \"%s\"?", name, nearest);
+    return DRAY_EINVALID;
+}
+
+static enum dray_status set_number(uint32_t *field, const struct option *option, const char *value,
+                                   char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long number = strtoul(value, &end, 10);
+    if (errno != 0 || end == value || *end != '\0' || value[0] == '-' || number < option->low ||
+        number > option->high) {
+        dri_nats_say(ret_text, "nats: %s is a number from %u to %u, not \"%s\"", option->name,
+                     option->low, option->high, value);
+        return DRAY_EINVALID;
+    }
+    *field = (uint32_t)number;
+    return DRAY_OK;
+}
+
+static enum dray_status set_flag(bool *field, const struct option *option, const char *value,
+                                 char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    const char *yes = option->type == TYPE_RISK ? "accept-risk" : "true";
+    const char *no = option->type == TYPE_RISK ? "refuse" : "false";
+    if (strcmp(value, yes) != 0 && strcmp(value, no) != 0) {
+        dri_nats_say(ret_text, "nats: %s is %s or %s, not \"%s\"", option->name, yes, no, value);
+        return DRAY_EINVALID;
+    }
+    *field = strcmp(value, yes) == 0;
+    return DRAY_OK;
+}
+
+static enum dray_status set_text(char **field, const char *value)
+{
+    char *copy = dri_strdup(value);
+    if (copy == NULL) {
+        return DRAY_ENOMEM;
+    }
+    dri_free(*field);
+    *field = copy;
+    return DRAY_OK;
+}
+
+static enum dray_status set_option(struct dri_nats_settings *settings, const char *name,
+                                   const char *value, char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        const struct option *option = &options[i];
+        if (strcmp(option->name, name) != 0) {
+            continue;
+        }
+        void *field = field_of(settings, option);
+        switch (option->type) {
+        case TYPE_TEXT:
+            return set_text(field, value);
+        case TYPE_UINT:
+            return set_number(field, option, value, ret_text);
+        case TYPE_BOOL:
+        case TYPE_RISK:
+            return set_flag(field, option, value, ret_text);
+        }
+    }
+    return unknown_option(name, ret_text);
+}
+
+static int hex_digit(char letter)
+{
+    if (letter >= '0' && letter <= '9') {
+        return letter - '0';
+    }
+    letter = (char)(letter | 0x20);
+    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
+/** Percent-decodes in place. */
+static void decode_percent(char *text)
+{
+    char *put = text;
+    for (; *text != '\0'; text++) {
+        int high = text[0] == '%' ? hex_digit(text[1]) : -1;
+        int low = high >= 0 ? hex_digit(text[2]) : -1;
+        if (low > 0 || (low == 0 && high > 0)) {
+            *put++ = (char)(high << 4 | low);
+            text += 2;
+        } else {
+            *put++ = *text;
+        }
+    }
+    *put = '\0';
+}
+
+/** "user:password" or "token", in place. */
+static enum dray_status take_userinfo(struct dri_nats_settings *settings, char *info)
+{
+    char *colon = strchr(info, ':');
+    if (colon == NULL) {
+        decode_percent(info);
+        return set_text(&settings->token, info);
+    }
+    *colon = '\0';
+    decode_percent(info);
+    decode_percent(colon + 1);
+    enum dray_status status = set_text(&settings->user, info);
+    return status != DRAY_OK ? status : set_text(&settings->password, colon + 1);
+}
+
+/** "host", "host:port", "[v6]:port", in place. */
+static bool take_host(struct dri_nats_settings *settings, char *text)
+{
+    struct dri_nats_server *server = &settings->servers[settings->servers_count];
+    char *port = NULL;
+    if (text[0] == '[') {
+        char *close = strchr(text, ']');
+        if (close == NULL || (close[1] != '\0' && close[1] != ':')) {
+            return false;
+        }
+        port = close[1] == ':' ? close + 2 : NULL;
+        *close = '\0';
+        text++;
+    } else {
+        char *colon = strchr(text, ':');
+        if (colon != NULL) {
+            *colon = '\0';
+            port = colon + 1;
+        }
+    }
+    unsigned long number = 4222;
+    if (port != NULL) {
+        char *end = NULL;
+        number = strtoul(port, &end, 10);
+        if (end == port || *end != '\0') {
+            return false;
+        }
+    }
+    if (text[0] == '\0' || strlen(text) >= sizeof(server->host) || number == 0 || number > 65535) {
+        return false;
+    }
+    memcpy(server->host, text, strlen(text) + 1);
+    server->port = (uint16_t)number;
+    settings->servers_count++;
+    return true;
+}
+
+static enum dray_status take_server(struct dri_nats_settings *settings, char *text, const char *url,
+                                    char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    if (strncmp(text, "nats://", 7) == 0) {
+        text += 7;
+    }
+    char *at = strrchr(text, '@');
+    if (at != NULL) {
+        *at = '\0';
+        enum dray_status status = take_userinfo(settings, text);
+        if (status != DRAY_OK) {
+            return status;
+        }
+        text = at + 1;
+    }
+    size_t len = strlen(text);
+    if (len > 0 && text[len - 1] == '/') {
+        text[len - 1] = '\0';
+    }
+    if (settings->servers_count == DRI_NATS_SERVERS_MAX || !take_host(settings, text)) {
+        /* The URL may hold a password: say only where it ends. */
+        const char *host = strrchr(url, '@');
+        dri_nats_say(ret_text,
+                     "bus: \"%s\" is no NATS address; it is nats://[user:password@]host:port"
+                     "[,host:port], at most %u servers",
+                     host == NULL ? url : host + 1, DRI_NATS_SERVERS_MAX);
+        return DRAY_EINVALID;
+    }
+    return DRAY_OK;
+}
+
+static enum dray_status take_url(struct dri_nats_settings *settings, const char *url,
+                                 char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    char *copy = dri_strdup(url);
+    if (copy == NULL) {
+        return DRAY_ENOMEM;
+    }
+    enum dray_status status = DRAY_OK;
+    char *rest = copy;
+    while (status == DRAY_OK && rest != NULL) {
+        char *comma = strchr(rest, ',');
+        if (comma != NULL) {
+            *comma = '\0';
+        }
+        status = take_server(settings, rest, url, ret_text);
+        rest = comma == NULL ? NULL : comma + 1;
+    }
+    dri_free(copy);
+    return status;
+}
+
+static enum dray_status check_together(const struct dri_nats_settings *settings,
+                                       char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    int ways = (settings->user != NULL) + (settings->token != NULL) + (settings->creds != NULL) +
+               (settings->nkey != NULL);
+    const char *fault = NULL;
+    enum dray_status status = DRAY_EINVALID;
+    if (ways > 1) {
+        fault = "nats: give one of user, token, creds and nkey";
+    } else if ((settings->tls_cert == NULL) != (settings->tls_key == NULL)) {
+        fault = "nats: tls_cert and tls_key belong together";
+    } else if (settings->partitions > 1) {
+        fault = "nats: partitions are not in this build";
+        status = DRAY_EUNSUPPORTED;
+    }
+    if (fault == NULL) {
+        return DRAY_OK;
+    }
+    dri_nats_say(ret_text, "%s", fault);
+    return status;
+}
+
+enum dray_status dri_nats_settings_init(struct dri_nats_settings *settings,
+                                        const struct dri_transport_config *config,
+                                        char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    memset(settings, 0, sizeof(*settings));
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        if (options[i].type == TYPE_UINT) {
+            *(uint32_t *)field_of(settings, &options[i]) = options[i].otherwise;
+        }
+    }
+    enum dray_status status = take_url(settings, config->url, ret_text);
+    for (size_t i = 0; status == DRAY_OK && i < config->options_count; i++) {
+        status = set_option(settings, config->options[i].name, config->options[i].value, ret_text);
+    }
+    if (status == DRAY_OK && settings->name == NULL && config->client_id != NULL) {
+        status = set_text(&settings->name, config->client_id);
+    }
+    if (settings->tls_ca != NULL || settings->tls_cert != NULL || settings->tls_hostname != NULL) {
+        settings->is_tls = true;
+    }
+    if (status == DRAY_OK) {
+        status = check_together(settings, ret_text);
+    } else if (status == DRAY_ENOMEM) {
+        dri_nats_say(ret_text, "nats: out of memory");
+    }
+    if (status != DRAY_OK) {
+        dri_nats_settings_fini(settings);
+    }
+    return status;
+}
+
+void dri_nats_settings_fini(struct dri_nats_settings *settings)
+{
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        if (options[i].type == TYPE_TEXT) {
+            char **field = field_of(settings, &options[i]);
+            dri_free(*field);
+            *field = NULL;
+        }
+    }
+}

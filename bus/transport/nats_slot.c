@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "assert.h"
+#include "log.h"
+#include "mem.h"
+#include "nats_private.h"
+
+/* Sources: how each finds or makes its consumer, and what happens when that is gone.
+ *
+ *   group   durable pull consumer, explicit ack. The commands consumer has the name of the group;
+ * any other gets the source's topic behind it, since a consumer takes one filter on servers
+ *           before 2.10. Looked for first, created only when it is not there.
+ *   log     ephemeral pull consumer without acks, from a sequence. On loss, on a gap in the
+ * consumer's own count, and after each reconnect another one is made from the next sequence wanted.
+ *   core    a plain subscription: the inbox of somebody who waits for an answer.
+ *
+ * A durable that was deleted is made again from the last known acknowledgement floor: everything
+ * below is done for all replicas; from the start would run the whole stream again. A stream that
+ * was made anew (another creation time) begins at its first message. Both are told as LOST and
+ * ASSIGNED. */
+
+#define RETRY_MIN_NS            UINT64_C(100000000)
+#define RETRY_MAX_NS            UINT64_C(5000000000)
+#define FLOOR_INTERVAL_NS       UINT64_C(5000000000)
+#define END_INTERVAL_NS         UINT64_C(2000000000)
+#define LOG_INACTIVE_NS         UINT64_C(60000000000)
+#define MARGIN_MAX_NS           UINT64_C(1000000000)
+#define CODE_CONSUMER_NOT_FOUND 10014u
+#define CODE_STREAM_NOT_FOUND   10059u
+#define CONFIG_BYTES            4096u
+
+enum {
+    ASK_FLOOR = 1
+};
+
+static void setup_find(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
+static void setup_look(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
+
+struct dri_nats_slot *dri_nats_slot_at(struct dri_nats *self, uint32_t number, uint32_t epoch)
+{
+    if (number >= self->slots_count || !self->slots[number].is_assigned ||
+        self->slots[number].epoch != epoch) {
+        return NULL;
+    }
+    return &self->slots[number];
+}
+
+/* --- steps of the set-up -----------------------------------------------------------------------
+ */
+
+static void setup_fail(struct dri_nats_slot *slot, struct dri_now now, enum dray_status status,
+                       const char *what, const char *why)
+{
+    uint64_t wait = RETRY_MIN_NS << (slot->setup_tries > 6 ? 6 : slot->setup_tries);
+    slot->setup_tries++;
+    slot->state = DRI_NATS_SETUP_WAIT;
+    slot->setup_at_ns = now.mono_ns + (wait > RETRY_MAX_NS ? RETRY_MAX_NS : wait);
+    slot->setup_status = status;
+    (void)snprintf(slot->setup_text, sizeof(slot->setup_text), "%s: %s", what, why);
+    if (slot->epoch > 0) {
+        DRI_LOG(DRI_LOG_WARN, "NATS-SOURCE", "source is not available; trying again",
+                DRI_TEXT("topic", slot->topic), DRI_TEXT("why", slot->setup_text));
+    }
+}
+
+static void setup_call(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
+                       enum dri_nats_slot_state state, const char *subject, const char *body,
+                       dri_nats_reply_fn *on_reply)
+{
+    slot->state = state;
+    if (!dri_nats_call(self, now, subject, body, on_reply, slot)) {
+        setup_fail(slot, now, DRAY_EBROKER, slot->topic, "not connected");
+    }
+}
+
+static void lose(struct dri_nats *self, struct dri_nats_slot *slot)
+{
+    if (!slot->is_assigned) {
+        return;
+    }
+    DRI_LOG(DRI_LOG_WARN, "NATS-CONSUMER-LOST", "consumer is gone; making another",
+            DRI_TEXT("stream", slot->stream), DRI_TEXT("consumer", slot->consumer));
+    dri_nats_note(self, DRI_TE_LOST, DRAY_ESTALE, slot, NULL);
+    dri_nats_pull_clear(self, slot, dri_clock_now(), false);
+    dri_nats_deliveries_drop(self, slot->number);
+    slot->is_assigned = false;
+}
+
+static void ready(struct dri_nats *self, struct dri_nats_slot *slot)
+{
+    slot->state = DRI_NATS_READY;
+    slot->setup_status = DRAY_OK;
+    slot->setup_tries = 0;
+    slot->pull_at_ns = 0;
+    if (!slot->is_assigned) {
+        slot->is_assigned = true;
+        slot->is_paused = false;
+        slot->epoch++;
+        dri_nats_note(self, DRI_TE_ASSIGNED, DRAY_OK, slot, NULL);
+    }
+}
+
+/* --- group -------------------------------------------------------------------------------------
+ */
+
+static void set_lease(struct dri_nats_slot *slot, struct dray_slice config)
+{
+    struct dray_slice backoff = dri_nats_json_find(config, "backoff"), first;
+    uint64_t wait = dri_nats_json_uint(config, "ack_wait", UINT64_C(30000000000));
+    size_t at = 0;
+    if (dri_nats_json_next(backoff, &at, &first) && first.len < 24) {
+        char text[32];
+        (void)snprintf(text, sizeof(text), "{\"n\":%.*s}", (int)first.len, (const char *)first.at);
+        wait = dri_nats_json_uint(dray_slice_text(text), "n", wait); /* it replaces ack_wait */
+    }
+    uint64_t margin = wait / 10 > MARGIN_MAX_NS ? MARGIN_MAX_NS : wait / 10;
+    slot->ack_wait_ns = wait;
+    slot->lease_ns = wait - margin;
+}
+
+static bool filter_fits(const struct dri_nats_slot *slot, struct dray_slice config)
+{
+    char filter[DRI_NATS_SUBJECT_BYTES];
+    struct dray_slice filters = dri_nats_json_find(config, "filter_subjects"), item;
+    size_t at = 0, count = 0;
+    while (dri_nats_json_next(filters, &at, &item)) {
+        count++;
+        if (dri_nats_json_unescape(item, filter, sizeof(filter)) &&
+            dri_nats_subject_covers(filter, slot->filter)) {
+            return true;
+        }
+    }
+    if (!dri_nats_json_text(config, "filter_subject", filter, sizeof(filter)) ||
+        filter[0] == '\0') {
+        return count == 0 && !slot->has_filter;
+    }
+    return strcmp(filter, slot->filter) == 0 || dri_nats_subject_covers(filter, slot->filter);
+}
+
+/** What is wrong with a consumer that is there; NULL: nothing. */
+static const char *fault_of(const struct dri_nats_slot *slot, struct dray_slice config)
+{
+    char text[DRI_NATS_SUBJECT_BYTES];
+    if (!dri_nats_json_text(config, "ack_policy", text, sizeof(text)) ||
+        strcmp(text, "explicit") != 0) {
+        return "its ack policy is not explicit";
+    }
+    if (dri_nats_json_text(config, "deliver_subject", text, sizeof(text)) && text[0] != '\0') {
+        return "it is a push consumer";
+    }
+    if (dri_nats_json_int(config, "max_deliver", -1) > 0) {
+        return "max_deliver is set, and the server would drop messages without a word; set it to "
+               "-1";
+    }
+    if (dri_nats_json_bool(config, "headers_only")) {
+        return "it delivers headers only";
+    }
+    return filter_fits(slot, config) ? NULL : "its filter is another subject";
+}
+
+/** The same configuration with a higher max_ack_pending. */
+static bool raised_config(const struct dri_nats *self, const struct dri_nats_slot *slot,
+                          struct dray_slice config, char *ret_body, size_t bytes)
+{
+    struct dray_slice old = dri_nats_json_find(config, "max_ack_pending");
+    if (old.at == NULL) {
+        return false;
+    }
+    size_t before = (size_t)(old.at - config.at), after = config.len - before - old.len;
+    int len =
+        snprintf(ret_body, bytes, "{\"stream_name\":\"%s\",\"config\":%.*s%llu%.*s}", slot->stream,
+                 (int)before, (const char *)config.at, (unsigned long long)self->max_ack_pending,
+                 (int)after, (const char *)(old.at + old.len));
+    return len > 0 && (size_t)len < bytes;
+}
+
+static void on_raised(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
+{
+    const struct dri_nats_slot *slot = arg;
+    if (reply->status != DRAY_OK) {
+        DRI_LOG(DRI_LOG_WARN, "NATS-ACK-PENDING",
+                "max_ack_pending of the consumer is below max_in_flight + max_unacked",
+                DRI_TEXT("consumer", slot->consumer), DRI_UINT("wanted", self->max_ack_pending),
+                DRI_TEXT("why", reply->description));
+    }
+}
+
+static void adopt_consumer(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
+                           struct dray_slice info)
+{
+    struct dray_slice config = dri_nats_json_find(info, "config");
+    const char *fault = fault_of(slot, config);
+    char subject[2 * DRI_NATS_NAME_BYTES + 40], body[CONFIG_BYTES];
+    if (fault != NULL) {
+        (void)snprintf(body, sizeof(body), "consumer %s of stream %s does not fit", slot->consumer,
+                       slot->stream);
+        setup_fail(slot, now, DRAY_EINVALID, body, fault);
+        return;
+    }
+    uint64_t floor = dri_nats_json_uint(info, "ack_floor.stream_seq", 0);
+    slot->ack_floor = floor > slot->ack_floor ? floor : slot->ack_floor;
+    set_lease(slot, config);
+    int64_t bound = dri_nats_json_int(config, "max_ack_pending", -1);
+    if (bound > 0 && (uint64_t)bound < self->max_ack_pending &&
+        raised_config(self, slot, config, body, sizeof(body))) {
+        (void)snprintf(subject, sizeof(subject), "CONSUMER.DURABLE.CREATE.%s.%s", slot->stream,
+                       slot->consumer);
+        (void)dri_nats_call(self, now, subject, body, on_raised, slot);
+    }
+    ready(self, slot);
+}
+
+static void on_created(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
+{
+    struct dri_nats_slot *slot = arg;
+    struct dri_now now = dri_clock_now();
+    if (slot->state != DRI_NATS_SETUP_CREATE) {
+        return;
+    }
+    if (reply->status == DRAY_OK) {
+        slot->is_fresh = slot->epoch == 0;
+        adopt_consumer(self, slot, now, reply->json);
+    } else if (reply->status == DRAY_EINVALID && slot->setup_tries < 3) {
+        slot->setup_tries++;
+        setup_look(self, slot, now); /* another replica was faster, with other numbers */
+    } else {
+        setup_fail(slot, now, reply->status, "creating a consumer", reply->description);
+    }
+}
+
+static void create_durable(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
+{
+    char subject[2 * DRI_NATS_NAME_BYTES + 40], body[CONFIG_BYTES], start[96], filter[1200] = "";
+    char quoted[DRI_NATS_SUBJECT_BYTES + 16];
+    if (slot->has_filter && dri_nats_json_quote(slot->filter, quoted, sizeof(quoted))) {
+        (void)snprintf(filter, sizeof(filter), ",\"filter_subject\":%s", quoted);
+    }
+    if (slot->ack_floor > 0) {
+        (void)snprintf(start, sizeof(start),
+                       "\"deliver_policy\":\"by_start_sequence\",\"opt_start_seq\":%llu",
+                       (unsigned long long)slot->ack_floor + 1);
+    } else {
+        bool is_latest = slot->start == DRI_START_LATEST && slot->epoch == 0;
+        (void)snprintf(start, sizeof(start), "\"deliver_policy\":\"%s\"",
+                       is_latest ? "new" : "all");
+    }
+    (void)snprintf(subject, sizeof(subject), "CONSUMER.DURABLE.CREATE.%s.%s", slot->stream,
+                   slot->consumer);
+    (void)snprintf(body, sizeof(body),
+                   "{\"stream_name\":\"%s\",\"config\":{\"durable_name\":\"%s\",%s,"
+                   "\"ack_policy\":\"explicit\",\"ack_wait\":%llu,\"max_deliver\":-1,"
+                   "\"replay_policy\":\"instant\",\"max_ack_pending\":%llu%s}}",
+                   slot->stream, slot->consumer, start, self->settings.ack_wait_ms * 1000000ull,
+                   (unsigned long long)self->max_ack_pending, filter);
+    setup_call(self, slot, now, DRI_NATS_SETUP_CREATE, subject, body, on_created);
+}
+
+static void on_looked(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
+{
+    struct dri_nats_slot *slot = arg;
+    struct dri_now now = dri_clock_now();
+    if (slot->state != DRI_NATS_SETUP_LOOK) {
+        return;
+    }
+    if (reply->status == DRAY_OK) {
+        adopt_consumer(self, slot, now, reply->json);
+        return;
+    }
+    if (reply->status != DRAY_ENOTFOUND) {
+        setup_fail(slot, now, reply->status, "looking for the consumer", reply->description);
+        return;
+    }
+    if (slot->start == DRI_START_FAIL && slot->epoch == 0) {
+        setup_fail(slot, now, DRAY_ENOTFOUND, slot->topic,
+                   "the group has no consumer there, and start: fail forbids to make one; set "
+                   "worker.start to earliest or latest once");
+        return;
+    }
+    lose(self, slot);
+    create_durable(self, slot, now);
+}
+
+static void setup_look(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
+{
+    char subject[2 * DRI_NATS_NAME_BYTES + 32];
+    (void)snprintf(subject, sizeof(subject), "CONSUMER.INFO.%s.%s", slot->stream, slot->consumer);
+    setup_call(self, slot, now, DRI_NATS_SETUP_LOOK, subject, NULL, on_looked);
+}
+
+/* --- log ---------------------------------------------------------------------------------------
+ */
+
+static void on_log_created(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
+{
+    struct dri_nats_slot *slot = arg;
+    struct dri_now now = dri_clock_now();
+    if (slot->state != DRI_NATS_SETUP_CREATE) {
+        return;
+    }
+    if (reply->status != DRAY_OK) {
+        setup_fail(slot, now, reply->status, "reading a stream", reply->description);
+        return;
+    }
+    if (!dri_nats_json_text(reply->json, "name", slot->consumer, sizeof(slot->consumer))) {
+        setup_fail(slot, now, DRAY_EBROKER, "reading a stream", "an answer without a name");
+        return;
+    }
+    slot->consumer_seq = 0;
+    slot->pulls_count = 0;
+    slot->is_at_end = dri_nats_json_uint(reply->json, "num_pending", 1) == 0;
+    ready(self, slot);
+}
+
+static void create_log(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
+{
+    char subject[DRI_NATS_NAME_BYTES + 32], body[CONFIG_BYTES], quoted[DRI_NATS_SUBJECT_BYTES + 16];
+    char filter[1200] = "";
+    if (slot->has_filter && dri_nats_json_quote(slot->filter, quoted, sizeof(quoted))) {
+        (void)snprintf(filter, sizeof(filter), ",\"filter_subject\":%s", quoted);
+    }
+    (void)snprintf(subject, sizeof(subject), "CONSUMER.CREATE.%s", slot->stream);
+    (void)snprintf(body, sizeof(body),
+                   "{\"stream_name\":\"%s\",\"config\":{\"deliver_policy\":\"by_start_sequence\","
+                   "\"opt_start_seq\":%llu,\"ack_policy\":\"none\",\"replay_policy\":\"instant\","
+                   "\"max_deliver\":-1,\"inactive_threshold\":%llu,\"mem_storage\":true,"
+                   "\"num_replicas\":1%s}}",
+                   slot->stream, (unsigned long long)(slot->next_seq == 0 ? 1 : slot->next_seq),
+                   (unsigned long long)LOG_INACTIVE_NS, filter);
+    setup_call(self, slot, now, DRI_NATS_SETUP_CREATE, subject, body, on_log_created);
+}
+
+static void delete_log_consumer(struct dri_nats *self, const struct dri_nats_slot *slot,
+                                struct dri_now now)
+{
+    char subject[2 * DRI_NATS_NAME_BYTES + 32];
+    if (slot->kind == DRI_NATS_LOG && slot->consumer[0] != '\0') {
+        (void)snprintf(subject, sizeof(subject), "CONSUMER.DELETE.%s.%s", slot->stream,
+                       slot->consumer);
+        (void)dri_nats_call(self, now, subject, NULL, NULL, NULL);
+    }
+}
+
+/* --- stream ------------------------------------------------------------------------------------
+ */
+
+/** Whether the stream holds nothing but this source: then the consumer needs no filter, and one is
+ *  enough for "commands" and "commands.>" on every server. */
+static bool is_all_ours(const struct dri_nats_slot *slot, struct dray_slice info)
+{
+    struct dray_slice subjects = dri_nats_json_find(info, "config.subjects"), item;
+    char text[DRI_NATS_SUBJECT_BYTES];
+    size_t at = 0, len = strlen(slot->filter);
+    while (dri_nats_json_next(subjects, &at, &item)) {
+        if (!dri_nats_json_unescape(item, text, sizeof(text))) {
+            return false;
+        }
+        bool is_below = slot->role == DRI_ROLE_COMMANDS && strncmp(text, slot->filter, len) == 0 &&
+                        text[len] == '.';
+        if (!is_below && !dri_nats_subject_covers(slot->filter, text) &&
+            strcmp(text, slot->filter) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void begin_log(struct dri_nats_slot *slot, struct dray_slice info)
+{
+    uint64_t last = dri_nats_json_uint(info, "state.last_seq", 0);
+    slot->catch_up_seq = last;
+    slot->next_seq = slot->start == DRI_START_LATEST   ? last + 1
+                     : slot->start == DRI_START_OFFSET ? slot->start_offset
+                                                       : 1;
+    slot->next_seq = slot->next_seq == 0 ? 1 : slot->next_seq;
+}
+
+static void on_stream(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
+{
+    struct dri_nats_slot *slot = arg;
+    struct dri_now now = dri_clock_now();
+    char created[sizeof(slot->stream_created)];
+    if (slot->state != DRI_NATS_SETUP_STREAM) {
+        return;
+    }
+    if (reply->status != DRAY_OK) {
+        setup_fail(slot, now, reply->status, "looking at a stream", reply->description);
+        return;
+    }
+    (void)dri_nats_json_text(reply->json, "created", created, sizeof(created));
+    bool is_new = slot->stream_created[0] == '\0';
+    bool is_another = !is_new && strcmp(created, slot->stream_created) != 0;
+    memcpy(slot->stream_created, created, sizeof(created));
+    slot->end_seq = dri_nats_json_uint(reply->json, "state.last_seq", 0) + 1;
+    slot->is_end_known = true;
+    slot->has_filter = !is_all_ours(slot, reply->json);
+    if (is_another) {
+        lose(self, slot);
+        slot->ack_floor = 0;
+        slot->start = DRI_START_EARLIEST; /* nothing of this stream was seen */
+        dri_free(slot->recent);
+        slot->recent = NULL;
+    }
+    if (slot->kind == DRI_NATS_GROUP) {
+        setup_look(self, slot, now);
+        return;
+    }
+    if (is_new || is_another) {
+        begin_log(slot, reply->json);
+    }
+    create_log(self, slot, now);
+}
+
+static void on_found(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
+{
+    struct dri_nats_slot *slot = arg;
+    struct dri_now now = dri_clock_now();
+    struct dray_slice item;
+    size_t at = 0;
+    char subject[DRI_NATS_NAME_BYTES + 32];
+    if (slot->state != DRI_NATS_SETUP_FIND) {
+        return;
+    }
+    if (reply->status != DRAY_OK) {
+        setup_fail(slot, now, reply->status, slot->topic, reply->description);
+        return;
+    }
+    if (!dri_nats_json_next(dri_nats_json_find(reply->json, "streams"), &at, &item) ||
+        !dri_nats_json_unescape(item, slot->stream, sizeof(slot->stream))) {
+        lose(self, slot);
+        setup_fail(slot, now, DRAY_ENOTFOUND, slot->topic,
+                   "no JetStream stream holds it; run dray doctor --fix, or set "
+                   "worker.create_topics: true");
+        return;
+    }
+    (void)snprintf(subject, sizeof(subject), "STREAM.INFO.%s", slot->stream);
+    setup_call(self, slot, now, DRI_NATS_SETUP_STREAM, subject, NULL, on_stream);
+}
+
+static void setup_find(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
+{
+    char quoted[DRI_NATS_SUBJECT_BYTES + 16], body[DRI_NATS_SUBJECT_BYTES + 64];
+    if (!dri_nats_json_quote(slot->filter, quoted, sizeof(quoted))) {
+        setup_fail(slot, now, DRAY_EINVALID, slot->topic, "no NATS subject");
+        return;
+    }
+    (void)snprintf(body, sizeof(body), "{\"subject\":%s}", quoted);
+    setup_call(self, slot, now, DRI_NATS_SETUP_FIND, "STREAM.NAMES", body, on_found);
+}
+
+void dri_nats_slot_setup_again(struct dri_nats *self, struct dri_nats_slot *slot,
+                               struct dri_now now)
+{
+    if (slot->state == DRI_NATS_READY) {
+        (void)self;
+        slot->pulls_count = 0;
+        slot->state = DRI_NATS_SETUP_WAIT;
+        slot->setup_at_ns = now.mono_ns + (slot->kind == DRI_NATS_LOG ? 0 : RETRY_MIN_NS);
+    }
+}
+
+/* --- what is asked now and then ----------------------------------------------------------------
+ */
+
+static void on_floor(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
+{
+    struct dri_nats_slot *slot = arg;
+    if (reply->status == DRAY_OK) {
+        uint64_t floor = dri_nats_json_uint(reply->json, "ack_floor.stream_seq", 0);
+        slot->ack_floor = floor > slot->ack_floor ? floor : slot->ack_floor;
+    } else if (reply->status == DRAY_ENOTFOUND) {
+        dri_nats_slot_setup_again(self, slot, dri_clock_now());
+    }
+}
+
+static void ask_floor(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
+{
+    char subject[2 * DRI_NATS_NAME_BYTES + 32];
+    slot->floor_at_ns = now.mono_ns + FLOOR_INTERVAL_NS;
+    (void)snprintf(subject, sizeof(subject), "CONSUMER.INFO.%s.%s", slot->stream, slot->consumer);
+    (void)dri_nats_call(self, now, subject, NULL, on_floor, slot);
+}
+
+static void on_end(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
+{
+    struct dri_nats_slot *slot = arg;
+    (void)self;
+    slot->is_end_asked = false;
+    if (reply->status == DRAY_OK) {
+        slot->end_seq = dri_nats_json_uint(reply->json, "state.last_seq", 0) + 1;
+        slot->is_end_known = true;
+    }
+}
+
+void dri_nats_slot_ask_end(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
+{
+    char subject[DRI_NATS_NAME_BYTES + 32];
+    if (slot->is_end_asked || slot->stream[0] == '\0' || now.mono_ns < slot->end_at_ns) {
+        return;
+    }
+    (void)snprintf(subject, sizeof(subject), "STREAM.INFO.%s", slot->stream);
+    slot->is_end_asked = dri_nats_call(self, now, subject, NULL, on_end, slot);
+    slot->end_at_ns = now.mono_ns + END_INTERVAL_NS;
+}
+
+/* --- all of them -------------------------------------------------------------------------------
+ */
+
+static void tell_caught_up(struct dri_nats *self, struct dri_nats_slot *slot)
+{
+    bool is_there =
+        slot->kind == DRI_NATS_CORE || slot->is_at_end || slot->next_seq > slot->catch_up_seq;
+    if (slot->kind != DRI_NATS_GROUP && !slot->is_caught_up && slot->state == DRI_NATS_READY &&
+        slot->is_assigned && slot->waiting_count == 0 && is_there) {
+        slot->is_caught_up = true;
+        dri_nats_note(self, DRI_TE_CAUGHT_UP, DRAY_OK, slot, NULL);
+    }
+}
+
+void dri_nats_slots_step(struct dri_nats *self, struct dri_now now)
+{
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        struct dri_nats_slot *slot = &self->slots[i];
+        if (self->wire != NULL && slot->state == DRI_NATS_SETUP_WAIT &&
+            slot->setup_at_ns <= now.mono_ns) {
+            setup_find(self, slot, now);
+        }
+        if (self->wire != NULL && slot->kind == DRI_NATS_GROUP && slot->state == DRI_NATS_READY &&
+            slot->floor_at_ns <= now.mono_ns) {
+            ask_floor(self, slot, now);
+        }
+        dri_nats_pull_step(self, slot, now);
+        tell_caught_up(self, slot);
+    }
+}
+
+uint64_t dri_nats_slots_deadline(const struct dri_nats *self)
+{
+    uint64_t first = UINT64_MAX;
+    for (uint32_t i = 0; self->wire != NULL && i < self->slots_count; i++) {
+        const struct dri_nats_slot *slot = &self->slots[i];
+        uint64_t pull = dri_nats_pull_deadline(slot);
+        first = pull < first ? pull : first;
+        if (slot->state == DRI_NATS_SETUP_WAIT && slot->setup_at_ns < first) {
+            first = slot->setup_at_ns;
+        }
+        if (slot->kind == DRI_NATS_GROUP && slot->state == DRI_NATS_READY &&
+            slot->floor_at_ns < first) {
+            first = slot->floor_at_ns;
+        }
+    }
+    return first;
+}
+
+void dri_nats_slots_link_up(struct dri_nats *self)
+{
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        struct dri_nats_slot *slot = &self->slots[i];
+        if (slot->state == DRI_NATS_GONE) {
+            continue;
+        }
+        if (slot->kind == DRI_NATS_CORE) {
+            ready(self, slot);
+        } else if (slot->kind == DRI_NATS_LOG || slot->state != DRI_NATS_READY) {
+            slot->state = DRI_NATS_SETUP_WAIT;
+            slot->setup_at_ns = 0;
+        }
+    }
+}
+
+void dri_nats_slots_link_down(struct dri_nats *self, struct dri_now now)
+{
+    (void)now;
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        struct dri_nats_slot *slot = &self->slots[i];
+        slot->pulls_count = 0;
+        slot->is_end_asked = false;
+        if (slot->state != DRI_NATS_GONE && slot->state != DRI_NATS_READY) {
+            slot->state = DRI_NATS_SETUP_WAIT;
+        }
+    }
+}
+
+void dri_nats_slot_leave(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
+{
+    dri_nats_pull_clear(self, slot, now, true);
+    dri_nats_deliveries_drop(self, slot->number);
+    dri_nats_calls_cancel(self, slot);
+    delete_log_consumer(self, slot, now);
+    slot->is_assigned = false;
+    slot->state = DRI_NATS_GONE;
+}
+
+/** "<group>", or "<group>-<topic>" with every other sign as "_". */
+static void name_consumer(const struct dri_nats *self, struct dri_nats_slot *slot,
+                          bool is_first_commands)
+{
+    if (is_first_commands) {
+        (void)snprintf(slot->consumer, sizeof(slot->consumer), "%s", self->group);
+        return;
+    }
+    (void)snprintf(slot->consumer, sizeof(slot->consumer), "%.64s-%.90s", self->group, slot->topic);
+    for (char *at = slot->consumer + strlen(self->group); *at != '\0'; at++) {
+        if (isalnum((unsigned char)*at) == 0 && *at != '-' && *at != '_') {
+            *at = '_';
+        }
+    }
+}
+
+static enum dray_status init_one(struct dri_nats *self, struct dri_nats_slot *slot,
+                                 const struct dri_source *source,
+                                 char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    if (strlen(source->topic) >= sizeof(slot->topic) - 2) {
+        dri_nats_say(ret_text, "subject \"%.60s...\" is too long", source->topic);
+        return DRAY_EINVALID;
+    }
+    slot->role = source->role;
+    slot->start = source->start;
+    slot->start_offset = source->start_offset;
+    slot->average_bytes = 512;
+    (void)snprintf(slot->topic, sizeof(slot->topic), "%s", source->topic);
+    (void)snprintf(slot->filter, sizeof(slot->filter), "%s", source->topic);
+    for (size_t i = 0; i < self->status_topics_count; i++) {
+        if (strcmp(self->status_topics[i], source->topic) == 0) {
+            (void)snprintf(slot->filter, sizeof(slot->filter), "%.500s.>", source->topic);
+        }
+    }
+    if (source->role == DRI_ROLE_LOG) {
+        slot->kind = dri_nats_is_inbox(source->topic) ? DRI_NATS_CORE : DRI_NATS_LOG;
+        return DRAY_OK;
+    }
+    if (self->group == NULL) {
+        dri_nats_say(ret_text, "source \"%s\" needs a group", source->topic);
+        return DRAY_EINVALID;
+    }
+    return DRAY_OK;
+}
+
+enum dray_status dri_nats_slots_init(struct dri_nats *self,
+                                     const struct dri_transport_config *config,
+                                     char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    bool has_commands = false;
+    self->slots = dri_zalloc_array(config->sources_count + 1, sizeof(self->slots[0]));
+    if (self->slots == NULL) {
+        return DRAY_ENOMEM;
+    }
+    for (size_t i = 0; i < config->sources_count; i++) {
+        struct dri_nats_slot *slot = &self->slots[i];
+        slot->number = (uint32_t)i;
+        self->slots_count++;
+        enum dray_status status = init_one(self, slot, &config->sources[i], ret_text);
+        if (status != DRAY_OK) {
+            return status;
+        }
+        if (slot->kind == DRI_NATS_GROUP) {
+            bool is_first = slot->role == DRI_ROLE_COMMANDS && !has_commands;
+            has_commands = has_commands || is_first;
+            name_consumer(self, slot, is_first);
+        }
+    }
+    return DRAY_OK;
+}
+
+void dri_nats_slots_fini(struct dri_nats *self)
+{
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        struct dri_nats_slot *slot = &self->slots[i];
+        dri_nats_pull_clear(self, slot, dri_clock_now(), false);
+        dri_free(slot->waiting);
+        dri_free(slot->recent);
+    }
+    dri_free(self->slots);
+    self->slots = NULL;
+    self->slots_count = 0;
+}

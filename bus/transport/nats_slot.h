@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_NATS_SLOT_H
+#define DRI_NATS_SLOT_H
+
+#include <nats/nats.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dray/slice.h>
+#include <dray/status.h>
+
+#include "clock.h"
+#include "nats_tools.h"
+#include "transport.h"
+
+/* nats_slot.h - sources: their consumers, what is asked for, what has come, what is out.
+ *
+ * Threads: the owner's.
+ */
+
+struct dri_nats;
+
+/* --- slots -------------------------------------------------------------------------------------
+ */
+
+enum dri_nats_slot_kind {
+    DRI_NATS_GROUP, /* durable consumer, explicit ack */
+    DRI_NATS_LOG,   /* ephemeral consumer, from a sequence */
+    DRI_NATS_CORE,  /* plain subscription: an inbox */
+};
+
+enum dri_nats_slot_state {
+    DRI_NATS_SETUP_WAIT,   /* until setup_at_ns, then from the start */
+    DRI_NATS_SETUP_FIND,   /* which stream holds the subject */
+    DRI_NATS_SETUP_STREAM, /* what that stream is */
+    DRI_NATS_SETUP_LOOK,   /* is the durable there */
+    DRI_NATS_SETUP_CREATE,
+    DRI_NATS_READY,
+    DRI_NATS_GONE, /* unassigned */
+};
+
+#define DRI_NATS_PULLS_MAX 4u
+struct dri_nats_pull {
+    uint64_t number;
+    uint32_t left; /* messages that may still come; 0: free */
+    uint64_t deadline_ns;
+};
+
+/** A message that came and was not handed up yet. */
+struct dri_nats_waiting {
+    natsMsg *message;
+    uint64_t stream_seq, consumer_seq, pending;
+    int64_t timestamp_ms;
+    uint32_t deliveries;
+    uint64_t received_ns;
+    uint64_t due_ns; /* the lease; UINT64_MAX: none */
+};
+
+#define DRI_NATS_RECENT_MAX 16384u /* power of two */
+
+struct dri_nats_slot {
+    enum dri_nats_slot_kind kind;
+    enum dri_source_role role;
+    enum dri_start start;
+    uint32_t number;
+    uint32_t epoch; /* 0: never assigned */
+    bool is_assigned, is_paused;
+    bool is_fresh;                       /* group: the durable was made by us just now */
+    bool is_caught_up;                   /* log: said so */
+    char topic[DRI_NATS_SUBJECT_BYTES];  /* as the source named it */
+    char filter[DRI_NATS_SUBJECT_BYTES]; /* what is read */
+    bool has_filter;                     /* the consumer filters */
+    char stream[DRI_NATS_NAME_BYTES];
+    char stream_created[48]; /* of the stream as first seen */
+    char consumer[DRI_NATS_NAME_BYTES];
+    uint64_t lease_ns; /* reported: the server's time less a margin */
+    uint64_t ack_wait_ns;
+    uint64_t ack_floor;    /* group: everything up to here is done, as far as we know */
+    uint64_t next_seq;     /* log: next wanted */
+    uint64_t consumer_seq; /* log: last seen of this consumer */
+    uint64_t catch_up_seq; /* log: end as of opening */
+    uint64_t end_seq;      /* last known end of the stream (next sequence) */
+    uint64_t end_at_ns;    /* when it was asked for; 0: never */
+    bool is_end_known, is_end_asked;
+    uint64_t floor_at_ns; /* when to ask for the floor next */
+    uint64_t start_offset;
+
+    enum dri_nats_slot_state state;
+    uint64_t setup_at_ns;
+    uint32_t setup_tries;
+    enum dray_status setup_status; /* why the last try failed */
+    char setup_text[DRI_NATS_TEXT_BYTES];
+
+    struct dri_nats_pull pulls[DRI_NATS_PULLS_MAX]; /* oldest first */
+    uint32_t pulls_count;
+    uint32_t batch_max;  /* the server's own bound, when it told one */
+    uint64_t pull_at_ns; /* not before */
+    uint64_t average_bytes;
+    bool is_at_end; /* log: a pull came back empty */
+
+    struct dri_nats_waiting *waiting; /* ring */
+    size_t waiting_head, waiting_count, waiting_capacity;
+    uint64_t renew_at_ns; /* leases of the ring */
+
+    uint64_t *recent; /* group: sequences settled lately, open addressing by slot */
+};
+
+DRAY_MUST_CHECK enum dray_status dri_nats_slots_init(struct dri_nats *self,
+                                                     const struct dri_transport_config *config,
+                                                     char ret_text[DRI_NATS_TEXT_BYTES]);
+void dri_nats_slots_fini(struct dri_nats *self);
+/** Drives set-up, pulls and renewals of all slots. */
+void dri_nats_slots_step(struct dri_nats *self, struct dri_now now);
+void dri_nats_slots_link_up(struct dri_nats *self);
+void dri_nats_slots_link_down(struct dri_nats *self, struct dri_now now);
+uint64_t dri_nats_slots_deadline(const struct dri_nats *self);
+struct dri_nats_slot *dri_nats_slot_at(struct dri_nats *self, uint32_t number, uint32_t epoch);
+/** Begin again to look for the consumer, after a while. */
+void dri_nats_slot_setup_again(struct dri_nats *self, struct dri_nats_slot *slot,
+                               struct dri_now now);
+/** Unassigned or closing: hand back what waits, and stay away. */
+void dri_nats_slot_leave(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
+void dri_nats_slot_ask_end(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
+
+void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, natsMsg *message,
+                          uint64_t received_ns, struct dri_now now);
+void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
+uint64_t dri_nats_pull_deadline(const struct dri_nats_slot *slot);
+/** Next message to hand up; false: none. Requires: now. */
+bool dri_nats_pull_next(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
+                        struct dri_transport_event *ret_event);
+/** Forget what waits: hand back to the server what is still ours (hand_back), or just drop it. */
+void dri_nats_pull_clear(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
+                         bool hand_back);
+
+/* --- deliveries --------------------------------------------------------------------------------
+ */
+
+enum dri_nats_delivery_state {
+    DRI_NATS_FREE,
+    DRI_NATS_OUT,
+    DRI_NATS_LATE
+};
+
+struct dri_nats_delivery {
+    uint64_t stream_seq, consumer_seq;
+    uint64_t due_ns; /* end of the lease */
+    uint32_t deliveries;
+    uint32_t generation;
+    uint32_t next; /* free list, late list */
+    uint32_t slot, epoch;
+    enum dri_nats_delivery_state state;
+    char *ack_subject; /* owned; NULL: made from the numbers */
+};
+
+#define DRI_NATS_CHUNK 1024u
+
+struct dri_nats_deliveries {
+    struct dri_nats_delivery **chunks;
+    uint32_t chunks_count, chunks_max;
+    uint32_t free;
+    uint32_t late_first, late_last, late_count; /* settled while the connection was down */
+    uint32_t out;
+};
+
+DRAY_MUST_CHECK enum dray_status dri_nats_deliveries_init(struct dri_nats *self, uint32_t max);
+void dri_nats_deliveries_fini(struct dri_nats *self);
+/** Names a delivery. Returns 0 when there is no memory. */
+uint64_t dri_nats_delivery_take(struct dri_nats *self, const struct dri_nats_slot *slot,
+                                const struct dri_nats_waiting *waiting);
+void dri_nats_deliveries_settle(struct dri_nats *self, const struct dri_settle *settle);
+void dri_nats_deliveries_extend(struct dri_nats *self, struct dri_now now, uint32_t slot,
+                                uint32_t epoch, const uint64_t *deliveries, size_t count);
+void dri_nats_deliveries_link_up(struct dri_nats *self);
+/** Everything of this slot is gone. */
+void dri_nats_deliveries_drop(struct dri_nats *self, uint32_t slot);
+bool dri_nats_delivery_was_settled(const struct dri_nats_slot *slot, uint64_t stream_seq);
+
+enum dri_nats_verb {
+    DRI_NATS_ACK,
+    DRI_NATS_NAK,
+    DRI_NATS_PROGRESS
+};
+/** False when it could not be sent. */
+bool dri_nats_verb_send(struct dri_nats *self, enum dri_nats_verb verb, const char *ack_subject);
+
+#endif

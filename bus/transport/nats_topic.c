@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "mem.h"
+#include "nats_private.h"
+
+/* Topics as subjects in streams: find the stream that holds a subject, check it, create what is
+ * missing. A stream that already holds the subject is used as it is, whoever made it; only what
+ * would break a guarantee is refused. Two replicas that create at once send the same configuration,
+ * which the server takes as the same request; if somebody else's differs, we look again and use
+ * theirs. */
+
+#define REPLY_BYTES             (256u * 1024u)
+#define DUPLICATE_WINDOW_NS     UINT64_C(600000000000) /* 10 minutes */
+#define DUPLICATE_WINDOW_LOW_NS UINT64_C(120000000000)
+#define CODE_STREAM_NAME_IN_USE 10058u
+#define CODE_SUBJECT_OVERLAPS   10065u
+
+bool dri_nats_is_inbox(const char *subject)
+{
+    return strncmp(subject, "_INBOX.", 7) == 0;
+}
+
+bool dri_nats_subject_is_publishable(struct dray_slice subject)
+{
+    bool is_start = true;
+    if (subject.len == 0 || subject.len >= DRI_NATS_SUBJECT_BYTES) {
+        return false;
+    }
+    for (size_t i = 0; i < subject.len; i++) {
+        uint8_t byte = subject.at[i];
+        if (byte <= ' ' || byte == 0x7f || byte == '*' || byte == '>' ||
+            (byte == '.' && is_start)) {
+            return false;
+        }
+        is_start = byte == '.';
+    }
+    return !is_start;
+}
+
+bool dri_nats_subject_covers(const char *pattern, const char *subject)
+{
+    for (;;) {
+        size_t want = strcspn(pattern, "."), have = strcspn(subject, ".");
+        if (want == 1 && pattern[0] == '>') {
+            return have > 0;
+        }
+        bool is_any = want == 1 && pattern[0] == '*';
+        bool is_rest = have == 1 && subject[0] == '>';
+        if (is_rest || (!is_any && (want != have || memcmp(pattern, subject, want) != 0))) {
+            return false;
+        }
+        pattern += want;
+        subject += have;
+        if (*pattern == '\0' || *subject == '\0') {
+            return *pattern == *subject;
+        }
+        pattern++;
+        subject++;
+    }
+}
+
+/** "orders.eu.>" becomes "ORDERS_EU". */
+static void stream_name_of(const char *subject, char *ret_name, size_t bytes)
+{
+    size_t len = 0;
+    for (; *subject != '\0' && len + 1 < bytes; subject++) {
+        bool is_plain = isalnum((unsigned char)*subject) != 0 || *subject == '-' || *subject == '_';
+        if (is_plain) {
+            ret_name[len++] = (char)toupper((unsigned char)*subject);
+        } else if (len > 0 && ret_name[len - 1] != '_') {
+            ret_name[len++] = '_';
+        }
+    }
+    while (len > 0 && ret_name[len - 1] == '_') {
+        len--;
+    }
+    ret_name[len] = '\0';
+    if (len == 0) {
+        (void)snprintf(ret_name, bytes, "ALL");
+    }
+}
+
+struct family {
+    const char *prefix, *name, *subject;
+};
+
+/** Subjects that share one stream: dlq.>, replay.>, park.> */
+static const struct family families[] = {
+    {"dlq.", "DLQ", "dlq.>"},
+    {"replay.", "REPLAY", "replay.>"},
+    {"park.", "PARK", "park.>"},
+};
+
+static bool plan_family(const char *topic, struct dri_nats_stream_plan *plan)
+{
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        if (strncmp(topic, families[i].prefix, strlen(families[i].prefix)) == 0) {
+            (void)snprintf(plan->name, sizeof(plan->name), "%s", families[i].name);
+            (void)snprintf(plan->subjects[0], sizeof(plan->subjects[0]), "%s", families[i].subject);
+            plan->subjects_count = 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_subject(const char *topic)
+{
+    char concrete[DRI_NATS_SUBJECT_BYTES];
+    size_t len = strlen(topic);
+    if (len >= sizeof(concrete) - 3) {
+        return false;
+    }
+    for (size_t i = 0; i <= len; i++) {
+        concrete[i] = topic[i] == '*' || topic[i] == '>' ? 'x' : topic[i];
+    }
+    return dri_nats_subject_is_publishable(dray_slice_of(concrete, len));
+}
+
+enum dray_status dri_nats_topic_plan(const struct dri_topic *topic,
+                                     struct dri_nats_stream_plan *ret_plan,
+                                     char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    struct dri_nats_stream_plan *plan = ret_plan;
+    memset(plan, 0, sizeof(*plan));
+    if (!is_subject(topic->topic)) {
+        dri_nats_say(ret_text, "\"%s\" is no NATS subject", topic->topic);
+        return DRAY_EINVALID;
+    }
+    bool has_wildcard = strpbrk(topic->topic, "*>") != NULL;
+    bool is_status = topic->use == DRI_USE_STATUS;
+    bool has_rest = topic->use == DRI_USE_COMMANDS || topic->use == DRI_USE_RESULTS;
+    (void)snprintf(plan->subject, sizeof(plan->subject), is_status && !has_wildcard ? "%s.>" : "%s",
+                   topic->topic);
+    plan->is_last_per_subject = is_status;
+    if (plan_family(topic->topic, plan)) {
+        return DRAY_OK;
+    }
+    stream_name_of(topic->topic, plan->name, sizeof(plan->name));
+    (void)snprintf(plan->subjects[0], sizeof(plan->subjects[0]), "%s", plan->subject);
+    plan->subjects_count = 1;
+    if (has_rest && !has_wildcard) {
+        (void)snprintf(plan->subjects[1], sizeof(plan->subjects[1]), "%s.>", topic->topic);
+        plan->subjects_count = 2;
+    }
+    return DRAY_OK;
+}
+
+/* --- asking ------------------------------------------------------------------------------------
+ */
+
+/** Whether one of the stream's subjects covers the wanted one. */
+static bool stream_covers(struct dray_slice info, const char *subject)
+{
+    struct dray_slice subjects = dri_nats_json_find(info, "config.subjects"), item;
+    size_t at = 0;
+    char text[DRI_NATS_SUBJECT_BYTES];
+    while (dri_nats_json_next(subjects, &at, &item)) {
+        if (dri_nats_json_unescape(item, text, sizeof(text)) &&
+            dri_nats_subject_covers(text, subject)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** The first stream that the server names for a subject. ENOTFOUND: none. */
+static enum dray_status find_stream(struct dri_nats_inquiry *inquiry, const char *subject,
+                                    char ret_name[DRI_NATS_NAME_BYTES])
+{
+    char quoted[DRI_NATS_SUBJECT_BYTES + 16], body[DRI_NATS_SUBJECT_BYTES + 64];
+    struct dray_slice name;
+    size_t at = 0;
+    if (!dri_nats_json_quote(subject, quoted, sizeof(quoted))) {
+        return DRAY_EINVALID;
+    }
+    (void)snprintf(body, sizeof(body), "{\"subject\":%s}", quoted);
+    dri_nats_inquire(inquiry, "STREAM.NAMES", body);
+    if (inquiry->reply.status != DRAY_OK) {
+        return inquiry->reply.status;
+    }
+    struct dray_slice streams = dri_nats_json_find(inquiry->reply.json, "streams");
+    if (!dri_nats_json_next(streams, &at, &name) ||
+        !dri_nats_json_unescape(name, ret_name, DRI_NATS_NAME_BYTES)) {
+        return DRAY_ENOTFOUND;
+    }
+    return DRAY_OK;
+}
+
+static enum dray_status create_stream(struct dri_nats_inquiry *inquiry,
+                                      const struct dri_nats_stream_plan *plan)
+{
+    char subject[DRI_NATS_SUBJECT_BYTES], body[4 * DRI_NATS_SUBJECT_BYTES];
+    char first[DRI_NATS_SUBJECT_BYTES + 16], second[DRI_NATS_SUBJECT_BYTES + 16] = "";
+    if (!dri_nats_json_quote(plan->subjects[0], first, sizeof(first)) ||
+        (plan->subjects_count == 2 &&
+         !dri_nats_json_quote(plan->subjects[1], second, sizeof(second)))) {
+        return DRAY_EINVALID;
+    }
+    (void)snprintf(subject, sizeof(subject), "STREAM.CREATE.%s", plan->name);
+    (void)snprintf(body, sizeof(body),
+                   "{\"name\":\"%s\",\"subjects\":[%s%s%s],\"retention\":\"limits\","
+                   "\"storage\":\"file\",\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,"
+                   "\"max_bytes\":-1,\"max_age\":0,\"max_msg_size\":-1,\"num_replicas\":%u,"
+                   "\"duplicate_window\":%llu,\"max_msgs_per_subject\":%d}",
+                   plan->name, first, second[0] == '\0' ? "" : ",", second,
+                   inquiry->self->settings.replicas, (unsigned long long)DUPLICATE_WINDOW_NS,
+                   plan->is_last_per_subject ? 1 : -1);
+    dri_nats_inquire(inquiry, subject, body);
+    return inquiry->reply.status;
+}
+
+/** A stream that is there: fit for its use? */
+static enum dray_status judge(const struct dri_topic *topic,
+                              const struct dri_nats_stream_plan *plan, const char *name,
+                              struct dray_slice info, char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    char retention[32] = "limits";
+    (void)dri_nats_json_text(info, "config.retention", retention, sizeof(retention));
+    uint64_t window = dri_nats_json_uint(info, "config.duplicate_window", 0);
+    bool is_output = topic->use == DRI_USE_RESULTS || topic->use == DRI_USE_DEAD_LETTERS ||
+                     topic->use == DRI_USE_REPLAY;
+    if (!stream_covers(info, plan->subject)) {
+        dri_nats_say(ret_text,
+                     "stream %s holds only a part of subject \"%s\"; add the subject to it", name,
+                     plan->subject);
+        return DRAY_EINVALID;
+    }
+    if (dri_nats_json_bool(info, "config.no_ack")) {
+        dri_nats_say(ret_text,
+                     "stream %s acknowledges nothing (no_ack); nothing would be safe there", name);
+        return DRAY_EINVALID;
+    }
+    if (strcmp(retention, "interest") == 0 || (is_output && strcmp(retention, "limits") != 0)) {
+        dri_nats_say(ret_text,
+                     "stream %s has %s retention, which forgets what nobody reads; it must be "
+                     "limits",
+                     name, retention);
+        return DRAY_EINVALID;
+    }
+    if (is_output && window < DUPLICATE_WINDOW_LOW_NS) {
+        DRI_LOG(DRI_LOG_WARN, "NATS-WINDOW",
+                "duplicate window is short: a result may be stored twice after a restart",
+                DRI_TEXT("stream", name), DRI_UINT("window_ms", window / 1000000u),
+                DRI_UINT("wanted_ms", DUPLICATE_WINDOW_NS / 1000000u));
+    }
+    return DRAY_OK;
+}
+
+static enum dray_status missing(const struct dri_nats_stream_plan *plan,
+                                char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    dri_nats_say(ret_text,
+                 "no JetStream stream holds subject \"%s\": run dray doctor --fix, or set "
+                 "worker.create_topics: true (stream %s would be created)",
+                 plan->subject, plan->name);
+    return DRAY_ENOTFOUND;
+}
+
+static enum dray_status refused(const struct dri_nats_inquiry *inquiry, const char *what,
+                                const struct dri_nats_stream_plan *plan,
+                                char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    dri_nats_say(ret_text, "%s for subject \"%s\" failed: %s", what, plan->subject,
+                 inquiry->reply.description[0] != '\0' ? inquiry->reply.description
+                                                       : dray_status_text(inquiry->reply.status));
+    return inquiry->reply.status;
+}
+
+/** Creates it; when somebody else's is in the way, the next look decides. */
+static enum dray_status create(struct dri_nats_inquiry *inquiry,
+                               const struct dri_nats_stream_plan *plan, bool *ret_created,
+                               char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    enum dray_status status = create_stream(inquiry, plan);
+    uint32_t code = inquiry->reply.code;
+    if (status == DRAY_OK) {
+        *ret_created = true;
+        DRI_LOG(DRI_LOG_INFO, "NATS-CREATED", "stream created", DRI_TEXT("stream", plan->name),
+                DRI_TEXT("subject", plan->subject));
+        return DRAY_OK;
+    }
+    if (code == CODE_STREAM_NAME_IN_USE || code == CODE_SUBJECT_OVERLAPS) {
+        dri_nats_say(ret_text,
+                     "stream %s for subject \"%s\" cannot be created: %s; give the subject to the "
+                     "stream that is there",
+                     plan->name, plan->subject, inquiry->reply.description);
+        return DRAY_EEXISTS;
+    }
+    return refused(inquiry, "creating a stream", plan, ret_text);
+}
+
+static enum dray_status check(struct dri_nats_inquiry *inquiry, const struct dri_topic *topic,
+                              bool can_create, bool *ret_created,
+                              char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    struct dri_nats_stream_plan plan;
+    char name[DRI_NATS_NAME_BYTES], subject[DRI_NATS_NAME_BYTES + 32];
+    enum dray_status status = dri_nats_topic_plan(topic, &plan, ret_text);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    for (int look = 0;; look++) {
+        status = find_stream(inquiry, plan.subject, name);
+        if (status != DRAY_ENOTFOUND) {
+            break;
+        }
+        if (!can_create || look == 2) {
+            /* look 2: create said that it is in the way, yet it does not hold the subject */
+            return look == 0 ? missing(&plan, ret_text) : DRAY_EINVALID;
+        }
+        status = create(inquiry, &plan, ret_created, ret_text);
+        if (status != DRAY_OK && status != DRAY_EEXISTS) {
+            return status;
+        }
+    }
+    if (status == DRAY_OK) {
+        (void)snprintf(subject, sizeof(subject), "STREAM.INFO.%s", name);
+        dri_nats_inquire(inquiry, subject, NULL);
+        status = inquiry->reply.status;
+    }
+    if (status != DRAY_OK) {
+        return refused(inquiry, "looking for a stream", &plan, ret_text);
+    }
+    return judge(topic, &plan, name, inquiry->reply.json, ret_text);
+}
+
+enum dray_status dri_nats_topic_check(struct dri_nats *self, const struct dri_topic *topic,
+                                      bool can_create, uint64_t deadline_ns,
+                                      struct dri_topic_report *ret_report,
+                                      char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    enum dray_status status = DRAY_OK;
+    bool was_created = false;
+    struct dri_nats_inquiry inquiry = {
+        .self = self, .deadline_ns = deadline_ns, .buffer_bytes = REPLY_BYTES};
+    ret_text[0] = '\0';
+    if (!dri_nats_is_inbox(topic->topic)) {
+        inquiry.buffer = dri_zalloc(REPLY_BYTES);
+        status = inquiry.buffer == NULL
+                     ? DRAY_ENOMEM
+                     : check(&inquiry, topic, can_create, &was_created, ret_text);
+        dri_free(inquiry.buffer);
+    }
+    if (ret_report != NULL) {
+        ret_report->topic = topic->topic;
+        ret_report->status = status;
+        ret_report->partitions = status == DRAY_OK ? 1 : 0;
+        ret_report->was_created = was_created;
+        (void)snprintf(ret_report->text, sizeof(ret_report->text), "%.159s", ret_text);
+    }
+    return status;
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* sim_open.c - opening a transport to the simulated broker, its topics, and brokers by URL.
+ *
+ * A URL names a broker of this process, so that the parts of a worker that only have a URL meet
+ * each other. It is correct, runs on real time, and is made by the first who comes.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "assert.h"
+#include "mem.h"
+#include "sim_inside.h"
+
+/* --- brokers by name
+ * ------------------------------------------------------------------------------ */
+
+struct shared {
+    struct shared *next;
+    char *name;
+    struct dri_sim_broker *broker;
+};
+
+static struct dri_lock shared_lock = {PTHREAD_MUTEX_INITIALIZER, DRI_LOCK_TRANSPORT};
+static struct shared *shared_list; /* guarded by shared_lock */
+
+static struct shared **find_shared(const char *name)
+{
+    struct shared **at = &shared_list;
+    while (*at != NULL && strcmp((*at)->name, name) != 0) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static struct shared *make_shared(const char *name, enum dri_settle_mode mode)
+{
+    const struct dri_sim_config config = {.seed = 1, .mode = mode};
+    struct shared *shared = dri_zalloc(sizeof(*shared));
+    if (shared == NULL) {
+        return NULL;
+    }
+    shared->name = dri_strdup(name);
+    if (shared->name == NULL || dri_sim_create(&config, &shared->broker) != DRAY_OK) {
+        dri_free(shared->name);
+        dri_free(shared);
+        return NULL;
+    }
+    return shared;
+}
+
+enum dray_status dri_sim_shared(const char *name, enum dri_settle_mode mode,
+                                struct dri_sim_broker **ret_broker)
+{
+    enum dray_status status = DRAY_OK;
+    dri_lock_take(&shared_lock);
+    struct shared **at = find_shared(name);
+    if (*at == NULL) {
+        *at = make_shared(name, mode);
+    }
+    if (*at != NULL) {
+        *ret_broker = (*at)->broker;
+    } else {
+        status = DRAY_ENOMEM;
+    }
+    dri_lock_drop(&shared_lock);
+    return status;
+}
+
+void dri_sim_forget(const char *name)
+{
+    dri_lock_take(&shared_lock);
+    struct shared **at = find_shared(name);
+    struct shared *found = *at;
+    if (found != NULL) {
+        *at = found->next;
+    }
+    dri_lock_drop(&shared_lock);
+    if (found != NULL) {
+        dri_sim_destroy(found->broker);
+        dri_free(found->name);
+        dri_free(found);
+    }
+}
+
+/* --- options
+ * -------------------------------------------------------------------------------------- */
+
+static enum dray_status read_options(const struct dri_transport_config *config,
+                                     enum dri_settle_mode *ret_mode, char *ret_text,
+                                     size_t text_bytes)
+{
+    *ret_mode = DRI_SETTLE_WATERMARK;
+    for (size_t i = 0; i < config->options_count; i++) {
+        const struct dri_option *option = &config->options[i];
+        bool is_each = strcmp(option->value, "each") == 0;
+        if (strcmp(option->name, "mode") != 0 ||
+            (!is_each && strcmp(option->value, "watermark") != 0)) {
+            (void)snprintf(ret_text, text_bytes,
+                           "sim: %s=%s is no option; there is mode=watermark and mode=each",
+                           option->name, option->value);
+            return DRAY_EINVALID;
+        }
+        *ret_mode = is_each ? DRI_SETTLE_EACH : DRI_SETTLE_WATERMARK;
+    }
+    return DRAY_OK;
+}
+
+static enum dray_status find_broker(const struct dri_transport_config *config,
+                                    struct dri_sim_broker **ret_broker, char *ret_text,
+                                    size_t text_bytes)
+{
+    static const char prefix[] = "sim://";
+    enum dri_settle_mode mode = DRI_SETTLE_WATERMARK;
+    enum dray_status status = read_options(config, &mode, ret_text, text_bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    if (config->sim != NULL) {
+        *ret_broker = config->sim;
+        return DRAY_OK;
+    }
+    if (config->url == NULL || strncmp(config->url, prefix, strlen(prefix)) != 0) {
+        (void)snprintf(ret_text, text_bytes, "sim: \"%s\" is no URL of mine; say sim://name",
+                       config->url == NULL ? "" : config->url);
+        return DRAY_EINVALID;
+    }
+    status = dri_sim_shared(config->url + strlen(prefix), mode, ret_broker);
+    if (status != DRAY_OK) {
+        (void)snprintf(ret_text, text_bytes, "sim: out of memory");
+    }
+    return status;
+}
+
+/* --- topics
+ * --------------------------------------------------------------------------------------- */
+
+static uint32_t wanted_partitions(const struct dri_transport_config *config,
+                                  const struct dri_topic *topic)
+{
+    switch (topic->use) {
+    case DRI_USE_COMMANDS:
+    case DRI_USE_DEAD_LETTERS:
+    case DRI_USE_REPLAY:
+    case DRI_USE_PARK:
+    case DRI_USE_RESULTS:
+        return config->partitions == 0 ? 1 : config->partitions;
+    case DRI_USE_CONTROL:
+    case DRI_USE_STATUS:
+        break;
+    }
+    return 1;
+}
+
+static void report_topic(struct dri_sim_broker *broker, const struct dri_transport_config *config,
+                         const struct dri_topic *topic, struct dri_topic_report *ret_report)
+{
+    struct sim_topic *found = sim_topic_find(broker, dray_slice_text(topic->topic));
+    *ret_report = (struct dri_topic_report){.topic = topic->topic};
+    if (found == NULL && config->can_create) {
+        found = sim_topic_make(broker, topic->topic, wanted_partitions(config, topic));
+        ret_report->was_created = found != NULL;
+        ret_report->status = found == NULL ? DRAY_ENOMEM : DRAY_OK;
+    } else if (found == NULL) {
+        ret_report->status = DRAY_ENOTFOUND;
+        (void)snprintf(ret_report->text, sizeof(ret_report->text),
+                       "topic \"%s\" does not exist; create it, or allow it to be created",
+                       topic->topic);
+    } else if (found->refusal == DRAY_EAUTH) {
+        ret_report->status = DRAY_EAUTH;
+        (void)snprintf(ret_report->text, sizeof(ret_report->text), "topic \"%s\": not permitted",
+                       topic->topic);
+    }
+    ret_report->partitions = found == NULL ? 0 : found->partitions_count;
+}
+
+static enum dray_status check_locked(struct dri_sim_broker *broker,
+                                     const struct dri_transport_config *config,
+                                     struct dri_topic_report *reports)
+{
+    enum dray_status status = DRAY_OK;
+    for (size_t i = 0; i < config->topics_count; i++) {
+        report_topic(broker, config, &config->topics[i], &reports[i]);
+        status = status == DRAY_OK ? reports[i].status : status;
+    }
+    return status;
+}
+
+enum dray_status sim_check(const struct dri_transport_config *config,
+                           struct dri_transport_info *ret_info, struct dri_topic_report *reports,
+                           char *ret_text, size_t text_bytes)
+{
+    struct dri_sim_broker *broker = NULL;
+    enum dray_status status = find_broker(config, &broker, ret_text, text_bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    dri_lock_take(&broker->lock);
+    sim_fill_info(broker, ret_info);
+    (void)check_locked(broker, config, reports); /* each report says it for itself */
+    dri_lock_drop(&broker->lock);
+    return DRAY_OK;
+}
+
+/* --- open
+ * ----------------------------------------------------------------------------------------- */
+
+static enum dray_status check_topics(struct dri_sim_broker *broker,
+                                     const struct dri_transport_config *config, char *ret_text,
+                                     size_t text_bytes)
+{
+    for (size_t i = 0; i < config->topics_count; i++) {
+        struct dri_topic_report report;
+        report_topic(broker, config, &config->topics[i], &report);
+        if (report.status != DRAY_OK && report.status != DRAY_EAUTH) {
+            (void)snprintf(ret_text, text_bytes, "sim: %s", report.text);
+            return report.status;
+        }
+    }
+    return DRAY_OK;
+}
+
+static bool has_position(struct dri_sim_broker *broker, const char *group,
+                         const struct sim_topic *topic)
+{
+    struct sim_group *found = group == NULL ? NULL : sim_group_get(broker, group);
+    for (uint32_t i = 0; found != NULL && i < topic->partitions_count; i++) {
+        const struct sim_claim *claim = sim_claim_find(found, &topic->partitions[i]);
+        if (claim == NULL || (claim->committed < 0 && claim->fresh == 0)) {
+            return false;
+        }
+    }
+    return found != NULL;
+}
+
+static enum dray_status check_sources(struct dri_sim_broker *broker,
+                                      const struct dri_transport_config *config, char *ret_text,
+                                      size_t text_bytes)
+{
+    for (size_t i = 0; i < config->sources_count; i++) {
+        const struct dri_source *source = &config->sources[i];
+        const struct sim_topic *topic = sim_topic_find(broker, dray_slice_text(source->topic));
+        if (topic == NULL) {
+            (void)snprintf(ret_text, text_bytes,
+                           "sim: topic \"%s\" does not exist; create it, or allow it to be created",
+                           source->topic);
+            return DRAY_ENOTFOUND;
+        }
+        if (source->role != DRI_ROLE_LOG && config->group == NULL) {
+            (void)snprintf(ret_text, text_bytes, "sim: \"%s\" needs a group", source->topic);
+            return DRAY_EINVALID;
+        }
+        if (source->start == DRI_START_FAIL && source->role != DRI_ROLE_LOG &&
+            !has_position(broker, config->group, topic)) {
+            (void)snprintf(ret_text, text_bytes,
+                           "sim: group \"%s\" has no position in \"%s\", and start is fail",
+                           config->group, source->topic);
+            return DRAY_ENOTFOUND;
+        }
+    }
+    return DRAY_OK;
+}
+
+static bool open_logs(struct dri_transport *client, const struct dri_transport_config *config)
+{
+    for (size_t i = 0; i < config->sources_count; i++) {
+        const struct dri_source *source = &config->sources[i];
+        struct sim_topic *topic = sim_topic_find(client->broker, dray_slice_text(source->topic));
+        for (uint32_t p = 0; source->role == DRI_ROLE_LOG && p < topic->partitions_count; p++) {
+            uint32_t slot = sim_slot_get(client, &topic->partitions[p], NULL, source->role);
+            if (slot == UINT32_MAX) {
+                return false;
+            }
+            sim_slot_open_log(client, slot, source);
+        }
+    }
+    return true;
+}
+
+static struct dri_transport *make_client(struct dri_sim_broker *broker,
+                                         const struct dri_transport_config *config)
+{
+    struct dri_transport *client = dri_zalloc(sizeof(*client));
+    if (client == NULL) {
+        return NULL;
+    }
+    client->base.ops = &dri_sim_ops;
+    client->broker = broker;
+    client->number = ++broker->clients_count;
+    client->operations_left = UINT64_MAX;
+    client->unacked_max = config->unacked_max;
+    client->last_messages_max = 1; /* until the first poll says otherwise */
+    client->last_poll_ns = broker->now.mono_ns;
+    struct dri_transport **last = &broker->clients;
+    while (*last != NULL) {
+        last = &(*last)->next;
+    }
+    *last = client;
+    return client;
+}
+
+enum dray_status sim_open(const struct dri_transport_config *config,
+                          struct dri_transport **ret_transport, char *ret_text, size_t text_bytes)
+{
+    struct dri_sim_broker *broker = NULL;
+    struct dri_transport *client = NULL;
+    enum dray_status status = find_broker(config, &broker, ret_text, text_bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    dri_lock_take(&broker->lock);
+    status = check_topics(broker, config, ret_text, text_bytes);
+    if (status == DRAY_OK) {
+        status = check_sources(broker, config, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK) {
+        client = make_client(broker, config);
+        bool is_open = client != NULL && (config->group == NULL || sim_join(client, config)) &&
+                       open_logs(client, config);
+        status = is_open ? DRAY_OK : DRAY_ENOMEM;
+        sim_groups_tick(broker);
+    }
+    dri_lock_drop(&broker->lock);
+    if (status != DRAY_OK && client != NULL) {
+        (void)snprintf(ret_text, text_bytes, "sim: out of memory");
+        dri_sim_ops.close(client, 0);
+        dri_sim_ops.destroy(client);
+        client = NULL;
+    }
+    if (status == DRAY_OK) {
+        *ret_transport = client;
+    }
+    return status;
+}
