@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_METRICS_H
+#define DRI_METRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dray/status.h>
+
+/* metrics.h - counters and histograms written by one thread each, summed when somebody reads.
+ *
+ * A *page* belongs to one thread and is written with plain relaxed stores; the reader sums all pages
+ * with relaxed loads. Calls by route live in cells that a page hands out by the route's number.
+ *
+ * Threads: each function says.
+ */
+
+/** X(NAME, exported name, type, help): process-wide values. type: counter | gauge. */
+#define DRI_METRIC_TABLE(X)                                                                        \
+    X(MESSAGES, "dray_messages_total", counter, "messages received from the broker")               \
+    X(BYTES_IN, "dray_received_bytes_total", counter, "bytes of messages received")                \
+    X(INVALID, "dray_invalid_messages_total", counter, "messages that could not be decoded")       \
+    X(ADMITTED, "dray_commands_admitted_total", counter, "commands taken in")                      \
+    X(DUPLICATES, "dray_duplicates_in_flight_total", counter,                                      \
+      "deliveries of a message that was in flight already")                                        \
+    X(STALE_COMPLETIONS, "dray_stale_completions_total", counter,                                  \
+      "completions of an assignment that was gone")                                                \
+    X(STALE_RECORDS, "dray_stale_messages_total", counter,                                         \
+      "messages of an assignment that was gone")                                                   \
+    X(RETRIES, "dray_retries_total", counter, "runs that were put back to run again")              \
+    X(REPUBLISHED, "dray_republished_total", counter,                                              \
+      "outcomes published again after an unknown or refused acknowledgement")                      \
+    X(RESULTS, "dray_results_stored_total", counter, "results acknowledged by the broker")         \
+    X(LETTERS, "dray_dead_letters_total", counter, "dead letters acknowledged by the broker")      \
+    X(POINTER_LETTERS, "dray_pointer_letters_total", counter,                                      \
+      "dead letters that had to leave their bytes out")                                            \
+    X(SETTLED, "dray_commands_settled_total", counter, "commands settled")                         \
+    X(DROPPED, "dray_dropped_on_revoke_total", counter,                                            \
+      "flights given up because their assignment ended")                                           \
+    X(SETTLES_FAILED, "dray_settles_failed_total", counter, "settles that the broker refused")     \
+    X(PUBLISHES, "dray_publishes_total", counter, "messages handed to the broker")                 \
+    X(PUBLISH_UNKNOWN, "dray_publish_unknown_total", counter,                                      \
+      "publishes whose fate is not known")                                                         \
+    X(PUBLISH_REFUSED, "dray_publish_refused_total", counter,                                      \
+      "publishes that the broker refused")                                                         \
+    X(ASSIGNMENTS, "dray_assignments_total", counter, "sources assigned")                          \
+    X(REVOCATIONS, "dray_revocations_total", counter, "sources revoked")                           \
+    X(LOSSES, "dray_losses_total", counter, "sources lost")                                        \
+    X(CONTROL_APPLIED, "dray_control_applied_total", counter, "control changes applied")           \
+    X(CONTROL_CONFLICTS, "dray_control_conflicts_total", counter,                                  \
+      "control changes skipped because of a conflict")                                             \
+    X(CONTROL_REFUSED, "dray_control_refused_total", counter, "control records refused")           \
+    X(IN_FLIGHT, "dray_in_flight_commands", gauge, "commands that wait or run")                    \
+    X(RUNNING, "dray_running_commands", gauge, "commands that run")                                \
+    X(WAITING, "dray_waiting_commands", gauge, "commands that wait for a time")                    \
+    X(UNACKED, "dray_unacked_commands", gauge, "commands whose outcome is on its way")             \
+    X(IN_FLIGHT_BYTES, "dray_in_flight_bytes", gauge, "bytes of commands in flight")               \
+    X(SETTLE_GAP, "dray_settle_gap_commands", gauge,                                               \
+      "commands finished beyond the first unfinished one")                                         \
+    X(SLOTS, "dray_assigned_sources", gauge, "sources assigned now")                               \
+    X(ROUTES, "dray_routes", gauge, "routes in the registry")                                      \
+    X(ROUTES_FAILED, "dray_routes_failed", gauge, "routes that cannot run here")                   \
+    X(REVISION, "dray_registry_revision", gauge, "revision of the registry")                       \
+    X(READY, "dray_ready", gauge, "1 when the worker takes commands")                              \
+    X(LOG_DROPPED, "dray_log_lines_dropped_total", counter, "log lines dropped by the rate limit")
+
+enum dri_metric {
+#define DRI_METRIC_ENUM(name, exported, type, help) DRI_METRIC_##name,
+    DRI_METRIC_TABLE(DRI_METRIC_ENUM)
+#undef DRI_METRIC_ENUM
+        DRI_METRIC_COUNT
+};
+
+struct dri_metrics;
+struct dri_metrics_page; /* one thread's */
+
+/** service and version stand in labels. Errors: ENOMEM. */
+DRAY_MUST_CHECK enum dray_status dri_metrics_create(const char *service, const char *worker,
+                                                    const char *version,
+                                                    struct dri_metrics **ret_metrics);
+void dri_metrics_destroy(struct dri_metrics *metrics);
+
+/** A page for the calling thread; lives as long as metrics. Errors: ENOMEM. Threads: any. */
+DRAY_MUST_CHECK enum dray_status dri_metrics_page(struct dri_metrics *metrics,
+                                                  struct dri_metrics_page **ret_page);
+
+/** Threads: the page's. set is for values that the thread keeps itself (counters and gauges alike). */
+void dri_metrics_add(struct dri_metrics_page *page, enum dri_metric metric, uint64_t n);
+void dri_metrics_set(struct dri_metrics_page *page, enum dri_metric metric, uint64_t value);
+
+/** One finished call of function (a route's name; unknown commands are "unknown"), with the status word
+ *  "ok" or an error kind, and its time. Finds the cell by pointer identity of function first, then by
+ *  text; at most 1,024 functions, the rest count as "other". Threads: the page's. */
+void dri_metrics_call(struct dri_metrics_page *page, const char *function, unsigned kind,
+                      uint64_t duration_ns);
+
+/** The whole exposition (text format 0.0.4). Owns: returns owned (dri_free); NULL: no memory.
+ *  Threads: any. */
+char *dri_metrics_text(struct dri_metrics *metrics, size_t *ret_len);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "binding.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What this build cannot run at all; NULL: it can. */
+static const char *unsupported(const struct dri_route_view *view)
+{
+    if (dray_slice_equal_text(view->runtime, "exec")) {
+        return "runtime exec is not in this build";
+    }
+    if (dray_slice_equal_text(view->runtime, "wasm")) {
+        return "runtime wasm is not in this build";
+    }
+    if (view->policy.isolation == DRI_ISOLATION_PROCESS) {
+        return "isolation process is not in this build";
+    }
+    return NULL;
+}
+
+static void refuse(struct dri_route *route, const char *text)
+{
+    snprintf(route->failure, sizeof(route->failure), "%s", text);
+    route->handler = NULL;
+}
+
+/* Why a handler of the module does not fit the route; false: it fits. */
+static bool misfits(const struct dri_route *route, const struct dray_handler *handler)
+{
+    struct dray_slice wanted = route->view.signature;
+    return wanted.at != NULL && wanted.len > 0 &&
+           !dray_slice_equal_text(wanted, handler->signature);
+}
+
+void dri_binding_bind(void *modules, struct dri_route *route)
+{
+    const struct dri_route_view *view = &route->view;
+    const char *reason = unsupported(view);
+    if (reason != NULL) {
+        refuse(route, reason);
+        return;
+    }
+    char text[sizeof(route->failure)] = "";
+    if (dri_module_load(modules, view->module, view->sha256, &route->module, text, sizeof(text)) !=
+        DRAY_OK) {
+        refuse(route, text);
+        return;
+    }
+    struct dray_slice name = view->handler.at != NULL ? view->handler : view->name;
+    const struct dray_handler *handler = dri_module_find(route->module, name);
+    if (handler == NULL) {
+        snprintf(text, sizeof(text), "module %s has no handler \"%.*s\"",
+                 dri_module_name(route->module), (int)(name.len < 64 ? name.len : 64),
+                 (const char *)name.at);
+        refuse(route, text);
+    } else if (misfits(route, handler)) {
+        snprintf(text, sizeof(text),
+                 "module %s was built for another signature than the route has: put a route with "
+                 "the module's signature, or install the module that fits",
+                 dri_module_name(route->module));
+        refuse(route, text);
+    } else {
+        route->failure[0] = '\0';
+        route->handler = handler;
+    }
+    if (route->handler == NULL) {
+        dri_module_release(route->module);
+        route->module = NULL;
+    }
+}
+
+void dri_binding_unbind(void *modules, struct dri_route *route)
+{
+    (void)modules;
+    dri_module_release(route->module);
+    route->module = NULL;
+    route->handler = NULL;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_BINDING_H
+#define DRI_BINDING_H
+
+#include "module.h"
+#include "registry.h"
+
+/* binding.h - makes a route of the registry able to run: loads its module and finds the handler.
+ *
+ * A route that cannot run here keeps its place in the registry (every replica holds the same
+ * routes) and says why in route->failure. Both are the registry's bind and unbind, with a struct
+ * dri_modules as arg.
+ */
+
+void dri_binding_bind(void *modules, struct dri_route *route);
+void dri_binding_unbind(void *modules, struct dri_route *route);
+
+#endif

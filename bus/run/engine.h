@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_ENGINE_H
+#define DRI_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dray/status.h>
+
+#include "core.h"
+#include "executor.h"
+#include "transport.h"
+
+/* engine.h - one transport, one core, one executor, driven by one thread: the shell around the
+ * core.
+ *
+ * A turn polls the transport, decodes what came (intake), feeds the core, and carries out its
+ * actions: hands chains to the executor, encodes and publishes outcomes, settles. It reads no clock
+ * and never blocks, so the simulator drives the same object code in virtual time.
+ *
+ * Threads: one owner.
+ */
+
+struct dri_engine;
+
+/** Counters beside the core's; the owner reads them between turns. */
+#define DRI_ENGINE_COUNTER_TABLE(X)                                                                \
+    X(messages, "messages received")                                                               \
+    X(invalid, "messages that could not be decoded")                                               \
+    X(bytes_in, "bytes of messages received")                                                      \
+    X(publishes, "messages handed to the broker")                                                  \
+    X(publish_unknown, "publishes whose fate is not known")                                        \
+    X(publish_refused, "publishes that the broker refused")                                        \
+    X(pointer_letters, "dead letters that had to leave their bytes out")                           \
+    X(assignments, "sources assigned")                                                             \
+    X(revocations, "sources revoked")                                                              \
+    X(losses, "sources lost")
+
+struct dri_engine_stats {
+#define DRI_ENGINE_COUNTER(field, help) uint64_t field;
+    DRI_ENGINE_COUNTER_TABLE(DRI_ENGINE_COUNTER)
+#undef DRI_ENGINE_COUNTER
+};
+
+/** Points at which a test may kill the process (environment DRAY_CRASH_AT=<point>[:<n>], test hooks
+ *  built in only with DRI_CRASH_POINTS). */
+#define DRI_CRASH_POINT_TABLE(X)                                                                   \
+    X(after_receive)                                                                               \
+    X(before_handler) X(after_handler) X(before_publish) X(after_publish) X(before_settle)         \
+        X(after_settle)
+
+struct dri_engine_config {
+    struct dri_core_config core;
+    const struct dri_transport_ops *transport_ops;
+    struct dri_transport *transport; /* borrowed; open */
+    struct dri_executor *executor;   /* borrowed */
+    const char *worker;              /* id */
+    const char *namespace_;          /* default of commands without one */
+    const char *namespaces;          /* comma list that is allowed; NULL: all */
+    const char *results_topic;
+    const char *dead_letters_topic;
+    const char *const *reply_patterns; /* worker.reply_to; * within a token, > for the rest */
+    size_t reply_patterns_count;
+    enum dri_order order; /* key; partition: one lane a slot; none */
+    struct dri_wire_limits limits;
+    void (*on_crash_point)(const char *name); /* NULL in products */
+};
+
+/** Errors: ENOMEM. Strings are borrowed for life. */
+DRAY_MUST_CHECK enum dray_status dri_engine_create(const struct dri_engine_config *config,
+                                                   struct dri_engine **ret_engine);
+/** Requires: no lane runs a handler any more; the executor is still there (its release is called).
+ * May be called without a drain: what is out comes again from the broker. NULL is a no-op. */
+void dri_engine_destroy(struct dri_engine *engine);
+
+/** One turn. *ret_idle: nothing was done, and nothing will be before the transport's fd, the
+ * executor's wake or dri_engine_next_deadline. Errors: EFATAL: the transport cannot go on (it
+ * logged why). */
+DRAY_MUST_CHECK enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now,
+                                                 bool *ret_idle);
+
+uint64_t dri_engine_next_deadline(const struct dri_engine *engine);
+
+/** Finish what was taken in, then report drained. */
+void dri_engine_drain(struct dri_engine *engine, struct dri_now now);
+void dri_engine_stop(struct dri_engine *engine, struct dri_now now);
+/** *ret_clean: everything was finished and settled. */
+bool dri_engine_is_drained(const struct dri_engine *engine, bool *ret_clean);
+
+/** "topic/partition" or "stream" of a slot; "" when it was never assigned. Threads: any while a
+ * flight of the slot is out (an origin changes only when its slot is assigned anew). */
+const char *dri_engine_origin(const struct dri_engine *engine, uint32_t slot);
+
+void dri_engine_stats(const struct dri_engine *engine, struct dri_engine_stats *ret_stats,
+                      struct dri_core_stats *ret_core);
+
+#endif

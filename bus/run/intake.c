@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "intake.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "assert.h"
+#include "hash.h"
+#include "mem.h"
+#include "pool.h"
+
+#define ORIGIN_BYTES 300u
+
+/* Stands in front of the bytes of each message; lets destroy find what is still out. */
+struct block {
+    struct block *prev, *next;
+    struct dri_flight *flight;
+};
+
+struct origin {
+    char text[ORIGIN_BYTES];
+    enum dri_source_role role;
+};
+
+struct dri_intake {
+    const struct dri_engine_config *config; /* copied below; immutable */
+    struct dri_engine_config own;
+    struct dri_pool *pool; /* owned */
+    struct block out;      /* head of the ring of blocks that are out */
+    struct origin *origins; /* owned; by slot */
+    uint32_t origins_count;
+};
+
+enum dray_status dri_intake_create(const struct dri_engine_config *config,
+                                   struct dri_intake **ret_intake)
+{
+    struct dri_intake *intake = dri_zalloc(sizeof(*intake));
+    if (intake == NULL) {
+        return DRAY_ENOMEM;
+    }
+    intake->own = *config;
+    intake->config = &intake->own;
+    intake->out.prev = intake->out.next = &intake->out;
+    intake->origins_count = config->core.slots_max;
+    intake->origins = dri_zalloc_array(intake->origins_count, sizeof(*intake->origins));
+    /* The core bounds what is out by bytes; the pool must never be the one that refuses. */
+    if (intake->origins == NULL || dri_pool_create(SIZE_MAX, &intake->pool) != DRAY_OK) {
+        dri_intake_destroy(intake);
+        return DRAY_ENOMEM;
+    }
+    *ret_intake = intake;
+    return DRAY_OK;
+}
+
+void dri_intake_destroy(struct dri_intake *intake)
+{
+    if (intake == NULL) {
+        return;
+    }
+    struct dri_executor *executor = intake->config->executor;
+    while (intake->out.next != NULL && intake->out.next != &intake->out) {
+        struct dri_flight *flight = intake->out.next->flight;
+        ((struct dri_executor_base *)(void *)executor)->ops->release(executor, flight);
+        dri_intake_release(intake, flight);
+    }
+    dri_pool_destroy(intake->pool);
+    dri_free(intake->origins);
+    dri_free(intake);
+}
+
+void dri_intake_assigned(struct dri_intake *intake, const struct dri_transport_event *event)
+{
+    DRI_ASSERT(event->slot < intake->origins_count);
+    struct origin *origin = &intake->origins[event->slot];
+    struct dray_slice text = event->as.assigned.origin;
+    size_t len = text.len < ORIGIN_BYTES - 1 ? text.len : ORIGIN_BYTES - 1;
+    if (len > 0) {
+        memcpy(origin->text, text.at, len);
+    }
+    origin->text[len] = '\0';
+    origin->role = event->as.assigned.role;
+}
+
+const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot)
+{
+    return slot < intake->origins_count ? intake->origins[slot].text : "";
+}
+
+static struct dray_slice copy_part(uint8_t **at, struct dray_slice part)
+{
+    if (part.at == NULL) {
+        return part;
+    }
+    struct dray_slice copy = dray_slice_of(*at, part.len);
+    if (part.len > 0) {
+        memcpy(*at, part.at, part.len);
+        *at += part.len;
+    }
+    return copy;
+}
+
+static bool copy_bytes(struct dri_intake *intake, const struct dri_message *message,
+                       struct dri_flight *flight)
+{
+    size_t bytes =
+        message->value.len + message->key.len + message->headers.len + message->subject.len;
+    struct block *block = dri_pool_take(intake->pool, sizeof(*block) + bytes);
+    if (block == NULL) {
+        return false;
+    }
+    block->flight = flight;
+    block->next = &intake->out;
+    block->prev = intake->out.prev;
+    block->prev->next = block;
+    intake->out.prev = block;
+
+    uint8_t *at = (uint8_t *)(block + 1);
+    flight->block = block;
+    flight->value = copy_part(&at, message->value);
+    flight->key = copy_part(&at, message->key);
+    flight->headers = copy_part(&at, message->headers);
+    flight->subject = copy_part(&at, message->subject);
+    flight->bytes = (uint32_t)bytes;
+    return true;
+}
+
+void dri_intake_release(struct dri_intake *intake, struct dri_flight *flight)
+{
+    struct block *block = flight->block;
+    DRI_ASSERT(block != NULL && block->flight == flight);
+    block->prev->next = block->next;
+    block->next->prev = block->prev;
+    flight->block = NULL;
+    dri_pool_give(intake->pool, block);
+}
+
+/* Whether ns is one of the comma list. */
+static bool is_listed(const char *list, struct dray_slice ns)
+{
+    const char *at = list;
+    while (*at != '\0') {
+        size_t len = strcspn(at, ",");
+        if (dray_slice_equal(dray_slice_of(at, len), ns)) {
+            return true;
+        }
+        at += len + (at[len] == ',');
+    }
+    return false;
+}
+
+static void find_order(const struct dri_intake *intake, struct dri_flight *flight)
+{
+    struct dray_slice key = flight->envelope.key;
+    if (key.at == NULL) {
+        key = flight->key;
+    }
+    switch (intake->config->order) {
+    case DRI_ORDER_KEY:
+        flight->has_key = key.at != NULL;
+        flight->key_hash = flight->has_key ? dri_hash64(key) : 0;
+        break;
+    case DRI_ORDER_PARTITION:
+        flight->has_key = true;
+        flight->key_hash = dri_hash64(dray_slice_text(intake->origins[flight->slot].text));
+        break;
+    case DRI_ORDER_NONE:
+        flight->has_key = false;
+        flight->key_hash = 0;
+        break;
+    }
+}
+
+static void decode(struct dri_intake *intake, struct dri_flight *flight)
+{
+    const struct dri_engine_config *config = intake->config;
+    struct dri_envelope *envelope = &flight->envelope;
+    memset(envelope, 0, sizeof(*envelope));
+    flight->wire_error = (struct dri_wire_error){"", "", 0};
+    enum dray_status status = dri_envelope_decode(flight->value, &config->limits, envelope,
+                                                  &flight->wire_error);
+    flight->has_id = envelope->id.at != NULL;
+    flight->wants_result = envelope->reply_to.at == NULL || envelope->reply_to.len > 0;
+    if (status != DRAY_OK) {
+        flight->invalid = DRAY_KIND_INVALID;
+        return;
+    }
+    if (envelope->namespace_.at == NULL) {
+        envelope->namespace_ = dray_slice_text(config->namespace_);
+    }
+    if (config->namespaces != NULL && !is_listed(config->namespaces, envelope->namespace_)) {
+        flight->invalid = DRAY_KIND_AUTH;
+        flight->wire_error = (struct dri_wire_error){"ns", "is none that this worker serves", 0};
+    }
+    flight->deadline_ms = envelope->deadline_ms;
+    flight->not_before_ms = envelope->not_before_ms;
+}
+
+bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
+                     const struct dri_transport_event *event, struct dri_flight *flight)
+{
+    const struct dri_message *message = &event->as.message;
+    if (!copy_bytes(intake, message, flight)) {
+        return false;
+    }
+    flight->slot = event->slot;
+    flight->epoch = event->epoch;
+    flight->offset = message->offset;
+    flight->delivery = message->delivery;
+    flight->deliveries = message->deliveries;
+    flight->received_ns = now.mono_ns;
+    flight->lane_hint = UINT16_MAX;
+    flight->is_replay = intake->origins[event->slot].role == DRI_ROLE_REPLAY;
+    flight->invalid = DRAY_KIND_NONE;
+    flight->deadline_ms = 0;
+    flight->not_before_ms = 0;
+    flight->kind = DRAY_KIND_NONE;
+    flight->attempt = 0;
+    flight->first_failed_ms = 0;
+    flight->last_failed_ms = 0;
+    flight->started_ns = flight->ended_ns = 0;
+    flight->is_result_too_large = false;
+    flight->outcome_block = NULL;
+    flight->result = flight->error_code = flight->error_message = (struct dray_slice){NULL, 0};
+    flight->version = flight->handler = (struct dray_slice){NULL, 0};
+    flight->revision = 0;
+    decode(intake, flight);
+    find_order(intake, flight);
+    return true;
+}

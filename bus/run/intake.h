@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_INTAKE_H
+#define DRI_INTAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dray/status.h>
+
+#include "engine.h"
+#include "flight.h"
+#include "transport.h"
+
+/* intake.h - makes a flight of a message: copies its bytes, decodes the envelope, finds the key.
+ *
+ * Also remembers what the assigned slots are called. Threads: the engine's.
+ */
+
+struct dri_intake;
+
+/** config's strings are borrowed for life. Errors: ENOMEM. */
+DRAY_MUST_CHECK enum dray_status dri_intake_create(const struct dri_engine_config *config,
+                                                   struct dri_intake **ret_intake);
+/** Frees what is still out, too, and lets the executor free its part. NULL is a no-op. */
+void dri_intake_destroy(struct dri_intake *intake);
+
+/** Remember a slot's origin. Requires: event is ASSIGNED. */
+void dri_intake_assigned(struct dri_intake *intake, const struct dri_transport_event *event);
+
+/** "topic/partition" or "stream" of a slot, "" when it was never assigned. Borrows until the next
+ *  assignment of the slot. */
+const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot);
+
+/** Fill a flight that the core handed out. False: no memory for the bytes; the flight is untouched.
+ *  What is wrong with the message itself stands in flight->invalid and flight->wire_error. */
+bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
+                     const struct dri_transport_event *event, struct dri_flight *flight);
+
+/** Free the bytes of a flight. */
+void dri_intake_release(struct dri_intake *intake, struct dri_flight *flight);
+
+#endif

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* outcome.c - what is published for a flight, and to whom.
+ *
+ * A result goes to the command's reply_to when that is allowed, else to the results topic with
+ * reply_failed. An inbox (a subject that nobody stores) is a courtesy: a publish without acknowledgement
+ * beside the stored result, and the stored one settles. A dead letter is the message as it came, with
+ * headers that say what happened.
+ *
+ * Deduplication ids are made of the source position, never of the command id: a second, different
+ * command with the same id must not be swallowed by the broker.
+ *
+ * Records are encoded one behind the other into one arena, and a batch ends when the next might not
+ * fit. A record that is larger than the whole arena makes it grow: headers have no bound of ours.
+ */
+#include "outcome.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "assert.h"
+#include "headers.h"
+#include "letter.h"
+#include "mem.h"
+#include "result.h"
+#include "sha256.h"
+
+#define BATCH_MAX       512u /* publishes; a flight takes at most two */
+#define ID_BYTES        360u /* "d:<origin>:<offset>" */
+#define LETTER_BYTES    (64u * 1024u)
+#define INBOX_PREFIX    "_INBOX."
+#define MESSAGE_BYTES   320u
+#define NOT_ALLOWED     "reply_to is not allowed here"
+#define TARGET_REFUSED  "the broker refused reply_to"
+#define RESULT_TOO_LONG "the result is larger than the broker takes"
+
+struct dri_outcomes {
+    struct dri_engine_config config; /* immutable */
+    const struct dri_intake *intake; /* borrowed */
+    uint8_t *arena;                  /* owned */
+    size_t arena_bytes, arena_len;
+    struct dri_publish batch[BATCH_MAX];
+    size_t batch_count;
+    size_t job_ends[BATCH_MAX]; /* publishes up to and with the i-th add */
+    size_t jobs_count;
+    uint64_t pointers;
+};
+
+enum dray_status dri_outcomes_create(const struct dri_engine_config *config,
+                                     const struct dri_intake *intake,
+                                     struct dri_outcomes **ret_outcomes)
+{
+    struct dri_outcomes *outcomes = dri_zalloc(sizeof(*outcomes));
+    if (outcomes == NULL) {
+        return DRAY_ENOMEM;
+    }
+    outcomes->config = *config;
+    outcomes->intake = intake;
+    outcomes->arena_bytes = 2 * ((size_t)config->limits.message_bytes + LETTER_BYTES) + 65536u;
+    outcomes->arena = dri_zalloc(outcomes->arena_bytes);
+    if (outcomes->arena == NULL) {
+        dri_outcomes_destroy(outcomes);
+        return DRAY_ENOMEM;
+    }
+    *ret_outcomes = outcomes;
+    return DRAY_OK;
+}
+
+void dri_outcomes_destroy(struct dri_outcomes *outcomes)
+{
+    if (outcomes != NULL) {
+        dri_free(outcomes->arena);
+        dri_free(outcomes);
+    }
+}
+
+void dri_outcomes_begin(struct dri_outcomes *outcomes)
+{
+    outcomes->arena_len = 0;
+    outcomes->batch_count = 0;
+    outcomes->jobs_count = 0;
+}
+
+size_t dri_outcomes_batch(struct dri_outcomes *outcomes, struct dri_publish **ret_batch)
+{
+    *ret_batch = outcomes->batch;
+    return outcomes->batch_count;
+}
+
+size_t dri_outcomes_jobs_of(const struct dri_outcomes *outcomes, size_t taken)
+{
+    size_t jobs = 0;
+    while (jobs < outcomes->jobs_count && outcomes->job_ends[jobs] <= taken) {
+        jobs++;
+    }
+    return jobs;
+}
+
+uint64_t dri_outcomes_pointers(const struct dri_outcomes *outcomes)
+{
+    return outcomes->pointers;
+}
+
+/* Room in the arena, or NULL: the batch is full, or there is no memory. commit keeps what was used. */
+static void *reserve(struct dri_outcomes *outcomes, size_t bytes)
+{
+    if (outcomes->arena_bytes - outcomes->arena_len >= bytes) {
+        return outcomes->arena + outcomes->arena_len;
+    }
+    if (outcomes->jobs_count > 0) {
+        return NULL;
+    }
+    uint8_t *larger = dri_zalloc(bytes);
+    if (larger == NULL) {
+        return NULL;
+    }
+    dri_free(outcomes->arena);
+    outcomes->arena = larger;
+    outcomes->arena_bytes = bytes;
+    return larger;
+}
+
+static struct dray_slice commit(struct dri_outcomes *outcomes, size_t len)
+{
+    struct dray_slice slice = dray_slice_of(outcomes->arena + outcomes->arena_len, len);
+    outcomes->arena_len += len;
+    return slice;
+}
+
+/* "<letter>:<origin>:<offset>"; the caller has reserved ID_BYTES. */
+static struct dray_slice make_id(struct dri_outcomes *outcomes, char letter,
+                                 const struct dri_flight *flight)
+{
+    char *text = (char *)outcomes->arena + outcomes->arena_len;
+    int len = snprintf(text, ID_BYTES, "%c:%s:%" PRIu64, letter,
+                       dri_intake_origin(outcomes->intake, flight->slot), flight->offset);
+    return commit(outcomes, (size_t)len);
+}
+
+static struct dray_slice key_of(const struct dri_flight *flight)
+{
+    return flight->envelope.key.at != NULL ? flight->envelope.key : flight->key;
+}
+
+/* --- where a result goes -------------------------------------------------------------------------- */
+
+/* '*' stands for one token, a last '>' for one or more. */
+static bool matches(const char *pattern, struct dray_slice text)
+{
+    const char *p = pattern;
+    const char *t = (const char *)text.at;
+    const char *end = t + text.len;
+    for (;;) {
+        size_t p_len = strcspn(p, ".");
+        const char *dot = memchr(t, '.', (size_t)(end - t));
+        size_t t_len = (size_t)((dot != NULL ? dot : end) - t);
+        if (p_len == 1 && *p == '>') {
+            return t_len > 0;
+        }
+        bool is_any = p_len == 1 && *p == '*' && t_len > 0;
+        if (!is_any && (p_len != t_len || memcmp(p, t, p_len) != 0)) {
+            return false;
+        }
+        p += p_len;
+        if (*p == '\0' || dot == NULL) {
+            return *p == '\0' && dot == NULL;
+        }
+        p++;
+        t = dot + 1;
+    }
+}
+
+struct target {
+    struct dray_slice stored;       /* the topic whose acknowledgement settles */
+    struct dray_slice courtesy;     /* absent: none */
+    struct dray_slice reply_failed; /* absent: none */
+};
+
+static struct target target_of(const struct dri_outcomes *outcomes, const struct dri_flight *flight,
+                               enum dri_outcome outcome)
+{
+    const struct dri_engine_config *config = &outcomes->config;
+    struct target target = {.stored = dray_slice_text(config->results_topic)};
+    struct dray_slice wanted = flight->envelope.reply_to;
+    if (wanted.at == NULL || wanted.len == 0) {
+        return target;
+    }
+    if (outcome == DRI_OUTCOME_FALLBACK_RESULT) {
+        target.reply_failed = dray_slice_text(TARGET_REFUSED);
+        return target;
+    }
+    for (size_t i = 0; i < config->reply_patterns_count; i++) {
+        if (matches(config->reply_patterns[i], wanted)) {
+            bool is_inbox = wanted.len > strlen(INBOX_PREFIX) &&
+                            memcmp(wanted.at, INBOX_PREFIX, strlen(INBOX_PREFIX)) == 0;
+            *(is_inbox ? &target.courtesy : &target.stored) = wanted;
+            return target;
+        }
+    }
+    target.reply_failed = dray_slice_text(NOT_ALLOWED);
+    return target;
+}
+
+/* --- results -------------------------------------------------------------------------------------- */
+
+/* What a person reads: the handler's message, or what is wrong with the bytes and where. */
+static struct dray_slice message_of(const struct dri_flight *flight, char buffer[MESSAGE_BYTES])
+{
+    if (flight->error_message.at != NULL && flight->error_message.len > 0) {
+        return flight->error_message;
+    }
+    if (flight->invalid != DRAY_KIND_NONE) {
+        const struct dri_wire_error *error = &flight->wire_error;
+        const char *field = error->field != NULL && error->field[0] != '\0' ? error->field
+                                                                            : "message";
+        int len = snprintf(buffer, MESSAGE_BYTES, "%s %s (at byte %" PRIu32 ")", field, error->text,
+                           error->offset);
+        size_t kept = (size_t)len < MESSAGE_BYTES ? (size_t)len : MESSAGE_BYTES - 1;
+        return dray_slice_of(buffer, kept);
+    }
+    if (flight->kind == DRAY_KIND_EXPIRED) {
+        return dray_slice_text("its deadline had passed before it could run");
+    }
+    return (struct dray_slice){NULL, 0};
+}
+
+static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight,
+                       enum dri_outcome outcome)
+{
+    struct target target = target_of(outcomes, flight, outcome);
+    char message[MESSAGE_BYTES];
+    bool is_limit = outcome == DRI_OUTCOME_LIMIT_RESULT || flight->is_result_too_large ||
+                    flight->is_result_limited;
+    struct dri_result result = {
+        .id = flight->envelope.id,
+        .is_id_binary = flight->envelope.is_id_binary,
+        .command = flight->envelope.command,
+        .version = flight->version,
+        .is_ok = flight->kind == DRAY_KIND_NONE && !is_limit,
+        .result = flight->result,
+        .kind = is_limit ? DRAY_KIND_LIMIT : flight->kind,
+        .code = flight->error_code,
+        .is_dead_letter = flight->kind != DRAY_KIND_NONE,
+        .reply_failed = target.reply_failed,
+        .attempt = flight->attempt > 0 ? flight->attempt : 1,
+        .worker = dray_slice_text(outcomes->config.worker),
+        .ts_ms = now.wall_ms,
+        .us = (flight->ended_ns - flight->started_ns) / 1000u,
+        .trace = flight->envelope.trace,
+    };
+    result.message = is_limit ? dray_slice_text(RESULT_TOO_LONG) : message_of(flight, message);
+
+    size_t bytes = dri_result_encoded_max(&result);
+    void *buffer = reserve(outcomes, bytes + ID_BYTES);
+    if (buffer == NULL) {
+        return false;
+    }
+    size_t len = 0;
+    enum dray_status status = dri_result_encode(&result, buffer, bytes, &len);
+    DRI_ASSERT(status == DRAY_OK); /* encoded_max is an upper bound */
+    struct dray_slice value = commit(outcomes, len);
+
+    if (target.courtesy.at != NULL) {
+        outcomes->batch[outcomes->batch_count++] =
+            (struct dri_publish){.topic = target.courtesy, .partition = -1, .value = value,
+                                 .is_courtesy = true};
+    }
+    outcomes->batch[outcomes->batch_count++] = (struct dri_publish){
+        .token = dri_flight_token(flight),
+        .topic = target.stored,
+        .partition = -1,
+        .key = key_of(flight),
+        .value = value,
+        .dedup_id = make_id(outcomes, 'r', flight),
+    };
+    return true;
+}
+
+/* --- dead letters --------------------------------------------------------------------------------- */
+
+struct letter_texts {
+    char source[ID_BYTES];
+    char message[MESSAGE_BYTES];
+    char id[129];
+    char fingerprint[17];
+    char sha256[65];
+    char revision[24];
+};
+
+static void describe(const struct dri_outcomes *outcomes, struct dri_now now,
+                     struct dri_flight *flight, enum dri_outcome outcome,
+                     struct letter_texts *texts, struct dri_letter *ret_letter)
+{
+    const struct dri_envelope *envelope = &flight->envelope;
+    if (flight->last_failed_ms == 0) {
+        flight->last_failed_ms = now.wall_ms;
+    }
+    if (flight->first_failed_ms == 0) {
+        flight->first_failed_ms = flight->last_failed_ms;
+    }
+    int len = snprintf(texts->source, sizeof(texts->source), "%s/%" PRIu64,
+                       dri_intake_origin(outcomes->intake, flight->slot), flight->offset);
+    *ret_letter = (struct dri_letter){
+        .reason = flight->kind,
+        .source = dray_slice_of(texts->source, (size_t)len),
+        .worker = dray_slice_text(outcomes->config.worker),
+        .attempts = flight->attempt,
+        .first_failed_ms = flight->first_failed_ms,
+        .last_failed_ms = flight->last_failed_ms,
+        .message = message_of(flight, texts->message),
+        .command = envelope->command,
+        .namespace_ = envelope->namespace_,
+        .version = flight->version,
+        .handler = flight->handler,
+        .trace = envelope->trace,
+    };
+    if (envelope->id.at != NULL) {
+        dri_id_format(envelope->id, envelope->is_id_binary, texts->id);
+        ret_letter->id = dray_slice_text(texts->id);
+    }
+    if (flight->revision != 0) {
+        snprintf(texts->revision, sizeof(texts->revision), "%" PRIu64, flight->revision);
+        ret_letter->revision = dray_slice_text(texts->revision);
+    }
+    dri_letter_fingerprint(flight->kind, envelope->command, flight->handler, flight->error_code,
+                           ret_letter->message, texts->fingerprint);
+    ret_letter->fingerprint = dray_slice_text(texts->fingerprint);
+    if (outcome == DRI_OUTCOME_LETTER_POINTER) {
+        dri_sha256_hex(flight->value, texts->sha256);
+        ret_letter->is_pointer = true;
+        ret_letter->pointer_bytes = flight->value.len;
+        ret_letter->pointer_sha256 = dray_slice_text(texts->sha256);
+    }
+}
+
+static bool add_letter(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight,
+                       enum dri_outcome outcome)
+{
+    struct letter_texts texts;
+    struct dri_letter letter;
+    describe(outcomes, now, flight, outcome, &texts, &letter);
+    size_t bytes = dri_letter_headers_max(&letter, flight->headers);
+    void *buffer = reserve(outcomes, bytes + ID_BYTES);
+    if (buffer == NULL) {
+        return false;
+    }
+    size_t len = 0;
+    enum dray_status status = dri_letter_headers(&letter, flight->headers, buffer, bytes, &len);
+    DRI_ASSERT(status == DRAY_OK); /* headers_max is an upper bound */
+    struct dray_slice headers = commit(outcomes, len);
+    bool is_pointer = outcome == DRI_OUTCOME_LETTER_POINTER;
+    outcomes->pointers += is_pointer ? 1 : 0;
+    outcomes->batch[outcomes->batch_count++] = (struct dri_publish){
+        .token = dri_flight_token(flight),
+        .topic = dray_slice_text(outcomes->config.dead_letters_topic),
+        .partition = -1,
+        .key = flight->key,
+        .value = is_pointer ? dray_slice_of("", 0) : flight->value,
+        .headers = headers,
+        .dedup_id = make_id(outcomes, 'd', flight),
+    };
+    return true;
+}
+
+bool dri_outcomes_add(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight,
+                      enum dri_outcome outcome)
+{
+    if (outcomes->batch_count + 2 > BATCH_MAX) {
+        return false;
+    }
+    bool is_letter = outcome == DRI_OUTCOME_LETTER || outcome == DRI_OUTCOME_LETTER_POINTER;
+    bool was_added = is_letter ? add_letter(outcomes, now, flight, outcome)
+                               : add_result(outcomes, now, flight, outcome);
+    if (was_added) {
+        outcomes->job_ends[outcomes->jobs_count++] = outcomes->batch_count;
+    }
+    return was_added;
+}

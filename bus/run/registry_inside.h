@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_REGISTRY_INSIDE_H
+#define DRI_REGISTRY_INSIDE_H
+
+#include "epoch.h"
+#include "lock.h"
+#include "registry.h"
+#include "selection.h"
+
+/* registry_inside.h - what the registry's files share; private to them.
+ *
+ *   registry.c         life, and what the writer asks
+ *   registry_edit.c    a change: read, check, prepare, commit
+ *   registry_reader.c  look-ups and pins
+ *   registry_retire.c  what was taken out of sight, until it can be freed
+ *   registry_table.c   tables and route sets: what readers walk
+ *   registry_tree.c    all routes in the order of their keys, for the writer
+ *
+ * Readers walk: shard or fid table -> slot -> set or entry. All of these are immutable but for the
+ * atomic pointers between them. Everything in struct writer is guarded by its lock.
+ */
+
+/* ---- what can be retired ---- */
+
+enum retired_kind {
+    RETIRED_MEMORY, /* a set or a table: freed after the grace period */
+    RETIRED_ENTRY,  /* a route: also waits for its pins */
+};
+
+struct retired {
+    struct retired *next;
+    uint64_t epoch;
+    void *object;
+    enum retired_kind kind;
+};
+
+#define NS_SHORT_BYTES 23u
+
+/** A route and what the registry keeps about it. Immutable once published, but for the tree. What a
+ *  look-up by function id touches is one cache line. */
+struct entry {
+    uint8_t ns_len; /* NS_SHORT_BYTES + 1: longer, see route.view.ns */
+    uint8_t ns_short[NS_SHORT_BYTES];
+    struct dri_route route;
+    struct dri_semver version; /* borrows from route.bytes */
+    size_t key_len;
+    bool is_bound;          /* bind was called, so unbind is owed */
+    uint64_t priority;      /* in the tree: a hash of the key */
+    struct entry *left;     /* guard: lock */
+    struct entry *right;    /* guard: lock */
+    struct retired retired; /* guard: lock */
+};
+
+/* ---- what readers walk ---- */
+
+struct slot {
+    uint64_t hash; /* written before item, then immutable */
+    _Atomic(void *) item;
+};
+
+/** Open addressing, linear probing, at most three quarters full. */
+struct table {
+    size_t mask;
+    size_t used; /* slots that are not empty; guard: lock */
+    size_t live; /* of these, not removed; guard: lock */
+    struct retired retired;
+    struct slot slots[];
+};
+
+/** All routes of one name in one namespace. Immutable. What an ordinary look-up touches comes
+ * first. */
+struct set {
+    const struct entry
+        *plain; /* what any command without a version gets; NULL: it has to be chosen */
+    uint32_t count;
+    uint16_t ns_len;
+    uint16_t name_len;
+    struct set_rest *rest;
+    uint8_t text[]; /* namespace, then name */
+};
+
+/** What only the choice between several routes, and the writer, look at. */
+struct set_rest {
+    struct retired retired;
+    struct dri_candidate *candidates; /* count, in order */
+    const struct entry **entries;     /* count, same order */
+};
+
+#define SHARD_BITS  4u
+#define SHARD_COUNT (1u << SHARD_BITS)
+
+/** What stands in a slot whose item was removed. */
+extern char registry_removed;
+
+static inline void *table_first(const struct table *table, uint64_t hash, size_t *ret_at);
+
+/** The next item with this hash from *at on, or NULL. */
+static inline void *table_next(const struct table *table, uint64_t hash, size_t *at)
+{
+    for (size_t i = *at;; i++) {
+        const struct slot *slot = &table->slots[i & table->mask];
+        /* Acquire: pairs with the release in table_put; the item and the slot's hash. */
+        void *item = atomic_load_explicit(&slot->item, memory_order_acquire);
+        if (item == NULL) {
+            return NULL;
+        }
+        if (slot->hash == hash && item != (void *)&registry_removed) {
+            *at = i + 1;
+            return item;
+        }
+    }
+}
+
+static inline void *table_first(const struct table *table, uint64_t hash, size_t *ret_at)
+{
+    *ret_at = (size_t)hash;
+    return table_next(table, hash, ret_at);
+}
+
+/* ---- the registry ---- */
+
+#define CHUNK_NUMBERS 1024u
+#define CHUNK_COUNT   1024u
+#define NUMBERS_MAX   (CHUNK_NUMBERS * CHUNK_COUNT)
+#define ROUTES_MAX    (NUMBERS_MAX / 2) /* the rest: routes that are replaced and still pinned */
+
+struct pins {
+    _Atomic(uint32_t) of[CHUNK_NUMBERS];
+};
+
+/** A reader's pins by route number: written by its thread only, summed by the reclaimer. A pin may
+ * be given back through another reader, so a counter alone may wrap; the sum does not. */
+struct dri_reader {
+    struct dri_epoch_reader epoch;
+    struct dri_registry *registry; /* immutable */
+    struct dri_reader *next;       /* guard: lock */
+    /* Each is set before a route with its numbers can be seen, then immutable. */
+    struct pins *chunks[CHUNK_COUNT];
+};
+
+struct writer {
+    struct dri_lock lock;
+    struct entry *tree;
+    size_t routes_count;
+    struct retired *limbo; /* oldest first */
+    struct retired **limbo_end;
+    struct retired *draining; /* routes: grace has passed, pins are left */
+    size_t retired_count;     /* in both */
+    struct dri_reader *readers;
+    uint32_t readers_count;
+    size_t chunks_count;    /* numbers made so far, in chunks */
+    uint32_t *free_numbers; /* room for all numbers made so far */
+    size_t free_numbers_count;
+    uint32_t *orphans[CHUNK_COUNT]; /* pins of readers that are gone */
+    char digest[65];                /* "": to be made anew */
+};
+
+struct dri_registry {
+    struct dri_registry_config config; /* immutable */
+    struct writer *writer;             /* immutable pointer */
+    _Atomic(uint64_t) revision;
+    struct dri_epoch epoch;
+    _Atomic(struct table *) fids;
+    _Atomic(struct table *) shards[SHARD_COUNT];
+};
+
+static inline uint64_t fold_hashes(uint64_t ns_hash, uint64_t name_hash)
+{
+    return name_hash ^ ns_hash * 0x9e3779b97f4a7c15u;
+}
+
+/** The shard is the hash's top bits, the slot its bottom bits. */
+static inline size_t shard_of(uint64_t name_hash)
+{
+    return (size_t)(name_hash >> (64 - SHARD_BITS));
+}
+
+/* Below: Threads: under the lock, when nothing else is said. */
+
+/* registry_table.c */
+DRAY_MUST_CHECK enum dray_status table_create(size_t items, struct table **ret_table);
+/** Room for `more` items that come. The old table is retired. Errors: ENOMEM. */
+DRAY_MUST_CHECK enum dray_status table_reserve(struct dri_registry *registry,
+                                               _Atomic(struct table *) *holder, size_t more);
+/** Puts item in the place of old; old NULL: a new place, item NULL: removes. Requires: room. */
+void table_put(struct table *table, uint64_t hash, const void *old, void *item);
+/** The writer's view of a holder. */
+struct table *table_of(_Atomic(struct table *) *holder);
+/** entries in any order; ns and name are those of the first. Errors: ENOMEM. Threads: any. */
+DRAY_MUST_CHECK enum dray_status set_create(const struct entry *const *entries, size_t count,
+                                            struct set **ret_set);
+struct set *set_find(const struct table *table, uint64_t hash, struct dray_slice ns,
+                     struct dray_slice name);
+
+/* registry_tree.c */
+struct entry *tree_find(struct entry *root, struct dray_slice key);
+void tree_insert(struct entry **root, struct entry *entry);
+void tree_remove(struct entry **root, struct entry *entry);
+typedef void tree_visit_fn(void *arg, struct entry *entry);
+void tree_each(struct entry *root, tree_visit_fn *visit, void *arg);
+
+/* registry_retire.c */
+/** To be freed when nobody can hold it; the epoch is advanced by retire_end. */
+void retire(struct dri_registry *registry, struct retired *retired, enum retired_kind kind,
+            void *object);
+void retire_end(struct dri_registry *registry);
+/** Room for `more` route numbers, in the readers too. Errors: ENOMEM. */
+DRAY_MUST_CHECK enum dray_status numbers_reserve(struct writer *writer, size_t more);
+uint32_t number_take(struct writer *writer);
+/** Room for the numbers made so far. Errors: ENOMEM. */
+DRAY_MUST_CHECK enum dray_status reader_make_chunks(struct dri_reader *reader, size_t chunks_count);
+void reader_free(struct dri_reader *reader);
+/** Unbinds and frees. Threads: outside every lock. NULL is a no-op. */
+void entry_destroy(const struct dri_registry_config *config, struct entry *entry);
+
+/* registry_edit.c: the writer's, outside every lock */
+/** What a change is answered with; both may be NULL. */
+struct answer {
+    struct dri_registry_conflict *conflict;
+    char *text;
+    size_t text_bytes;
+};
+DRAY_MUST_CHECK enum dray_status edit_apply(struct dri_registry *registry, uint64_t revision,
+                                            const struct dri_change_item *items, size_t count,
+                                            const struct answer *answer);
+/** Puts a copy of entry, bound anew, in its place when that changes what it can do. */
+void edit_rebind(struct dri_registry *registry, struct entry *entry);
+void answer_text(const struct answer *answer, const char *form, ...) DRAY_FORMAT(2, 3);
+/** The revision counts as seen. */
+void revision_seen(struct dri_registry *registry, uint64_t revision);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "seed.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+
+#define KEY_BYTES 400u
+
+static enum dray_status fill_items(const struct dri_settings *settings, char (*keys)[KEY_BYTES],
+                                   struct dri_change_item *items, size_t *ret_bytes,
+                                   char *ret_text, size_t text_bytes)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    for (size_t i = 0; i < settings->routes_count; i++) {
+        struct dri_route_view view;
+        struct dri_wire_error error = {"", "", 0};
+        enum dray_status status = dri_route_decode(settings->routes[i], &limits, &view, &error);
+        if (status != DRAY_OK) {
+            snprintf(ret_text, text_bytes, "route %zu: %s %s", i + 1, error.field, error.text);
+            return DRAY_EINVALID;
+        }
+        if (!view.has_version) {
+            DRI_LOG(DRI_LOG_WARN, "SEED-VERSION", "a route without a version counts as 0.0.0",
+                    DRI_SLICE("name", view.name));
+        }
+        if (dri_route_key_format(&view, keys[i], KEY_BYTES) != DRAY_OK) {
+            snprintf(ret_text, text_bytes, "route %zu: its name is too long", i + 1);
+            return DRAY_EINVALID;
+        }
+        items[i] = (struct dri_change_item){
+            .key = dray_slice_text(keys[i]), .base = 0, .route = settings->routes[i]};
+        *ret_bytes += strlen(keys[i]) + settings->routes[i].len + 64;
+    }
+    return DRAY_OK;
+}
+
+enum dray_status dri_seed_change(const struct dri_settings *settings, const char *author,
+                                 uint64_t wall_ms, uint8_t **ret_bytes, size_t *ret_len,
+                                 char *ret_text, size_t text_bytes)
+{
+    size_t count = settings->routes_count;
+    if (count == 0) {
+        return DRAY_ENOTFOUND;
+    }
+    char(*keys)[KEY_BYTES] = dri_zalloc_array(count, sizeof(*keys));
+    struct dri_change_item *items = dri_zalloc_array(count, sizeof(*items));
+    uint8_t *bytes = NULL;
+    size_t bytes_max = 1024 + strlen(author) + strlen(settings->cluster) +
+                       strlen(settings->topics.control);
+    enum dray_status status = keys == NULL || items == NULL ? DRAY_ENOMEM : DRAY_OK;
+    if (status == DRAY_OK) {
+        status = fill_items(settings, keys, items, &bytes_max, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK) {
+        bytes = dri_zalloc(bytes_max);
+        status = bytes == NULL ? DRAY_ENOMEM : DRAY_OK;
+    }
+    if (status == DRAY_OK) {
+        struct dri_change change = {
+            .kind = dray_slice_text("routes"),
+            .cluster = dray_slice_text(settings->cluster),
+            .topic = dray_slice_text(settings->topics.control),
+            .author = dray_slice_text(author),
+            .note = dray_slice_text("routes of the configuration file"),
+            .ts_ms = wall_ms,
+        };
+        status = dri_change_encode(&change, items, count, bytes, bytes_max, ret_len);
+    }
+    dri_free(keys);
+    dri_free(items);
+    if (status != DRAY_OK) {
+        dri_free(bytes);
+        return status;
+    }
+    *ret_bytes = bytes;
+    return DRAY_OK;
+}
+
+static void log_failure(void *arg, const struct dri_route *route)
+{
+    (void)arg;
+    if (route->handler == NULL) {
+        DRI_LOG(DRI_LOG_WARN, "REG-UNFIT", "a route cannot run here", DRI_TEXT("route", route->key),
+                DRI_TEXT("reason", route->failure));
+    }
+}
+
+enum dray_status dri_seed_apply(const struct dri_settings *settings, struct dri_registry *registry,
+                                char *ret_text, size_t text_bytes)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum dray_status status = dri_seed_change(settings, "configuration", dri_clock_wall_ms(),
+                                              &bytes, &len, ret_text, text_bytes);
+    if (status == DRAY_ENOTFOUND) {
+        return DRAY_OK;
+    }
+    if (status != DRAY_OK) {
+        return status;
+    }
+    struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    limits.message_bytes = UINT32_MAX;
+    limits.elements = UINT32_MAX;
+    struct dri_change change;
+    struct dri_wire_error error = {"", "", 0};
+    struct dri_registry_conflict conflict = {.key = ""};
+    status = dri_change_decode(dray_slice_of(bytes, len), &limits, &change, &error);
+    if (status == DRAY_OK) {
+        status = dri_registry_apply(registry, 1, &change, &conflict, ret_text, text_bytes);
+    }
+    if (status == DRAY_ECONFLICT) {
+        snprintf(ret_text, text_bytes, "routes: %s stands there twice", conflict.key);
+        status = DRAY_EINVALID;
+    }
+    dri_free(bytes);
+    dri_registry_each(registry, log_failure, NULL);
+    return status;
+}

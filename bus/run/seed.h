@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_SEED_H
+#define DRI_SEED_H
+
+#include <stdint.h>
+
+#include <dray/status.h>
+
+#include "registry.h"
+#include "settings.h"
+
+/* seed.h - the routes of the configuration file as one control change that seeds an empty registry.
+ */
+
+/** Build the change: every route with base 0. Owns: *ret_bytes returned owned (dri_free).
+ *  Errors: ENOTFOUND when the file has no routes, EINVALID with ret_text, ENOMEM, ELIMIT. */
+DRAY_MUST_CHECK enum dray_status dri_seed_change(const struct dri_settings *settings,
+                                                 const char *author, uint64_t wall_ms,
+                                                 uint8_t **ret_bytes, size_t *ret_len,
+                                                 char *ret_text, size_t text_bytes);
+
+/** Apply them to a registry of our own, as revision 1, where no control topic says otherwise.
+ *  Errors: EINVALID with ret_text (a route that is none), ENOMEM. A route that cannot run here is
+ * no error: it is logged. */
+DRAY_MUST_CHECK enum dray_status dri_seed_apply(const struct dri_settings *settings,
+                                                struct dri_registry *registry, char *ret_text,
+                                                size_t text_bytes);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_SETTINGS_H
+#define DRI_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control.h"
+#include "log.h"
+#include "transport.h"
+
+/* settings.h - everything that a worker or a tool is told, in one checked struct.
+ *
+ * cli/config.c fills it from the table of keys (default < file < environment < --set); an embedder
+ * may fill it by hand. Strings are owned by whoever filled it and outlive the worker.
+ */
+
+struct dri_settings {
+    const char *bus;
+    const char *group;
+    const char *namespace_;
+    struct {
+        const char *commands;
+        const char *results;
+        const char *dead_letters; /* default "dlq.<group>.<commands>" */
+        const char *control;
+        const char *status;
+        const char *replay; /* derived: "replay.<group>.<commands>" */
+        const char *park;   /* derived: "park.<group>.<commands>" */
+    } topics;
+    const char *modules;
+    const char *state;
+    const char *cluster; /* id in control changes; default "default" */
+
+    struct {
+        const char *id; /* NULL: made once and kept in state */
+        uint32_t lanes;
+        uint32_t pool; /* threads for run: pool */
+        uint32_t max_in_flight;
+        uint32_t max_unacked;
+        uint64_t max_bytes;
+        uint64_t memory;
+        enum dri_order order;
+        const char *delivery; /* "at_least_once" */
+        enum dri_start start;
+        bool create_topics;
+        uint32_t partitions;
+        const char *namespaces; /* comma list; NULL: all */
+        const char *reply_to;   /* comma list of patterns; NULL: the default */
+        uint32_t drain_ms;
+        uint32_t settle_ms;
+        uint32_t revoke_ms;
+        uint32_t message_bytes; /* largest envelope that is decoded */
+        uint32_t timeout_ms;    /* default of a route */
+    } worker;
+
+    struct {
+        const char *allow_to; /* comma list of topics that a replay may be sent to; NULL: none */
+    } replay;
+
+    struct {
+        const char *listen; /* "127.0.0.1:9464"; "": off; port 0: free, the log says which */
+    } admin;
+
+    struct {
+        enum dri_log_format format;
+        enum dri_log_level level;
+    } log;
+
+    const struct dri_option *options; /* of the bus's client library: kafka.* or nats.* */
+    size_t options_count;
+
+    /** Routes of the configuration file, each the msgpack bytes of a route map. */
+    const struct dray_slice *routes;
+    size_t routes_count;
+};
+
+#endif
