@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright 2026 The dray authors
+"""Clients in another language that share no code with dray: they produce commands and read what came out.
+
+Both have the same face: publish(topic, [(key, value, headers)]) stores every message in order and returns
+their positions; read(topic) gives everything that a topic holds now.
+"""
+
+import asyncio
+import threading
+import time
+
+TIMEOUT_S = 120
+
+
+class Message:
+    """One stored message: position is (partition, offset) or the stream sequence."""
+
+    def __init__(self, position, key, value, headers, stamp_ms):
+        self.position = position
+        self.key = key
+        self.value = value
+        self.headers = headers  # [(name, bytes)]
+        self.stamp_ms = stamp_ms
+
+    def header(self, name):
+        """The last value under this name as text, or None."""
+        found = [value for header, value in self.headers if header.lower() == name]
+        return found[-1].decode() if found else None
+
+
+class Kafka:
+    """confluent-kafka."""
+
+    kind = "kafka"
+
+    def __init__(self, url):
+        import confluent_kafka
+        import confluent_kafka.admin
+
+        self._kafka = confluent_kafka
+        self.servers = url.removeprefix("kafka://")
+        self._admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.servers})
+        self._producer = confluent_kafka.Producer(
+            {"bootstrap.servers": self.servers, "enable.idempotence": True, "linger.ms": 5,
+             "partitioner": "murmur2_random"})
+
+    def create(self, topic, partitions):
+        new = self._kafka.admin.NewTopic(topic, partitions, 1)
+        for future in self._admin.create_topics([new]).values():
+            future.result(TIMEOUT_S)
+
+    def exists(self, topic):
+        return topic in self._admin.list_topics(timeout=30).topics
+
+    def publish(self, topic, messages):
+        positions = [None] * len(messages)
+        errors = []
+
+        def report(at):
+            def on_delivery(error, message):
+                if error is not None:
+                    errors.append(error)
+                else:
+                    positions[at] = (message.partition(), message.offset())
+            return on_delivery
+
+        for at, (key, value, headers) in enumerate(messages):
+            while True:
+                try:
+                    self._producer.produce(topic, value, key, headers=headers or None,
+                                           on_delivery=report(at))
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+            self._producer.poll(0)
+        left = self._producer.flush(TIMEOUT_S)
+        assert not errors and left == 0, f"{topic}: {len(errors)} not stored, {left} left: {errors[:1]}"
+        return positions
+
+    def read(self, topic):
+        """Everything up to the end as it is now, in the order of partitions and offsets."""
+        consumer = self._kafka.Consumer(
+            {"bootstrap.servers": self.servers, "group.id": "independent-reader",
+             "enable.auto.commit": False, "auto.offset.reset": "earliest"})
+        try:
+            if not self.exists(topic):
+                return []
+            parts = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+            ends = {}
+            for number in parts:
+                low, high = consumer.get_watermark_offsets(
+                    self._kafka.TopicPartition(topic, number), timeout=30)
+                if high > low:
+                    ends[number] = high
+            consumer.assign([self._kafka.TopicPartition(topic, n, 0) for n in ends])
+            messages = []
+            deadline = time.monotonic() + TIMEOUT_S
+            while ends:
+                assert time.monotonic() < deadline, f"{topic}: partitions {list(ends)} never ended"
+                for message in consumer.consume(1000, timeout=1):
+                    assert message.error() is None, message.error()
+                    if message.offset() + 1 >= ends.get(message.partition(), 0):
+                        ends.pop(message.partition(), None)
+                    messages.append(Message(
+                        (message.partition(), message.offset()), message.key(), message.value(),
+                        [(n, v) for n, v in message.headers() or []], message.timestamp()[1]))
+            return sorted(messages, key=lambda m: m.position)
+        finally:
+            consumer.close()
+
+    def committed(self, group, topic):
+        """partition -> committed offset (-1: none)."""
+        consumer = self._kafka.Consumer({"bootstrap.servers": self.servers, "group.id": group})
+        try:
+            parts = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+            got = consumer.committed(
+                [self._kafka.TopicPartition(topic, n) for n in parts], timeout=30)
+            return {p.partition: p.offset if p.offset >= 0 else -1 for p in got}
+        finally:
+            consumer.close()
+
+    def close(self):
+        self._producer.flush(10)
+
+
+class Nats:
+    """nats-py on a loop of its own."""
+
+    kind = "nats"
+
+    def __init__(self, url):
+        self.url = url
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._run(self._connect())
+
+    def _run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(TIMEOUT_S)
+
+    async def _connect(self):
+        import nats
+
+        self.connection = await nats.connect(self.url, max_reconnect_attempts=-1)
+        self._stream = self.connection.jetstream(timeout=30)
+
+    def create(self, topic, partitions):
+        del partitions  # a JetStream subject has none
+        self._run(self._create(topic))
+
+    async def _create(self, topic):
+        import nats.js.errors
+
+        name = topic.split(".")[0].upper()
+        try:
+            await self._stream.add_stream(name=name, subjects=[topic.split(".")[0], f"{topic.split('.')[0]}.>"])
+        except nats.js.errors.BadRequestError:
+            await self._stream.find_stream_name_by_subject(topic)
+
+    def publish(self, topic, messages):
+        return self._run(self._publish(topic, messages))
+
+    async def _publish(self, topic, messages):
+        positions = []
+        for at in range(0, len(messages), 256):
+            futures = []
+            for key, value, headers in messages[at:at + 256]:
+                named = {name: text for name, text in headers or []}
+                if key is not None:
+                    named["dray-key"] = key.decode() if isinstance(key, bytes) else key
+                futures.append(await self._stream.publish_async(topic, value, headers=named or None))
+            for ack in await asyncio.gather(*futures):
+                positions.append(ack.seq)
+        return positions
+
+    def read(self, topic):
+        return self._run(self._read(topic))
+
+    async def _read(self, topic):
+        import nats.js.errors
+
+        try:
+            stream = await self._stream.find_stream_name_by_subject(topic)
+        except nats.js.errors.NotFoundError:
+            return []
+        info = await self._stream.stream_info(stream, subjects_filter=topic)
+        count = (info.state.subjects or {}).get(topic, 0)
+        messages = []
+        if count == 0:
+            return messages
+        reader = await self._stream.subscribe(topic, ordered_consumer=True)
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(messages) < count:
+            assert time.monotonic() < deadline, f"{topic}: {len(messages)} of {count} could be read"
+            message = await reader.next_msg(timeout=30)
+            headers = [(n, v.encode()) for n, v in (message.headers or {}).items()]
+            key = [v for n, v in headers if n == "dray-key"]
+            messages.append(Message(message.metadata.sequence.stream, key[0] if key else None,
+                                    message.data, headers,
+                                    int(message.metadata.timestamp.timestamp() * 1000)))
+        await reader.unsubscribe()
+        return messages
+
+    def close(self):
+        self._run(self.connection.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+
+def connect(url):
+    """The client for a bus URL."""
+    return (Kafka if url.startswith("kafka://") else Nats)(url)

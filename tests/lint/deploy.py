@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright 2026 The dray authors
+"""Checks compose/: no container engine is needed, each file is read by a tool that knows its form.
+
+compose.yaml   parsed; services, volumes, mounts, dependencies and commands must fit each other and the tree
+Dockerfile     every instruction known, every COPY source there, dray's own commands only with known options
+*.service      systemd-analyze verify (and the exposure score is printed)
+worker.yaml    the built dray reads it (dray doctor --offline is not needed: it must get as far as the bus)
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import yaml
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+COMPOSE = os.path.join(ROOT, "compose")
+SERVICE_KEYS = {"image", "build", "command", "environment", "volumes", "ports", "expose", "depends_on",
+                "healthcheck", "stop_grace_period", "restart", "deploy"}
+INSTRUCTIONS = {"FROM", "WORKDIR", "COPY", "RUN", "USER", "VOLUME", "EXPOSE", "STOPSIGNAL",
+                "ENTRYPOINT", "CMD", "ENV", "ARG", "LABEL", "HEALTHCHECK"}
+
+
+def check_service(name, service, document, problems):
+    unknown = set(service) - SERVICE_KEYS
+    if unknown:
+        problems.append(f"{name}: unknown keys {sorted(unknown)}")
+    if ("image" in service) == ("build" in service):
+        problems.append(f"{name}: wants exactly one of image and build")
+    if "build" in service:
+        context = os.path.normpath(os.path.join(COMPOSE, service["build"]["context"]))
+        if not os.path.exists(os.path.join(context, service["build"]["dockerfile"])):
+            problems.append(f"{name}: no {service['build']['dockerfile']}")
+    for other in service.get("depends_on", {}):
+        if other not in document["services"]:
+            problems.append(f"{name}: depends on {other}, which is no service")
+        elif "healthcheck" not in document["services"][other]:
+            problems.append(f"{name}: waits for {other} to be healthy, which has no healthcheck")
+    for mount in service.get("volumes", []):
+        source = mount.split(":")[0]
+        if source.startswith("."):
+            if not os.path.exists(os.path.join(COMPOSE, source)):
+                problems.append(f"{name}: mounts {source}, which is not there")
+        elif source not in document.get("volumes", {}):
+            problems.append(f"{name}: volume {source} is not declared")
+
+
+def check_compose(text, problems):
+    document = yaml.safe_load(text)
+    for name, service in document["services"].items():
+        check_service(name, service, document, problems)
+        for bus in re.findall(r"(?:nats|kafka)://([\w-]+):", " ".join(service.get("command", []))):
+            if bus not in document["services"]:
+                problems.append(f"{name}: its bus {bus} is no service")
+
+
+def check_dockerfile(text, problems):
+    text = text.replace("\\\n", " ")
+    stages = set()
+    for line in text.splitlines():
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        word, _, rest = line.partition(" ")
+        if word not in INSTRUCTIONS:
+            problems.append(f"Dockerfile: unknown instruction {word}")
+        if word == "FROM" and " AS " in rest:
+            stages.add(rest.split(" AS ")[1])
+        if word == "COPY" and not rest.startswith("--from="):
+            for source in rest.split()[:-1]:
+                if not os.path.exists(os.path.join(ROOT, source)):
+                    problems.append(f"Dockerfile: copies {source}, which is not there")
+        elif word == "COPY" and rest.split()[0].removeprefix("--from=") not in stages:
+            problems.append(f"Dockerfile: copies from an unknown stage: {rest}")
+
+
+def check_unit(path, problems):
+    if shutil.which("systemd-analyze") is None:
+        problems.append("systemd-analyze is missing: apt-get install systemd")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        unit = os.path.join(folder, os.path.basename(path).replace("@.", "@1."))
+        with open(path, encoding="utf-8") as file:
+            text = file.read().replace("/usr/bin/dray", "/bin/true")  # not installed here
+        with open(unit, "w", encoding="utf-8") as file:
+            file.write(text)
+        ran = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True,
+                             text=True, check=False)
+        bad = [line for line in ran.stderr.splitlines() if os.path.basename(unit) in line]
+        problems += [f"{os.path.basename(path)}: {line}" for line in bad]
+
+
+def check_worker(dray, problems):
+    """The worker's configuration must be fine but for the bus, which the command line brings."""
+    ran = subprocess.run(
+        [dray, "worker", "-c", os.path.join(COMPOSE, "worker.yaml"), "--bus", "nonsense://x"],
+        capture_output=True, text=True, check=False, timeout=60)
+    if "nonsense" not in ran.stderr:
+        problems.append(f"worker.yaml: {ran.stderr.strip()}")
+
+
+def self_test():
+    problems = []
+    check_compose("services: {a: {image: x, depends_on: {b: {}}, volumes: ['v:/v'], colour: red}}",
+                  problems)
+    assert len(problems) == 3, problems
+    problems = []
+    check_dockerfile("FRUM x\nCOPY no-such-file /x\nCOPY --from=nobody /a /b", problems)
+    assert len(problems) == 3, problems
+    print("deploy.py finds what it must find")
+
+
+def read(name):
+    with open(os.path.join(COMPOSE, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--self-test", action="store_true")
+    parser.add_argument("--dray")
+    arguments = parser.parse_args()
+    if arguments.self_test:
+        self_test()
+        return 0
+    problems = []
+    check_compose(read("compose.yaml"), problems)
+    check_dockerfile(read("Dockerfile"), problems)
+    scrape = yaml.safe_load(read("prometheus.yml"))["scrape_configs"]
+    services = yaml.safe_load(read("compose.yaml"))["services"]
+    for name in (n for job in scrape for sd in job["dns_sd_configs"] for n in sd["names"]):
+        if name not in services:
+            problems.append(f"prometheus.yml: scrapes {name}, which is no service")
+    check_unit(os.path.join(COMPOSE, "systemd", "dray@.service"), problems)
+    if arguments.dray:
+        check_worker(arguments.dray, problems)
+    print("\n".join(problems) if problems else "compose/ is sound")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

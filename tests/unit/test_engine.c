@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* test_engine.c - the shell around the core, with a transport and an executor that only record.
+ *
+ * One turn of the engine at a time: the case puts events in, looks at what was published and settled,
+ * and answers. Faults, many messages and many seeds are the simulator's part.
+ */
+#include "support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "headers.h"
+#include "letter.h"
+#include "mem.h"
+#include "result.h"
+
+#define EVENTS 64
+#define BYTES  4096
+
+struct published {
+    uint64_t token;
+    char topic[64], key[64], dedup_id[64];
+    uint8_t value[BYTES], headers[BYTES];
+    size_t value_len, headers_len;
+    bool is_courtesy;
+};
+
+struct fixture {
+    struct dri_transport_base base; /* first: the fixture is the transport */
+    struct dri_executor_base run;   /* and, from here on, the executor */
+    struct dri_transport_event events[EVENTS];
+    size_t events_count;
+    struct published published[EVENTS];
+    size_t published_count;
+    size_t take_max; /* publishes that the transport takes at once */
+    struct dri_settle settles[EVENTS];
+    size_t settles_count;
+    struct dri_flight *started[EVENTS];
+    size_t started_count;
+    struct dri_flight *done[EVENTS];
+    size_t done_count;
+    struct dri_engine *engine;
+    struct dri_now now;
+};
+
+static size_t fake_poll(struct dri_transport *self, struct dri_now now, size_t messages_max,
+                        struct dri_transport_event *ret_events, size_t max, bool *ret_more)
+{
+    struct fixture *fixture = (struct fixture *)(void *)self;
+    (void)now;
+    (void)messages_max;
+    assert_true(fixture->events_count <= max);
+    memcpy(ret_events, fixture->events, fixture->events_count * sizeof(*ret_events));
+    size_t count = fixture->events_count;
+    fixture->events_count = 0;
+    *ret_more = false;
+    return count;
+}
+
+static void copy_text(char *to, size_t bytes, struct dray_slice from)
+{
+    snprintf(to, bytes, "%.*s", (int)from.len, from.at != NULL ? (const char *)from.at : "");
+}
+
+static size_t fake_publish(struct dri_transport *self, struct dri_now now,
+                           const struct dri_publish *messages, size_t count)
+{
+    struct fixture *fixture = (struct fixture *)(void *)self;
+    (void)now;
+    size_t taken = count < fixture->take_max ? count : fixture->take_max;
+    for (size_t i = 0; i < taken; i++) {
+        assert_true(fixture->published_count < EVENTS);
+        struct published *published = &fixture->published[fixture->published_count++];
+        published->token = messages[i].token;
+        published->is_courtesy = messages[i].is_courtesy;
+        copy_text(published->topic, sizeof(published->topic), messages[i].topic);
+        copy_text(published->key, sizeof(published->key), messages[i].key);
+        copy_text(published->dedup_id, sizeof(published->dedup_id), messages[i].dedup_id);
+        assert_true(messages[i].value.len <= BYTES && messages[i].headers.len <= BYTES);
+        published->value_len = messages[i].value.len;
+        published->headers_len = messages[i].headers.len;
+        memcpy(published->value, messages[i].value.at, messages[i].value.len);
+        if (messages[i].headers.len > 0) {
+            memcpy(published->headers, messages[i].headers.at, messages[i].headers.len);
+        }
+    }
+    return taken;
+}
+
+static void fake_settle(struct dri_transport *self, struct dri_now now,
+                        const struct dri_settle *settles, size_t count)
+{
+    struct fixture *fixture = (struct fixture *)(void *)self;
+    (void)now;
+    for (size_t i = 0; i < count; i++) {
+        fixture->settles[fixture->settles_count++] = settles[i];
+    }
+}
+
+static uint64_t fake_next_deadline(struct dri_transport *self)
+{
+    (void)self;
+    return UINT64_MAX;
+}
+
+static const struct dri_transport_ops fake_ops = {
+    .scheme = "fake",
+    .poll = fake_poll,
+    .publish = fake_publish,
+    .settle = fake_settle,
+    .next_deadline = fake_next_deadline,
+};
+
+static struct fixture *fixture_of(struct dri_executor *self)
+{
+    return (struct fixture *)(void *)((char *)self - offsetof(struct fixture, run));
+}
+
+static void fake_submit(struct dri_executor *self, uint32_t lane, struct dri_flight *chain)
+{
+    struct fixture *fixture = fixture_of(self);
+    (void)lane;
+    for (; chain != NULL; chain = chain->next) {
+        fixture->started[fixture->started_count++] = chain;
+    }
+}
+
+static size_t fake_take(struct dri_executor *self, struct dri_flight **ret_flights, size_t max)
+{
+    struct fixture *fixture = fixture_of(self);
+    size_t count = fixture->done_count;
+    assert_true(count <= max);
+    memcpy(ret_flights, fixture->done, count * sizeof(*ret_flights));
+    fixture->done_count = 0;
+    return count;
+}
+
+static void fake_nothing(struct dri_executor *self)
+{
+    (void)self;
+}
+
+static void fake_flight(struct dri_executor *self, struct dri_flight *flight)
+{
+    (void)self;
+    (void)flight;
+}
+
+static const struct dri_executor_ops fake_run = {
+    .submit = fake_submit,
+    .take = fake_take,
+    .flush = fake_nothing,
+    .cancel = fake_flight,
+    .release = fake_flight,
+};
+
+static int set_up(void **state)
+{
+    static const char *const patterns[] = {"results", "results.*", "_INBOX.>"};
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    fixture->base.ops = &fake_ops;
+    fixture->run.ops = &fake_run;
+    fixture->take_max = EVENTS;
+    fixture->now = (struct dri_now){1000000000, 1700000000000};
+    struct dri_engine_config config = {
+        .core = {.in_flight_max = 32, .unacked_max = 32, .bytes_max = 1u << 20, .slots_max = 4,
+                 .lanes = 1, .lane_depth = 32, .chain_max = 8, .settle_ms = 100,
+                 .revoke_ms = 1000, .drain_ms = 1000, .republish_ms = 10},
+        .transport_ops = &fake_ops,
+        .transport = (struct dri_transport *)(void *)fixture,
+        .executor = (struct dri_executor *)(void *)&fixture->run,
+        .worker = "w-1",
+        .namespace_ = "default",
+        .namespaces = "default,other",
+        .results_topic = "results",
+        .dead_letters_topic = "dlq",
+        .reply_patterns = patterns,
+        .reply_patterns_count = 3,
+        .order = DRI_ORDER_KEY,
+        .limits = DRI_WIRE_LIMITS_DEFAULT,
+    };
+    test_ok(dri_engine_create(&config, &fixture->engine));
+    fixture->events[0] = (struct dri_transport_event){
+        .type = DRI_TE_ASSIGNED, .slot = 1, .epoch = 7,
+        .as.assigned = {.role = DRI_ROLE_COMMANDS, .mode = DRI_SETTLE_EACH, .committed = -1,
+                        .lease_ns = 30000000000, .origin = dray_slice_text("COMMANDS"),
+                        .topic = dray_slice_text("commands")}};
+    fixture->events_count = 1;
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    dri_engine_destroy(fixture->engine);
+    assert_int_equal(dri_mem_live(), 0);
+    free(fixture);
+    return 0;
+}
+
+static void turn(struct fixture *fixture)
+{
+    bool is_idle = false;
+    fixture->now.mono_ns += 1000000;
+    fixture->now.wall_ms += 1;
+    test_ok(dri_engine_turn(fixture->engine, fixture->now, &is_idle));
+}
+
+static uint8_t bytes_of_message[EVENTS][BYTES];
+
+static void receive_bytes(struct fixture *fixture, uint64_t offset, const void *value, size_t len,
+                          struct dray_slice headers)
+{
+    memcpy(bytes_of_message[offset], value, len);
+    fixture->events[fixture->events_count++] = (struct dri_transport_event){
+        .type = DRI_TE_MESSAGE, .slot = 1, .epoch = 7,
+        .as.message = {.offset = offset, .delivery = 100 + offset, .deliveries = 1,
+                       .timestamp_ms = -1, .subject = dray_slice_text("commands"),
+                       .key = dray_slice_text("k"),
+                       .value = dray_slice_of(bytes_of_message[offset], len), .headers = headers}};
+    turn(fixture);
+}
+
+static void receive(struct fixture *fixture, uint64_t offset, struct dri_envelope envelope)
+{
+    uint8_t value[BYTES];
+    size_t len = 0;
+    envelope.id = dray_slice_text("id-1");
+    envelope.command = dray_slice_text("do.it");
+    test_ok(dri_envelope_encode(&envelope, value, sizeof(value), &len));
+    receive_bytes(fixture, offset, value, len, (struct dray_slice){NULL, 0});
+}
+
+static void finish(struct fixture *fixture, enum dray_error_kind kind)
+{
+    struct dri_flight *flight = fixture->started[--fixture->started_count];
+    flight->was_run = true;
+    flight->kind = kind;
+    flight->started_ns = 1000;
+    flight->ended_ns = 8000;
+    flight->version = dray_slice_text("1.0.0");
+    flight->verdict = (struct dri_verdict){false, 0};
+    fixture->done[fixture->done_count++] = flight;
+    turn(fixture);
+}
+
+static void acknowledge(struct fixture *fixture, uint64_t token, enum dri_ack ack,
+                        enum dray_status reason)
+{
+    fixture->events[fixture->events_count++] = (struct dri_transport_event){
+        .type = DRI_TE_PUBLISHED, .as.published = {.token = token, .ack = ack, .reason = reason}};
+    turn(fixture);
+}
+
+static struct dri_result result_of(const struct published *published)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    struct dri_result result;
+    struct dri_wire_error error = {"", "", 0};
+    test_ok(dri_result_decode(dray_slice_of(published->value, published->value_len), &limits,
+                              &result, &error));
+    return result;
+}
+
+static void a_command_is_settled_only_after_its_result_was_stored(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 5, (struct dri_envelope){.created_ms = 1});
+    assert_int_equal(fixture->started_count, 1);
+    assert_int_equal(fixture->published_count, 0);
+    finish(fixture, DRAY_KIND_NONE);
+    assert_int_equal(fixture->published_count, 1);
+    assert_int_equal(fixture->settles_count, 0);
+    assert_string_equal(fixture->published[0].topic, "results");
+    assert_string_equal(fixture->published[0].key, "k");
+    assert_string_equal(fixture->published[0].dedup_id, "r:COMMANDS:5");
+    struct dri_result result = result_of(&fixture->published[0]);
+    assert_true(result.is_ok);
+    test_slice("id-1", result.id);
+    test_slice("1.0.0", result.version);
+    test_slice("w-1", result.worker);
+    assert_int_equal(result.us, 7);
+    assert_int_equal(result.attempt, 1);
+    acknowledge(fixture, fixture->published[0].token, DRI_ACK_STORED, DRAY_OK);
+    assert_int_equal(fixture->settles_count, 1);
+    assert_int_equal(fixture->settles[0].delivery, 105);
+    assert_int_equal(fixture->settles[0].epoch, 7);
+}
+
+static void malformed_bytes_become_a_letter_unchanged_with_their_headers(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t headers[200];
+    size_t headers_len = 0;
+    test_ok(dri_headers_append(headers, sizeof(headers), &headers_len, dray_slice_text("mine"),
+                               dray_slice_text("kept")));
+    receive_bytes(fixture, 6, "garbage", 7, dray_slice_of(headers, headers_len));
+    assert_int_equal(fixture->started_count, 0);
+    assert_int_equal(fixture->published_count, 1);
+    const struct published *letter = &fixture->published[0];
+    assert_string_equal(letter->topic, "dlq");
+    assert_string_equal(letter->dedup_id, "d:COMMANDS:6");
+    assert_int_equal(letter->value_len, 7);
+    assert_memory_equal(letter->value, "garbage", 7);
+    struct dray_slice sent = dray_slice_of(letter->headers, letter->headers_len);
+    test_slice("kept", dri_headers_find(sent, "mine"));
+    test_slice("invalid", dri_headers_find(sent, "dray-dlq-reason"));
+    test_slice("COMMANDS/6", dri_headers_find(sent, "dray-dlq-source"));
+    assert_non_null(dri_headers_find(sent, "dray-dlq-message").at);
+    acknowledge(fixture, letter->token, DRI_ACK_STORED, DRAY_OK);
+    assert_int_equal(fixture->published_count, 1); /* no id, so nobody to tell */
+    assert_int_equal(fixture->settles_count, 1);
+}
+
+static void a_failure_publishes_its_letter_first_then_the_error_result(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 7, (struct dri_envelope){.created_ms = 1});
+    finish(fixture, DRAY_KIND_REJECTED);
+    assert_int_equal(fixture->published_count, 1);
+    assert_string_equal(fixture->published[0].topic, "dlq");
+    acknowledge(fixture, fixture->published[0].token, DRI_ACK_STORED, DRAY_OK);
+    assert_int_equal(fixture->published_count, 2);
+    assert_int_equal(fixture->settles_count, 0);
+    struct dri_result result = result_of(&fixture->published[1]);
+    assert_false(result.is_ok);
+    assert_true(result.is_dead_letter);
+    assert_int_equal(result.kind, DRAY_KIND_REJECTED);
+    acknowledge(fixture, fixture->published[1].token, DRI_ACK_STORED, DRAY_OK);
+    assert_int_equal(fixture->settles_count, 1);
+}
+
+static void an_empty_reply_to_publishes_nothing_and_settles_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 8, (struct dri_envelope){.reply_to = dray_slice_of("", 0)});
+    finish(fixture, DRAY_KIND_NONE);
+    assert_int_equal(fixture->published_count, 0);
+    assert_int_equal(fixture->settles_count, 1);
+}
+
+static void an_inbox_is_told_beside_the_stored_result(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 9, (struct dri_envelope){.reply_to = dray_slice_text("_INBOX.abc.1")});
+    finish(fixture, DRAY_KIND_NONE);
+    assert_int_equal(fixture->published_count, 2);
+    assert_true(fixture->published[0].is_courtesy);
+    assert_string_equal(fixture->published[0].topic, "_INBOX.abc.1");
+    assert_false(fixture->published[1].is_courtesy);
+    assert_string_equal(fixture->published[1].topic, "results");
+    acknowledge(fixture, fixture->published[1].token, DRI_ACK_STORED, DRAY_OK);
+    assert_int_equal(fixture->settles_count, 1);
+}
+
+static void reply_to_goes_only_where_it_is_allowed(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *reply_to, *topic;
+        bool has_failed;
+    } rows[] = {
+        {"results.mine", "results.mine", false}, {"results", "results", false},
+        {"results.a.b", "results", true},        {"commands", "results", true},
+        {"_INBOX", "results", true},             {"resultsx", "results", true},
+        {"results.", "results", true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        fixture->published_count = 0;
+        receive(fixture, 10 + i,
+                (struct dri_envelope){.reply_to = dray_slice_text(rows[i].reply_to)});
+        finish(fixture, DRAY_KIND_NONE);
+        assert_string_equal(fixture->published[0].topic, rows[i].topic);
+        struct dri_result result = result_of(&fixture->published[0]);
+        assert_int_equal(result.reply_failed.at != NULL, rows[i].has_failed);
+    }
+}
+
+static void a_target_that_refuses_gets_its_result_in_the_results_topic(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 20, (struct dri_envelope){.reply_to = dray_slice_text("results.gone")});
+    finish(fixture, DRAY_KIND_NONE);
+    acknowledge(fixture, fixture->published[0].token, DRI_ACK_NOT_STORED, DRAY_ENOTFOUND);
+    assert_int_equal(fixture->published_count, 2);
+    assert_string_equal(fixture->published[1].topic, "results");
+    assert_non_null(result_of(&fixture->published[1]).reply_failed.at);
+    assert_int_equal(fixture->settles_count, 0);
+}
+
+static void a_result_that_is_too_large_becomes_a_limit_error_and_runs_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 21, (struct dri_envelope){.created_ms = 1});
+    finish(fixture, DRAY_KIND_NONE);
+    acknowledge(fixture, fixture->published[0].token, DRI_ACK_NOT_STORED, DRAY_ELIMIT);
+    assert_int_equal(fixture->published_count, 2);
+    struct dri_result result = result_of(&fixture->published[1]);
+    assert_false(result.is_ok);
+    assert_int_equal(result.kind, DRAY_KIND_LIMIT);
+    assert_false(result.is_dead_letter);
+    assert_int_equal(fixture->started_count, 0);
+}
+
+static void a_letter_that_does_not_fit_leaves_its_bytes_out_and_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    receive_bytes(fixture, 22, "garbage", 7, (struct dray_slice){NULL, 0});
+    acknowledge(fixture, fixture->published[0].token, DRI_ACK_NOT_STORED, DRAY_ELIMIT);
+    assert_int_equal(fixture->published_count, 2);
+    const struct published *letter = &fixture->published[1];
+    struct dray_slice headers = dray_slice_of(letter->headers, letter->headers_len);
+    assert_int_equal(letter->value_len, 0);
+    test_slice("1", dri_headers_find(headers, "dray-dlq-pointer"));
+    test_slice("7", dri_headers_find(headers, "dray-dlq-size"));
+    assert_int_equal(dri_headers_find(headers, "dray-dlq-sha256").len, 64);
+}
+
+static void an_unknown_acknowledgement_publishes_the_same_again(void **state)
+{
+    struct fixture *fixture = *state;
+    receive_bytes(fixture, 23, "garbage", 7, (struct dray_slice){NULL, 0});
+    acknowledge(fixture, fixture->published[0].token, DRI_ACK_UNKNOWN, DRAY_OK);
+    for (unsigned i = 0; i < 50 && fixture->published_count < 2; i++) {
+        turn(fixture);
+    }
+    assert_int_equal(fixture->published_count, 2);
+    assert_int_equal(fixture->settles_count, 0);
+    assert_string_equal(fixture->published[1].dedup_id, fixture->published[0].dedup_id);
+    assert_int_equal(fixture->published[1].headers_len, fixture->published[0].headers_len);
+    assert_memory_equal(fixture->published[1].headers, fixture->published[0].headers,
+                        fixture->published[0].headers_len);
+}
+
+static void what_a_full_transport_does_not_take_goes_out_later_in_order(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint64_t i = 24; i < 30; i++) {
+        receive(fixture, i, (struct dri_envelope){.created_ms = 1});
+        fixture->take_max = 0;
+        for (unsigned tries = 0; fixture->started_count == 0 && tries < 8; tries++) {
+            turn(fixture);
+        }
+        finish(fixture, DRAY_KIND_NONE);
+    }
+    assert_int_equal(fixture->published_count, 0);
+    fixture->take_max = 1;
+    for (unsigned i = 0; i < 20; i++) {
+        turn(fixture);
+    }
+    assert_int_equal(fixture->published_count, 6);
+    for (size_t i = 0; i < 6; i++) {
+        char wanted[32];
+        snprintf(wanted, sizeof(wanted), "r:COMMANDS:%zu", 24 + i);
+        assert_string_equal(fixture->published[i].dedup_id, wanted);
+    }
+}
+
+static void a_namespace_that_is_not_served_is_dead_lettered_as_auth(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 31, (struct dri_envelope){.namespace_ = dray_slice_text("theirs")});
+    assert_int_equal(fixture->started_count, 0);
+    struct dray_slice headers =
+        dray_slice_of(fixture->published[0].headers, fixture->published[0].headers_len);
+    test_slice("auth", dri_headers_find(headers, "dray-dlq-reason"));
+    test_slice("theirs", dri_headers_find(headers, "dray-dlq-namespace"));
+}
+
+static void an_engine_that_is_destroyed_in_flight_leaks_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 32, (struct dri_envelope){.created_ms = 1});
+    receive_bytes(fixture, 33, "garbage", 7, (struct dray_slice){NULL, 0});
+    assert_int_equal(fixture->started_count, 1); /* tear_down destroys and counts blocks */
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_command_is_settled_only_after_its_result_was_stored),
+        CASE(malformed_bytes_become_a_letter_unchanged_with_their_headers),
+        CASE(a_failure_publishes_its_letter_first_then_the_error_result),
+        CASE(an_empty_reply_to_publishes_nothing_and_settles_at_once),
+        CASE(an_inbox_is_told_beside_the_stored_result),
+        CASE(reply_to_goes_only_where_it_is_allowed),
+        CASE(a_target_that_refuses_gets_its_result_in_the_results_topic),
+        CASE(a_result_that_is_too_large_becomes_a_limit_error_and_runs_no_more),
+        CASE(a_letter_that_does_not_fit_leaves_its_bytes_out_and_says_so),
+        CASE(an_unknown_acknowledgement_publishes_the_same_again),
+        CASE(what_a_full_transport_does_not_take_goes_out_later_in_order),
+        CASE(a_namespace_that_is_not_served_is_dead_lettered_as_auth),
+        CASE(an_engine_that_is_destroyed_in_flight_leaks_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
