@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define MEM_ALIGNMENT 64u
 
@@ -76,6 +77,28 @@ void dri_free(void *block)
     }
     atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
     free(block);
+}
+
+void *dri_map(size_t bytes)
+{
+    if (is_failing_now()) {
+        return NULL;
+    }
+    void *pages = mmap(NULL, bytes == 0 ? 1 : bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pages == MAP_FAILED) {
+        return NULL;
+    }
+    atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    return pages;
+}
+
+void dri_unmap(void *pages, size_t bytes)
+{
+    if (pages != NULL) {
+        atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+        (void)munmap(pages, bytes == 0 ? 1 : bytes);
+    }
 }
 
 size_t dri_mem_live(void)

@@ -26,6 +26,13 @@ DRAY_MUST_CHECK char *dri_strndup(const void *at, size_t len);
 /** NULL is a no-op. */
 void dri_free(void *block);
 
+/** Zeroed pages that take memory only where they are touched: for tables sized by a limit that is
+ *  seldom reached. NULL when there are none. Owns: returns owned; end it with dri_unmap. */
+DRAY_MUST_CHECK void *dri_map(size_t bytes);
+
+/** bytes as given to dri_map. NULL is a no-op. */
+void dri_unmap(void *pages, size_t bytes);
+
 /** Blocks that are allocated now. For the leak check of the tests. */
 size_t dri_mem_live(void);
 

@@ -222,6 +222,7 @@ static uint64_t early_due_ns(const struct dri_core *core, const struct dri_fligh
 static void expire(struct dri_core *core, struct dri_flight *flight)
 {
     core->stats.expired++;
+    flight->was_run = false; /* an earlier run is not why */
     dri_outcome_letter(core, flight, DRAY_KIND_EXPIRED);
 }
 

@@ -73,9 +73,11 @@ static void to_result(struct dri_core *core, struct dri_flight *flight, enum dri
 void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight, enum dray_error_kind kind)
 {
     flight->kind = kind;
-    flight->last_failed_ms = core->now.wall_ms;
-    if (flight->first_failed_ms == 0) {
-        flight->first_failed_ms = core->now.wall_ms;
+    if (!flight->was_run) { /* else the lane wrote when */
+        flight->last_failed_ms = core->now.wall_ms;
+        if (flight->first_failed_ms == 0) {
+            flight->first_failed_ms = core->now.wall_ms;
+        }
     }
     dri_move(core, flight, DRI_FLIGHT_LETTER);
     if (DRI_IS_PLANTED(LOSE_LETTER)) {

@@ -95,21 +95,26 @@ void dri_tracker_give_up(struct dri_tracker *tracker, uint32_t number)
     unlink_node(tracker, number);
 }
 
+/* With nothing given up: the first unfinished offset, or the one after the last received. */
+static uint64_t front(const struct dri_tracker *tracker)
+{
+    const struct dri_tracker_node *head =
+        tracker->head != 0 ? &tracker->nodes[tracker->head - 1] : NULL;
+    if (DRI_IS_PLANTED(DENSE_OFFSETS)) {
+        return tracker->first_offset + (head != NULL ? head->sequence : tracker->received);
+    }
+    if (head == NULL || DRI_IS_PLANTED(HIGHEST_SEEN)) {
+        return tracker->next_offset;
+    }
+    return head->offset;
+}
+
 bool dri_tracker_watermark(const struct dri_tracker *tracker, uint64_t *ret_position)
 {
     if (!tracker->has_next) {
         return false;
     }
-    uint64_t position = tracker->next_offset;
-    if (tracker->head != 0 && !DRI_IS_PLANTED(HIGHEST_SEEN)) {
-        const struct dri_tracker_node *head = &tracker->nodes[tracker->head - 1];
-        position = head->offset;
-        if (DRI_IS_PLANTED(DENSE_OFFSETS)) {
-            position = tracker->first_offset + head->sequence;
-        }
-    } else if (DRI_IS_PLANTED(DENSE_OFFSETS)) {
-        position = tracker->first_offset + tracker->received;
-    }
+    uint64_t position = front(tracker);
     if (tracker->has_barrier && tracker->barrier < position) {
         position = tracker->barrier;
     }

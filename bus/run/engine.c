@@ -44,7 +44,8 @@ struct job {
 
 struct dri_engine {
     struct dri_engine_config config; /* immutable */
-    struct dri_core *core;           /* owned memory */
+    struct dri_core *core;           /* owned: pages, touched as far as flights are out */
+    size_t core_bytes;
     struct dri_intake *intake;       /* owned */
     struct dri_outcomes *outcomes;   /* owned */
 
@@ -82,15 +83,16 @@ enum dray_status dri_engine_create(const struct dri_engine_config *config,
     engine->config = *config;
     size_t flights = (size_t)config->core.in_flight_max + config->core.unacked_max;
     engine->backlog_capacity = flights + 1;
-    engine->backlog = dri_zalloc_array(engine->backlog_capacity, sizeof(*engine->backlog));
-    void *memory = dri_zalloc(dri_core_bytes(&config->core));
+    engine->backlog = dri_map(engine->backlog_capacity * sizeof(*engine->backlog));
+    engine->core_bytes = dri_core_bytes(&config->core);
+    void *memory = dri_map(engine->core_bytes);
     enum dray_status status = DRAY_ENOMEM;
     if (memory != NULL && engine->backlog != NULL) {
         engine->core = dri_core_init(memory, &config->core);
         DRI_ASSERT((void *)engine->core == memory);
         status = dri_intake_create(config, &engine->intake);
     } else {
-        dri_free(memory);
+        dri_unmap(memory, engine->core_bytes);
     }
     if (status == DRAY_OK) {
         status = dri_outcomes_create(config, engine->intake, &engine->outcomes);
@@ -110,8 +112,8 @@ void dri_engine_destroy(struct dri_engine *engine)
     }
     dri_outcomes_destroy(engine->outcomes);
     dri_intake_destroy(engine->intake);
-    dri_free(engine->core);
-    dri_free(engine->backlog);
+    dri_unmap(engine->core, engine->core_bytes);
+    dri_unmap(engine->backlog, engine->backlog_capacity * sizeof(*engine->backlog));
     dri_free(engine);
 }
 
@@ -254,6 +256,9 @@ static void flush_settles(struct dri_engine *engine, struct dri_now now)
         crash_point(engine, "before_settle");
         engine->config.transport_ops->settle(engine->config.transport, now, engine->settles,
                                              engine->settles_count);
+        if (engine->settles[0].delivery != 0) {
+            crash_point(engine, "after_settle"); /* nobody answers this kind */
+        }
         engine->settles_count = 0;
     }
 }

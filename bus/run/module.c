@@ -612,6 +612,7 @@ enum dray_status dri_module_load(struct dri_modules *modules, struct dray_slice 
     dri_lock_drop(&modules->lock);
     status = get_image(modules, &answer, sha256, &image);
     if (status == DRAY_OK) {
+        DRI_ASSERT(image != NULL);
         status = open_module(&answer, image);
     }
     dri_lock_take(&modules->lock);

@@ -61,12 +61,12 @@ enum dray_status dri_registry_create(const struct dri_registry_config *config,
     return DRAY_OK;
 }
 
-static void table_free(struct table *table, bool owns_items)
+static void names_free(struct table *table)
 {
-    for (size_t i = 0; table != NULL && owns_items && i <= table->mask; i++) {
+    for (size_t i = 0; table != NULL && i <= table->mask; i++) {
         void *item = atomic_load_explicit(&table->slots[i].item, memory_order_relaxed);
         if (item != (void *)&registry_removed) {
-            dri_free(item);
+            named_free((struct named *)item);
         }
     }
     dri_free(table);
@@ -92,15 +92,15 @@ void dri_registry_destroy(struct dri_registry *registry)
     retire_end(registry); /* what a change that failed has left */
     size_t waiting = dri_registry_reclaim(registry);
     DRI_ASSERT(waiting == 0);
+    for (size_t i = 0; i < SHARD_COUNT; i++) {
+        names_free(table_of(&registry->shards[i]));
+    }
+    dri_free(table_of(&registry->fids));
     while (writer->tree != NULL) {
         struct entry *entry = writer->tree;
         tree_remove(&writer->tree, entry);
         entry_destroy(&registry->config, entry);
     }
-    for (size_t i = 0; i < SHARD_COUNT; i++) {
-        table_free(table_of(&registry->shards[i]), true);
-    }
-    table_free(table_of(&registry->fids), false);
     for (size_t i = 0; i < CHUNK_COUNT; i++) {
         dri_free(writer->orphans[i]);
     }

@@ -29,9 +29,9 @@ struct edit {
     struct entry *present; /* guard: lock */
     /* of the first edit of each name */
     uint64_t name_hash;
-    size_t name_edits; /* how many follow it, itself included; 0: not the first */
-    struct set *old_set;
-    struct set *new_set;
+    size_t name_edits;    /* how many follow it, itself included; 0: not the first */
+    struct named *before; /* what the name led to, and what it will lead to */
+    struct named *after;
 };
 
 struct batch {
@@ -69,15 +69,6 @@ static void split_key(struct edit *edit)
     edit->ns = dray_slice_of(begin, (size_t)(slash - begin));
     edit->name = dray_slice_of(name, (size_t)(at_sign - name));
     edit->name_hash = fold_hashes(dri_hash64(edit->ns), dri_hash64(edit->name));
-}
-
-static void set_namespace(struct entry *entry, struct dray_slice ns)
-{
-    bool is_short = ns.len <= NS_SHORT_BYTES;
-    entry->ns_len = (uint8_t)(is_short ? ns.len : NS_SHORT_BYTES + 1);
-    if (is_short) {
-        memcpy(entry->ns_short, ns.at, ns.len);
-    }
 }
 
 /** One block: the entry, its key, its name, the route's bytes; the view is read from that copy. */
@@ -123,7 +114,7 @@ static enum dray_status entry_create(struct dray_slice route, uint64_t revision,
         dri_free(entry);
         return DRAY_EINVALID;
     }
-    set_namespace(entry, entry->route.view.ns);
+    named_init(&entry->named, dray_slice_of(entry->route.key, key_len), view.ns.len, view.name.len);
     entry->priority = dri_hash64(dray_slice_of(key, key_len));
     entry->route.fid = dri_fid(view.ns, view.name, view.version, view.signature);
     *ret_entry = entry;
@@ -231,9 +222,10 @@ static enum dray_status batch_read(struct batch *batch, const struct dri_change_
 static void batch_fini(struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        struct edit *edit = &batch->edits[i];
-        entry_destroy(&batch->registry->config, edit->fresh);
-        dri_free(edit->new_set);
+        named_free(batch->edits[i].after); /* looks at an entry */
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        entry_destroy(&batch->registry->config, batch->edits[i].fresh);
     }
     dri_free(batch->edits);
     dri_free((void *)batch->order);
@@ -334,23 +326,30 @@ static bool is_edited(struct edit *const *edits, size_t count, const struct entr
     return false;
 }
 
-/** The set that a name will have: what stays of the old one, and what is put. */
-static enum dray_status make_set(struct batch *batch, struct edit *const *edits)
+static size_t count_of(const struct named *named)
+{
+    return named == NULL ? 0 : named->is_set ? named_set(named)->count : 1;
+}
+
+/** What a name will lead to: what stays of the old routes, and what is put. */
+static enum dray_status prepare_name(struct batch *batch, struct edit *const *edits)
 {
     struct edit *first = edits[0];
     size_t edits_count = first->name_edits;
     const struct table *table = table_of(&batch->registry->shards[shard_of(first->name_hash)]);
-    struct set *old = set_find(table, first->name_hash, first->ns, first->name);
-    size_t old_count = old == NULL ? 0 : old->count;
+    struct named *before = named_find(table, first->name_hash, first->ns, first->name);
+    size_t before_count = count_of(before);
     size_t count = 0;
     const struct entry **entries =
-        (const struct entry **)dri_zalloc_array(old_count + edits_count, sizeof(entries[0]));
+        (const struct entry **)dri_zalloc_array(before_count + edits_count, sizeof(entries[0]));
     if (entries == NULL) {
         return DRAY_ENOMEM;
     }
-    for (size_t i = 0; i < old_count; i++) {
-        if (!is_edited(edits, edits_count, old->rest->entries[i])) {
-            entries[count++] = old->rest->entries[i];
+    for (size_t i = 0; i < before_count; i++) {
+        const struct entry *entry =
+            before->is_set ? named_set(before)->entries[i] : named_entry(before);
+        if (!is_edited(edits, edits_count, entry)) {
+            entries[count++] = entry;
         }
     }
     for (size_t i = 0; i < edits_count; i++) {
@@ -358,8 +357,8 @@ static enum dray_status make_set(struct batch *batch, struct edit *const *edits)
             entries[count++] = edits[i]->fresh;
         }
     }
-    first->old_set = old;
-    enum dray_status status = count == 0 ? DRAY_OK : set_create(entries, count, &first->new_set);
+    first->before = before;
+    enum dray_status status = count == 0 ? DRAY_OK : named_create(entries, count, &first->after);
     dri_free((void *)entries);
     return status;
 }
@@ -368,23 +367,24 @@ static enum dray_status prepare(struct batch *batch)
 {
     enum dray_status status = reserve(batch);
     for (size_t i = 0; i < batch->count && status == DRAY_OK; i += batch->order[i]->name_edits) {
-        status = make_set(batch, &batch->order[i]);
+        status = prepare_name(batch, &batch->order[i]);
     }
     return status;
 }
 
 /* ---- commit, under the lock: nothing can fail any more ---- */
 
-static void commit_set(struct dri_registry *registry, struct edit *first)
+static void commit_name(struct dri_registry *registry, struct edit *first)
 {
     struct table *table = table_of(&registry->shards[shard_of(first->name_hash)]);
-    if (first->old_set != NULL || first->new_set != NULL) {
-        table_put(table, first->name_hash, first->old_set, first->new_set);
+    if (first->before != first->after) {
+        table_put(table, first->name_hash, first->before, first->after);
     }
-    if (first->old_set != NULL) {
-        retire(registry, &first->old_set->rest->retired, RETIRED_MEMORY, first->old_set);
+    if (first->before != NULL && first->before->is_set) {
+        struct set *set = (struct set *)(void *)first->before;
+        retire(registry, &set->retired, RETIRED_MEMORY, set);
     }
-    first->new_set = NULL; /* the table's now */
+    first->after = NULL; /* the table's now */
 }
 
 static void commit_fid(struct dri_registry *registry, const struct edit *edit)
@@ -429,7 +429,7 @@ static void commit(struct batch *batch)
         }
     }
     for (size_t i = 0; i < batch->count; i += batch->order[i]->name_edits) {
-        commit_set(registry, batch->order[i]);
+        commit_name(registry, batch->order[i]);
     }
     for (size_t i = 0; i < batch->count; i++) {
         commit_edit(registry, &batch->edits[i]);

@@ -3,6 +3,8 @@
 #ifndef DRI_REGISTRY_INSIDE_H
 #define DRI_REGISTRY_INSIDE_H
 
+#include <string.h>
+
 #include "epoch.h"
 #include "lock.h"
 #include "registry.h"
@@ -35,13 +37,21 @@ struct retired {
     enum retired_kind kind;
 };
 
-#define NS_SHORT_BYTES 23u
+#define NEAR_BYTES 21u
 
-/** A route and what the registry keeps about it. Immutable once published, but for the tree. What a
- *  look-up by function id touches is one cache line. */
+/** First member of what a name leads to: the name, and which of the two it is. */
+struct named {
+    bool is_set; /* struct set, else struct entry */
+    uint8_t ns_len;
+    uint8_t name_len;
+    /* Namespace and name when both fit, else a pointer to "namespace/name" (see named_far). */
+    uint8_t near[NEAR_BYTES];
+};
+
+/** A route and what the registry keeps about it. Immutable once published, but for the tree. What
+ * an ordinary look-up touches is one cache line: the name and the head of the route. */
 struct entry {
-    uint8_t ns_len; /* NS_SHORT_BYTES + 1: longer, see route.view.ns */
-    uint8_t ns_short[NS_SHORT_BYTES];
+    struct named named;
     struct dri_route route;
     struct dri_semver version; /* borrows from route.bytes */
     size_t key_len;
@@ -68,24 +78,55 @@ struct table {
     struct slot slots[];
 };
 
-/** All routes of one name in one namespace. Immutable. What an ordinary look-up touches comes
- * first. */
+/** The routes of a name that is not simple: several, or one with tags. Immutable. A simple name's
+ * slot leads to its entry. */
 struct set {
+    struct named named;
     const struct entry
         *plain; /* what any command without a version gets; NULL: it has to be chosen */
     uint32_t count;
-    uint16_t ns_len;
-    uint16_t name_len;
-    struct set_rest *rest;
-    uint8_t text[]; /* namespace, then name */
-};
-
-/** What only the choice between several routes, and the writer, look at. */
-struct set_rest {
-    struct retired retired;
     struct dri_candidate *candidates; /* count, in order */
     const struct entry **entries;     /* count, same order */
+    struct retired retired;
 };
+
+static inline const uint8_t *named_far(const struct named *named)
+{
+    const uint8_t *far = NULL;
+    memcpy(&far, named->near, sizeof(far));
+    return far;
+}
+
+static inline bool named_is_near(const struct named *named)
+{
+    return (size_t)named->ns_len + named->name_len <= NEAR_BYTES;
+}
+
+static inline bool named_has_namespace(const struct named *named, struct dray_slice ns)
+{
+    const uint8_t *text = named_is_near(named) ? named->near : named_far(named);
+    return named->ns_len == ns.len && (ns.len == 0 || memcmp(text, ns.at, ns.len) == 0);
+}
+
+static inline bool named_is(const struct named *named, struct dray_slice ns, struct dray_slice name)
+{
+    bool is_near = named_is_near(named);
+    const uint8_t *text = is_near ? named->near : named_far(named);
+    const uint8_t *name_text = text + named->ns_len + (is_near ? 0 : 1); /* behind the slash */
+    return named->ns_len == ns.len && named->name_len == name.len &&
+           (ns.len == 0 || memcmp(text, ns.at, ns.len) == 0) &&
+           (name.len == 0 || memcmp(name_text, name.at, name.len) == 0);
+}
+
+static inline const struct entry *named_entry(const struct named *named)
+{
+    return (const struct entry *)(const void *)named;
+}
+
+static inline const struct set *named_set(const struct named *named)
+{
+    return (const struct set *)(const void *)named;
+}
 
 #define SHARD_BITS  4u
 #define SHARD_COUNT (1u << SHARD_BITS)
@@ -187,11 +228,16 @@ DRAY_MUST_CHECK enum dray_status table_reserve(struct dri_registry *registry,
 void table_put(struct table *table, uint64_t hash, const void *old, void *item);
 /** The writer's view of a holder. */
 struct table *table_of(_Atomic(struct table *) *holder);
-/** entries in any order; ns and name are those of the first. Errors: ENOMEM. Threads: any. */
-DRAY_MUST_CHECK enum dray_status set_create(const struct entry *const *entries, size_t count,
-                                            struct set **ret_set);
-struct set *set_find(const struct table *table, uint64_t hash, struct dray_slice ns,
-                     struct dray_slice name);
+/** What a name with these routes leads to: an entry or a new set. entries in any order.
+ *  Errors: ENOMEM. Threads: any. */
+DRAY_MUST_CHECK enum dray_status named_create(const struct entry *const *entries, size_t count,
+                                              struct named **ret_named);
+/** Frees a set; an entry is the tree's. NULL is a no-op. */
+void named_free(struct named *named);
+struct named *named_find(const struct table *table, uint64_t hash, struct dray_slice ns,
+                         struct dray_slice name);
+/** Fills in the name of an entry, whose key is there. */
+void named_init(struct named *named, struct dray_slice key, size_t ns_len, size_t name_len);
 
 /* registry_tree.c */
 struct entry *tree_find(struct entry *root, struct dray_slice key);

@@ -95,12 +95,12 @@ static bool is_version_wanted(const struct dri_query *query)
     return query->version.at != NULL;
 }
 
-static bool is_in_namespace(const struct entry *entry, struct dray_slice ns)
+static bool has_wanted_version(const struct entry *entry, const struct dri_query *query)
 {
-    if (entry->ns_len > NS_SHORT_BYTES) {
-        return dray_slice_equal(entry->route.view.ns, ns);
-    }
-    return entry->ns_len == ns.len && (ns.len == 0 || memcmp(entry->ns_short, ns.at, ns.len) == 0);
+    struct dri_semver_range range;
+    return !is_version_wanted(query) ||
+           (dri_semver_range_parse(query->version, &range) == DRAY_OK &&
+            dri_semver_range_has(&range, &entry->version));
 }
 
 /** By function id: it means one version with one signature, so there is nothing to choose. */
@@ -111,18 +111,11 @@ static const struct entry *find_fid(const struct dri_registry *registry, struct 
     const struct table *fids = atomic_load_explicit(&registry->fids, memory_order_acquire);
     size_t at = 0;
     const struct entry *entry = (const struct entry *)table_first(fids, query->fid, &at);
-    if (entry == NULL || !is_in_namespace(entry, ns) ||
+    if (entry == NULL || !named_has_namespace(&entry->named, ns) ||
         (query->name.at != NULL && !dray_slice_equal(entry->route.view.name, query->name))) {
         return NULL;
     }
-    if (is_version_wanted(query)) {
-        struct dri_semver_range range;
-        if (dri_semver_range_parse(query->version, &range) != DRAY_OK ||
-            !dri_semver_range_has(&range, &entry->version)) {
-            return NULL;
-        }
-    }
-    return entry;
+    return has_wanted_version(entry, query) ? entry : NULL;
 }
 
 static const struct entry *choose(const struct set *set, const struct dri_query *query)
@@ -139,8 +132,8 @@ static const struct entry *choose(const struct set *set, const struct dri_query 
         .tags = query->tags,
         .key_hash = query->key_hash,
     };
-    size_t chosen = dri_selection_choose(&selection, set->rest->candidates, set->count);
-    return chosen == set->count ? NULL : set->rest->entries[chosen];
+    size_t chosen = dri_selection_choose(&selection, set->candidates, set->count);
+    return chosen == set->count ? NULL : set->entries[chosen];
 }
 
 static enum dray_status find_name(const struct dri_registry *registry, struct dray_slice ns,
@@ -153,11 +146,16 @@ static enum dray_status find_name(const struct dri_registry *registry, struct dr
     /* Acquire: pairs with the release in table_reserve; the table's slots. */
     const struct table *shard =
         atomic_load_explicit(&registry->shards[shard_of(hash)], memory_order_acquire);
-    const struct set *set = set_find(shard, hash, ns, query->name);
-    if (set == NULL) {
+    const struct named *named = named_find(shard, hash, ns, query->name);
+    if (named == NULL) {
         return DRAY_ENOTFOUND;
     }
-    *ret_entry = choose(set, query);
+    if (named->is_set) {
+        *ret_entry = choose(named_set(named), query);
+    } else {
+        const struct entry *entry = named_entry(named);
+        *ret_entry = has_wanted_version(entry, query) ? entry : NULL;
+    }
     return *ret_entry == NULL ? DRAY_ECONFLICT : DRAY_OK;
 }
 

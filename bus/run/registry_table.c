@@ -99,6 +99,17 @@ enum dray_status table_reserve(struct dri_registry *registry, _Atomic(struct tab
     return DRAY_OK;
 }
 
+void named_init(struct named *named, struct dray_slice key, size_t ns_len, size_t name_len)
+{
+    *named = (struct named){.ns_len = (uint8_t)ns_len, .name_len = (uint8_t)name_len};
+    if (named_is_near(named)) {
+        memcpy(named->near, key.at, ns_len);
+        memcpy(named->near + ns_len, key.at + ns_len + 1, name_len);
+    } else {
+        memcpy(named->near, &key.at, sizeof(key.at));
+    }
+}
+
 static int compare_entries(const void *a, const void *b)
 {
     const struct entry *left = *(const struct entry *const *)a;
@@ -108,68 +119,74 @@ static int compare_entries(const void *a, const void *b)
     return dri_candidate_compare(&x, &y);
 }
 
-static size_t align_up(size_t bytes)
+static struct dri_candidate candidate_of(const struct entry *entry)
 {
-    return (bytes + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
+    return (struct dri_candidate){
+        .version = entry->version,
+        .tags = entry->route.view.tags,
+        .weight = entry->route.view.weight,
+        .state = entry->route.view.state,
+    };
 }
 
-/** One block: the set with its text, the rest, candidates, entries. */
-static struct set *set_alloc(const struct dri_route_view *view, size_t count)
+/** One block: the set, its candidates, its entries. */
+static struct set *set_alloc(size_t count)
 {
-    size_t rest_at = align_up(sizeof(struct set) + view->ns.len + view->name.len);
-    size_t candidates_at = align_up(rest_at + sizeof(struct set_rest));
-    size_t entries_at = candidates_at + count * sizeof(struct dri_candidate);
+    size_t entries_at = sizeof(struct set) + count * sizeof(struct dri_candidate);
     uint8_t *block = (uint8_t *)dri_zalloc(entries_at + count * sizeof(const struct entry *));
     if (block == NULL) {
         return NULL;
     }
     struct set *set = (struct set *)(void *)block;
-    memcpy(set->text, view->ns.at, view->ns.len);
-    memcpy(set->text + view->ns.len, view->name.at, view->name.len);
-    set->ns_len = (uint16_t)view->ns.len;
-    set->name_len = (uint16_t)view->name.len;
+    set->candidates = (struct dri_candidate *)(void *)(block + sizeof(*set));
+    set->entries = (const struct entry **)(void *)(block + entries_at);
     set->count = (uint32_t)count;
-    set->rest = (struct set_rest *)(void *)(block + rest_at);
-    set->rest->candidates = (struct dri_candidate *)(void *)(block + candidates_at);
-    set->rest->entries = (const struct entry **)(void *)(block + entries_at);
     return set;
 }
 
-enum dray_status set_create(const struct entry *const *entries, size_t count, struct set **ret_set)
+enum dray_status named_create(const struct entry *const *entries, size_t count,
+                              struct named **ret_named)
 {
-    struct set *set = set_alloc(&entries[0]->route.view, count);
+    struct dri_candidate only = candidate_of(entries[0]);
+    if (count == 1 && dri_selection_is_plain(&only, 1)) {
+        *ret_named = (struct named *)(uintptr_t)&entries[0]->named;
+        return DRAY_OK;
+    }
+    struct set *set = set_alloc(count);
     if (set == NULL) {
         return DRAY_ENOMEM;
     }
-    struct set_rest *rest = set->rest;
-    memcpy((void *)rest->entries, (const void *)entries, count * sizeof(entries[0]));
-    qsort((void *)rest->entries, count, sizeof(rest->entries[0]), compare_entries);
+    /* The name: its own copy, or far away in the key of an entry, which lives longer than the set.
+     */
+    set->named = entries[0]->named;
+    set->named.is_set = true;
+    memcpy((void *)set->entries, (const void *)entries, count * sizeof(entries[0]));
+    qsort((void *)set->entries, count, sizeof(set->entries[0]), compare_entries);
     for (size_t i = 0; i < count; i++) {
-        const struct entry *entry = rest->entries[i];
-        rest->candidates[i] = (struct dri_candidate){
-            .version = entry->version,
-            .tags = entry->route.view.tags,
-            .weight = entry->route.view.weight,
-            .state = entry->route.view.state,
-        };
+        set->candidates[i] = candidate_of(set->entries[i]);
     }
-    if (dri_selection_is_plain(rest->candidates, count)) {
+    if (dri_selection_is_plain(set->candidates, count)) {
         struct dri_selection any = {.range = NULL};
-        set->plain = rest->entries[dri_selection_choose(&any, rest->candidates, count)];
+        set->plain = set->entries[dri_selection_choose(&any, set->candidates, count)];
     }
-    *ret_set = set;
+    *ret_named = &set->named;
     return DRAY_OK;
 }
 
-struct set *set_find(const struct table *table, uint64_t hash, struct dray_slice ns,
-                     struct dray_slice name)
+void named_free(struct named *named)
+{
+    if (named != NULL && named->is_set) {
+        dri_free(named);
+    }
+}
+
+struct named *named_find(const struct table *table, uint64_t hash, struct dray_slice ns,
+                         struct dray_slice name)
 {
     size_t at = 0;
-    struct set *set = (struct set *)table_first(table, hash, &at);
-    while (set != NULL && (set->ns_len != ns.len || set->name_len != name.len ||
-                           memcmp(set->text, ns.at, ns.len) != 0 ||
-                           memcmp(set->text + ns.len, name.at, name.len) != 0)) {
-        set = (struct set *)table_next(table, hash, &at);
+    struct named *named = (struct named *)table_first(table, hash, &at);
+    while (named != NULL && !named_is(named, ns, name)) {
+        named = (struct named *)table_next(table, hash, &at);
     }
-    return set;
+    return named;
 }

@@ -178,6 +178,9 @@ int dri_candidate_compare(const struct dri_candidate *a, const struct dri_candid
 
 bool dri_selection_is_plain(const struct dri_candidate *candidates, size_t count)
 {
+    if (count == 1) {
+        return tag_count(candidates[0].tags) == 0; /* a canary alone takes all */
+    }
     for (size_t i = 0; i < count; i++) {
         if (is_canary(&candidates[i]) || tag_count(candidates[i].tags) != 0) {
             return false;

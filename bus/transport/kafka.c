@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -347,11 +348,35 @@ static enum dray_status group_start(struct dri_kafka *kafka,
     return DRAY_OK;
 }
 
+/* The largest message: the smaller of the broker's limit and our own. */
+static enum dray_status learn_limit(struct dri_kafka *kafka,
+                                    const struct dri_transport_config *config, char *ret_text,
+                                    size_t text_bytes)
+{
+    char value[32] = "";
+    size_t value_bytes = sizeof(value);
+    enum dray_status status = dri_kafka_conf_create(config, DRI_KAFKA_PRODUCER, &kafka->facts,
+                                                    &kafka->producer_conf, ret_text, text_bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    rd_kafka_conf_res_t res =
+        rd_kafka_conf_get(kafka->producer_conf, "message.max.bytes", value, &value_bytes);
+    DRI_ASSERT(res == RD_KAFKA_CONF_OK);
+    uint64_t ours = strtoull(value, NULL, 10);
+    uint64_t brokers = kafka->facts.message_bytes_max;
+    kafka->message_bytes_max = brokers == 0 || ours < brokers ? ours : brokers;
+    return DRAY_OK;
+}
+
 static enum dray_status open_parts(struct dri_kafka *kafka, struct dri_kafka_admin *admin,
                                    const struct dri_transport_config *config, char *ret_text,
                                    size_t text_bytes)
 {
     enum dray_status status = look_at_topics(kafka, admin, config, ret_text, text_bytes);
+    if (status == DRAY_OK) {
+        status = learn_limit(kafka, config, ret_text, text_bytes);
+    }
     if (status == DRAY_OK && config->unacked_max > 0) {
         status = dri_kafka_producer_open(kafka, config, admin->deadline_ns, ret_text, text_bytes);
     }
@@ -412,6 +437,18 @@ static enum dray_status kafka_open(const struct dri_transport_config *config,
 /* -- polling -------------------------------------------------------------------------------------
  */
 
+static void serve_reply(struct dri_kafka *kafka, rd_kafka_event_t *event)
+{
+    kafka->replies_due--;
+    kafka->are_brokers_down = false;
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_OFFSET_COMMIT) {
+        dri_kafka_commit_answer(kafka, event);
+    } else {
+        dri_kafka_lookup_answer(kafka, event);
+    }
+    rd_kafka_event_destroy(event);
+}
+
 static void serve_replies(struct dri_kafka *kafka)
 {
     while (kafka->replies_due > 0) {
@@ -419,14 +456,7 @@ static void serve_replies(struct dri_kafka *kafka)
         if (event == NULL) {
             return;
         }
-        kafka->replies_due--;
-        kafka->are_brokers_down = false;
-        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_OFFSET_COMMIT) {
-            dri_kafka_commit_answer(kafka, event);
-        } else {
-            dri_kafka_lookup_answer(kafka, event);
-        }
-        rd_kafka_event_destroy(event);
+        serve_reply(kafka, event);
     }
 }
 
@@ -608,7 +638,7 @@ static void fill_info(const struct dri_kafka *kafka, struct dri_transport_info *
     *ret_info = (struct dri_transport_info){.kind = "kafka",
                                             .library = kafka->library,
                                             .server = kafka->facts.server,
-                                            .message_bytes_max = kafka->facts.message_bytes_max};
+                                            .message_bytes_max = kafka->message_bytes_max};
 }
 
 static void kafka_info(struct dri_transport *self, struct dri_transport_info *ret_info)
@@ -618,6 +648,17 @@ static void kafka_info(struct dri_transport *self, struct dri_transport_info *re
 
 /* -- closing -------------------------------------------------------------------------------------
  */
+
+/* Positions that were asked for are committed before we leave: what they stand for is done. */
+static void commits_close(struct dri_kafka *kafka, uint64_t deadline_ns)
+{
+    while (kafka->is_commit_out && !kafka->are_brokers_down && dri_kafka_now_ns() < deadline_ns) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(kafka->replies, 20);
+        if (event != NULL) {
+            serve_reply(kafka, event);
+        }
+    }
+}
 
 /* Leave the group. Not rd_kafka_consumer_close, which has no time limit: its queue form, polled.
  * With no broker to be reached there is nobody to say goodbye to, and trying has crashed the
@@ -662,6 +703,7 @@ static void kafka_close(struct dri_transport *self, uint32_t timeout_ms)
     /* First the outcomes, then the group: half of the time for what may hang. */
     dri_kafka_producer_close(kafka, begin + (deadline - begin) / 2);
     if (kafka->group != NULL) {
+        commits_close(kafka, begin + (deadline - begin) / 2);
         group_close(kafka, deadline);
     }
     dri_kafka_stash_drop(kafka, NULL);
@@ -733,6 +775,7 @@ static enum dray_status kafka_check(const struct dri_transport_config *config,
     }
     (void)snprintf(found.library, sizeof(found.library), "librdkafka %s", rd_kafka_version_str());
     status = dri_kafka_admin_topics(&admin, config, reports, &found.facts, ret_text, text_bytes);
+    found.message_bytes_max = found.facts.message_bytes_max;
     fill_info(&found, ret_info);
     dri_kafka_admin_fini(&admin);
     return status;

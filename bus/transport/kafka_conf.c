@@ -128,9 +128,10 @@ enum dray_status dri_kafka_parse_url(const char *url, char **ret_bootstrap, char
         if (i == len || at[i] == ',') {
             is_bad = is_host_empty;
             is_host_empty = true;
-        } else if (at[i] == '/' || at[i] == '@' || at[i] <= ' ') {
+        } else if (at[i] == '/' || at[i] == '@' || at[i] <= ' ' ||
+                   (at[i] == ':' && is_host_empty)) {
             is_bad = true;
-        } else if (at[i] != ':') {
+        } else {
             is_host_empty = false;
         }
     }
@@ -441,9 +442,9 @@ static enum dray_status set_producer_sizes(rd_kafka_conf_t *conf,
                                            char *ret_text, size_t text_bytes)
 {
     uint64_t broker_max = facts == NULL ? 0 : facts->message_bytes_max;
-    /* The broker decides what is too large; but a batch over its limit would be refused whole, with
-     * every small message in it. */
-    uint64_t message_max = clamp(broker_max, 16u << 20, 1000000000);
+    /* Where its limit is known, the broker decides what is too large; but a batch over that limit
+     * would be refused whole, with every small message in it. */
+    uint64_t message_max = broker_max == 0 ? 1000000 : clamp(broker_max, 16u << 20, 1000000000);
     uint64_t batch = broker_max == 0 ? 1000000 : clamp(broker_max - broker_max / 16, 1, 1000000);
     uint64_t kbytes = clamp(memory / 4, message_max * 2, (uint64_t)INT32_MAX << 10) >> 10;
     enum dray_status status =

@@ -103,12 +103,24 @@ static void lookup_retry(struct dri_kafka *kafka, rd_kafka_resp_err_t err, const
                      kafka->group_id, reason == NULL ? rd_kafka_err2str(err) : reason);
 }
 
-/* Where to start; false when it is not to be read at all. */
-static bool choose_start(struct dri_kafka *kafka, const struct dri_kafka_source *source,
-                         const rd_kafka_topic_partition_t *committed, int64_t *ret_offset)
+static const struct dri_kafka_source *source_of(const struct dri_kafka *kafka, const char *topic)
 {
-    if (committed->offset >= 0) {
-        *ret_offset = committed->offset;
+    for (size_t i = 0; i < kafka->sources_count; i++) {
+        if (kafka->sources[i].role != DRI_ROLE_LOG && strcmp(kafka->sources[i].topic, topic) == 0) {
+            return &kafka->sources[i];
+        }
+    }
+    return NULL;
+}
+
+/* Where a group begins that has no position: false when it is not to be read at all. ends has the
+ * partition when it begins at its end. */
+static bool choose_start(struct dri_kafka *kafka, const struct dri_kafka_source *source,
+                         const rd_kafka_topic_partition_t *found,
+                         rd_kafka_topic_partition_list_t *ends, int64_t *ret_offset)
+{
+    if (found->offset >= 0) {
+        *ret_offset = found->offset;
         return true;
     }
     if (source->start == DRI_START_FAIL) {
@@ -116,11 +128,12 @@ static bool choose_start(struct dri_kafka *kafka, const struct dri_kafka_source 
                          "group %s has no position in %s/%" PRId32
                          " and worker.start is fail: set one (kafka-consumer-groups.sh "
                          "--reset-offsets) or choose earliest or latest",
-                         kafka->group_id, source->topic, committed->partition);
+                         kafka->group_id, source->topic, found->partition);
         return false;
     }
-    *ret_offset =
-        source->start == DRI_START_LATEST ? RD_KAFKA_OFFSET_END : RD_KAFKA_OFFSET_BEGINNING;
+    const rd_kafka_topic_partition_t *end =
+        rd_kafka_topic_partition_list_find(ends, found->topic, found->partition);
+    *ret_offset = end == NULL ? RD_KAFKA_OFFSET_BEGINNING : end->offset;
     return true;
 }
 
@@ -135,55 +148,99 @@ static void keep_metadata(struct dri_kafka_slot *slot, const rd_kafka_topic_part
 }
 
 static bool give_slot(struct dri_kafka *kafka, const rd_kafka_topic_partition_t *found,
+                      rd_kafka_topic_partition_list_t *ends,
                       rd_kafka_topic_partition_list_t *ret_assign)
 {
-    for (uint32_t i = 0; i < kafka->sources_count; i++) {
-        const struct dri_kafka_source *source = &kafka->sources[i];
-        if (source->role == DRI_ROLE_LOG || strcmp(source->topic, found->topic) != 0) {
-            continue;
-        }
-        int64_t offset = 0;
-        if (!choose_start(kafka, source, found, &offset)) {
-            return true;
-        }
-        struct dri_kafka_slot *slot = dri_kafka_slot_add(kafka, i, found->partition);
-        if (slot == NULL) {
-            return false;
-        }
-        slot->committed = found->offset >= 0 ? found->offset : -1;
-        slot->settled = slot->committed;
-        keep_metadata(slot, found);
-        rd_kafka_topic_partition_list_add(ret_assign, found->topic, found->partition)->offset =
-            offset;
-        dri_kafka_slot_tell(kafka, slot, DRI_KAFKA_TELL_ASSIGNED);
+    const struct dri_kafka_source *source = source_of(kafka, found->topic);
+    int64_t offset = 0;
+    if (source == NULL || !choose_start(kafka, source, found, ends, &offset)) {
         return true;
     }
+    struct dri_kafka_slot *slot =
+        dri_kafka_slot_add(kafka, (uint32_t)(source - kafka->sources), found->partition);
+    if (slot == NULL) {
+        return false;
+    }
+    slot->committed = found->offset >= 0 ? found->offset : -1;
+    slot->settled = slot->committed;
+    keep_metadata(slot, found);
+    rd_kafka_topic_partition_list_add(ret_assign, found->topic, found->partition)->offset = offset;
+    dri_kafka_slot_tell(kafka, slot, DRI_KAFKA_TELL_ASSIGNED);
     return true;
+}
+
+/* What the coordinator knows goes into the list that was asked about; the order stays. A broker may
+ * leave out what has no position. */
+static void take_positions(rd_kafka_topic_partition_list_t *wanted,
+                           const rd_kafka_topic_partition_list_t *found)
+{
+    for (int i = 0; i < found->cnt; i++) {
+        const rd_kafka_topic_partition_t *from = &found->elems[i];
+        rd_kafka_topic_partition_t *to =
+            rd_kafka_topic_partition_list_find(wanted, from->topic, from->partition);
+        if (to == NULL) {
+            continue;
+        }
+        to->offset = from->offset;
+        if (to->metadata != NULL) {
+            rd_kafka_mem_free(NULL, to->metadata); /* of an earlier answer */
+            to->metadata = NULL;
+            to->metadata_size = 0;
+        }
+        if (from->metadata != NULL && from->metadata_size > 0) {
+            to->metadata = rd_kafka_mem_malloc(NULL, from->metadata_size);
+            memcpy(to->metadata, from->metadata, from->metadata_size);
+            to->metadata_size = from->metadata_size;
+        }
+    }
+}
+
+/* The ends of partitions that begin there. Whatever is published after ASSIGNED was told has to be
+ * read, so the end is made a number now; left to the library it would be resolved some time later.
+ * This blocks, bounded, and only at the first start of a group: 2.0.2 has no call that does not. */
+static rd_kafka_resp_err_t find_ends(struct dri_kafka *kafka, rd_kafka_topic_partition_list_t *ends)
+{
+    for (int i = 0; i < kafka->lookup.partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *wanted = &kafka->lookup.partitions->elems[i];
+        const struct dri_kafka_source *source = source_of(kafka, wanted->topic);
+        if (wanted->offset < 0 && source != NULL && source->start == DRI_START_LATEST) {
+            rd_kafka_topic_partition_list_add(ends, wanted->topic, wanted->partition)->offset =
+                RD_KAFKA_OFFSET_END;
+        }
+    }
+    if (ends->cnt == 0) {
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(kafka->group, ends, DRI_KAFKA_ENDS_MS);
+    for (int i = 0; i < ends->cnt && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        err = ends->elems[i].err;
+    }
+    return err;
 }
 
 /* Every partition of the lookup has an answer without an error. */
 static void lookup_apply(struct dri_kafka *kafka, const rd_kafka_topic_partition_list_t *found)
 {
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new(kafka->lookup.partitions->cnt);
-    for (int i = 0; i < kafka->lookup.partitions->cnt; i++) {
-        const rd_kafka_topic_partition_t *wanted = &kafka->lookup.partitions->elems[i];
-        const rd_kafka_topic_partition_t *answer = NULL;
-        for (int j = 0; j < found->cnt && answer == NULL; j++) {
-            if (found->elems[j].partition == wanted->partition &&
-                strcmp(found->elems[j].topic, wanted->topic) == 0) {
-                answer = &found->elems[j];
-            }
-        }
-        /* An old broker leaves out what has no position: the question, with its invalid offset. */
-        if (!give_slot(kafka, answer == NULL ? wanted : answer, list)) {
+    rd_kafka_topic_partition_list_t *wanted = kafka->lookup.partitions;
+    take_positions(wanted, found);
+    rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_new(4);
+    rd_kafka_resp_err_t err = find_ends(kafka, ends);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_topic_partition_list_destroy(ends);
+        lookup_retry(kafka, err, NULL);
+        return;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(wanted->cnt);
+    for (int i = 0; i < wanted->cnt; i++) {
+        if (!give_slot(kafka, &wanted->elems[i], ends, list)) {
             dri_kafka_notice(kafka, DRAY_ENOMEM, "%s/%" PRId32 " is not read: out of memory",
-                             wanted->topic, wanted->partition);
+                             wanted->elems[i].topic, wanted->elems[i].partition);
         }
     }
     lookup_forget(kafka);
     assign(kafka, list);
     rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_topic_partition_list_destroy(ends);
 }
 
 void dri_kafka_lookup_answer(struct dri_kafka *kafka, rd_kafka_event_t *event)

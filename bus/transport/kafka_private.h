@@ -40,6 +40,7 @@
 #define DRI_KAFKA_FINAL_NS       5000000000u /* a final settle is answered by then */
 #define DRI_KAFKA_LOOKUP_MS      10000       /* one request for committed positions */
 #define DRI_KAFKA_LOOKUP_WAIT_NS 200000000u  /* between two of them */
+#define DRI_KAFKA_ENDS_MS        2000        /* one question for the ends of partitions; blocks */
 #define DRI_KAFKA_PURGE_NS       5000000000u /* for the reports of a producer that is given up */
 #define DRI_KAFKA_REVIVE_NS      1000000000u /* first wait between two producers; doubles */
 #define DRI_KAFKA_REVIVE_MAX_NS  30000000000u
@@ -260,6 +261,7 @@ struct dri_kafka {
     bool are_brokers_down;
 
     struct dri_kafka_facts facts;
+    uint64_t message_bytes_max;
     char library[48];
     struct dri_kafka_stats stats;
 };

@@ -187,17 +187,12 @@ enum dray_status dri_kafka_producer_open(struct dri_kafka *kafka,
                                          uint64_t deadline_ns, char *ret_text, size_t text_bytes)
 {
     struct dri_kafka_producer *producer = &kafka->producer;
-    enum dray_status status = dri_kafka_conf_create(config, DRI_KAFKA_PRODUCER, &kafka->facts,
-                                                    &kafka->producer_conf, ret_text, text_bytes);
-    if (status != DRAY_OK) {
-        return status;
-    }
     producer->topics = dri_zalloc_array(DRI_KAFKA_TOPICS_MAX, sizeof(*producer->topics));
     producer->batch = dri_zalloc_array(DRI_KAFKA_BATCH, sizeof(*producer->batch));
     if (producer->topics == NULL || producer->batch == NULL) {
         return DRAY_ENOMEM;
     }
-    status = table_init(producer, config->unacked_max);
+    enum dray_status status = table_init(producer, config->unacked_max);
     if (status == DRAY_OK) {
         status = producer_start(kafka, ret_text, text_bytes);
     }

@@ -48,8 +48,7 @@ void dri_nats_note(struct dri_nats *self, enum dri_transport_event_type type,
     };
 }
 
-/* --- the turn ----------------------------------------------------------------------------------
- */
+/* --- the turn ------------------------------------------------------------------------------- */
 
 static void hand_out(struct dri_nats *self, struct dri_now now)
 {
@@ -117,8 +116,7 @@ void dri_nats_turn(struct dri_nats *self, struct dri_now now, bool *ret_more)
     }
 }
 
-/* --- events ------------------------------------------------------------------------------------
- */
+/* --- events --------------------------------------------------------------------------------- */
 
 static void fill_assigned(const struct dri_nats_slot *slot, struct dri_transport_event *ret_event)
 {
@@ -237,8 +235,7 @@ static size_t nats_poll(struct dri_transport *transport, struct dri_now now, siz
     return count;
 }
 
-/* --- the other operations ----------------------------------------------------------------------
- */
+/* --- the other operations ------------------------------------------------------------------- */
 
 static struct dri_nats *self_of(struct dri_transport *transport)
 {
@@ -357,8 +354,7 @@ static void nats_info(struct dri_transport *transport, struct dri_transport_info
     ret_info->message_bytes_max = self->server.payload_bytes_max;
 }
 
-/* --- open and close ----------------------------------------------------------------------------
- */
+/* --- open and close ------------------------------------------------------------------------- */
 
 static void nats_close(struct dri_transport *transport, uint32_t timeout_ms)
 {

@@ -157,8 +157,7 @@ bool dri_nats_verb_send(struct dri_nats *self, enum dri_nats_verb verb, const ch
     return dri_nats_link_send(self, ack_subject, NULL, words[verb], 4);
 }
 
-/* --- what was settled lately -------------------------------------------------------------------
- */
+/* --- what was settled lately ---------------------------------------------------------------- */
 
 static size_t recent_place(uint64_t stream_seq)
 {
@@ -181,8 +180,7 @@ static void remember(struct dri_nats_slot *slot, uint64_t stream_seq)
     }
 }
 
-/* --- settle and extend -------------------------------------------------------------------------
- */
+/* --- settle and extend ---------------------------------------------------------------------- */
 
 static void put_late(struct dri_nats *self, uint32_t index)
 {

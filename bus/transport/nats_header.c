@@ -36,8 +36,7 @@
 #define RESERVED_PREFIX   "Nats-"
 #define DEDUP_NAME        "Nats-Msg-Id"
 
-/* --- arena -------------------------------------------------------------------------------------
- */
+/* --- arena ---------------------------------------------------------------------------------- */
 
 #define ARENA_BLOCK_BYTES (64u * 1024u)
 
@@ -93,8 +92,7 @@ void dri_nats_arena_fini(struct dri_nats_arena *arena)
     }
 }
 
-/* --- base64 ------------------------------------------------------------------------------------
- */
+/* --- base64 --------------------------------------------------------------------------------- */
 
 static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -137,8 +135,7 @@ static size_t base64_decode(struct dray_slice text, uint8_t *ret_bytes)
     return put;
 }
 
-/* --- what was received -------------------------------------------------------------------------
- */
+/* --- what was received ---------------------------------------------------------------------- */
 
 /** The header block as it came, version line included; absent: none. */
 static struct dray_slice block_of(natsMsg *message)
@@ -295,8 +292,7 @@ enum dray_status dri_nats_header_decode(natsMsg *message, struct dri_nats_arena 
     return DRAY_OK;
 }
 
-/* --- what is sent ------------------------------------------------------------------------------
- */
+/* --- what is sent --------------------------------------------------------------------------- */
 
 /** The next header of the flat form; false at the end or where it is damaged. */
 static bool next_flat(struct dray_slice flat, size_t *at, struct line *ret_line)

@@ -38,8 +38,7 @@
  * until it says that it is done.
  */
 
-/* --- calls: requests to the JetStream API -------------------------------------------------------
- */
+/* --- calls: requests to the JetStream API --------------------------------------------------- */
 
 struct dri_nats;
 
@@ -86,8 +85,7 @@ struct dri_nats_inquiry {
 /** Asks, and turns the wheel until inquiry->reply is there. */
 void dri_nats_inquire(struct dri_nats_inquiry *inquiry, const char *subject, const char *body);
 
-/* --- publishes ---------------------------------------------------------------------------------
- */
+/* --- publishes ------------------------------------------------------------------------------ */
 
 enum dri_nats_pending_state {
     DRI_NATS_PENDING_FREE,
@@ -136,8 +134,7 @@ void dri_nats_publishes_expire(struct dri_nats *self, struct dri_now now);
 uint64_t dri_nats_publishes_deadline(const struct dri_nats *self);
 bool dri_nats_publishes_next(struct dri_nats *self, struct dri_transport_event *ret_event);
 
-/* --- streams -----------------------------------------------------------------------------------
- */
+/* --- streams -------------------------------------------------------------------------------- */
 
 /** How a topic of the configuration looks on JetStream. */
 struct dri_nats_stream_plan {
@@ -157,8 +154,7 @@ DRAY_MUST_CHECK enum dray_status dri_nats_topic_check(struct dri_nats *self,
                                                       struct dri_topic_report *ret_report,
                                                       char ret_text[DRI_NATS_TEXT_BYTES]);
 
-/* --- the transport -----------------------------------------------------------------------------
- */
+/* --- the transport -------------------------------------------------------------------------- */
 
 struct dri_nats_note { /* an event that waits for poll */
     enum dri_transport_event_type type;

@@ -76,8 +76,7 @@ static bool grow(struct dri_nats_publishes *publishes)
     return true;
 }
 
-/* --- the lists ---------------------------------------------------------------------------------
- */
+/* --- the lists ------------------------------------------------------------------------------ */
 
 static void out_append(struct dri_nats_publishes *publishes, uint32_t index)
 {
@@ -168,8 +167,7 @@ bool dri_nats_publishes_next(struct dri_nats *self, struct dri_transport_event *
     return true;
 }
 
-/* --- sending -----------------------------------------------------------------------------------
- */
+/* --- sending -------------------------------------------------------------------------------- */
 
 /** The subject of a publish. A status topic gets the key as its last token. */
 static bool subject_of(const struct dri_nats *self, const struct dri_publish *publish,
@@ -313,8 +311,7 @@ size_t dri_nats_publishes_send(struct dri_nats *self, struct dri_now now,
     return taken;
 }
 
-/* --- answers -----------------------------------------------------------------------------------
- */
+/* --- answers -------------------------------------------------------------------------------- */
 
 static enum dray_status reason_of(int64_t code, uint32_t err_code)
 {

@@ -26,8 +26,7 @@
 #define DEADLINE_SLACK_NS UINT64_C(1000000000)
 #define AVERAGE_BYTES_LOW 256u
 
-/* --- the ring ----------------------------------------------------------------------------------
- */
+/* --- the ring ------------------------------------------------------------------------------- */
 
 static struct dri_nats_waiting *ring_at(const struct dri_nats_slot *slot, size_t i)
 {
@@ -74,8 +73,7 @@ void dri_nats_pull_clear(struct dri_nats *self, struct dri_nats_slot *slot, stru
     slot->pulls_count = 0;
 }
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests ------------------------------------------------------------------------------- */
 
 static uint32_t outstanding(const struct dri_nats_slot *slot)
 {
@@ -186,8 +184,7 @@ uint64_t dri_nats_pull_deadline(const struct dri_nats_slot *slot)
     return first;
 }
 
-/* --- what arrives ------------------------------------------------------------------------------
- */
+/* --- what arrives --------------------------------------------------------------------------- */
 
 struct ack_numbers {
     struct dray_slice consumer;
@@ -367,8 +364,7 @@ void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, nat
     }
 }
 
-/* --- handing up --------------------------------------------------------------------------------
- */
+/* --- handing up ----------------------------------------------------------------------------- */
 
 static bool fill_event(struct dri_nats *self, const struct dri_nats_slot *slot,
                        const struct dri_nats_waiting *waiting,

@@ -92,7 +92,7 @@ enum dray_status dri_nats_seed_public(const char *path, char ret_public[64],
     uint8_t secret[crypto_sign_SECRETKEYBYTES];
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        dri_nats_say(ret_text, "nkey: cannot open %s: %s", path, strerror(errno));
+        dri_nats_say(ret_text, "nkey: cannot open %s: %s", path, strerrordesc_np(errno));
         return DRAY_EIO;
     }
     size_t len = fread(text, 1, sizeof(text) - 1, file);

@@ -49,8 +49,7 @@ struct dri_nats_slot *dri_nats_slot_at(struct dri_nats *self, uint32_t number, u
     return &self->slots[number];
 }
 
-/* --- steps of the set-up -----------------------------------------------------------------------
- */
+/* --- steps of the set-up -------------------------------------------------------------------- */
 
 static void setup_fail(struct dri_nats_slot *slot, struct dri_now now, enum dray_status status,
                        const char *what, const char *why)
@@ -68,10 +67,8 @@ static void setup_fail(struct dri_nats_slot *slot, struct dri_now now, enum dray
 }
 
 static void setup_call(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
-                       enum dri_nats_slot_state state, const char *subject, const char *body,
-                       dri_nats_reply_fn *on_reply)
+                       const char *subject, const char *body, dri_nats_reply_fn *on_reply)
 {
-    slot->state = state;
     if (!dri_nats_call(self, now, subject, body, on_reply, slot)) {
         setup_fail(slot, now, DRAY_EBROKER, slot->topic, "not connected");
     }
@@ -104,8 +101,7 @@ static void ready(struct dri_nats *self, struct dri_nats_slot *slot)
     }
 }
 
-/* --- group -------------------------------------------------------------------------------------
- */
+/* --- group ---------------------------------------------------------------------------------- */
 
 static void set_lease(struct dri_nats_slot *slot, struct dray_slice config)
 {
@@ -256,7 +252,8 @@ static void create_durable(struct dri_nats *self, struct dri_nats_slot *slot, st
                    "\"replay_policy\":\"instant\",\"max_ack_pending\":%llu%s}}",
                    slot->stream, slot->consumer, start, self->settings.ack_wait_ms * 1000000ull,
                    (unsigned long long)self->max_ack_pending, filter);
-    setup_call(self, slot, now, DRI_NATS_SETUP_CREATE, subject, body, on_created);
+    slot->state = DRI_NATS_SETUP_CREATE;
+    setup_call(self, slot, now, subject, body, on_created);
 }
 
 static void on_looked(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
@@ -288,11 +285,11 @@ static void setup_look(struct dri_nats *self, struct dri_nats_slot *slot, struct
 {
     char subject[2 * DRI_NATS_NAME_BYTES + 32];
     (void)snprintf(subject, sizeof(subject), "CONSUMER.INFO.%s.%s", slot->stream, slot->consumer);
-    setup_call(self, slot, now, DRI_NATS_SETUP_LOOK, subject, NULL, on_looked);
+    slot->state = DRI_NATS_SETUP_LOOK;
+    setup_call(self, slot, now, subject, NULL, on_looked);
 }
 
-/* --- log ---------------------------------------------------------------------------------------
- */
+/* --- log ------------------------------------------------------------------------------------ */
 
 static void on_log_created(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
 {
@@ -330,7 +327,8 @@ static void create_log(struct dri_nats *self, struct dri_nats_slot *slot, struct
                    "\"num_replicas\":1%s}}",
                    slot->stream, (unsigned long long)(slot->next_seq == 0 ? 1 : slot->next_seq),
                    (unsigned long long)LOG_INACTIVE_NS, filter);
-    setup_call(self, slot, now, DRI_NATS_SETUP_CREATE, subject, body, on_log_created);
+    slot->state = DRI_NATS_SETUP_CREATE;
+    setup_call(self, slot, now, subject, body, on_log_created);
 }
 
 static void delete_log_consumer(struct dri_nats *self, const struct dri_nats_slot *slot,
@@ -344,8 +342,7 @@ static void delete_log_consumer(struct dri_nats *self, const struct dri_nats_slo
     }
 }
 
-/* --- stream ------------------------------------------------------------------------------------
- */
+/* --- stream --------------------------------------------------------------------------------- */
 
 /** Whether the stream holds nothing but this source: then the consumer needs no filter, and one is
  *  enough for "commands" and "commands.>" on every server. */
@@ -437,7 +434,8 @@ static void on_found(struct dri_nats *self, void *arg, const struct dri_nats_rep
         return;
     }
     (void)snprintf(subject, sizeof(subject), "STREAM.INFO.%s", slot->stream);
-    setup_call(self, slot, now, DRI_NATS_SETUP_STREAM, subject, NULL, on_stream);
+    slot->state = DRI_NATS_SETUP_STREAM;
+    setup_call(self, slot, now, subject, NULL, on_stream);
 }
 
 static void setup_find(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
@@ -448,7 +446,8 @@ static void setup_find(struct dri_nats *self, struct dri_nats_slot *slot, struct
         return;
     }
     (void)snprintf(body, sizeof(body), "{\"subject\":%s}", quoted);
-    setup_call(self, slot, now, DRI_NATS_SETUP_FIND, "STREAM.NAMES", body, on_found);
+    slot->state = DRI_NATS_SETUP_FIND;
+    setup_call(self, slot, now, "STREAM.NAMES", body, on_found);
 }
 
 void dri_nats_slot_setup_again(struct dri_nats *self, struct dri_nats_slot *slot,
@@ -462,8 +461,7 @@ void dri_nats_slot_setup_again(struct dri_nats *self, struct dri_nats_slot *slot
     }
 }
 
-/* --- what is asked now and then ----------------------------------------------------------------
- */
+/* --- what is asked now and then ------------------------------------------------------------- */
 
 static void on_floor(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
 {
@@ -506,8 +504,7 @@ void dri_nats_slot_ask_end(struct dri_nats *self, struct dri_nats_slot *slot, st
     slot->end_at_ns = now.mono_ns + END_INTERVAL_NS;
 }
 
-/* --- all of them -------------------------------------------------------------------------------
- */
+/* --- all of them ---------------------------------------------------------------------------- */
 
 static void tell_caught_up(struct dri_nats *self, struct dri_nats_slot *slot)
 {

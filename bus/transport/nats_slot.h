@@ -22,8 +22,7 @@
 
 struct dri_nats;
 
-/* --- slots -------------------------------------------------------------------------------------
- */
+/* --- slots ---------------------------------------------------------------------------------- */
 
 enum dri_nats_slot_kind {
     DRI_NATS_GROUP, /* durable consumer, explicit ack */
@@ -135,8 +134,7 @@ bool dri_nats_pull_next(struct dri_nats *self, struct dri_nats_slot *slot, struc
 void dri_nats_pull_clear(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
                          bool hand_back);
 
-/* --- deliveries --------------------------------------------------------------------------------
- */
+/* --- deliveries ----------------------------------------------------------------------------- */
 
 enum dri_nats_delivery_state {
     DRI_NATS_FREE,
@@ -171,8 +169,8 @@ void dri_nats_deliveries_fini(struct dri_nats *self);
 uint64_t dri_nats_delivery_take(struct dri_nats *self, const struct dri_nats_slot *slot,
                                 const struct dri_nats_waiting *waiting);
 void dri_nats_deliveries_settle(struct dri_nats *self, const struct dri_settle *settle);
-void dri_nats_deliveries_extend(struct dri_nats *self, struct dri_now now, uint32_t slot,
-                                uint32_t epoch, const uint64_t *deliveries, size_t count);
+void dri_nats_deliveries_extend(struct dri_nats *self, struct dri_now now, uint32_t slot_number,
+                                uint32_t epoch, const uint64_t *ids, size_t count);
 void dri_nats_deliveries_link_up(struct dri_nats *self);
 /** Everything of this slot is gone. */
 void dri_nats_deliveries_drop(struct dri_nats *self, uint32_t slot);

@@ -27,8 +27,7 @@
 DRAY_FORMAT(2, 3)
 void dri_nats_say(char ret_text[DRI_NATS_TEXT_BYTES], const char *format, ...);
 
-/* --- settings ----------------------------------------------------------------------------------
- */
+/* --- settings ------------------------------------------------------------------------------- */
 
 struct dri_nats_server {
     char host[200];
@@ -64,8 +63,7 @@ void dri_nats_settings_fini(struct dri_nats_settings *settings);
 DRAY_MUST_CHECK enum dray_status dri_nats_seed_public(const char *path, char ret_public[64],
                                                       char ret_text[DRI_NATS_TEXT_BYTES]);
 
-/* --- json --------------------------------------------------------------------------------------
- */
+/* --- json ----------------------------------------------------------------------------------- */
 
 /** The raw value at a path of keys ("config.max_deliver"), or absent. Never fails on hostile bytes.
  */
@@ -82,8 +80,7 @@ bool dri_nats_json_next(struct dray_slice array, size_t *at, struct dray_slice *
 /** text with quotes and escapes. False when it does not fit. */
 bool dri_nats_json_quote(const char *text, char *ret_json, size_t bytes);
 
-/* --- headers -----------------------------------------------------------------------------------
- */
+/* --- headers -------------------------------------------------------------------------------- */
 
 /** Memory of one poll: given back as a whole. */
 struct dri_nats_arena {
@@ -115,8 +112,7 @@ DRAY_MUST_CHECK enum dray_status dri_nats_header_encode(const struct dri_publish
 /** Puts the block onto a message. Errors: ENOMEM. */
 DRAY_MUST_CHECK enum dray_status dri_nats_header_attach(natsMsg *message, struct dray_slice block);
 
-/* --- subjects ----------------------------------------------------------------------------------
- */
+/* --- subjects ------------------------------------------------------------------------------- */
 
 bool dri_nats_subject_is_publishable(struct dray_slice subject);
 /** Whether every subject that `subject` matches is matched by `pattern`. */

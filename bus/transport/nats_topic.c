@@ -64,16 +64,19 @@ bool dri_nats_subject_covers(const char *pattern, const char *subject)
     }
 }
 
+static bool is_name_sign(char sign)
+{
+    return isalnum((unsigned char)sign) != 0 || sign == '-' || sign == '_';
+}
+
 /** "orders.eu.>" becomes "ORDERS_EU". */
 static void stream_name_of(const char *subject, char *ret_name, size_t bytes)
 {
     size_t len = 0;
     for (; *subject != '\0' && len + 1 < bytes; subject++) {
-        bool is_plain = isalnum((unsigned char)*subject) != 0 || *subject == '-' || *subject == '_';
-        if (is_plain) {
-            ret_name[len++] = (char)toupper((unsigned char)*subject);
-        } else if (len > 0 && ret_name[len - 1] != '_') {
-            ret_name[len++] = '_';
+        char sign = is_name_sign(*subject) ? (char)toupper((unsigned char)*subject) : '_';
+        if (sign != '_' || (len > 0 && ret_name[len - 1] != '_')) {
+            ret_name[len++] = sign;
         }
     }
     while (len > 0 && ret_name[len - 1] == '_') {
@@ -151,8 +154,7 @@ enum dray_status dri_nats_topic_plan(const struct dri_topic *topic,
     return DRAY_OK;
 }
 
-/* --- asking ------------------------------------------------------------------------------------
- */
+/* --- asking --------------------------------------------------------------------------------- */
 
 /** Whether one of the stream's subjects covers the wanted one. */
 static bool stream_covers(struct dray_slice info, const char *subject)

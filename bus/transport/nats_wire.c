@@ -49,8 +49,7 @@
 #define USER_TIMEOUT_MS      30000u
 #define RELEASE_WAIT_NS      UINT64_C(2000000000)
 
-/* --- mailbox -----------------------------------------------------------------------------------
- */
+/* --- mailbox -------------------------------------------------------------------------------- */
 
 struct channel {
     struct dri_nats_mailbox *mailbox;
@@ -210,8 +209,7 @@ void dri_nats_mailbox_shut(struct dri_nats_mailbox *mailbox)
     dri_free(arrivals);
 }
 
-/* --- event loop callbacks ----------------------------------------------------------------------
- */
+/* --- event loop callbacks ------------------------------------------------------------------- */
 
 static void set_socket(int fd)
 {
@@ -330,8 +328,7 @@ enum dray_status dri_nats_wire_subscribe(struct dri_nats_wire *wire,
     return DRAY_OK;
 }
 
-/* --- the INFO line -----------------------------------------------------------------------------
- */
+/* --- the INFO line -------------------------------------------------------------------------- */
 
 static int remaining_ms(uint64_t deadline_ns)
 {
@@ -422,7 +419,7 @@ static enum dray_status probe(const struct dri_nats_settings *settings,
     freeaddrinfo(addresses);
     if (fd < 0) {
         dri_nats_say(ret_text, "nats: no server at %s:%u: %s", server->host,
-                     (unsigned int)server->port, strerror(error));
+                     (unsigned int)server->port, strerrordesc_np(error));
         return DRAY_EBROKER;
     }
     enum dray_status status = DRAY_OK;
@@ -440,8 +437,7 @@ static enum dray_status probe(const struct dri_nats_settings *settings,
     return status;
 }
 
-/* --- dialling ----------------------------------------------------------------------------------
- */
+/* --- dialling ------------------------------------------------------------------------------- */
 
 static natsStatus set_login(natsOptions *options, const struct dri_nats_settings *settings,
                             char ret_text[DRI_NATS_TEXT_BYTES], enum dray_status *ret_status)
@@ -455,7 +451,8 @@ static natsStatus set_login(natsOptions *options, const struct dri_nats_settings
     }
     if (settings->creds != NULL) {
         if (access(settings->creds, R_OK) != 0) {
-            dri_nats_say(ret_text, "creds: cannot read %s: %s", settings->creds, strerror(errno));
+            dri_nats_say(ret_text, "creds: cannot read %s: %s", settings->creds,
+                         strerrordesc_np(errno));
             *ret_status = DRAY_EIO;
             return NATS_OK;
         }

@@ -19,8 +19,7 @@
  * Threads: the owner's, except where it says otherwise.
  */
 
-/* --- wire: one connection ----------------------------------------------------------------------
- */
+/* --- wire: one connection ------------------------------------------------------------------- */
 
 struct dri_nats_server_info {
     char version[32];

@@ -228,7 +228,7 @@ void sim_slot_lose(struct dri_transport *client, uint32_t slot)
 {
     tell_end(client, slot, DRI_TE_LOST);
     client->slots[slot].state = SIM_SLOT_CLOSED;
-    sim_slot_ended(client, &client->slots[slot]);
+    sim_slot_ended(client, &client->slots[slot], false);
 }
 
 static struct sim_slot *current_slot(struct dri_transport *client, uint32_t slot, uint32_t epoch)
@@ -744,14 +744,16 @@ static void sim_resume(struct dri_transport *client, uint32_t slot, uint32_t epo
     set_paused(client, slot, epoch, false);
 }
 
+/* Who lets go of what nobody took away does not get it back by itself. */
 static void sim_unassign(struct dri_transport *client, uint32_t slot, uint32_t epoch)
 {
     dri_lock_take(&client->broker->lock);
     struct sim_slot *at = current_slot(client, slot, epoch);
     if (at != NULL && !client->is_dead && !client->is_closed) {
+        bool is_given_up = at->state == SIM_SLOT_OPEN;
         see_slot(client, slot, DRI_SIM_LET_GO, 0, 0);
         at->state = SIM_SLOT_CLOSED;
-        sim_slot_ended(client, at);
+        sim_slot_ended(client, at, is_given_up);
         sim_groups_tick(client->broker);
     }
     dri_lock_drop(&client->broker->lock);

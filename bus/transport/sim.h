@@ -22,7 +22,8 @@
  * the acknowledgement of an expired delivery, and redelivers in any order.
  *
  * A transport reaches it by dri_transport_config.sim, or, within one process, by a URL: sim://name
- * shares one broker by name (options "mode": watermark or each). It lives until dri_sim_forget.
+ * shares one broker by name (options "mode": watermark or each, and "lease_ms"). It lives until
+ * dri_sim_forget.
  *
  * Time is what the calls are told. Everything follows from the seed and the order of calls.
  *
@@ -102,9 +103,10 @@ DRAY_MUST_CHECK enum dray_status dri_sim_create(const struct dri_sim_config *con
 /** Requires: every transport was destroyed. NULL is a no-op. */
 void dri_sim_destroy(struct dri_sim_broker *broker);
 
-/** The broker behind sim://name in this process, made if need be (then mode counts).
+/** The broker behind sim://name in this process, made if need be (then config counts).
  *  Owns: shared; lives until dri_sim_forget. Errors: ENOMEM. */
-DRAY_MUST_CHECK enum dray_status dri_sim_shared(const char *name, enum dri_settle_mode mode,
+DRAY_MUST_CHECK enum dray_status dri_sim_shared(const char *name,
+                                                const struct dri_sim_config *config,
                                                 struct dri_sim_broker **ret_broker);
 /** Destroy the broker behind sim://name. Requires: as dri_sim_destroy. */
 void dri_sim_forget(const char *name);
@@ -127,7 +129,8 @@ DRAY_MUST_CHECK enum dray_status dri_sim_append(struct dri_sim_broker *broker, s
 
 /** Replace all rates (NULL: all 0). */
 void dri_sim_rates(struct dri_sim_broker *broker, const uint16_t rates[DRI_SIM_FAULT_COUNT]);
-/** The broker does nothing until then; clients only see their time-outs. */
+/** The broker does nothing until then; clients only see their time-outs. Replaces an earlier pause.
+ */
 void dri_sim_pause(struct dri_sim_broker *broker, struct dri_now now, uint64_t until_ns);
 /** Take assignments away for no reason: of each group's sources every `one_in`-th, by chance. */
 void dri_sim_storm(struct dri_sim_broker *broker, struct dri_now now, bool is_lost,

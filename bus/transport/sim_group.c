@@ -346,18 +346,27 @@ void sim_heartbeat(struct dri_transport *client)
     assign_free_claims(broker, client->group);
 }
 
+static uint64_t comeback_ns(struct dri_sim_broker *broker, bool is_given_up)
+{
+    if (is_given_up) {
+        return UINT64_MAX;
+    }
+    uint64_t wait_ns = broker->config.latency_us == 0 ? 0 : sim_lateness(broker);
+    return broker->now.mono_ns + wait_ns;
+}
+
 /* The broker's side of a slot that ended: by the client's unassign, or because it was lost. */
-void sim_slot_ended(struct dri_transport *client, struct sim_slot *slot)
+void sim_slot_ended(struct dri_transport *client, struct sim_slot *slot, bool is_given_up)
 {
     struct dri_sim_broker *broker = client->broker;
-    if (broker->config.mode == DRI_SETTLE_EACH) {
-        slot->comeback_ns =
-            broker->now.mono_ns + (broker->config.latency_us == 0 ? 0 : sim_lateness(broker));
-        return;
-    }
-    if (slot->claim != NULL && slot->claim->owner == client->member &&
-        slot->claim->epoch == slot->epoch) {
-        free_claim(slot->claim);
+    struct sim_claim *claim = slot->claim;
+    if (claim == NULL) {
+        slot->comeback_ns = UINT64_MAX;
+    } else if (broker->config.mode == DRI_SETTLE_EACH) {
+        slot->comeback_ns = comeback_ns(broker, is_given_up);
+    } else if (claim->owner == client->member && claim->epoch == slot->epoch) {
+        free_claim(claim);
+        claim->target = is_given_up ? NULL : claim->target; /* until the next rebalance */
     }
 }
 
@@ -655,8 +664,8 @@ static size_t find_fresh(struct dri_sim_broker *broker, struct sim_claim *claim)
         if (grown == NULL) {
             return SIZE_MAX;
         }
-        if (claim->fresh > 0) {
-            memcpy(grown, claim->deliveries, claim->fresh * sizeof(*grown));
+        if (claim->deliveries_capacity > 0) {
+            memcpy(grown, claim->deliveries, claim->deliveries_capacity * sizeof(*grown));
         }
         dri_free(claim->deliveries);
         claim->deliveries = grown;
@@ -682,7 +691,6 @@ const struct sim_record *sim_deliver(struct dri_transport *client, uint32_t slot
         }
         struct sim_delivery *delivery = &claim->deliveries[index];
         delivery->count += delivery->count < DELIVERY_COUNT_MAX ? 1 : 0;
-        delivery->holder = client->number;
         /* The server counts from when it sent, a little before the client has it. */
         uint64_t on_the_way_ns = sim_latency(broker);
         delivery->lease_until_ns =

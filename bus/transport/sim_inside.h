@@ -31,6 +31,7 @@ struct sim_partition {
     struct sim_record **records; /* owned */
     size_t count, capacity;
     uint64_t next_offset;
+    uint64_t last_ack_ns; /* acknowledgements of one log come in its order */
 };
 
 struct sim_dedup {
@@ -71,8 +72,8 @@ struct sim_member {
 
 struct sim_delivery { /* EACH: what a consumer knows of one message */
     uint64_t lease_until_ns;
-    uint32_t count, holder;
-    bool is_out, is_acked;
+    uint32_t count;
+    bool is_acked;
 };
 
 struct sim_claim { /* one partition as one group sees it */
@@ -126,8 +127,10 @@ struct sim_op {
     enum dray_status status;
     uint64_t position; /* of a settle */
     uint64_t delivery;
-    uint64_t due_ns; /* STORE: when the client gives up */
-    bool is_silent;  /* no answer */
+    uint64_t due_ns;  /* STORE: when the client gives up */
+    bool is_silent;   /* no answer */
+    bool is_waiting;  /* for the end of a pause */
+    bool is_given_up; /* STORE: the client will have given up by then */
     struct dri_published published;
     struct sim_topic *topic;   /* STORE */
     int32_t partition;         /* STORE: wanted; -1: by key */
@@ -172,7 +175,7 @@ struct sim_slot {
     bool is_paused, has_caught_up;
     size_t position;          /* index of the next record */
     uint64_t log_end;         /* LOG: end when it was opened */
-    uint64_t comeback_ns;     /* EACH: when it is assigned again; 0: it is not to be */
+    uint64_t comeback_ns;     /* EACH, closed: when it is assigned again; UINT64_MAX: never */
     uint64_t revoke_until_ns; /* EACH */
 };
 
@@ -255,7 +258,8 @@ bool sim_join(struct dri_transport *client, const struct dri_transport_config *c
 /** The client says goodbye, or its memory goes away. */
 void sim_leave(struct dri_transport *client);
 void sim_heartbeat(struct dri_transport *client);
-void sim_slot_ended(struct dri_transport *client, struct sim_slot *slot);
+/** is_given_up: the client wants it no more. */
+void sim_slot_ended(struct dri_transport *client, struct sim_slot *slot, bool is_given_up);
 void sim_storm(struct dri_sim_broker *broker, bool is_lost, uint32_t one_in);
 void sim_groups_tick(struct dri_sim_broker *broker);
 uint64_t sim_groups_deadline(const struct dri_sim_broker *broker);

@@ -6,6 +6,7 @@
  * each other. It is correct, runs on real time, and is made by the first who comes.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "assert.h"
@@ -33,15 +34,14 @@ static struct shared **find_shared(const char *name)
     return at;
 }
 
-static struct shared *make_shared(const char *name, enum dri_settle_mode mode)
+static struct shared *make_shared(const char *name, const struct dri_sim_config *config)
 {
-    const struct dri_sim_config config = {.seed = 1, .mode = mode};
     struct shared *shared = dri_zalloc(sizeof(*shared));
     if (shared == NULL) {
         return NULL;
     }
     shared->name = dri_strdup(name);
-    if (shared->name == NULL || dri_sim_create(&config, &shared->broker) != DRAY_OK) {
+    if (shared->name == NULL || dri_sim_create(config, &shared->broker) != DRAY_OK) {
         dri_free(shared->name);
         dri_free(shared);
         return NULL;
@@ -49,14 +49,14 @@ static struct shared *make_shared(const char *name, enum dri_settle_mode mode)
     return shared;
 }
 
-enum dray_status dri_sim_shared(const char *name, enum dri_settle_mode mode,
+enum dray_status dri_sim_shared(const char *name, const struct dri_sim_config *config,
                                 struct dri_sim_broker **ret_broker)
 {
     enum dray_status status = DRAY_OK;
     dri_lock_take(&shared_lock);
     struct shared **at = find_shared(name);
     if (*at == NULL) {
-        *at = make_shared(name, mode);
+        *at = make_shared(name, config);
     }
     if (*at != NULL) {
         *ret_broker = (*at)->broker;
@@ -86,22 +86,35 @@ void dri_sim_forget(const char *name)
 /* --- options
  * -------------------------------------------------------------------------------------- */
 
+static bool read_option(const struct dri_option *option, struct dri_sim_config *config)
+{
+    if (strcmp(option->name, "mode") == 0) {
+        bool is_each = strcmp(option->value, "each") == 0;
+        config->mode = is_each ? DRI_SETTLE_EACH : DRI_SETTLE_WATERMARK;
+        return is_each || strcmp(option->value, "watermark") == 0;
+    }
+    if (strcmp(option->name, "lease_ms") == 0) {
+        char *end = NULL;
+        unsigned long value = strtoul(option->value, &end, 10);
+        config->lease_ms = (uint32_t)value;
+        return *end == '\0' && value > 0 && value <= 3600000;
+    }
+    return false;
+}
+
 static enum dray_status read_options(const struct dri_transport_config *config,
-                                     enum dri_settle_mode *ret_mode, char *ret_text,
+                                     struct dri_sim_config *ret_config, char *ret_text,
                                      size_t text_bytes)
 {
-    *ret_mode = DRI_SETTLE_WATERMARK;
+    *ret_config = (struct dri_sim_config){.seed = 1};
     for (size_t i = 0; i < config->options_count; i++) {
         const struct dri_option *option = &config->options[i];
-        bool is_each = strcmp(option->value, "each") == 0;
-        if (strcmp(option->name, "mode") != 0 ||
-            (!is_each && strcmp(option->value, "watermark") != 0)) {
+        if (!read_option(option, ret_config)) {
             (void)snprintf(ret_text, text_bytes,
-                           "sim: %s=%s is no option; there is mode=watermark and mode=each",
+                           "sim: %s=%s is no option; there is mode=watermark|each and lease_ms=N",
                            option->name, option->value);
             return DRAY_EINVALID;
         }
-        *ret_mode = is_each ? DRI_SETTLE_EACH : DRI_SETTLE_WATERMARK;
     }
     return DRAY_OK;
 }
@@ -111,8 +124,8 @@ static enum dray_status find_broker(const struct dri_transport_config *config,
                                     size_t text_bytes)
 {
     static const char prefix[] = "sim://";
-    enum dri_settle_mode mode = DRI_SETTLE_WATERMARK;
-    enum dray_status status = read_options(config, &mode, ret_text, text_bytes);
+    struct dri_sim_config options;
+    enum dray_status status = read_options(config, &options, ret_text, text_bytes);
     if (status != DRAY_OK) {
         return status;
     }
@@ -125,7 +138,7 @@ static enum dray_status find_broker(const struct dri_transport_config *config,
                        config->url == NULL ? "" : config->url);
         return DRAY_EINVALID;
     }
-    status = dri_sim_shared(config->url + strlen(prefix), mode, ret_broker);
+    status = dri_sim_shared(config->url + strlen(prefix), &options, ret_broker);
     if (status != DRAY_OK) {
         (void)snprintf(ret_text, text_bytes, "sim: out of memory");
     }
@@ -164,7 +177,7 @@ static void report_topic(struct dri_sim_broker *broker, const struct dri_transpo
     } else if (found == NULL) {
         ret_report->status = DRAY_ENOTFOUND;
         (void)snprintf(ret_report->text, sizeof(ret_report->text),
-                       "topic \"%s\" does not exist; create it, or allow it to be created",
+                       "topic \"%s\" does not exist; set create_topics, or run dray doctor --fix",
                        topic->topic);
     } else if (found->refusal == DRAY_EAUTH) {
         ret_report->status = DRAY_EAUTH;
@@ -241,9 +254,10 @@ static enum dray_status check_sources(struct dri_sim_broker *broker,
         const struct dri_source *source = &config->sources[i];
         const struct sim_topic *topic = sim_topic_find(broker, dray_slice_text(source->topic));
         if (topic == NULL) {
-            (void)snprintf(ret_text, text_bytes,
-                           "sim: topic \"%s\" does not exist; create it, or allow it to be created",
-                           source->topic);
+            (void)snprintf(
+                ret_text, text_bytes,
+                "sim: topic \"%s\" does not exist; set create_topics, or run dray doctor --fix",
+                source->topic);
             return DRAY_ENOTFOUND;
         }
         if (source->role != DRI_ROLE_LOG && config->group == NULL) {

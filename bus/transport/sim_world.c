@@ -247,6 +247,11 @@ static void do_store(struct dri_sim_broker *broker, struct sim_op *op)
     if (sim_strikes(broker, DRI_SIM_ACK_LATE)) {
         at_ns += sim_lateness(broker);
     }
+    if (published->partition >= 0) {
+        struct sim_partition *log = &op->topic->partitions[published->partition];
+        at_ns = at_ns > log->last_ack_ns ? at_ns : log->last_ack_ns;
+        log->last_ack_ns = at_ns;
+    }
     if (at_ns > op->due_ns) { /* the client gave up before */
         sim_count(broker, DRI_SIM_PUBLISH_TIMED_OUT);
         at_ns = op->due_ns;
@@ -305,7 +310,9 @@ static void wait_for_broker(struct dri_sim_broker *broker, struct sim_op *op)
         sim_count(broker, DRI_SIM_PUBLISH_TIMED_OUT);
         sim_report_unknown(broker, op->client, op->published.token, op->due_ns);
         op->is_silent = true;
+        op->is_given_up = true;
     }
+    op->is_waiting = true;
     sim_send(broker, broker->paused_until_ns, op);
 }
 
@@ -317,6 +324,7 @@ static void carry_out(struct dri_sim_broker *broker, struct sim_op *op)
         wait_for_broker(broker, op);
         return;
     }
+    op->is_waiting = false;
     switch (op->type) {
     case SIM_OP_STORE:
         do_store(broker, op);
@@ -428,12 +436,47 @@ void dri_sim_rates(struct dri_sim_broker *broker, const uint16_t rates[DRI_SIM_F
     dri_lock_drop(&broker->lock);
 }
 
+/* The client does not give up after all. */
+static void take_back_unknown(struct dri_sim_broker *broker, struct sim_op *store)
+{
+    for (size_t i = 0; i < broker->heap_count; i++) {
+        struct sim_op *op = broker->heap[i];
+        if (op->type == SIM_OP_ACK && op->client == store->client &&
+            op->published.token == store->published.token && op->at_ns == store->due_ns) {
+            op->type = SIM_OP_VOID;
+            store->is_silent = false;
+            store->is_given_up = false;
+            broker->counts[DRI_SIM_PUBLISH_TIMED_OUT]--;
+            return;
+        }
+    }
+}
+
+/* The pause ends at another time than was thought. */
+static void move_waiting(struct dri_sim_broker *broker, uint64_t until_ns)
+{
+    for (size_t i = 0; i < broker->heap_count; i++) {
+        struct sim_op *op = broker->heap[i];
+        if (!op->is_waiting) {
+            continue;
+        }
+        op->at_ns = until_ns;
+        if (op->is_given_up && op->client != NULL && op->due_ns > until_ns) {
+            take_back_unknown(broker, op);
+        }
+    }
+    for (size_t i = broker->heap_count / 2; i > 0; i--) {
+        sift_down(broker, i - 1);
+    }
+}
+
 void dri_sim_pause(struct dri_sim_broker *broker, struct dri_now now, uint64_t until_ns)
 {
     dri_lock_take(&broker->lock);
     sim_advance(broker, now);
-    if (until_ns > broker->paused_until_ns) {
-        broker->paused_until_ns = until_ns;
+    broker->paused_until_ns = until_ns;
+    move_waiting(broker, until_ns);
+    if (until_ns > broker->now.mono_ns) {
         sim_count(broker, DRI_SIM_PAUSE);
     }
     /* The coordinator is asleep too: it does not hold the silence against its members. */

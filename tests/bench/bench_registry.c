@@ -63,6 +63,8 @@ struct item {
     uint32_t number;
     uint32_t name_len;
     char name[NAME_BYTES];
+    uint32_t ns_len;
+    char ns[8];
     _Atomic(uint32_t) counter; /* rwlock, mutex: pins, and one of the map */
     struct item *next;         /* epoch: limbo */
     uint64_t epoch;
@@ -104,10 +106,18 @@ struct pin_count {
 };
 static struct pin_count *pins[THREADS_MAX]; /* by thread and route */
 
-static uint64_t name_hash(const char *name, size_t len)
+/* Every row has to look at the namespace; volatile, so that none knows it beforehand. */
+static const char *volatile namespace_text = "default";
+static volatile size_t namespace_len = 7;
+
+static struct dray_slice asked_namespace(void)
 {
-    return dri_hash64(dray_slice_of(name, len)) ^
-           dri_hash64(dray_slice_of("default", 7)) * 0x9e3779b97f4a7c15u;
+    return dray_slice_of(namespace_text, namespace_len);
+}
+
+static uint64_t name_hash(struct dray_slice ns, const char *name, size_t len)
+{
+    return dri_hash64(dray_slice_of(name, len)) ^ dri_hash64(ns) * 0x9e3779b97f4a7c15u;
 }
 
 static void *must(void *memory)
@@ -126,6 +136,8 @@ static struct item *item_make(size_t number)
     item->number = (uint32_t)number;
     item->name_len = by_number[number].name_len;
     memcpy(item->name, by_number[number].name, NAME_BYTES);
+    item->ns_len = (uint32_t)namespace_len;
+    memcpy(item->ns, namespace_text, item->ns_len);
     atomic_init(&item->counter, 1);
     return item;
 }
@@ -146,8 +158,8 @@ static struct map_slot *map_place(struct map_slot *slots, uint64_t hash, uint32_
 static struct item *map_put(size_t number)
 {
     struct item *item = item_make(number);
-    struct map_slot *by_name =
-        map_place(map->by_name, name_hash(item->name, item->name_len), item->number);
+    struct map_slot *by_name = map_place(
+        map->by_name, name_hash(asked_namespace(), item->name, item->name_len), item->number);
     struct map_slot *by_fid = map_place(map->by_fid, item->fid, item->number);
     struct item *old = atomic_load_explicit(&by_name->item, memory_order_relaxed);
     atomic_store_explicit(&by_fid->item, item, memory_order_release);
@@ -190,11 +202,13 @@ static void map_free(void)
 
 static inline struct item *map_find_name(const struct question *question)
 {
-    uint64_t hash = name_hash(question->name, question->name_len);
+    struct dray_slice ns = asked_namespace();
+    uint64_t hash = name_hash(ns, question->name, question->name_len);
     for (size_t i = (size_t)hash;; i++) {
         const struct map_slot *slot = &map->by_name[i & map->mask];
         struct item *item = atomic_load_explicit(&slot->item, memory_order_acquire);
         if (item == NULL || (slot->hash == hash && item->name_len == question->name_len &&
+                             item->ns_len == ns.len && memcmp(item->ns, ns.at, ns.len) == 0 &&
                              memcmp(item->name, question->name, question->name_len) == 0)) {
             return item;
         }
@@ -203,10 +217,12 @@ static inline struct item *map_find_name(const struct question *question)
 
 static inline struct item *map_find_fid(const struct question *question)
 {
+    struct dray_slice ns = asked_namespace();
     for (size_t i = (size_t)question->fid;; i++) {
         const struct map_slot *slot = &map->by_fid[i & map->mask];
         struct item *item = atomic_load_explicit(&slot->item, memory_order_acquire);
-        if (item == NULL || slot->hash == question->fid) {
+        if (item == NULL || (slot->hash == question->fid && item->ns_len == ns.len &&
+                             memcmp(item->ns, ns.at, ns.len) == 0)) {
             return item;
         }
     }
@@ -279,7 +295,7 @@ static inline uint64_t look_registry(struct dri_reader *reader, bool by_fid,
                                      const struct question *question)
 {
     struct dri_query query = {
-        .ns = dray_slice_of("default", 7),
+        .ns = asked_namespace(),
         .name = by_fid ? dray_slice_of(NULL, 0) : dray_slice_of(question->name, question->name_len),
         .fid = question->fid,
         .has_fid = by_fid,

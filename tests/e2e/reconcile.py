@@ -191,11 +191,12 @@ def order(commands, runs, is_order_by_key_promised=True):
             by_key[command.key].append((run.start_ns, run.end_ns, command.number, run.worker))
     for key, key_runs in by_key.items():
         key_runs.sort()
-        last_end, last_worker, highest, seen = 0, None, -1, set()
+        last_end, highest, seen = collections.Counter(), -1, set()
         for start, end, number, worker in key_runs:
-            if start < last_end and (is_order_by_key_promised or worker == last_worker):
+            domain = "all" if is_order_by_key_promised else worker
+            if start < last_end[domain]:
                 problems.append(f"{key}: number {number} began before its predecessor ended")
-            last_end, last_worker = max(last_end, end), worker
+            last_end[domain] = max(last_end[domain], end)
             if number not in seen:
                 if is_order_by_key_promised and number < highest:
                     problems.append(f"{key}: number {number} first ran after number {highest}")

@@ -99,8 +99,9 @@ def main():
         client = clients.connect(broker.url)
         for number in range(arguments.rounds):
             for point in points():
-                # settles come in few batches, the rest once a command
-                at = 1 if "settle" in point or point == "after_receive" else dice.randrange(2, 60)
+                # these are passed once a command, the others once a batch
+                often = point in ("before_handler", "after_handler", "after_publish")
+                at = dice.randrange(2, 60) if often else 1
                 left, again = one_point(broker, client, folder, point, at, seed + number)
                 unfinished += left
                 print(f"{point}:{at}: {left} outcomes were missing at the kill, {again} came twice")

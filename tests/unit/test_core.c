@@ -259,7 +259,6 @@ static void a_failure_gets_a_letter_then_an_error_result_then_settles(void **sta
     done_failed(fx, flight, DRAY_KIND_REJECTED);
     expect_publish(fx, 0, DRI_OUTCOME_LETTER);
     expect_nothing(fx);
-    assert_int_equal(fx->now.wall_ms, flight->first_failed_ms);
     stored(fx, flight);
     expect_publish(fx, 0, DRI_OUTCOME_ERROR_RESULT);
     expect_nothing(fx);
@@ -296,6 +295,8 @@ static void what_cannot_run_gets_its_letter_without_a_run(void **state)
     expect_publish(fx, 0, DRI_OUTCOME_LETTER);
     expect_nothing(fx);
     assert_int_equal(DRAY_KIND_INVALID, flight->kind);
+    assert_int_equal(fx->now.wall_ms, flight->first_failed_ms);
+    assert_int_equal(fx->now.wall_ms, flight->last_failed_ms);
     assert_int_equal(0, flight->attempt);
 }
 
@@ -428,10 +429,13 @@ static void a_retry_that_comes_due_after_its_deadline_expires(void **state)
     struct dri_flight *flight = fill(fx, 0, 1, 0, 7);
     flight->deadline_ms = fx->now.wall_ms + 500;
     record(fx, flight);
+    flight->first_failed_ms = fx->now.wall_ms; /* by the lane */
     done_retry(fx, flight, 1000);
     forget_said(fx);
     tick_ms(fx, 1000);
     expect_publish(fx, 0, DRI_OUTCOME_LETTER);
+    assert_int_equal(fx->now.wall_ms - 1000, flight->first_failed_ms);
+    assert_int_equal(fx->now.wall_ms, flight->last_failed_ms);
     assert_int_equal(DRAY_KIND_EXPIRED, flight->kind);
     assert_int_equal(1, flight->attempt);
 }

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+
+/* fuzz_recode - one of the other formats, by FUZZ_FORMAT: bytes that are accepted are written by
+ * our encoder, and those bytes are accepted and written the same. msgpack-c sees what was accepted.
+ */
+
+#include <msgpack.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "support/wire_recode.h"
+#include "wire/control.h"
+#include "wire/headers.h"
+#include "wire/letter.h"
+
+static void replay_try(struct dray_slice message, uint8_t *buffer, size_t size)
+{
+    const struct dray_slice of = dray_slice_text("dlq/3/99");
+    struct dri_letter letter;
+    struct dray_slice replay;
+    size_t again;
+    size_t len;
+
+    FUZZ_CHECK(dri_letter_replay_headers(message, 3, of, buffer, size, &len) == DRAY_OK);
+    FUZZ_CHECK(len <= dri_letter_replay_headers_max(message, of));
+    replay = dray_slice_of(buffer, len);
+    FUZZ_CHECK(dri_letter_read(replay, &letter) == DRAY_ENOTFOUND);
+    FUZZ_CHECK(dri_letter_replay_headers(message, 3, of, buffer, len - 1, &again) == DRAY_ELIMIT);
+}
+
+static void letter_try(struct dray_slice message)
+{
+    struct dri_letter letter;
+    char fingerprint[17];
+
+    size_t len = 9;
+
+    FUZZ_CHECK(dri_headers_append(fingerprint, 8, &len, message, message) == DRAY_ELIMIT);
+    if (dri_letter_read(message, &letter) == DRAY_OK) {
+        dri_letter_fingerprint(DRAY_KIND_INVALID, letter.command, letter.handler, letter.id,
+                               letter.message, fingerprint);
+        FUZZ_CHECK(strlen(fingerprint) == 16);
+    }
+}
+
+static void route_try(struct dray_slice message)
+{
+    struct dri_route_view view;
+    struct dri_wire_error error;
+    char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
+
+    memset(&view, 0, sizeof(view));
+    FUZZ_CHECK(dri_route_key_format(&view, key, sizeof(key)) == DRAY_ELIMIT);
+    view.name = message;
+    FUZZ_CHECK((dri_route_key_format(&view, key, sizeof(key)) == DRAY_OK) ==
+               (message.len <= DRI_NAME_BYTES_MAX));
+    (void)dri_route_name_is_valid(message);
+    (void)dri_route_key_is_valid(message);
+    (void)dri_version_is_semver(message);
+    (void)dri_module_name_is_valid(message);
+    if (dri_route_decode(message, &wire_limits, &view, &error) == DRAY_OK) {
+        FUZZ_CHECK(dri_route_key_format(&view, key, sizeof(key)) == DRAY_OK);
+        FUZZ_CHECK(dri_route_key_is_valid(dray_slice_text(key)));
+        FUZZ_CHECK(dri_route_key_format(&view, key, 4) == DRAY_ELIMIT);
+        (void)dri_fid(view.ns, view.name, view.version, view.signature);
+    }
+}
+
+/* The walkers end on bytes that no decoder has checked, too. */
+static void walkers_try(struct dray_slice message)
+{
+    const struct dri_change change = {.items = message};
+    const struct dri_status_record record = {.failed = message};
+    const struct dri_change no_change = {.items_count = 0};
+    const struct dri_status_record no_record = {.failed_count = 0};
+    struct dri_change_item item;
+    struct dri_status_failure failure;
+    uint8_t buffer[64];
+    size_t at = 0;
+    size_t len;
+
+    FUZZ_CHECK(!dri_change_next(&no_change, &at, &item));
+    FUZZ_CHECK(dri_change_encode(&no_change, NULL, 0, buffer, sizeof(buffer), &len) == DRAY_OK);
+    FUZZ_CHECK(!dri_status_next_failure(&no_record, &at, &failure));
+    while (dri_change_next(&change, &at, &item)) {
+        FUZZ_CHECK(at <= message.len);
+    }
+    at = 0;
+    while (dri_status_next_failure(&record, &at, &failure)) {
+        FUZZ_CHECK(at <= message.len);
+    }
+}
+
+static void msgpack_try(const uint8_t *data, size_t size)
+{
+    msgpack_unpacked theirs;
+
+    msgpack_unpacked_init(&theirs);
+    FUZZ_CHECK(msgpack_unpack_next(&theirs, (const char *)data, size, NULL) ==
+               MSGPACK_UNPACK_SUCCESS);
+    FUZZ_CHECK(theirs.data.type == MSGPACK_OBJECT_MAP);
+    msgpack_unpacked_destroy(&theirs);
+}
+
+static void recode_try(wire_recode_fn *recode, struct dray_slice message, uint8_t *first,
+                       uint8_t *second, size_t size)
+{
+    struct dri_wire_error error = {NULL, NULL, 0};
+    size_t first_len;
+    size_t second_len;
+    enum dray_status status = recode(message, first, size, &first_len, &error);
+
+    if (status != DRAY_OK) {
+        FUZZ_CHECK(error.field != NULL && error.text != NULL && error.offset <= message.len);
+        return;
+    }
+    FUZZ_CHECK(recode(dray_slice_of(first, first_len), second, size, &second_len, &error) ==
+               DRAY_OK);
+    FUZZ_CHECK(first_len == second_len && memcmp(first, second, first_len) == 0);
+    if (strcmp(FUZZ_FORMAT, "letter") != 0) {
+        msgpack_try(message.at, message.len);
+        msgpack_try(first, first_len);
+    }
+    FUZZ_CHECK(recode(message, second, first_len - 1, &second_len, &error) == DRAY_ELIMIT);
+    FUZZ_CHECK(recode(message, second, first_len / 2, &second_len, &error) == DRAY_ELIMIT);
+    FUZZ_CHECK(recode(message, second, 0, &second_len, &error) == DRAY_ELIMIT);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct dray_slice message = dray_slice_of(data, size);
+    size_t room = 2 * size + 2 * WIRE_RECODE_GROWTH;
+    uint8_t *first = malloc(room);
+    uint8_t *second = malloc(room);
+
+    FUZZ_CHECK(first != NULL && second != NULL);
+    recode_try(wire_recode_find(FUZZ_FORMAT), message, first, second, room);
+    if (strcmp(FUZZ_FORMAT, "letter") == 0) {
+        letter_try(message);
+        replay_try(message, first, room);
+    }
+    walkers_try(message);
+    if (strcmp(FUZZ_FORMAT, "route") == 0) {
+        route_try(message);
+    }
+    free(first);
+    free(second);
+    return 0;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+
+#include "wire_recode.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "wire/control.h"
+#include "wire/envelope.h"
+#include "wire/headers.h"
+#include "wire/letter.h"
+#include "wire/result.h"
+
+const struct dri_wire_limits wire_limits = {
+    .message_bytes = 1024u * 1024u, .depth = 16, .elements = 4096};
+
+static enum dray_status envelope_recode(struct dray_slice message, uint8_t *buffer,
+                                        size_t buffer_bytes, size_t *ret_len,
+                                        struct dri_wire_error *ret_error)
+{
+    struct dri_envelope envelope;
+    enum dray_status status = dri_envelope_decode(message, &wire_limits, &envelope, ret_error);
+
+    return status != DRAY_OK ? status
+                             : dri_envelope_encode(&envelope, buffer, buffer_bytes, ret_len);
+}
+
+static enum dray_status result_recode(struct dray_slice message, uint8_t *buffer,
+                                      size_t buffer_bytes, size_t *ret_len,
+                                      struct dri_wire_error *ret_error)
+{
+    struct dri_result result;
+    enum dray_status status = dri_result_decode(message, &wire_limits, &result, ret_error);
+
+    return status != DRAY_OK ? status : dri_result_encode(&result, buffer, buffer_bytes, ret_len);
+}
+
+static enum dray_status letter_recode(struct dray_slice message, uint8_t *buffer,
+                                      size_t buffer_bytes, size_t *ret_len,
+                                      struct dri_wire_error *ret_error)
+{
+    struct dri_letter letter;
+    enum dray_status status = dri_letter_read(message, &letter);
+
+    *ret_error = (struct dri_wire_error){"", "has no dray-dlq-reason", 0};
+    if (status != DRAY_OK) {
+        return status;
+    }
+    if (letter.reason == DRAY_KIND_COUNT) {
+        letter.reason = DRAY_KIND_INVALID;
+    }
+    return dri_letter_headers(&letter, message, buffer, buffer_bytes, ret_len);
+}
+
+static enum dray_status control_recode(struct dray_slice message, uint8_t *buffer,
+                                       size_t buffer_bytes, size_t *ret_len,
+                                       struct dri_wire_error *ret_error)
+{
+    struct dri_control_record record;
+    enum dray_status status = dri_control_decode(message, &wire_limits, &record, ret_error);
+
+    return status != DRAY_OK ? status : dri_control_encode(&record, buffer, buffer_bytes, ret_len);
+}
+
+static enum dray_status change_recode(struct dray_slice message, uint8_t *buffer,
+                                      size_t buffer_bytes, size_t *ret_len,
+                                      struct dri_wire_error *ret_error)
+{
+    struct dri_change change;
+    struct dri_change_item *items;
+    size_t at = 0;
+    size_t count = 0;
+    enum dray_status status = dri_change_decode(message, &wire_limits, &change, ret_error);
+
+    if (status != DRAY_OK) {
+        return status;
+    }
+    items = dri_zalloc_array(change.items_count + 1, sizeof(*items));
+    if (items == NULL) {
+        return DRAY_ENOMEM;
+    }
+    while (count < change.items_count && dri_change_next(&change, &at, &items[count])) {
+        count++;
+    }
+    status = count == change.items_count
+                 ? dri_change_encode(&change, items, count, buffer, buffer_bytes, ret_len)
+                 : DRAY_EFATAL;
+    dri_free(items);
+    return status;
+}
+
+static enum dray_status route_recode(struct dray_slice message, uint8_t *buffer,
+                                     size_t buffer_bytes, size_t *ret_len,
+                                     struct dri_wire_error *ret_error)
+{
+    struct dri_route_view view;
+    enum dray_status status = dri_route_decode(message, &wire_limits, &view, ret_error);
+
+    return status != DRAY_OK ? status : dri_route_encode(&view, buffer, buffer_bytes, ret_len);
+}
+
+static enum dray_status status_recode(struct dray_slice message, uint8_t *buffer,
+                                      size_t buffer_bytes, size_t *ret_len,
+                                      struct dri_wire_error *ret_error)
+{
+    struct dri_status_record record;
+    struct dri_status_failure *failed;
+    size_t at = 0;
+    size_t count = 0;
+    enum dray_status status = dri_status_decode(message, &wire_limits, &record, ret_error);
+
+    if (status != DRAY_OK) {
+        return status;
+    }
+    failed = dri_zalloc_array(record.failed_count + 1, sizeof(*failed));
+    if (failed == NULL) {
+        return DRAY_ENOMEM;
+    }
+    while (count < record.failed_count && dri_status_next_failure(&record, &at, &failed[count])) {
+        count++;
+    }
+    status = count == record.failed_count
+                 ? dri_status_encode(&record, failed, count, buffer, buffer_bytes, ret_len)
+                 : DRAY_EFATAL;
+    dri_free(failed);
+    return status;
+}
+
+wire_recode_fn *wire_recode_find(const char *format)
+{
+    static const struct {
+        const char *format;
+        wire_recode_fn *recode;
+    } formats[] = {{"envelope", envelope_recode}, {"result", result_recode},
+                   {"letter", letter_recode},     {"control", control_recode},
+                   {"change", change_recode},     {"route", route_recode},
+                   {"status", status_recode}};
+
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        if (strcmp(format, formats[i].format) == 0) {
+            return formats[i].recode;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+
+#include <stdio.h>
+
+#include "support/test.h"
+#include "support/wire_bytes.h"
+#include "support/wire_recode.h"
+#include "wire/control.h"
+#include "wire/envelope.h"
+
+#define TEXT(text) dray_slice_text(text)
+
+static const struct dri_wire_limits limits = DRI_WIRE_LIMITS_INIT;
+
+static int bytes_free(void **state)
+{
+    (void)state;
+    wire_bytes_free();
+    return 0;
+}
+
+/* The format refuses the message; the error names `field` and its text holds `text`. */
+static void refused(const char *format, const char *json, enum dray_status status,
+                    const char *field, const char *text)
+{
+    struct dri_wire_error error = {"?", "?", 0};
+    uint8_t buffer[4096];
+    size_t len;
+
+    test_status(status,
+                wire_recode_find(format)(wire_json(json), buffer, sizeof(buffer), &len, &error));
+    assert_string_equal(error.field, field);
+    if (strstr(error.text, text) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", error.text, text);
+    }
+}
+
+static void a_signed_record_is_read_and_its_change_in_it(void **state)
+{
+    struct dri_control_record record;
+    struct dri_change change;
+    struct dri_change_item item;
+    struct dri_wire_error error;
+    size_t at = 0;
+
+    (void)state;
+    test_ok(dri_control_decode(wire_golden("control.msgpack"), &limits, &record, &error));
+    test_slice("ops-2026", record.kid);
+    assert_int_equal(record.sig.len, 64);
+    assert_int_equal(record.sig.at[63], 63);
+    test_ok(dri_change_decode(record.change, &limits, &change, &error));
+    test_slice("routes", change.kind);
+    test_slice("prod-eu", change.cluster);
+    test_slice("dray.control", change.topic);
+    test_slice("alice@example.org", change.author);
+    test_slice("first", change.note);
+    test_slice("ops", change.issuer);
+    assert_true(change.ts_ms == UINT64_C(1767225600000) && change.seq == 7);
+    assert_true(change.expires_ms == UINT64_C(1767229200000));
+    assert_int_equal(change.items_count, 2);
+    assert_true(dri_change_next(&change, &at, &item));
+    test_slice("default/order.create@1.0.0", item.key);
+    assert_int_equal(item.base, 0);
+    assert_int_equal(item.route.at[0], 0x87);
+    assert_true(dri_change_next(&change, &at, &item));
+    test_slice("default/order.cancel@2.0.0-rc.1+5", item.key);
+    assert_int_equal(item.base, 41);
+    assert_true(dray_slice_is_absent(item.route));
+    assert_false(dri_change_next(&change, &at, &item));
+    assert_false(dri_change_next(&change, &at, &item));
+}
+
+static void unknown_keys_of_a_route_survive_in_its_bytes(void **state)
+{
+    struct dri_change change;
+    struct dri_change_item item;
+    struct dri_route_view view;
+    struct dri_wire_error error;
+    uint8_t buffer[1024];
+    size_t len;
+    size_t at = 0;
+
+    (void)state;
+    test_ok(dri_change_decode(wire_golden("change.msgpack"), &limits, &change, &error));
+    assert_true(dri_change_next(&change, &at, &item));
+    test_ok(dri_route_decode(item.route, &limits, &view, &error));
+    test_slice("orders.so", view.module);
+    test_ok(dri_change_encode(&change, &item, 1, buffer, sizeof(buffer), &len));
+    at = 0;
+    test_ok(dri_change_decode(dray_slice_of(buffer, len), &limits, &change, &error));
+    assert_true(dri_change_next(&change, &at, &item));
+    assert_non_null(memmem(item.route.at, item.route.len, "later", 5));
+}
+
+static void what_is_wrong_with_a_record_is_named(void **state)
+{
+    (void)state;
+    refused("control", "{\"v\":1}", DRAY_EINVALID, "change", "missing");
+    refused("control", "{\"v\":1,\"change\":{}}", DRAY_EINVALID, "change", "not binary");
+    refused("control", "{\"v\":1,\"change\":{\"$bin\":\"\"}}", DRAY_EINVALID, "change", "empty");
+    refused("control", "{\"v\":2}", DRAY_EINVALID, "v", "unsupported");
+    refused("control", "{\"v\":1,\"change\":{\"$bin\":\"gA==\"},\"kid\":\"k\"}", DRAY_EINVALID,
+            "sig", "together");
+    refused("control",
+            "{\"v\":1,\"change\":{\"$bin\":\"gA==\"},\"kid\":\"k\",\"sig\":{\"$bin\":\"AA==\"}}",
+            DRAY_EINVALID, "sig", "too short");
+}
+
+static void what_is_wrong_with_a_change_is_named(void **state)
+{
+    (void)state;
+    refused("change", "{}", DRAY_EINVALID, "kind", "missing");
+    refused("change", "{\"kind\":\"routes\"}", DRAY_EINVALID, "items", "missing");
+    refused("change", "{\"kind\":\"routes\",\"items\":{}}", DRAY_EINVALID, "items", "not an array");
+    refused("change", "{\"kind\":\"routes\",\"items\":[1]}", DRAY_EINVALID, "items", "not a map");
+    refused("change", "{\"kind\":\"routes\",\"items\":[{}]}", DRAY_EINVALID, "items.key",
+            "missing");
+    refused("change", "{\"kind\":\"routes\",\"items\":[{\"key\":\"a/b@1.0.0\"}]}", DRAY_EINVALID,
+            "items.base", "missing");
+    refused("change", "{\"kind\":\"routes\",\"items\":[{\"key\":\"a/b@1.0.0\",\"base\":0}]}",
+            DRAY_EINVALID, "items.route", "missing");
+    refused("change",
+            "{\"kind\":\"routes\",\"items\":[{\"key\":\"a/b@1.0.0\",\"base\":0,\"route\":[]}]}",
+            DRAY_EINVALID, "items.route", "neither a map nor nil");
+    refused("change",
+            "{\"kind\":\"routes\",\"items\":[{\"key\":\"ab@1.0.0\",\"base\":0,\"route\":null}]}",
+            DRAY_EINVALID, "items.key", "not ns/name@version");
+}
+
+static void a_change_of_a_later_kind_can_be_told_and_skipped(void **state)
+{
+    struct dri_change change;
+    struct dri_change_item item;
+    struct dri_wire_error error;
+    size_t at = 0;
+
+    (void)state;
+    test_ok(dri_change_decode(wire_json("{\"kind\":\"schedule\",\"items\":[5]}"), &limits, &change,
+                              &error));
+    test_slice("schedule", change.kind);
+    assert_int_equal(change.items_count, 0);
+    assert_false(dri_change_next(&change, &at, &item));
+    at = 0;
+    test_ok(dri_change_decode(wire_json("{\"kind\":\"cancel\"}"), &limits, &change, &error));
+    assert_false(dri_change_next(&change, &at, &item));
+}
+
+static void a_route_is_read_field_by_field(void **state)
+{
+    struct dri_route_view view;
+    struct dri_wire_error error;
+    char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
+
+    (void)state;
+    test_ok(dri_route_decode(wire_golden("route.msgpack"), &limits, &view, &error));
+    test_slice("order.create", view.name);
+    test_slice("native", view.runtime);
+    test_slice("order_create", view.handler);
+    assert_int_equal(view.sha256.len, 64);
+    assert_int_equal(view.weight, 10);
+    assert_int_equal(view.state, DRI_ROUTE_PAUSED);
+    assert_true(view.has_version);
+    test_slice("eu", dri_strmap_find(view.tags, "region"));
+    assert_int_equal(view.policy.timeout_ms, 3000);
+    assert_int_equal(view.policy.attempts, 4);
+    assert_int_equal(view.policy.backoff_count, 3);
+    assert_int_equal(view.policy.backoff_ms[2], 9000);
+    assert_int_equal(view.policy.concurrency, 10);
+    assert_int_equal(view.policy.rate, 100);
+    assert_true(view.policy.has_order && view.policy.order == DRI_ORDER_PARTITION);
+    assert_true(view.policy.has_run && view.policy.run == DRI_RUN_POOL);
+    assert_int_equal(view.policy.isolation, DRI_ISOLATION_PROCESS);
+    assert_true(view.policy.is_preload);
+    test_ok(dri_route_key_format(&view, key, sizeof(key)));
+    assert_string_equal(key, "default/order.create@1.0.0");
+    test_status(DRAY_ELIMIT, dri_route_key_format(&view, key, strlen(key)));
+}
+
+static void a_small_route_gets_its_defaults(void **state)
+{
+    struct dri_route_view view;
+    struct dri_wire_error error;
+    char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
+
+    (void)state;
+    test_ok(dri_route_decode(
+        wire_json("{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":"
+                  "{\"backoff_ms\":500,\"breaker\":{\"x\":1}}}"),
+        &limits, &view, &error));
+    assert_false(view.has_version);
+    test_ok(dri_route_key_format(&view, key, sizeof(key)));
+    assert_string_equal(key, "default/a@0.0.0");
+    test_slice("native", view.runtime);
+    assert_int_equal(view.state, DRI_ROUTE_ACTIVE);
+    assert_int_equal(view.policy.backoff_count, 1);
+    assert_int_equal(view.policy.backoff_ms[0], 500);
+    assert_false(view.policy.has_order);
+    view = (struct dri_route_view){.name = TEXT("a")};
+    test_ok(dri_route_key_format(&view, key, sizeof(key)));
+    assert_string_equal(key, "default/a@0.0.0");
+    view = (struct dri_route_view){.ns = TEXT("a")};
+    test_status(DRAY_ELIMIT, dri_route_key_format(&view, key, sizeof(key)));
+}
+
+static void what_is_wrong_with_a_route_is_named(void **state)
+{
+    static const struct {
+        const char *json;
+        enum dray_status status;
+        const char *field;
+        const char *text;
+    } cases[] = {
+        {"\"name\":\"\"", DRAY_EINVALID, "name", "empty"},
+        {"\"name\":\"a/b\"", DRAY_EINVALID, "name", "holds"},
+        {"\"name\":\"a@b\"", DRAY_EINVALID, "name", "holds"},
+        {"\"name\":\"a\\u0000\"", DRAY_EINVALID, "name", "holds"},
+        {"\"name\":\"a\\u007f\"", DRAY_EINVALID, "name", "holds"},
+        {"\"name\":\"12345678901234567890123456789012345678901234567890123456789012345\"",
+         DRAY_EINVALID, "name", "too long"},
+        {"\"name\":\"a\",\"ns\":\"\"", DRAY_EINVALID, "ns", "empty"},
+        {"\"name\":\"a\",\"version\":\"1.0\"", DRAY_EINVALID, "version", "semantic"},
+        {"\"name\":\"a\",\"runtime\":\"jvm\"", DRAY_EINVALID, "runtime", "none of"},
+        {"\"name\":\"a\",\"sha256\":\"00\"", DRAY_EINVALID, "sha256", "hex"},
+        {"\"name\":\"a\",\"signature\":"
+         "\"9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
+         DRAY_EINVALID, "signature", "hex"},
+        {"\"name\":\"a\",\"tags\":{\"a\":1}", DRAY_EINVALID, "tags", "not a string"},
+        {"\"name\":\"a\",\"weight\":101", DRAY_EINVALID, "weight", "100"},
+        {"\"name\":\"a\",\"state\":\"gone\"", DRAY_EINVALID, "state", "none of"},
+        {"\"name\":\"a\",\"policy\":1", DRAY_EINVALID, "policy", "not a map"},
+        {"\"name\":\"a\",\"policy\":{\"$map\":[[1,2]]}", DRAY_EINVALID, "policy", "not a string"},
+        {"\"name\":\"a\",\"policy\":{\"rate\":-1}", DRAY_EINVALID, "policy.rate", "unsigned"},
+        {"\"name\":\"a\",\"policy\":{\"backoff_ms\":[1,\"2\"]}", DRAY_EINVALID, "policy.backoff_ms",
+         "unsigned"},
+        {"\"name\":\"a\",\"policy\":{\"backoff_ms\":[1,2,3,4,5,6,7,8,9]}", DRAY_ELIMIT,
+         "policy.backoff_ms", "more than 8"},
+        {"\"name\":\"a\",\"policy\":{\"order\":\"x\"}", DRAY_EINVALID, "policy.order", "none of"},
+        {"\"name\":\"a\",\"policy\":{\"run\":\"x\"}", DRAY_EINVALID, "policy.run", "none of"},
+        {"\"name\":\"a\",\"policy\":{\"isolation\":\"x\"}", DRAY_EINVALID, "policy.isolation",
+         "neither"},
+        {"\"name\":\"a\",\"policy\":{\"preload\":1}", DRAY_EINVALID, "policy.preload", "boolean"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char json[512];
+
+        (void)snprintf(json, sizeof(json), "{\"module\":\"m.so\",\"handler\":\"h\",%s}",
+                       cases[i].json);
+        refused("route", json, cases[i].status, cases[i].field, cases[i].text);
+    }
+    refused("route", "{\"name\":\"a\",\"handler\":\"h\"}", DRAY_EINVALID, "module", "missing");
+    refused("route", "{\"name\":\"a\",\"module\":\"m.so\"}", DRAY_EINVALID, "handler", "missing");
+    refused("route", "{\"name\":\"a\",\"module\":\"m\",\"handler\":\"a\\nb\"}", DRAY_EINVALID,
+            "handler", "control character");
+    refused("route", "{\"name\":\"a\",\"module\":\"../m.so\",\"handler\":\"h\"}", DRAY_EINVALID,
+            "module", "file name");
+}
+
+static void a_module_is_a_file_name_and_never_a_path(void **state)
+{
+    static const char *const good[] = {"a", "0.so", "orders-1.2_x.so"};
+    static const char *const bad[] = {
+        "",
+        ".so",
+        "-a",
+        "A.so",
+        "a/b",
+        "../a",
+        "a b",
+        "a\n",
+        "a\\b",
+        "_a",
+        "01234567890123456789012345678901234567890123456789012345678901.so"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_true(dri_module_name_is_valid(TEXT(good[i])));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(dri_module_name_is_valid(TEXT(bad[i])));
+    }
+}
+
+static void semantic_versions_are_told_from_others(void **state)
+{
+    static const char *const good[] = {"0.0.0",      "1.2.3",        "10.20.30",   "1.0.0-a",
+                                       "1.0.0-rc.1", "1.0.0-0a.b-c", "1.0.0+5",    "1.0.0-rc.1+001",
+                                       "1.0.0--",    "1.0.0-0",      "1.0.0+a.b.0"};
+    static const char *const bad[] = {
+        "",          "1",      "1.2",       "1.2.3.4",  "01.2.3",     "1.02.3",
+        "1.2.x",     "v1.2.3", "1.2.3-",    "1.2.3-01", "1.2.3-a..b", "1.2.3+",
+        "1.2.3+a+b", "1.2.3 ", "1.2.3-a_b", "1..3",     "1.2.3-.a",   "-1.2.3",
+        "1.2.3+a.",  "1.2.",   "1.2.3/4",   "1.2.3@"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        if (!dri_version_is_semver(TEXT(good[i]))) {
+            fail_msg("%s is one", good[i]);
+        }
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (dri_version_is_semver(TEXT(bad[i]))) {
+            fail_msg("%s is none", bad[i]);
+        }
+    }
+}
+
+static void a_key_can_be_taken_apart_in_one_way_only(void **state)
+{
+    (void)state;
+    assert_true(dri_route_key_is_valid(TEXT("ns/name@1.0.0")));
+    assert_false(dri_route_key_is_valid(TEXT("ns/a/b@1.0.0")));
+    assert_false(dri_route_key_is_valid(TEXT("ns/a@b@1.0.0")));
+    assert_false(dri_route_key_is_valid(TEXT("ns@1.0.0/a")));
+    assert_false(dri_route_key_is_valid(TEXT("/a@1.0.0")));
+    assert_false(dri_route_key_is_valid(TEXT("ns/@1.0.0")));
+    assert_false(dri_route_key_is_valid(TEXT("ns/a@")));
+    assert_false(dri_route_key_is_valid(TEXT("ns/a")));
+    assert_false(dri_route_key_is_valid(TEXT("")));
+    assert_false(dri_route_name_is_valid(TEXT("\xff")));
+}
+
+static void a_status_record_is_read_field_by_field(void **state)
+{
+    struct dri_status_record record;
+    struct dri_status_failure failure;
+    struct dri_wire_error error;
+    size_t at = 0;
+
+    (void)state;
+    test_ok(dri_status_decode(wire_golden("status.msgpack"), &limits, &record, &error));
+    test_slice("host-1a2b3c4d", record.worker);
+    test_slice("orders", record.group);
+    test_slice("host.example.org", record.host);
+    test_slice("0.1.0", record.version);
+    test_slice("ready", record.state);
+    test_slice("127.0.0.1:9464", record.admin);
+    assert_true(record.pid == 4711 && record.revision == 42);
+    assert_int_equal(record.digest.len, 64);
+    assert_int_equal(record.failed_count, 1);
+    assert_true(dri_status_next_failure(&record, &at, &failure));
+    test_slice("default/x@1.0.0", failure.key);
+    assert_int_equal(failure.revision, 41);
+    test_slice("module x.so is missing", failure.reason);
+    assert_false(dri_status_next_failure(&record, &at, &failure));
+}
+
+static void a_status_of_a_later_release_is_still_read(void **state)
+{
+    struct dri_status_record record;
+    struct dri_status_failure failure;
+    struct dri_wire_error error;
+    size_t at = 0;
+
+    (void)state;
+    test_ok(dri_status_decode(
+        wire_json("{\"v\":1,\"worker\":\"w\",\"state\":\"quarantined\",\"load\":[1]}"), &limits,
+        &record, &error));
+    test_slice("quarantined", record.state);
+    assert_false(dri_status_next_failure(&record, &at, &failure));
+}
+
+static void what_is_wrong_with_a_status_is_named(void **state)
+{
+    (void)state;
+    refused("status", "{\"v\":1}", DRAY_EINVALID, "worker", "missing");
+    refused("status", "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"pid\":-1}", DRAY_EINVALID,
+            "pid", "unsigned");
+    refused("status", "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"failed\":[1]}",
+            DRAY_EINVALID, "failed", "not a map");
+    refused("status", "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"failed\":[{}]}",
+            DRAY_EINVALID, "failed.key", "missing");
+}
+
+static void keys_that_are_there_twice_are_refused_everywhere(void **state)
+{
+    (void)state;
+    refused("route",
+            "{\"$map\":[[\"name\",\"a\"],[\"name\",\"a\"],[\"module\",\"m\"],[\"handler\",\"h\"]]}",
+            DRAY_EINVALID, "", "twice");
+    refused("change", "{\"$map\":[[\"kind\",\"x\"],[\"y\",1],[\"y\",2]]}", DRAY_EINVALID, "",
+            "twice");
+}
+
+static void a_record_over_a_limit_is_refused(void **state)
+{
+    const struct dri_wire_limits small = {10, 16, 4096};
+    const struct dri_wire_limits few = {4096, 16, 30};
+    const struct dri_wire_limits flat = {4096, 3, 4096};
+    struct dri_change change;
+    struct dri_wire_error error;
+    struct dray_slice golden = wire_golden("change.msgpack");
+
+    (void)state;
+    test_status(DRAY_ELIMIT, dri_change_decode(golden, &small, &change, &error));
+    test_status(DRAY_ELIMIT, dri_change_decode(golden, &few, &change, &error));
+    test_status(DRAY_ELIMIT, dri_change_decode(golden, &flat, &change, &error));
+}
+
+static void the_function_id_is_the_one_of_the_specification(void **state)
+{
+    (void)state;
+    assert_true(dri_fid(TEXT("default"), TEXT("order.create"), TEXT("1.0.0"), TEXT("")) ==
+                UINT64_C(0x5308dd95f8546fde));
+    assert_true(dri_fid(TEXT("default"), TEXT("order.create"), TEXT("1.0.0"),
+                        dray_slice_of(NULL, 0)) == UINT64_C(0x5308dd95f8546fde));
+}
+
+static void nothing_is_encoded_into_a_buffer_that_is_too_small(void **state)
+{
+    static const char *const samples[][2] = {{"control", "control.msgpack"},
+                                             {"control", "control_unsigned.msgpack"},
+                                             {"change", "change.msgpack"},
+                                             {"route", "route.msgpack"},
+                                             {"status", "status.msgpack"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
+        wire_recode_fn *recode = wire_recode_find(samples[i][0]);
+        struct dray_slice golden = wire_golden(samples[i][1]);
+        struct dri_wire_error error;
+        uint8_t buffer[2048];
+        size_t len = 7;
+
+        for (size_t size = 0; size < golden.len; size++) {
+            test_status(DRAY_ELIMIT, recode(golden, buffer, size, &len, &error));
+            assert_int_equal(len, 7);
+        }
+        test_ok(recode(golden, buffer, golden.len, &len, &error));
+        assert_int_equal(len, golden.len);
+        assert_memory_equal(buffer, golden.at, len);
+    }
+}
+
+static const char *g_format;
+
+static void damage_try(struct dray_slice damaged)
+{
+    struct dri_wire_error error = {NULL, NULL, 0};
+    uint8_t buffer[4096];
+    size_t len;
+
+    if (wire_recode_find(g_format)(damaged, buffer, sizeof(buffer), &len, &error) != DRAY_OK) {
+        assert_non_null(error.field);
+        assert_non_null(error.text);
+        assert_true(error.offset <= damaged.len);
+    }
+}
+
+static void no_damage_to_any_sample_crashes(void **state)
+{
+    (void)state;
+    g_format = "control";
+    wire_damage(wire_golden("control.msgpack"), damage_try);
+    g_format = "change";
+    wire_damage(wire_golden("change.msgpack"), damage_try);
+    g_format = "route";
+    wire_damage(wire_golden("route.msgpack"), damage_try);
+    g_format = "status";
+    wire_damage(wire_golden("status.msgpack"), damage_try);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_teardown(name, bytes_free)
+    const struct CMUnitTest tests[] = {
+        CASE(a_signed_record_is_read_and_its_change_in_it),
+        CASE(unknown_keys_of_a_route_survive_in_its_bytes),
+        CASE(what_is_wrong_with_a_record_is_named),
+        CASE(what_is_wrong_with_a_change_is_named),
+        CASE(a_change_of_a_later_kind_can_be_told_and_skipped),
+        CASE(a_route_is_read_field_by_field),
+        CASE(a_small_route_gets_its_defaults),
+        CASE(what_is_wrong_with_a_route_is_named),
+        CASE(a_module_is_a_file_name_and_never_a_path),
+        CASE(semantic_versions_are_told_from_others),
+        CASE(a_key_can_be_taken_apart_in_one_way_only),
+        CASE(a_status_record_is_read_field_by_field),
+        CASE(a_status_of_a_later_release_is_still_read),
+        CASE(what_is_wrong_with_a_status_is_named),
+        CASE(keys_that_are_there_twice_are_refused_everywhere),
+        CASE(a_record_over_a_limit_is_refused),
+        CASE(the_function_id_is_the_one_of_the_specification),
+        CASE(nothing_is_encoded_into_a_buffer_that_is_too_small),
+        CASE(no_damage_to_any_sample_crashes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
