@@ -23,7 +23,7 @@ endfunction()
 
 add_custom_target(product)
 if(TARGET dray_cli)
-    add_dependencies(product dray_cli)
+    add_dependencies(product dray_cli dray_pages)
 endif()
 if(DRAY_HANDLERS AND EXISTS "${PROJECT_SOURCE_DIR}/handlers/CMakeLists.txt")
     dray_collect_libraries("${PROJECT_SOURCE_DIR}/handlers" libraries)

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* admin.c - the admin port, on libmicrohttpd.
+ *
+ * A monitoring port is attack surface, so it does little: two methods, four fixed paths, no body, small
+ * bounds on connections, time and memory, and a thread of its own that shares nothing with the work but
+ * counters. The address is not shared (no SO_REUSEPORT): a second worker must be told that it is taken.
+ */
 #include "admin.h"
 
 #include <arpa/inet.h>

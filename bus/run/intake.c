@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* intake.c - from a message to a flight.
+ *
+ * One pool block holds all bytes of a message, behind a header that links it with the others that are
+ * out; so an engine that is given up in the middle can free everything without asking the core. The key
+ * is the envelope's, else the broker's. Namespaces do not split a key: the domain of order is the topic,
+ * the partition and the key.
+ */
 #include "intake.h"
 
 #include <stdio.h>

@@ -174,6 +174,11 @@ enum dray_status dri_registry_remove(struct dri_registry *registry, struct dray_
     return edit_apply(registry, revision, &item, 1, &answer);
 }
 
+void dri_registry_see(struct dri_registry *registry, uint64_t revision)
+{
+    revision_seen(registry, revision);
+}
+
 struct unbound {
     struct entry **entries; /* NULL: only count */
     size_t count;

@@ -88,6 +88,10 @@ DRAY_MUST_CHECK enum dray_status dri_registry_remove(struct dri_registry *regist
                                                      uint64_t revision,
                                                      struct dri_registry_conflict *ret_conflict);
 
+/** Count a revision as seen that changed nothing: a record that was refused. No-op when it is not
+ *  above every earlier one. */
+void dri_registry_see(struct dri_registry *registry, uint64_t revision);
+
 /** Try again to bind the routes that could not run here (a module was put into the folder). */
 void dri_registry_rebind(struct dri_registry *registry);
 

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* state.c - files that outlive the process, replaced whole.
+ *
+ * A file is written beside its place, synced, and renamed over it; the folder is synced after. A crash at
+ * any point leaves the old file or the new one. What is read back is treated as somebody else's: bounded
+ * and checked.
+ */
 #include "state.h"
 
 #include <errno.h>

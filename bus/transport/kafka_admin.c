@@ -206,6 +206,9 @@ static void set_topic_config(rd_kafka_NewTopic_t *topic, enum dri_topic_use use)
         (void)rd_kafka_NewTopic_set_config(topic, "retention.bytes", "-1");
     } else if (use == DRI_USE_STATUS) {
         (void)rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "compact");
+        /* A record a second from each replica: closed segments are what can be compacted. */
+        (void)rd_kafka_NewTopic_set_config(topic, "segment.ms", "600000");
+        (void)rd_kafka_NewTopic_set_config(topic, "min.cleanable.dirty.ratio", "0.05");
     }
 }
 

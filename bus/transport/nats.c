@@ -352,6 +352,7 @@ static void nats_info(struct dri_transport *transport, struct dri_transport_info
     ret_info->library = self->library_text;
     ret_info->server = self->server_text;
     ret_info->message_bytes_max = self->server.payload_bytes_max;
+    ret_info->first_offset = 1; /* stream sequences */
 }
 
 /* --- open and close ------------------------------------------------------------------------- */

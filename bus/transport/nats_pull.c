@@ -299,11 +299,16 @@ static bool group_accepts(struct dri_nats *self, struct dri_nats_slot *slot, nat
                           const struct ack_numbers *numbers)
 {
     const char *ack = natsMsg_GetReply(message);
+    if (slot->state != DRI_NATS_READY && slot->state != DRI_NATS_GONE) {
+        return false; /* of a consumer that may be gone: it comes again if it is not */
+    }
     if (!slot->is_assigned) {
         (void)dri_nats_verb_send(self, DRI_NATS_NAK, ack);
         return false;
     }
-    if (numbers->deliveries > 1 && dri_nats_delivery_was_settled(slot, numbers->stream_seq)) {
+    /* Whatever its delivery count: a server that was killed has forgotten that it delivered at all.
+     */
+    if (dri_nats_delivery_was_settled(slot, numbers->stream_seq)) {
         (void)dri_nats_verb_send(self, DRI_NATS_ACK, ack);
         return false;
     }

@@ -185,6 +185,31 @@ static void on_raised(struct dri_nats *self, void *arg, const struct dri_nats_re
     }
 }
 
+static void forget_recent(struct dri_nats_slot *slot)
+{
+    dri_free(slot->recent);
+    slot->recent = NULL;
+}
+
+/** Another consumer than the one we had, under the same name: what is out belongs to the old one.
+ * When it begins at or below our floor somebody wants messages to run again: then what we settled
+ * does not count; else a replica made it where the old one was. */
+static void compare_consumer(struct dri_nats *self, struct dri_nats_slot *slot,
+                             struct dray_slice info)
+{
+    char created[sizeof(slot->consumer_created)];
+    uint64_t first = dri_nats_json_uint(info, "config.opt_start_seq", 1);
+    (void)dri_nats_json_text(info, "created", created, sizeof(created));
+    if (slot->consumer_created[0] != '\0' && strcmp(created, slot->consumer_created) != 0) {
+        lose(self, slot);
+        if (first <= slot->ack_floor) {
+            forget_recent(slot);
+            slot->ack_floor = 0;
+        }
+    }
+    memcpy(slot->consumer_created, created, sizeof(created));
+}
+
 static void adopt_consumer(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
                            struct dray_slice info)
 {
@@ -197,6 +222,7 @@ static void adopt_consumer(struct dri_nats *self, struct dri_nats_slot *slot, st
         setup_fail(slot, now, DRAY_EINVALID, body, fault);
         return;
     }
+    compare_consumer(self, slot, info);
     uint64_t floor = dri_nats_json_uint(info, "ack_floor.stream_seq", 0);
     slot->ack_floor = floor > slot->ack_floor ? floor : slot->ack_floor;
     set_lease(slot, config);
@@ -398,8 +424,7 @@ static void on_stream(struct dri_nats *self, void *arg, const struct dri_nats_re
         lose(self, slot);
         slot->ack_floor = 0;
         slot->start = DRI_START_EARLIEST; /* nothing of this stream was seen */
-        dri_free(slot->recent);
-        slot->recent = NULL;
+        forget_recent(slot);
     }
     if (slot->kind == DRI_NATS_GROUP) {
         setup_look(self, slot, now);

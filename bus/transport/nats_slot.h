@@ -74,6 +74,7 @@ struct dri_nats_slot {
     char stream[DRI_NATS_NAME_BYTES];
     char stream_created[48]; /* of the stream as first seen */
     char consumer[DRI_NATS_NAME_BYTES];
+    char consumer_created[48];
     uint64_t lease_ns; /* reported: the server's time less a margin */
     uint64_t ack_wait_ns;
     uint64_t ack_floor;    /* group: everything up to here is done, as far as we know */

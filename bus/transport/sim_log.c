@@ -231,7 +231,7 @@ static struct sim_partition *choose_partition(struct sim_topic *topic, struct dr
 static void append(struct dri_sim_broker *broker, struct sim_partition *partition,
                    struct sim_record *record)
 {
-    if (broker->config.mode == DRI_SETTLE_WATERMARK && sim_strikes(broker, DRI_SIM_OFFSET_GAP)) {
+    if (sim_strikes(broker, DRI_SIM_OFFSET_GAP)) {
         partition->next_offset += 1 + sim_below(broker, GAP_MAX);
     }
     record->view.offset = partition->next_offset++;

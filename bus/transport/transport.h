@@ -188,6 +188,7 @@ struct dri_transport_info {
     const char *library;        /* "librdkafka 2.0.2" */
     const char *server;         /* "nats-server 2.9.10" or "" */
     uint64_t message_bytes_max; /* largest message that the broker takes, headers included; 0: not known */
+    uint64_t first_offset;      /* dri_message.offset of the very first message of a log: 0 or 1 */
 };
 
 struct dri_topic_report {

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 
+/* test_probe.c - probe.run by the test kit: others trust what it does and what its log says.
+ *
+ * Its log is a contract (six words a line), so it is read here as a stranger would. The crash runs
+ * in a process of its own, by dray-try.
+ */
+
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -12,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "testing/check.h"
+#include "support/handler.h"
 
 #define MODULE DRAY_TEST_MODULE_DIR "/probe.so"
 #define TRY    DRAY_TEST_BUILD_DIR "/bin/dray-try"
@@ -36,9 +41,10 @@ static int setup(void **state)
 
     (void)snprintf(log_path, sizeof(log_path), "/tmp/dray-probe-XXXXXX");
     fd = mkstemp(log_path);
-    if (fd < 0 || close(fd) != 0 || setenv("DRAY_PROBE_LOG", log_path, 1) != 0) {
+    if (fd < 0 || close(fd) != 0) {
         return -1;
     }
+    check_env("DRAY_PROBE_LOG", log_path);
     if (dray_test_host_load(MODULE, &host) != DRAY_OK) {
         return -1;
     }
@@ -136,6 +142,16 @@ static void sleep_and_spin_end_early_when_they_are_cancelled(void **state)
     }
 }
 
+static void a_sleeper_takes_back_what_would_wake_it(void **state)
+{
+    const struct dray_test_call call = {.payload = "{\"do\":\"sleep\",\"ms\":1}"};
+    struct dray_test_outcome *outcome = check_run(*state, &call);
+
+    assert_int_equal(DRAY_KIND_NONE, outcome->kind);
+    assert_false(outcome->is_cancel_left); /* it lay on the stack */
+    dray_test_outcome_destroy(outcome);
+}
+
 static void who_is_deaf_goes_on(void **state)
 {
     const struct dray_test_call call = {
@@ -162,10 +178,38 @@ struct line {
     char id[64];
     char key[64];
     char worker[64];
-    unsigned attempt;
+    uint64_t attempt;
     uint64_t start_ns;
     uint64_t end_ns;
 };
+
+/* The next word of a line, ended by `end`. */
+static const char *word(char **at, char end)
+{
+    char *begin = *at;
+    char *stop = strchr(begin, end);
+
+    assert_non_null(stop);
+    assert_true(stop > begin);
+    *stop = '\0';
+    *at = stop + 1;
+    return begin;
+}
+
+static void text_word(char **at, char ret_text[64])
+{
+    assert_true(snprintf(ret_text, 64, "%s", word(at, ' ')) < 64);
+}
+
+static uint64_t number_word(char **at, char end)
+{
+    const char *text = word(at, end);
+    char *rest = NULL;
+    uint64_t number = strtoull(text, &rest, 10);
+
+    assert_string_equal("", rest);
+    return number;
+}
 
 static size_t read_log(struct line *lines, size_t max)
 {
@@ -175,15 +219,18 @@ static size_t read_log(struct line *lines, size_t max)
 
     assert_non_null(file);
     while (fgets(text, sizeof(text), file) != NULL) {
-        struct line line;
-        int end = 0;
+        struct line *line = &lines[count];
+        char *at = text;
 
         assert_true(count < max);
-        assert_int_equal(6, sscanf(text, "%63s %63s %u %63s %" SCNu64 " %" SCNu64 "\n%n", line.id,
-                                   line.key, &line.attempt, line.worker, &line.start_ns,
-                                   &line.end_ns, &end));
-        assert_int_equal(strlen(text), end);
-        lines[count++] = line;
+        count++;
+        text_word(&at, line->id);
+        text_word(&at, line->key);
+        line->attempt = number_word(&at, ' ');
+        text_word(&at, line->worker);
+        line->start_ns = number_word(&at, ' ');
+        line->end_ns = number_word(&at, '\n');
+        assert_string_equal("", at);
     }
     (void)fclose(file);
     return count;
@@ -194,7 +241,7 @@ static void each_call_leaves_one_line(void **state)
     const struct dray_test_call binary = {.payload = "{\"do\":\"sleep\",\"ms\":20}", .attempt = 3};
     const struct dray_test_call text = {.id = "a-1", .key = "K", .payload = "{\"do\":\"fail\"}"};
     const struct dray_test_call bad = {.id = "a-2", .key = "", .payload = "[]"};
-    struct line lines[8];
+    struct line lines[8] = {{.end_ns = 0}};
 
     dray_test_outcome_destroy(check_run(*state, &binary));
     dray_test_outcome_destroy(check_run(*state, &text));
@@ -245,7 +292,7 @@ static void crash_is_a_real_one_and_leaves_its_line(void **state)
     char *const arguments[] = {(char[]){TRY}, (char[]){MODULE}, (char[]){"probe"},
                                (char[]){"{\"do\":\"crash\"}"}, NULL};
     posix_spawn_file_actions_t actions;
-    struct line lines[2];
+    struct line lines[2] = {{.end_ns = 0}};
     pid_t pid;
     int status = 0;
 
@@ -272,13 +319,13 @@ static void a_log_that_cannot_be_written_is_no_secret(void **state)
     struct dray_test_host *host = NULL;
 
     (void)state;
-    (void)setenv("DRAY_PROBE_LOG", "/nonexistent/log", 1);
+    check_env("DRAY_PROBE_LOG", "/nonexistent/log");
     test_status(DRAY_EIO, dray_test_host_load(MODULE, &host));
-    (void)setenv("DRAY_PROBE_LOG", "/dev/full", 1);
+    check_env("DRAY_PROBE_LOG", "/dev/full");
     test_ok(dray_test_host_load(MODULE, &host));
     check_fails(host, "{}", DRAY_KIND_INTERNAL, "probe", "DRAY_PROBE_LOG cannot be written");
     dray_test_host_close(host);
-    (void)unsetenv("DRAY_PROBE_LOG");
+    check_env("DRAY_PROBE_LOG", NULL);
     test_ok(dray_test_host_load(MODULE, &host));
     check_gives(host, "{}", "{\"echo\":null}");
     dray_test_host_close(host);
@@ -295,6 +342,7 @@ int main(void)
         CASE(a_payload_that_does_not_fit_is_invalid),
         CASE(sleep_and_spin_take_their_time_and_only_spin_takes_the_processor),
         CASE(sleep_and_spin_end_early_when_they_are_cancelled),
+        CASE(a_sleeper_takes_back_what_would_wake_it),
         CASE(who_is_deaf_goes_on),
         CASE(a_result_without_room_is_a_limit),
         CASE(each_call_leaves_one_line),

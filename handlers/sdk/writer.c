@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 
+/* writer.c - one msgpack value into a buffer that is there already.
+ *
+ * A value is written whole or not at all, so that what stands in the buffer after a failure is
+ * still made of whole values. Each call looks at the room that is left: there is no size to be
+ * estimated first, and a result can be as large as the worker takes.
+ */
+
 #include <string.h>
 
 #include <dray/reader.h>

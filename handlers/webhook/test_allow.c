@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 
+/* test_allow.c - the allow-list: what it lists, what it does not, and the ways around it that are
+ * known.
+ *
+ * Look-alike hosts, other spellings of an address, and the addresses that an attacker would like to
+ * reach.
+ */
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 
-/* The webhook against a server on loopback that answers as its path says. */
+/* test_webhook.c - webhook.post against a server on loopback that answers as its path says.
+ *
+ * The server is a thread for each connection, so that a silent or endless answer holds up no other;
+ * it counts connections and requests, which is how a test sees that something was *not* connected
+ * to.
+ */
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -15,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "testing/check.h"
+#include "support/handler.h"
 
 #define MODULE          DRAY_TEST_MODULE_DIR "/webhook.so"
 #define CONNECTIONS_MAX 64
@@ -37,6 +42,7 @@ struct server {
     unsigned connections_count;                     /* guarded by lock */
     char request[8192];                             /* guarded by lock: the last one */
     _Atomic(unsigned) requests;
+    _Atomic(size_t) bytes_sent; /* of long answers */
 };
 
 static bool send_all(int fd, const char *at, size_t len)
@@ -63,7 +69,7 @@ static bool answer(int fd, const char *status, const char *headers, const char *
 }
 
 /* Sends len bytes of 'x', or for ever when the client does not mind. */
-static bool answer_long(int fd, size_t len)
+static bool answer_long(struct server *server, int fd, size_t len)
 {
     char head[128];
     char block[4096];
@@ -76,6 +82,7 @@ static bool answer_long(int fd, size_t len)
         size_t part = len < sizeof(block) ? len : sizeof(block);
 
         is_sent = send_all(fd, block, part);
+        atomic_fetch_add(&server->bytes_sent, part);
         len -= part;
     }
     return is_sent;
@@ -90,7 +97,7 @@ static bool wait_for_end(int fd)
     return false;
 }
 
-static bool answer_path(int fd, const char *path)
+static bool answer_path(struct server *server, int fd, const char *path)
 {
     if (strncmp(path, "/ok", 3) == 0) {
         return answer(fd, "200 OK", "", "{\"fine\":true}");
@@ -117,10 +124,10 @@ static bool answer_path(int fd, const char *path)
         return answer(fd, "302 Found", "Location: /ok\r\n", "");
     }
     if (strncmp(path, "/long", 5) == 0) {
-        return answer_long(fd, 100000);
+        return answer_long(server, fd, 100000);
     }
     if (strncmp(path, "/flood", 6) == 0) {
-        return answer_long(fd, 200000000);
+        return answer_long(server, fd, 200000000);
     }
     if (strncmp(path, "/silent", 7) == 0) {
         return wait_for_end(fd);
@@ -168,7 +175,7 @@ static void *serve_connection(void *arg)
         memcpy(server->request, text, strlen(text) + 1);
         (void)pthread_mutex_unlock(&server->lock);
         atomic_fetch_add(&server->requests, 1);
-        goes_on = strncmp(text, "POST /", 6) == 0 && answer_path(connection->fd, text + 5);
+        goes_on = strncmp(text, "POST /", 6) == 0 && answer_path(server, connection->fd, text + 5);
     }
     (void)shutdown(connection->fd, SHUT_RDWR);
     return NULL;
@@ -264,9 +271,9 @@ static int setup(void **state)
     }
     (void)snprintf(list, sizeof(list), "hooks.example.com,localhost:%u,127.0.0.1:%u,127.0.0.1:1",
                    fixture->server.port, fixture->server.port);
-    if (setenv("DRAY_WEBHOOK_ALLOW", list, 1) != 0 ||
-        setenv("http_proxy", "http://127.0.0.1:2", 1) ||
-        dray_test_host_load(MODULE, &fixture->host) != DRAY_OK) {
+    check_env("DRAY_WEBHOOK_ALLOW", list);
+    check_env("http_proxy", "http://127.0.0.1:2");
+    if (dray_test_host_load(MODULE, &fixture->host) != DRAY_OK) {
         return -1;
     }
     *state = fixture;
@@ -316,6 +323,7 @@ static void a_post_arrives_as_it_was_meant_and_its_answer_comes_back(void **stat
     has(fixture->server.request, "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b71");
     has(fixture->server.request, "\r\n\r\n{\"n\":1}");
     assert_null(strstr(fixture->server.request, "Expect"));
+    assert_false(outcome->is_cancel_left);
     dray_test_outcome_destroy(outcome);
 }
 
@@ -357,6 +365,7 @@ static void answers_may_be_empty_binary_or_long(void **state)
     outcome = check_run(fixture->host, &call);
     assert_string_equal("", outcome->message);
     has(outcome->json, "\"truncated\":true");
+    assert_true(atomic_load(&fixture->server.bytes_sent) < 100000000);
     dray_test_outcome_destroy(outcome);
 }
 
@@ -562,9 +571,9 @@ static void a_list_that_makes_no_sense_is_refused_at_open(void **state)
     struct dray_test_host *host = NULL;
 
     (void)state;
-    (void)setenv("DRAY_WEBHOOK_ALLOW", "good.example.com,http://bad", 1);
+    check_env("DRAY_WEBHOOK_ALLOW", "good.example.com,http://bad");
     test_status(DRAY_EINVALID, dray_test_host_load(MODULE, &host));
-    (void)unsetenv("DRAY_WEBHOOK_ALLOW");
+    check_env("DRAY_WEBHOOK_ALLOW", NULL);
     test_ok(dray_test_host_load(MODULE, &host));
     check_fails(host, "{\"url\":\"https://hooks.example.com/\"}", DRAY_KIND_REJECTED, "not_allowed",
                 "not in DRAY_WEBHOOK_ALLOW");

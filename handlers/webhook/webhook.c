@@ -37,7 +37,7 @@
 
 #define BODY_KEPT        (64u * 1024u)
 #define BODY_READ_MAX    (1024u * 1024u) /* then the server is cut off */
-#define POLL_MS          1000
+#define POLL_MS          60000 /* curl has its own timers, and a cancelled call wakes it */
 #define RETRY_AFTER_MAX  86400
 #define HEADERS_MAX      4u
 #define HEADER_BYTES     192u

@@ -147,8 +147,11 @@ static struct map_slot *map_place(struct map_slot *slots, uint64_t hash, uint32_
     for (size_t i = (size_t)hash;; i++) {
         struct map_slot *slot = &slots[i & map->mask];
         struct item *item = atomic_load_explicit(&slot->item, memory_order_relaxed);
-        if (item == NULL || (slot->hash == hash && item->number == number)) {
+        if (item == NULL) {
             slot->hash = hash;
+            return slot;
+        }
+        if (slot->hash == hash && item->number == number) {
             return slot;
         }
     }

@@ -54,6 +54,7 @@ class KafkaSide:
         self._watch = confluent_kafka.Consumer(
             {"bootstrap.servers": self.client.servers, "group.id": "bench-watch"})
         self._part = confluent_kafka.TopicPartition
+        self._error = confluent_kafka.KafkaException
 
     def load(self, count):
         self.client.create("commands", PARTITIONS)
@@ -69,8 +70,11 @@ class KafkaSide:
         self.client.create(results, PARTITIONS)
 
     def stored(self, results):
-        return sum(self._watch.get_watermark_offsets(self._part(results, n), timeout=10)[1]
-                   for n in range(PARTITIONS))
+        try:
+            return sum(self._watch.get_watermark_offsets(self._part(results, n), timeout=10)[1]
+                       for n in range(PARTITIONS))
+        except self._error:  # a topic that was just made has no leader for a moment
+            return 0
 
     def raw(self, group, results, count):
         return [os.path.join(RAW, "raw_kafka"), self.client.servers, group, "commands", results,

@@ -78,7 +78,8 @@ def scenario(bus, count, kills, seed):
                                         client.read(topics["dead_letters"]))
             runs = workers.runs(replicas[0].probe_log)
             # Without partitioned subjects JetStream shares one consumer: order holds in a replica only.
-            order = reconcile.order(commands, runs, client.kind == "kafka")
+            is_kafka = client.kind == "kafka"
+            order = reconcile.order(commands, runs, is_kafka, is_kafka or not kills)
             print(report)
             again = len(runs) - len({run.id for run in runs})
             print(f"{len(runs)} runs, {again} of them again, {kills} kills, drained with {codes}")

@@ -293,29 +293,30 @@ static void depth_counts_the_envelope_itself(void **state)
     (void)state;
     memset(json + len, '[', 15);
     memset(json + len + 15, ']', 15);
-    (void)sprintf(json + len + 30, "%s", "}");
+    (void)snprintf(json + len + 30, sizeof(json) - len - 30, "%s", "}");
     (void)decoded(wire_json(json));
     memset(json + len, '[', 16);
     memset(json + len + 16, ']', 16);
-    (void)sprintf(json + len + 32, "%s", "}");
+    (void)snprintf(json + len + 32, sizeof(json) - len - 32, "%s", "}");
     test_slice("a", refused(wire_json(json), DRAY_ELIMIT, "payload", "nested", -1).id);
 }
 
 /* An envelope with `count` pairs in meta, or that many elements in its payload. */
 static struct dray_slice large(const char *field, unsigned count, bool is_map)
 {
-    char *json = malloc(64 + 24 * (size_t)count);
+    size_t room = 64 + 24 * (size_t)count;
+    char *json = malloc(room);
     struct dray_slice message;
     size_t len;
 
     assert_non_null(json);
-    len = (size_t)sprintf(json, "{\"v\":1,\"id\":\"a\",\"cmd\":\"b\",\"%s\":%s", field,
+    len = (size_t)snprintf(json, room, "{\"v\":1,\"id\":\"a\",\"cmd\":\"b\",\"%s\":%s", field,
                           is_map ? "{" : "[");
     for (unsigned i = 0; i < count; i++) {
-        len +=
-            (size_t)sprintf(json + len, is_map ? "%s\"k%u\":\"v\"" : "%s%u", i == 0 ? "" : ",", i);
+        len += (size_t)snprintf(json + len, room - len, is_map ? "%s\"k%u\":\"v\"" : "%s%u",
+                                i == 0 ? "" : ",", i);
     }
-    (void)sprintf(json + len, "%s", is_map ? "}}" : "]}");
+    (void)snprintf(json + len, room - len, "%s", is_map ? "}}" : "]}");
     message = wire_json(json);
     free(json);
     return message;
@@ -337,11 +338,11 @@ static void a_duplicate_among_many_keys_is_found(void **state)
 
     (void)state;
     for (int i = 0; i < 1500; i++) {
-        len += (size_t)sprintf(json + len, ",[\"key%d\",1]", i * 7919 % 1500);
+        len += (size_t)snprintf(json + len, sizeof(json) - len, ",[\"key%d\",1]", i * 7919 % 1500);
     }
-    (void)sprintf(json + len, "%s", "]}");
+    (void)snprintf(json + len, sizeof(json) - len, "%s", "]}");
     (void)decoded(wire_json(json));
-    (void)sprintf(json + len, "%s", ",[\"key77\",1]]}");
+    (void)snprintf(json + len, sizeof(json) - len, "%s", ",[\"key77\",1]]}");
     (void)refused(wire_json(json), DRAY_EINVALID, "", "twice", -1);
 }
 

@@ -6,11 +6,16 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <dray/reader.h>
@@ -321,6 +326,69 @@ static void a_link_is_not_followed_wherever_it_leads(void **state)
     path_in(fixture, "inside.so", path);
     assert_int_equal(0, symlink("orders.so", path));
     refuses(fixture, "inside.so", DRAY_EAUTH, "is a link");
+}
+
+/* From here on openat2 answers `error`, as on an older kernel or behind a filter that does not know
+ * it. */
+static bool forbid_openat2(int error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
+           syscall(SYS_openat2, -1, "", NULL, 0) < 0 && errno == error;
+}
+
+/* In a child: the filter cannot be taken off again. The number of the first check that fails, or 0.
+ */
+static int check_without_openat2(struct fixture *fixture, int error)
+{
+    struct dri_module *module = NULL;
+
+    if (!forbid_openat2(error)) {
+        return 77;
+    }
+    if (load(fixture, "orders.so", any_hash, &module) != DRAY_OK) {
+        return 1;
+    }
+    dri_module_release(module);
+    if (load(fixture, "link.so", any_hash, &module) != DRAY_EAUTH ||
+        strstr(fixture->text, "is a link") == NULL) {
+        return 2;
+    }
+    return load(fixture, "none.so", any_hash, &module) == DRAY_ENOTFOUND ? 0 : 3;
+}
+
+static void a_kernel_without_openat2_gets_the_same_answers(void **state)
+{
+    static const int errors[] = {ENOSYS, EPERM};
+    struct fixture *fixture = *state;
+    char path[PATH_BYTES];
+
+    put(fixture, ORDERS, "orders.so");
+    path_in(fixture, "link.so", path);
+    assert_int_equal(0, symlink(ORDERS, path));
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        int status = 0;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            _exit(check_without_openat2(fixture, errors[i]));
+        }
+        assert_int_equal(pid, waitpid(pid, &status, 0));
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 77) {
+            test_skip("no seccomp filter can be set here");
+        }
+        assert_int_equal(0, WEXITSTATUS(status));
+    }
 }
 
 static void what_is_no_file_is_refused_without_waiting(void **state)
@@ -745,6 +813,7 @@ int main(void)
         CASE(a_name_that_is_a_path_is_refused),
         CASE(a_module_that_is_not_there_names_the_folder),
         CASE(a_link_is_not_followed_wherever_it_leads),
+        CASE(a_kernel_without_openat2_gets_the_same_answers),
         CASE(what_is_no_file_is_refused_without_waiting),
         CASE(what_is_no_shared_object_is_refused),
         CASE(a_header_that_is_not_ours_is_refused_before_the_loader),

@@ -62,7 +62,7 @@ static void the_arena_is_used_again_and_grows(void **state)
         assert_int_equal(unpacked(*state, wire_json("[1,2,3]"))->via.array.size, 3);
     }
     for (int i = 1; i < 1000; i++) {
-        len += (size_t)sprintf(json + len, ",1");
+        len += (size_t)snprintf(json + len, sizeof(json) - len, ",1");
     }
     json[len] = ']';
     assert_int_equal(unpacked(*state, wire_json(json))->via.array.size, 1000);

@@ -227,6 +227,13 @@ static void a_canary_takes_its_share_of_the_keys(void **state)
     assert_in_range(share(rows, 3, "1.0.0"), 6200, 6800);
 }
 
+static void one_percent_is_one_percent(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {{"1.0.0", NULL, 0, ACTIVE}, {"1.1.0", NULL, 1, ACTIVE}};
+    assert_in_range(share(rows, 2, "1.1.0"), 60, 140);
+}
+
 static void keys_that_a_canary_has_stay_with_it_when_its_share_grows(void **state)
 {
     (void)state;
@@ -536,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_pre_release_runs_only_when_it_is_meant_or_alone),
         cmocka_unit_test(of_two_builds_of_a_version_the_least_is_taken),
         cmocka_unit_test(a_canary_takes_its_share_of_the_keys),
+        cmocka_unit_test(one_percent_is_one_percent),
         cmocka_unit_test(keys_that_a_canary_has_stay_with_it_when_its_share_grows),
         cmocka_unit_test(a_canary_that_is_not_active_gives_its_share_back),
         cmocka_unit_test(pausing_the_stable_route_does_not_send_everything_to_the_canary),

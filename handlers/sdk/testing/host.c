@@ -365,6 +365,7 @@ static void remove_run(struct run *run)
         at = &(*at)->next;
     }
     *at = run->next;
+    run->outcome->is_cancel_left = run->cancel != NULL;
     (void)pthread_mutex_unlock(&host->lock);
 }
 

@@ -50,6 +50,7 @@ struct dray_test_call {
 struct dray_test_outcome {
     enum dray_error_kind kind;
     uint32_t retry_after_ms;
+    bool is_cancel_left;      /* a function of dray_call_on_cancel was not taken back */
     struct dray_slice result; /* msgpack; absent: nothing was written */
     const char *json;         /* the same as JSON; NULL: nothing was written */
     char code[64];

@@ -1,15 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 
-/* The test kit itself: a kit that lets a bad handler pass is worse than none. */
+/* test_sdk_host.c - the test kit itself: a kit that lets a bad handler pass is worse than none.
+ *
+ * The handlers here misbehave on purpose: half a value, two values, an odd kind, text that is none.
+ */
 
 #include <dray/reader.h>
 #include <dray/writer.h>
 
-#include "check.h"
-#include "json.h"
+#include "support/handler.h"
+#include "testing/json.h"
 
 /* ---- handlers that behave, and some that do not ---- */
+
+struct flag {
+    _Atomic(bool) is_set;
+};
+
+static void set_flag(void *arg)
+{
+    struct flag *flag = arg;
+
+    flag->is_set = true;
+}
 
 static enum dray_error_kind give_call(struct dray_call *call)
 {
@@ -51,6 +65,14 @@ static enum dray_error_kind write_no_text(struct dray_call *call)
     return DRAY_KIND_NONE;
 }
 
+static enum dray_error_kind leave_cancel(struct dray_call *call)
+{
+    static struct flag flag;
+
+    return dray_call_on_cancel(call, set_flag, &flag) == DRAY_OK ? DRAY_KIND_NONE
+                                                                 : DRAY_KIND_INTERNAL;
+}
+
 static enum dray_error_kind return_odd(struct dray_call *call)
 {
     (void)call;
@@ -61,17 +83,6 @@ static enum dray_error_kind fail_late(struct dray_call *call)
 {
     dray_write_nil(&call->result);
     return dray_call_fail_after(call, DRAY_KIND_UNAVAILABLE, "busy", "come back", 1500);
-}
-
-struct flag {
-    _Atomic(bool) is_set;
-};
-
-static void set_flag(void *arg)
-{
-    struct flag *flag = arg;
-
-    flag->is_set = true;
 }
 
 /* Walks through the life of a cancel function; gives the statuses. */
@@ -108,6 +119,7 @@ static const struct dray_handler handlers[] = {
     HANDLER("half", write_half),       HANDLER("nothing", write_nothing),
     HANDLER("no_text", write_no_text), HANDLER("odd", return_odd),
     HANDLER("fail_late", fail_late),   HANDLER("cancel", use_cancel),
+    HANDLER("leave", leave_cancel),
 };
 
 static const struct dray_module module = {
@@ -193,6 +205,19 @@ static void a_cancel_function_is_set_once_taken_back_and_called(void **state)
     dray_test_outcome_destroy(outcome);
 }
 
+static void a_cancel_function_that_is_left_behind_shows(void **state)
+{
+    const struct dray_test_call call = {.handler = "leave"};
+    const struct dray_test_call other = {.handler = "cancel", .timeout_ms = 1};
+    struct dray_test_outcome *outcome = check_run(*state, &call);
+
+    assert_true(outcome->is_cancel_left);
+    dray_test_outcome_destroy(outcome);
+    outcome = check_run(*state, &other);
+    assert_false(outcome->is_cancel_left);
+    dray_test_outcome_destroy(outcome);
+}
+
 static void what_cannot_be_run_is_answered(void **state)
 {
     struct dray_test_outcome *outcome = NULL;
@@ -275,6 +300,7 @@ int main(void)
         CASE(nothing_written_is_no_result_and_the_log_is_kept),
         CASE(a_failure_carries_code_message_and_delay_and_no_result),
         CASE(a_cancel_function_is_set_once_taken_back_and_called),
+        CASE(a_cancel_function_that_is_left_behind_shows),
         CASE(what_cannot_be_run_is_answered),
         CASE(json_comes_back_as_it_was),
         CASE(escapes_and_blanks_are_read),

@@ -1,15 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
-#ifndef DRAY_TESTING_CHECK_H
-#define DRAY_TESTING_CHECK_H
+#ifndef DRAY_TEST_HANDLER_H
+#define DRAY_TEST_HANDLER_H
 
-#include "host.h"
+#include <stdlib.h>
+
 #include "support/test.h"
+#include "testing/host.h"
 
-/* check.h - the test kit with cmocka: run a handler and say what must come of it, in one line.
+/* handler.h - the handlers' test kit with cmocka: run a handler and say what must come of it, in
+ * one line.
  *
  * Threads: the test's own.
  */
+
+/** Set an environment variable; NULL removes it. Before the module's open, which alone reads it. */
+static inline void check_env(const char *name, const char *value)
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no module is open, so no thread of a host runs */
+    int failed = value == NULL ? unsetenv(name) : setenv(name, value, 1);
+
+    assert_int_equal(0, failed);
+}
 
 static inline struct dray_test_outcome *check_run(struct dray_test_host *host,
                                                   const struct dray_test_call *call)

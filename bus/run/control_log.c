@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* control_log.c - the rule of the control topic.
+ *
+ * What a change says about its own time (`expires`) is not looked at: replicas read the log at
+ * different times, and would come to different registries.
+ */
+#include "control_log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "mem.h"
+#include "scanner.h"
+
+#define ELEMENTS_MAX  1000000u
+#define WRAPPER_BYTES 64u
+
+static const struct dri_wire_limits record_limits = {
+    .message_bytes = UINT32_MAX, .depth = 16, .elements = ELEMENTS_MAX};
+
+void dri_control_log_init(struct dri_control_log *log, struct dri_registry *registry,
+                          const char *cluster, const char *topic)
+{
+    *log = (struct dri_control_log){.registry = registry, .cluster = cluster, .topic = topic};
+}
+
+void dri_control_log_begin(struct dri_control_log *log, uint64_t first_offset)
+{
+    log->first_offset = first_offset;
+    log->end = 0;
+}
+
+static bool is_meant(struct dray_slice said, const char *ours)
+{
+    return said.at == NULL || said.len == 0 || dray_slice_equal_text(said, ours);
+}
+
+static enum dri_control_verdict refuse(struct dri_control_outcome *outcome, const char *what,
+                                       const char *why)
+{
+    snprintf(outcome->text, sizeof(outcome->text), "%s%s%s", what, what[0] == '\0' ? "" : " ", why);
+    return DRI_CONTROL_REFUSED;
+}
+
+/* Everything that can be said without the registry. APPLIED: as far as can be seen. */
+static enum dri_control_verdict read_record(const struct dri_control_log *log,
+                                            struct dray_slice value,
+                                            struct dri_control_outcome *outcome)
+{
+    struct dri_control_record record;
+    struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
+    if (value.at == NULL) {
+        return refuse(outcome, "", "the record is empty");
+    }
+    if (dri_control_decode(value, &record_limits, &record, &error) != DRAY_OK ||
+        dri_change_decode(record.change, &record_limits, &outcome->change, &error) != DRAY_OK) {
+        return refuse(outcome, error.field, error.text);
+    }
+    outcome->has_change = true;
+    if (!is_meant(outcome->change.cluster, log->cluster)) {
+        return refuse(outcome, "cluster", "is another one's");
+    }
+    if (!is_meant(outcome->change.topic, log->topic)) {
+        return refuse(outcome, "topic", "is another one: the record was copied here");
+    }
+    if (!dray_slice_equal_text(outcome->change.kind, "routes")) {
+        snprintf(outcome->text, sizeof(outcome->text), "this build knows no changes of this kind");
+        return DRI_CONTROL_IGNORED;
+    }
+    return DRI_CONTROL_APPLIED;
+}
+
+static enum dray_status apply(struct dri_control_log *log, struct dri_control_outcome *outcome)
+{
+    enum dray_status status =
+        dri_registry_apply(log->registry, outcome->revision, &outcome->change, &outcome->conflict,
+                           outcome->text, sizeof(outcome->text));
+    switch (status) {
+    case DRAY_OK:
+        outcome->verdict = DRI_CONTROL_APPLIED;
+        return DRAY_OK;
+    case DRAY_ECONFLICT:
+        outcome->verdict = DRI_CONTROL_CONFLICT;
+        return DRAY_OK;
+    case DRAY_EINVALID:
+    case DRAY_ELIMIT:
+        outcome->verdict = DRI_CONTROL_REFUSED;
+        return DRAY_OK;
+    default:
+        return status;
+    }
+}
+
+enum dray_status dri_control_log_take(struct dri_control_log *log, uint64_t offset,
+                                      struct dray_slice value,
+                                      struct dri_control_outcome *ret_outcome)
+{
+    struct dri_control_outcome *outcome = ret_outcome;
+    *outcome = (struct dri_control_outcome){.revision = offset + 1 - log->first_offset};
+    if (log->end == 0 && offset != log->first_offset) {
+        snprintf(outcome->text, sizeof(outcome->text),
+                 "the log begins at %llu instead of %llu: its first records are gone",
+                 (unsigned long long)offset, (unsigned long long)log->first_offset);
+        outcome->verdict = DRI_CONTROL_REFUSED;
+        return DRAY_EFATAL;
+    }
+    outcome->verdict = read_record(log, value, outcome);
+    if (outcome->revision <= dri_registry_revision(log->registry)) {
+        outcome->verdict = DRI_CONTROL_SEEN;
+    } else if (outcome->verdict == DRI_CONTROL_APPLIED) {
+        enum dray_status status = apply(log, outcome);
+        if (status != DRAY_OK) {
+            return status;
+        }
+    } else {
+        dri_registry_see(log->registry, outcome->revision);
+    }
+    log->end = outcome->revision;
+    log->counts[outcome->verdict]++;
+    return DRAY_OK;
+}
+
+enum dray_status dri_control_log_check_end(const struct dri_control_log *log, uint64_t next_offset,
+                                           char *ret_text, size_t text_bytes)
+{
+    uint64_t seen = dri_registry_revision(log->registry);
+    if (log->end == 0 && next_offset != UINT64_MAX && next_offset > log->first_offset) {
+        snprintf(ret_text, text_bytes, "the log is empty, but its next record is %llu: all are gone",
+                 (unsigned long long)next_offset);
+        return DRAY_EFATAL;
+    }
+    if (log->end < seen) {
+        snprintf(ret_text, text_bytes,
+                 "the log ends at revision %llu, but revision %llu was there before: it was made "
+                 "anew or has lost its end",
+                 (unsigned long long)log->end, (unsigned long long)seen);
+        return DRAY_EFATAL;
+    }
+    return DRAY_OK;
+}
+
+enum dray_status dri_control_log_wrap(struct dray_slice change, uint8_t **ret_bytes,
+                                      size_t *ret_len)
+{
+    const struct dri_control_record record = {.change = change};
+    uint8_t *bytes = dri_zalloc(change.len + WRAPPER_BYTES);
+    if (bytes == NULL) {
+        return DRAY_ENOMEM;
+    }
+    enum dray_status status =
+        dri_control_encode(&record, bytes, change.len + WRAPPER_BYTES, ret_len);
+    if (status != DRAY_OK) {
+        dri_free(bytes);
+        return status;
+    }
+    *ret_bytes = bytes;
+    return DRAY_OK;
+}

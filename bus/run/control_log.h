@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_CONTROL_LOG_H
+#define DRI_CONTROL_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dray/slice.h>
+#include <dray/status.h>
+
+#include "control.h"
+#include "registry.h"
+
+/* control_log.h - the one rule by which every reader of the control topic comes to the same
+ * registry: workers, and the tools that write to it.
+ *
+ * Records are taken in the order of the log, from its first one. A record's revision is its place:
+ * 1 for the first, so Kafka offset + 1 or stream sequence. What cannot be read, is for another
+ * cluster or topic, or breaks a rule is refused; a change whose bases do not match is a conflict;
+ * both leave the registry as it was, on every replica alike: nothing here looks at a clock, at
+ * files or at modules.
+ *
+ * Threads: one, the registry's writer.
+ */
+
+enum dri_control_verdict {
+    DRI_CONTROL_APPLIED,
+    DRI_CONTROL_CONFLICT,
+    DRI_CONTROL_REFUSED,
+    DRI_CONTROL_IGNORED, /* of a kind that this build does not know */
+    DRI_CONTROL_SEEN,    /* not above what the registry has seen: it was read before */
+    DRI_CONTROL_VERDICTS
+};
+
+struct dri_control_outcome {
+    enum dri_control_verdict verdict;
+    uint64_t revision;
+    bool has_change;
+    struct dri_change change; /* borrows from the record */
+    struct dri_registry_conflict conflict;
+    char text[256]; /* CONFLICT, REFUSED, IGNORED: why */
+};
+
+struct dri_control_log {
+    struct dri_registry *registry; /* borrowed */
+    const char *cluster;           /* borrowed */
+    const char *topic;             /* borrowed */
+    uint64_t first_offset;
+    uint64_t end; /* revision of the last record that was read since begin; 0: none */
+    uint64_t counts[DRI_CONTROL_VERDICTS];
+};
+
+void dri_control_log_init(struct dri_control_log *log, struct dri_registry *registry,
+                          const char *cluster, const char *topic);
+
+/** The log is about to be read from its start, for the first time or again. first_offset: of
+ *  dri_transport_info. */
+void dri_control_log_begin(struct dri_control_log *log, uint64_t first_offset);
+
+/** Take one record.
+ *  Errors: EFATAL: the log does not begin at its first record, text says so; ENOMEM: nothing was
+ *          applied and the record does not count as seen. *ret_outcome is filled in any case. */
+DRAY_MUST_CHECK enum dray_status dri_control_log_take(struct dri_control_log *log, uint64_t offset,
+                                                      struct dray_slice value,
+                                                      struct dri_control_outcome *ret_outcome);
+
+/** Where the log ends was reached. next_offset: what the broker says comes next; UINT64_MAX: not
+ *  known. Errors: EFATAL: the log has lost records, ret_text says which. */
+DRAY_MUST_CHECK enum dray_status dri_control_log_check_end(const struct dri_control_log *log,
+                                                           uint64_t next_offset, char *ret_text,
+                                                           size_t text_bytes);
+
+/** A change as an unsigned control record. Owns: *ret_bytes returned owned (dri_free).
+ *  Errors: ENOMEM, ELIMIT. */
+DRAY_MUST_CHECK enum dray_status dri_control_log_wrap(struct dray_slice change, uint8_t **ret_bytes,
+                                                      size_t *ret_len);
+
+#endif

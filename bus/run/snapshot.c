@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "snapshot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "mem.h"
+#include "scanner.h"
+#include "sha256.h"
+#include "state.h"
+
+#define FILE_BYTES_MAX (UINT64_C(256) << 20)
+#define HASH_BYTES     32u
+#define HEAD_BYTES     1024u
+#define ITEM_BYTES     64u /* of an item beside key and route */
+#define ELEMENTS_MAX   4000000u
+
+static void hash_of(struct dray_slice bytes, uint8_t ret_hash[HASH_BYTES])
+{
+    struct dri_sha256 sha;
+    dri_sha256_init(&sha);
+    dri_sha256_add(&sha, bytes);
+    dri_sha256_end(&sha, ret_hash);
+}
+
+/* ---- save ---- */
+
+struct gather {
+    struct dri_change_item *items; /* NULL: only measure */
+    size_t count, bytes;
+};
+
+static void gather_route(void *arg, const struct dri_route *route)
+{
+    struct gather *gather = arg;
+    struct dray_slice key = dray_slice_text(route->key);
+    if (gather->items != NULL) {
+        gather->items[gather->count] =
+            (struct dri_change_item){.key = key,
+                                     .base = route->revision,
+                                     .route = dray_slice_of(route->bytes, route->bytes_len)};
+    }
+    gather->count++;
+    gather->bytes += key.len + route->bytes_len + ITEM_BYTES;
+}
+
+static enum dray_status encode(const struct dri_snapshot_place *place,
+                               const struct dri_registry *registry, struct gather *gather,
+                               uint8_t *bytes, size_t bytes_max, size_t *ret_len)
+{
+    char digest[65];
+    dri_registry_digest(registry, digest);
+    const struct dri_change map = {
+        .kind = dray_slice_text("routes"),
+        .cluster = dray_slice_text(place->cluster),
+        .topic = dray_slice_text(place->topic),
+        .note = dray_slice_text(digest),
+        .ts_ms = dri_clock_wall_ms(),
+        .seq = dri_registry_revision(registry),
+    };
+    return dri_change_encode(&map, gather->items, gather->count, bytes, bytes_max, ret_len);
+}
+
+enum dray_status dri_snapshot_save(const struct dri_snapshot_place *place,
+                                   const struct dri_registry *registry, char *ret_text,
+                                   size_t text_bytes)
+{
+    struct gather gather = {.items = NULL};
+    dri_registry_each(registry, gather_route, &gather);
+    size_t bytes_max = gather.bytes + HEAD_BYTES + strlen(place->cluster) + strlen(place->topic);
+    gather.items = dri_zalloc_array(gather.count, sizeof(*gather.items));
+    uint8_t *bytes = dri_zalloc(bytes_max + HASH_BYTES);
+    size_t len = 0;
+    enum dray_status status = gather.items == NULL || bytes == NULL ? DRAY_ENOMEM : DRAY_OK;
+    if (status == DRAY_OK) {
+        gather.count = 0;
+        dri_registry_each(registry, gather_route, &gather);
+        status = encode(place, registry, &gather, bytes, bytes_max, &len);
+    }
+    if (status != DRAY_OK) {
+        snprintf(ret_text, text_bytes, "%s: %s", DRI_SNAPSHOT_FILE, dray_status_text(status));
+    } else {
+        hash_of(dray_slice_of(bytes, len), bytes + len);
+        status = dri_state_write(place->folder, DRI_SNAPSHOT_FILE, bytes, len + HASH_BYTES,
+                                 ret_text, text_bytes);
+    }
+    dri_free(gather.items);
+    dri_free(bytes);
+    return status;
+}
+
+/* ---- load ---- */
+
+static enum dray_status damaged(const char *why, char *ret_text, size_t text_bytes)
+{
+    snprintf(ret_text, text_bytes, "%s: %s", DRI_SNAPSHOT_FILE, why);
+    return DRAY_EINVALID;
+}
+
+/* The file, checked as far as that goes without a registry. Owns: *ret_bytes returned owned. */
+static enum dray_status read_map(const struct dri_snapshot_place *place, void **ret_bytes,
+                                 struct dri_change *ret_map, char *ret_text, size_t text_bytes)
+{
+    const struct dri_wire_limits limits = {
+        .message_bytes = UINT32_MAX, .depth = 16, .elements = ELEMENTS_MAX};
+    struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
+    uint8_t hash[HASH_BYTES];
+    void *bytes = NULL;
+    size_t len = 0;
+    enum dray_status status =
+        dri_state_read(place->folder, DRI_SNAPSHOT_FILE, FILE_BYTES_MAX, &bytes, &len);
+    if (status != DRAY_OK) {
+        snprintf(ret_text, text_bytes, "%s: %s", DRI_SNAPSHOT_FILE, dray_status_text(status));
+        return status;
+    }
+    size_t map_len = len < HASH_BYTES ? 0 : len - HASH_BYTES;
+    const uint8_t *at = bytes;
+    hash_of(dray_slice_of(at, map_len), hash);
+    if (len < HASH_BYTES || memcmp(hash, at + map_len, HASH_BYTES) != 0) {
+        status = damaged("its checksum does not fit", ret_text, text_bytes);
+    } else if (dri_change_decode(dray_slice_of(at, map_len), &limits, ret_map, &error) != DRAY_OK) {
+        status = damaged(error.text, ret_text, text_bytes);
+    } else if (!dray_slice_equal_text(ret_map->kind, "routes") ||
+               !dray_slice_equal_text(ret_map->cluster, place->cluster) ||
+               !dray_slice_equal_text(ret_map->topic, place->topic)) {
+        status = damaged("it is of another cluster or control topic", ret_text, text_bytes);
+    }
+    if (status != DRAY_OK) {
+        dri_free(bytes);
+        return status;
+    }
+    *ret_bytes = bytes;
+    return DRAY_OK;
+}
+
+uint64_t dri_snapshot_revision(const struct dri_snapshot_place *place)
+{
+    struct dri_change map;
+    void *bytes = NULL;
+    char text[128];
+    if (read_map(place, &bytes, &map, text, sizeof(text)) != DRAY_OK) {
+        return 0;
+    }
+    dri_free(bytes);
+    return map.seq;
+}
+
+static int compare_by_revision(const void *a, const void *b)
+{
+    const struct dri_change_item *left = a;
+    const struct dri_change_item *right = b;
+    return (left->base > right->base) - (left->base < right->base);
+}
+
+/* The items that one change has put, as that change; buffer has room for all routes. */
+static enum dray_status apply_group(struct dri_registry *registry, struct dri_change_item *items,
+                                    size_t count, uint8_t *buffer, size_t buffer_bytes,
+                                    char *ret_text, size_t text_bytes)
+{
+    const struct dri_wire_limits limits = {
+        .message_bytes = UINT32_MAX, .depth = 16, .elements = ELEMENTS_MAX};
+    struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
+    struct dri_registry_conflict conflict = {.key = ""};
+    struct dri_change change = {.kind = dray_slice_text("routes")};
+    uint64_t revision = items[0].base;
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        items[i].base = 0;
+    }
+    enum dray_status status =
+        dri_change_encode(&change, items, count, buffer, buffer_bytes, &len);
+    if (status == DRAY_OK) {
+        status = dri_change_decode(dray_slice_of(buffer, len), &limits, &change, &error);
+    }
+    if (status == DRAY_OK) {
+        status =
+            dri_registry_apply(registry, revision, &change, &conflict, ret_text, text_bytes);
+    }
+    return status == DRAY_ECONFLICT ? DRAY_EINVALID : status;
+}
+
+static enum dray_status apply_all(const struct dri_change *map, struct dri_registry *registry,
+                                  char *ret_text, size_t text_bytes)
+{
+    size_t buffer_bytes = map->items.len + HEAD_BYTES;
+    struct dri_change_item *items = dri_zalloc_array(map->items_count, sizeof(*items));
+    uint8_t *buffer = dri_zalloc(buffer_bytes);
+    enum dray_status status = items == NULL || buffer == NULL ? DRAY_ENOMEM : DRAY_OK;
+    size_t count = 0;
+    size_t at = 0;
+    while (status == DRAY_OK && count < map->items_count &&
+           dri_change_next(map, &at, &items[count])) {
+        const struct dri_change_item *item = &items[count++];
+        if (item->route.at == NULL || item->base == 0 || item->base > map->seq) {
+            status = damaged("a route in it has no revision", ret_text, text_bytes);
+        }
+    }
+    if (count > 0) {
+        qsort(items, count, sizeof(*items), compare_by_revision);
+    }
+    for (size_t i = 0; status == DRAY_OK && i < count;) {
+        size_t end = i + 1;
+        while (end < count && items[end].base == items[i].base) {
+            end++;
+        }
+        status =
+            apply_group(registry, &items[i], end - i, buffer, buffer_bytes, ret_text, text_bytes);
+        i = end;
+    }
+    dri_free(items);
+    dri_free(buffer);
+    return status;
+}
+
+enum dray_status dri_snapshot_load(const struct dri_snapshot_place *place,
+                                   struct dri_registry *registry, char *ret_text,
+                                   size_t text_bytes)
+{
+    struct dri_change map;
+    void *bytes = NULL;
+    char digest[65];
+    enum dray_status status = read_map(place, &bytes, &map, ret_text, text_bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    status = apply_all(&map, registry, ret_text, text_bytes);
+    if (status == DRAY_OK) {
+        dri_registry_see(registry, map.seq);
+        dri_registry_digest(registry, digest);
+        if (!dray_slice_equal_text(map.note, digest)) {
+            status = damaged("its routes do not give its digest", ret_text, text_bytes);
+        }
+    }
+    dri_free(bytes);
+    return status;
+}

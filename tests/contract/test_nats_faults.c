@@ -1,0 +1,970 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <nats/nats.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "nats_server.h"
+#include "transport_contract.h"
+
+/* What servers, networks and other people's consumers do to the NATS transport, and the rules that
+ * it keeps against the traps of nats.c and nats-server. One server for all; some cases kill it. */
+
+static struct nats_server server;
+static struct contract_subject subject;
+
+static int start_all(void **state)
+{
+    (void)state;
+    nats_server_init(&server);
+    nats_server_start(&server);
+    subject = (struct contract_subject){
+        .ops = &dri_nats_ops,
+        .mode = DRI_SETTLE_EACH,
+        .partitions = 1,
+        .options = {{"ack_wait_ms", "1500"}, {"ping_interval_ms", "500"}},
+        .options_count = 2,
+    };
+    (void)snprintf(subject.url, sizeof(subject.url), "%s", server.url);
+    contract_it = &subject;
+    return 0;
+}
+
+static int end_all(void **state)
+{
+    (void)state;
+    nats_server_fini(&server);
+    return 0;
+}
+
+/* --- another client, as anybody writes it ---------------------------------------------------- */
+
+struct admin {
+    natsConnection *nc;
+    jsCtx *js;
+};
+
+static void admin_open(struct admin *admin)
+{
+    assert_int_equal(natsConnection_ConnectTo(&admin->nc, server.url), NATS_OK);
+    assert_int_equal(natsConnection_JetStream(&admin->js, admin->nc, NULL), NATS_OK);
+}
+
+static void admin_close(struct admin *admin)
+{
+    jsCtx_Destroy(admin->js);
+    natsConnection_Destroy(admin->nc);
+}
+
+/** "shop_1_2" -> "SHOP_1_2" */
+static const char *stream_of(const char *topic)
+{
+    static char name[96];
+    size_t i = 0;
+    for (; topic[i] != '\0' && i < sizeof(name) - 1; i++) {
+        name[i] = topic[i] >= 'a' && topic[i] <= 'z' ? (char)(topic[i] - 32) : topic[i];
+    }
+    name[i] = '\0';
+    return name;
+}
+
+static void make_stream(const char *name, const char **subjects, int count)
+{
+    struct admin admin;
+    jsStreamConfig config;
+    admin_open(&admin);
+    assert_int_equal(jsStreamConfig_Init(&config), NATS_OK);
+    config.Name = name;
+    config.Subjects = subjects;
+    config.SubjectsLen = count;
+    assert_int_equal(js_AddStream(NULL, admin.js, &config, NULL, NULL), NATS_OK);
+    admin_close(&admin);
+}
+
+static void make_consumer(const char *stream, jsConsumerConfig *config)
+{
+    struct admin admin;
+    admin_open(&admin);
+    assert_int_equal(js_AddConsumer(NULL, admin.js, stream, config, NULL, NULL), NATS_OK);
+    admin_close(&admin);
+}
+
+static void delete_consumer(const char *stream, const char *name)
+{
+    struct admin admin;
+    admin_open(&admin);
+    assert_int_equal(js_DeleteConsumer(admin.js, stream, name, NULL, NULL), NATS_OK);
+    admin_close(&admin);
+}
+
+static void delete_stream(const char *stream)
+{
+    struct admin admin;
+    admin_open(&admin);
+    assert_int_equal(js_DeleteStream(admin.js, stream, NULL, NULL), NATS_OK);
+    admin_close(&admin);
+}
+
+static int64_t ack_pending_of(const char *stream, const char *consumer)
+{
+    struct admin admin;
+    jsConsumerInfo *info = NULL;
+    admin_open(&admin);
+    assert_int_equal(js_GetConsumerInfo(&info, admin.js, stream, consumer, NULL, NULL), NATS_OK);
+    int64_t pending = info->NumAckPending;
+    jsConsumerInfo_Destroy(info);
+    admin_close(&admin);
+    return pending;
+}
+
+static void put_text(struct contract_client *client, const char *topic, const char *value,
+                     uint64_t token)
+{
+    struct dri_publish message = {.token = token,
+                                  .topic = dray_slice_text(topic),
+                                  .partition = -1,
+                                  .value = dray_slice_text(value)};
+    contract_publish(client, &message);
+}
+
+static void watch_for(uint32_t ms, struct contract_client *client)
+{
+    subject.quiet_ms = ms;
+    contract_watch(client, NULL);
+    subject.quiet_ms = 0;
+}
+
+/* --- consumers and streams that go away ------------------------------------------------------ */
+
+static void a_deleted_consumer_is_made_again_where_it_was(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("gone");
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 20);
+    contract_await(&client, DRI_TE_MESSAGE, 20, NULL);
+    contract_settle_first(&client, 20);
+    watch_for(6000, &client); /* the floor is asked for every five seconds */
+    delete_consumer(stream_of(topic), "g");
+    contract_await(&client, DRI_TE_LOST, 1, NULL);
+    contract_await(&client, DRI_TE_ASSIGNED, 2, NULL);
+    assert_true(contract_event(&client, DRI_TE_ASSIGNED, 1)->epoch >
+                contract_event(&client, DRI_TE_ASSIGNED, 0)->epoch);
+    contract_fill(&client, topic, 5);
+    contract_await(&client, DRI_TE_MESSAGE, 25, NULL);
+    contract_watch(&client, NULL);
+    assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), 25);
+    contract_fini(&client);
+}
+
+static void what_was_out_of_a_deleted_consumer_comes_again_and_its_settles_are_stale(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("stale");
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 10);
+    contract_await(&client, DRI_TE_MESSAGE, 10, NULL);
+    delete_consumer(stream_of(topic), "g");
+    contract_await(&client, DRI_TE_ASSIGNED, 2, NULL);
+    contract_settle_first(&client, 10); /* of the old epoch: nobody may believe them */
+    contract_await(&client, DRI_TE_MESSAGE, 20, NULL);
+    for (size_t i = 10; i < 20; i++) {
+        assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, i)->epoch,
+                         contract_event(&client, DRI_TE_ASSIGNED, 1)->epoch);
+    }
+    assert_int_equal(ack_pending_of(stream_of(topic), "g"), 10);
+    contract_fini(&client);
+}
+
+static void a_stream_made_anew_is_read_from_its_first_message(void **state)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("anew");
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 30);
+    contract_await(&client, DRI_TE_MESSAGE, 30, NULL);
+    contract_settle_first(&client, 30);
+    delete_stream(stream_of(topic));
+    contract_await(&client, DRI_TE_LOST, 1, NULL);
+    contract_forget(&client);
+    put_text(&client, topic, "0", 1);
+    contract_await(&client, DRI_TE_PUBLISHED, 1, NULL);
+    assert_int_equal(contract_event(&client, DRI_TE_PUBLISHED, 0)->as.published.ack,
+                     DRI_ACK_NOT_STORED);
+    assert_int_equal(contract_event(&client, DRI_TE_PUBLISHED, 0)->as.published.reason,
+                     DRAY_ENOTFOUND);
+    contract_open_producer(&maker, topic);
+    contract_fill(&maker, topic, 4);
+    contract_await(&client, DRI_TE_MESSAGE, 4, &maker);
+    assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.offset, 1);
+    assert_int_equal(contract_count(&client, DRI_TE_ASSIGNED), 1);
+    contract_fini(&maker);
+    contract_fini(&client);
+}
+
+static void a_log_made_anew_is_lost_and_read_from_its_first_record(void **state)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("control");
+    (void)state;
+    contract_open_log(&client, topic, DRI_START_EARLIEST, 0);
+    contract_fill(&client, topic, 12);
+    contract_await(&client, DRI_TE_MESSAGE, 12, NULL);
+    delete_stream(stream_of(topic));
+    contract_init(&maker, NULL);
+    contract_topic(&maker, topic, DRI_USE_CONTROL);
+    contract_open(&maker);
+    contract_fill(&maker, topic, 3);
+    contract_await(&client, DRI_TE_LOST, 1, &maker);
+    contract_await(&client, DRI_TE_MESSAGE, 15, &maker);
+    assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, 12)->as.message.offset, 1);
+    assert_true(contract_event(&client, DRI_TE_MESSAGE, 12)->epoch >
+                contract_event(&client, DRI_TE_MESSAGE, 0)->epoch);
+    contract_fini(&maker);
+    contract_fini(&client);
+}
+
+static void a_log_whose_consumer_is_deleted_goes_on_without_a_gap(void **state)
+{
+    struct contract_client client;
+    struct admin admin;
+    const char *topic = contract_name("hole");
+    (void)state;
+    contract_open_log(&client, topic, DRI_START_EARLIEST, 0);
+    contract_fill(&client, topic, 10);
+    contract_await(&client, DRI_TE_MESSAGE, 10, NULL);
+    admin_open(&admin);
+    jsConsumerNamesList *names = NULL;
+    assert_int_equal(js_ConsumerNames(&names, admin.js, stream_of(topic), NULL, NULL), NATS_OK);
+    assert_int_equal(names->Count, 1);
+    assert_int_equal(js_DeleteConsumer(admin.js, stream_of(topic), names->List[0], NULL, NULL),
+                     NATS_OK);
+    jsConsumerNamesList_Destroy(names);
+    admin_close(&admin);
+    contract_fill(&client, topic, 10);
+    contract_await(&client, DRI_TE_MESSAGE, 20, NULL);
+    contract_watch(&client, NULL);
+    assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), 20);
+    assert_int_equal(contract_count(&client, DRI_TE_LOST), 0);
+    for (size_t i = 0; i < 20; i++) {
+        assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, i)->as.message.offset, i + 1);
+    }
+    contract_fini(&client);
+}
+
+/* --- consumers and streams of others --------------------------------------------------------- */
+
+static void assert_unfit(jsConsumerConfig *config, const char *word)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("unfit");
+    char below[96];
+    (void)snprintf(below, sizeof(below), "%s.only", topic);
+    if (config->FilterSubject != NULL) {
+        config->FilterSubject = below;
+    }
+    contract_open_producer(&maker, topic);
+    contract_fini(&maker);
+    config->Durable = "g";
+    make_consumer(stream_of(topic), config);
+    contract_init(&client, "g");
+    contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
+    contract_topic(&client, topic, DRI_USE_COMMANDS);
+    test_status(DRAY_EINVALID, subject.ops->open(&client.config, &client.transport, client.text,
+                                                 sizeof(client.text)));
+    assert_non_null(strstr(client.text, word));
+    assert_non_null(strstr(client.text, "consumer g of stream"));
+    contract_fini(&client);
+}
+
+static void a_consumer_that_would_lose_messages_is_refused(void **state)
+{
+    jsConsumerConfig config;
+    (void)state;
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.AckPolicy = js_AckExplicit;
+    config.MaxDeliver = 5;
+    assert_unfit(&config, "max_deliver");
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.AckPolicy = js_AckAll;
+    assert_unfit(&config, "ack policy");
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.AckPolicy = js_AckExplicit;
+    config.DeliverSubject = "push.here";
+    assert_unfit(&config, "push");
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.AckPolicy = js_AckExplicit;
+    config.FilterSubject = "other";
+    assert_unfit(&config, "filter");
+}
+
+static void the_lease_of_a_consumer_is_its_first_backoff(void **state)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("backoff");
+    jsConsumerConfig config;
+    int64_t backoff[] = {INT64_C(4000000000), INT64_C(30000000000)};
+    (void)state;
+    contract_open_producer(&maker, topic);
+    contract_fini(&maker);
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.Durable = "g";
+    config.AckPolicy = js_AckExplicit;
+    config.BackOff = backoff;
+    config.BackOffLen = 2;
+    config.MaxDeliver = -1;
+    struct admin admin;
+    admin_open(&admin);
+    natsStatus status = js_AddConsumer(NULL, admin.js, stream_of(topic), &config, NULL, NULL);
+    admin_close(&admin);
+    if (status != NATS_OK) {
+        test_skip("this server wants max_deliver with a back-off, and the transport refuses it");
+    }
+    contract_open_group(&client, "g", topic);
+    contract_await(&client, DRI_TE_ASSIGNED, 1, NULL);
+    uint64_t lease_ms =
+        contract_event(&client, DRI_TE_ASSIGNED, 0)->as.assigned.lease_ns / 1000000u;
+    assert_in_range(lease_ms, 3000, 4000);
+    contract_fini(&client);
+}
+
+static void a_consumer_with_too_few_acks_pending_is_raised(void **state)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("raise");
+    jsConsumerConfig config;
+    jsConsumerInfo *info = NULL;
+    struct admin admin;
+    int64_t bound = 0;
+    (void)state;
+    contract_open_producer(&maker, topic);
+    contract_fini(&maker);
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.Durable = "g";
+    config.AckPolicy = js_AckExplicit;
+    config.MaxAckPending = 100;
+    make_consumer(stream_of(topic), &config);
+    contract_open_group(&client, "g", topic);
+    contract_watch(&client, NULL);
+    admin_open(&admin);
+    assert_int_equal(js_GetConsumerInfo(&info, admin.js, stream_of(topic), "g", NULL, NULL),
+                     NATS_OK);
+    bound = info->Config->MaxAckPending;
+    jsConsumerInfo_Destroy(info);
+    admin_close(&admin);
+    assert_int_equal(bound, 40000); /* in_flight_max + unacked_max */
+    contract_fini(&client);
+}
+
+static void a_stream_of_somebody_else_is_read_by_its_subject_alone(void **state)
+{
+    struct contract_client client;
+    const char *base = contract_name("shop");
+    char orders[96], carts[96];
+    (void)state;
+    (void)snprintf(orders, sizeof(orders), "%s.orders", base);
+    (void)snprintf(carts, sizeof(carts), "%s.carts", base);
+    const char *subjects[] = {orders, carts};
+    make_stream(stream_of(base), subjects, 2);
+    contract_init(&client, "g");
+    contract_source(&client, orders, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
+    contract_topic(&client, orders, DRI_USE_COMMANDS);
+    client.config.can_create = false;
+    contract_open(&client);
+    put_text(&client, carts, "0", 1);
+    put_text(&client, orders, "1", 2);
+    put_text(&client, carts, "2", 3);
+    contract_await(&client, DRI_TE_PUBLISHED, 3, NULL);
+    contract_await(&client, DRI_TE_MESSAGE, 1, NULL);
+    contract_watch(&client, NULL);
+    assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), 1);
+    test_slice(orders, contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.subject);
+    test_slice(stream_of(base), contract_event(&client, DRI_TE_ASSIGNED, 0)->as.assigned.origin);
+    contract_fini(&client);
+}
+
+static void subjects_below_the_commands_are_commands_too(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("below");
+    char eu[96];
+    (void)state;
+    (void)snprintf(eu, sizeof(eu), "%s.eu.west", topic);
+    contract_open_group(&client, "g", topic);
+    put_text(&client, eu, "7", 1);
+    contract_await(&client, DRI_TE_MESSAGE, 1, NULL);
+    test_slice(eu, contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.subject);
+    contract_fini(&client);
+}
+
+static void a_stream_in_the_way_is_named(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("way");
+    const char *other = "somewhere.else.entirely";
+    (void)state;
+    make_stream(stream_of(topic), &other, 1);
+    contract_init(&client, NULL);
+    contract_topic(&client, topic, DRI_USE_COMMANDS);
+    enum dray_status status =
+        subject.ops->open(&client.config, &client.transport, client.text, sizeof(client.text));
+    assert_int_equal(status, DRAY_EINVALID);
+    assert_non_null(strstr(client.text, stream_of(topic)));
+    contract_fini(&client);
+}
+
+/* --- servers that are silent, die, and come back --------------------------------------------- */
+
+static uint64_t longest_ns;
+
+static void timed_poll(struct contract_client *client)
+{
+    uint64_t start_ns = dri_clock_mono_ns();
+    (void)contract_poll(client);
+    uint64_t took_ns = dri_clock_mono_ns() - start_ns;
+    longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
+}
+
+static void a_silent_server_blocks_nothing_and_is_noticed(void **state)
+{
+    enum {
+        BYTES = 60000
+    };
+    struct contract_client client;
+    const char *topic = contract_name("silent");
+    uint64_t token = 100;
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 5);
+    uint8_t *bytes = calloc(1, BYTES);
+    assert_non_null(bytes);
+    nats_server_pause(&server);
+    longest_ns = 0;
+    uint64_t until_ns = dri_clock_mono_ns() + UINT64_C(3000000000);
+    while (dri_clock_mono_ns() < until_ns && contract_count(&client, DRI_TE_ERROR) == 0) {
+        struct dri_publish message = {.token = token,
+                                      .topic = dray_slice_text(topic),
+                                      .partition = -1,
+                                      .value = dray_slice_of(bytes, BYTES)};
+        uint64_t start_ns = dri_clock_mono_ns();
+        token += subject.ops->publish(client.transport, dri_clock_now(), &message, 1);
+        uint64_t took_ns = dri_clock_mono_ns() - start_ns;
+        longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
+        timed_poll(&client);
+    }
+    free(bytes);
+    nats_server_resume(&server);
+    assert_true(token > 110); /* there was more to send than the socket takes */
+    assert_true(contract_count(&client, DRI_TE_ERROR) > 0);
+    assert_true(longest_ns < UINT64_C(400000000)); /* far from the time-outs; machines are busy */
+    contract_await(&client, DRI_TE_PUBLISHED, (size_t)(token - 100) + 5, NULL);
+    contract_forget(&client);
+    contract_fill(&client, topic, 5);
+    contract_fini(&client);
+}
+
+static void what_was_settled_is_not_run_again_when_its_acknowledgement_is_lost(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("lostack");
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 10);
+    contract_await(&client, DRI_TE_MESSAGE, 10, NULL);
+    nats_server_pause(&server);
+    contract_settle_first(&client, 10); /* into the socket, and no further */
+    nats_server_kill(&server);
+    nats_server_start(&server);
+    watch_for(4000, &client);
+    assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), 10);
+    assert_int_equal(ack_pending_of(stream_of(topic), "g"), 0);
+    contract_fini(&client);
+}
+
+static void a_settle_while_the_server_is_away_reaches_it_later(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("latersettle");
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 10);
+    contract_await(&client, DRI_TE_MESSAGE, 10, NULL);
+    nats_server_kill(&server);
+    contract_await(&client, DRI_TE_ERROR, 1, NULL);
+    contract_settle_first(&client, 10);
+    nats_server_start(&server);
+    contract_fill(&client, topic, 1);
+    contract_await(&client, DRI_TE_MESSAGE, 11, NULL);
+    contract_watch(&client, NULL);
+    assert_int_equal(ack_pending_of(stream_of(topic), "g"), 1);
+    contract_fini(&client);
+}
+
+/* --- leases ---------------------------------------------------------------------------------- */
+
+/** Messages in the ring of the transport, some handed up. Returns how many were handed up. */
+static size_t fill_ring(struct contract_client *client, const char *topic, size_t count)
+{
+    contract_open_group(client, "g", topic);
+    contract_await(client, DRI_TE_ASSIGNED, 1, NULL);
+    client->messages_max = 1;
+    contract_fill(client, topic, count);
+    contract_await(client, DRI_TE_MESSAGE, 1, NULL);
+    return contract_count(client, DRI_TE_MESSAGE);
+}
+
+static void assert_all_once(const struct contract_client *client, size_t count)
+{
+    unsigned char seen[256] = {0};
+    for (size_t i = 0; i < client->seen_count; i++) {
+        if (client->seen[i].event.type == DRI_TE_MESSAGE) {
+            seen[contract_number(&client->seen[i].event)]++;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(seen[i], 1);
+    }
+}
+
+static void what_waits_for_room_stays_ours(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("wait");
+    (void)state;
+    size_t first = fill_ring(&client, topic, 200);
+    contract_settle_first(&client, first);
+    client.messages_max = 0;
+    watch_for(4000, &client); /* almost three leases */
+    client.messages_max = 512;
+    contract_await(&client, DRI_TE_MESSAGE, 200, NULL);
+    assert_all_once(&client, 200);
+    for (size_t i = 0; i < 200; i++) {
+        assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, i)->as.message.deliveries, 1);
+    }
+    contract_fini(&client);
+}
+
+static void what_waits_in_a_paused_slot_is_given_back(void **state)
+{
+    struct contract_client client, other;
+    const char *topic = contract_name("giveback");
+    (void)state;
+    subject.options[subject.options_count++] = (struct dri_option){"pull_expires_ms", "1000"};
+    size_t first = fill_ring(&client, topic, 200);
+    contract_settle_first(&client, first);
+    struct dri_transport_event assigned = *contract_event(&client, DRI_TE_ASSIGNED, 0);
+    subject.ops->pause(client.transport, assigned.slot, assigned.epoch);
+    watch_for(3500, &client); /* its last request ends after one second, the leases behind it */
+    contract_open_group(&other, "g", topic);
+    contract_await(&other, DRI_TE_MESSAGE, 200 - first, &client);
+    contract_settle_first(&other, 200 - first);
+    contract_watch(&other, &client);
+    assert_int_equal(contract_count(&other, DRI_TE_MESSAGE), 200 - first);
+    client.messages_max = 512;
+    subject.ops->resume(client.transport, assigned.slot, assigned.epoch);
+    watch_for(2000, &client); /* nothing that is past its lease is handed up */
+    assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), first);
+    subject.options_count--;
+    contract_fini(&other);
+    contract_fini(&client);
+}
+
+static void a_consumer_that_an_operator_set_back_runs_everything_again(void **state)
+{
+    struct contract_client client;
+    struct admin admin;
+    const char *topic = contract_name("setback");
+    jsConsumerConfig config;
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 10);
+    contract_await(&client, DRI_TE_MESSAGE, 10, NULL);
+    contract_settle_first(&client, 10);
+    watch_for(6000, &client);
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.Durable = "g";
+    config.AckPolicy = js_AckExplicit;
+    config.MaxAckPending = 50000;
+    admin_open(&admin);
+    assert_int_equal(js_DeleteConsumer(admin.js, stream_of(topic), "g", NULL, NULL), NATS_OK);
+    assert_int_equal(js_AddConsumer(NULL, admin.js, stream_of(topic), &config, NULL, NULL),
+                     NATS_OK);
+    admin_close(&admin);
+    contract_await(&client, DRI_TE_LOST, 1, NULL);
+    contract_await(&client, DRI_TE_MESSAGE, 20, NULL);
+    contract_fini(&client);
+}
+
+static void what_was_not_handed_up_goes_to_the_others_at_close(void **state)
+{
+    struct contract_client client, other;
+    const char *topic = contract_name("handback");
+    (void)state;
+    size_t first = fill_ring(&client, topic, 200);
+    contract_settle_first(&client, first);
+    uint64_t start_ns = dri_clock_mono_ns();
+    contract_close(&client);
+    contract_open_group(&other, "g", topic);
+    contract_await(&other, DRI_TE_MESSAGE, 200 - first, NULL);
+    assert_true(dri_clock_mono_ns() - start_ns < UINT64_C(1200000000)); /* less than a lease */
+    contract_fini(&other);
+    contract_fini(&client);
+}
+
+static void past_its_lease_a_delivery_is_not_extended(void **state)
+{
+    struct contract_client client, other;
+    const char *topic = contract_name("past");
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 1);
+    contract_await(&client, DRI_TE_MESSAGE, 1, NULL);
+    struct dri_transport_event event = *contract_event(&client, DRI_TE_MESSAGE, 0);
+    subject.ops->unassign(client.transport, 99, 1);
+    contract_open_group(&other, "g", topic);
+    contract_await(&other, DRI_TE_MESSAGE, 1, NULL); /* the lease has ended */
+    subject.ops->extend(client.transport, dri_clock_now(), event.slot, event.epoch,
+                        &event.as.message.delivery, 1);
+    contract_await(&other, DRI_TE_MESSAGE, 2, NULL); /* it would be later if that had counted */
+    contract_fini(&other);
+    contract_fini(&client);
+}
+
+/* --- hostile and odd messages ---------------------------------------------------------------- */
+
+/** Bytes to the server, as they are, and its PONG. */
+static void send_raw(const char *bytes)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)server.port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char answer[4096];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)(void *)&address, sizeof(address)), 0);
+    assert_int_equal(send(fd, bytes, strlen(bytes), MSG_NOSIGNAL), (ssize_t)strlen(bytes));
+    size_t len = 0;
+    while (len < sizeof(answer) - 1) {
+        ssize_t got = recv(fd, answer + len, sizeof(answer) - 1 - len, 0);
+        assert_true(got > 0);
+        len += (size_t)got;
+        answer[len] = '\0';
+        if (strstr(answer, "PONG\r\n") != NULL) {
+            break;
+        }
+    }
+    (void)close(fd);
+}
+
+/** A message with this header block, as it is, and a body. */
+static void send_block(const char *topic, const char *block, const char *body)
+{
+    char raw[1024];
+    (void)snprintf(raw, sizeof(raw),
+                   "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n"
+                   "HPUB %s %zu %zu\r\n%s%s\r\nPING\r\n",
+                   topic, strlen(block), strlen(block) + strlen(body), block, body);
+    send_raw(raw);
+}
+
+static void a_message_that_looks_like_a_status_is_a_message(void **state)
+{
+    static const char *const blocks[] = {
+        "NATS/1.0 503 None\r\n\r\n",
+        "NATS/1.0 404 No Messages\r\n\r\n",
+        "NATS/1.0 409 Consumer Deleted\r\n\r\n",
+        "NATS/1.0 100 Idle Heartbeat\r\nNats-Consumer-Stalled: x\r\n\r\n",
+        "NATS/1.0\r\nStatus: 503\r\n\r\n",
+        "NATS/1.0\r\nno colon here\r\n:nameless\r\nok: 1\r\n\r\n",
+        "NATS/1.0\r\n folded: 2\r\nempty:\r\nok: 1\r\n\r\n",
+        "NATS/1.0\r\n\r\n",
+    };
+    struct contract_client client;
+    const char *topic = contract_name("looks");
+    const size_t count = sizeof(blocks) / sizeof(blocks[0]);
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    for (size_t i = 0; i < count; i++) {
+        send_block(topic, blocks[i], "");
+    }
+    contract_await(&client, DRI_TE_MESSAGE, count, NULL);
+    for (size_t i = 0; i < count; i++) {
+        const struct dri_transport_event *event = contract_event(&client, DRI_TE_MESSAGE, i);
+        assert_int_equal(event->as.message.offset, i + 1);
+        assert_int_equal(event->as.message.value.len, 0);
+    }
+    test_slice("503",
+               contract_find_header(contract_event(&client, DRI_TE_MESSAGE, 4)->as.message.headers,
+                                    "Status", 0));
+    test_slice("1", contract_find_header(
+                        contract_event(&client, DRI_TE_MESSAGE, 5)->as.message.headers, "ok", 0));
+    test_slice("1", contract_find_header(
+                        contract_event(&client, DRI_TE_MESSAGE, 6)->as.message.headers, "ok", 0));
+    contract_settle_first(&client, count);
+    contract_watch(&client, NULL);
+    assert_int_equal(ack_pending_of(stream_of(topic), "g"), 0);
+    contract_fini(&client);
+}
+
+static void a_key_header_of_others_is_the_key(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("keys");
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    send_block(topic, "NATS/1.0\r\nDray-Key:order-1\r\n\r\n", "x");
+    send_block(topic, "NATS/1.0\r\ndray-key: !!\r\ndray-key-encoding: base64\r\n\r\n", "x");
+    contract_await(&client, DRI_TE_MESSAGE, 2, NULL);
+    test_slice("order-1", contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.key);
+    /* said to be base64, and it is not: as it is */
+    test_slice("!!", contract_event(&client, DRI_TE_MESSAGE, 1)->as.message.key);
+    contract_fini(&client);
+}
+
+/* --- inbox and status ------------------------------------------------------------------------ */
+
+static void an_inbox_gets_courtesies_also_after_an_outage(void **state)
+{
+    struct contract_client reader, writer;
+    char inbox[96];
+    (void)state;
+    (void)snprintf(inbox, sizeof(inbox), "_INBOX.%s.1", contract_name("wait"));
+    contract_init(&reader, NULL);
+    contract_source(&reader, inbox, DRI_ROLE_LOG, DRI_START_LATEST, 0);
+    contract_topic(&reader, inbox, DRI_USE_RESULTS); /* no stream is asked for it */
+    reader.config.can_create = false;
+    contract_open(&reader);
+    contract_await(&reader, DRI_TE_CAUGHT_UP, 1, NULL);
+    contract_init(&writer, NULL);
+    contract_open(&writer);
+    for (size_t round = 1; round <= 2; round++) {
+        struct dri_publish message = {.topic = dray_slice_text(inbox),
+                                      .partition = -1,
+                                      .key = dray_slice_text("k"),
+                                      .value = dray_slice_text("42"),
+                                      .is_courtesy = true};
+        contract_publish(&writer, &message);
+        contract_await(&reader, DRI_TE_MESSAGE, round, &writer);
+        const struct dri_transport_event *event =
+            contract_event(&reader, DRI_TE_MESSAGE, round - 1);
+        test_slice("42", event->as.message.value);
+        test_slice("k", event->as.message.key);
+        assert_int_equal(event->as.message.delivery, 0);
+        nats_server_kill(&server);
+        nats_server_start(&server);
+        contract_await(&reader, DRI_TE_ERROR, round, &writer);
+        contract_await(&writer, DRI_TE_ERROR, round, &reader);
+        watch_for(1000, &reader);
+        watch_for(200, &writer);
+    }
+    assert_int_equal(contract_count(&reader, DRI_TE_CAUGHT_UP), 1);
+    contract_fini(&writer);
+    contract_fini(&reader);
+}
+
+static void status_keeps_the_last_of_each_worker(void **state)
+{
+    struct contract_client writer, reader;
+    const char *topic = contract_name("status");
+    char want[96];
+    (void)state;
+    contract_init(&writer, NULL);
+    contract_topic(&writer, topic, DRI_USE_STATUS);
+    contract_open(&writer);
+    contract_fill(&writer, topic, 21); /* three of each of seven keys */
+    contract_init(&reader, NULL);
+    contract_source(&reader, topic, DRI_ROLE_LOG, DRI_START_EARLIEST, 0);
+    contract_topic(&reader, topic, DRI_USE_STATUS);
+    contract_open(&reader);
+    contract_await(&reader, DRI_TE_CAUGHT_UP, 1, NULL);
+    assert_int_equal(contract_count(&reader, DRI_TE_MESSAGE), 7);
+    for (size_t i = 0; i < 7; i++) {
+        const struct dri_transport_event *event = contract_event(&reader, DRI_TE_MESSAGE, i);
+        assert_int_equal(contract_number(event), 14 + i);
+        (void)snprintf(want, sizeof(want), "%s.k%zu", topic, i);
+        test_slice(want, event->as.message.subject);
+    }
+    contract_fini(&reader);
+    contract_fini(&writer);
+}
+
+/* --- nothing is left behind ------------------------------------------------------------------ */
+
+static size_t entries_of(const char *path)
+{
+    size_t count = 0;
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        count += entry->d_name[0] != '.' ? 1 : 0;
+    }
+    (void)closedir(folder);
+    return count;
+}
+
+static void assert_close_on_exec(void)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        char path[64], target[128] = "";
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        ssize_t len = flags < 0 ? -1 : readlink(path, target, sizeof(target) - 1);
+        if (len > 0 && (strncmp(target, "socket:", 7) == 0 || strstr(target, "event") != NULL)) {
+            assert_int_equal(flags & FD_CLOEXEC, FD_CLOEXEC);
+        }
+    }
+}
+
+static void every_descriptor_is_closed_on_exec(void **state)
+{
+    struct contract_client client;
+    (void)state;
+    contract_open_group(&client, "g", contract_name("exec"));
+    contract_watch(&client, NULL);
+    assert_close_on_exec();
+    contract_fini(&client);
+}
+
+static void many_deaths_leave_no_descriptor_and_no_thread(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("deaths");
+    size_t fds = 0, threads = 0;
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 3);
+    for (int round = 0; round < 8; round++) {
+        nats_server_kill(&server);
+        contract_await(&client, DRI_TE_ERROR, (size_t)round + 1, NULL);
+        nats_server_start(&server);
+        struct dri_publish message = {.token = 1,
+                                      .topic = dray_slice_text(topic),
+                                      .partition = -1,
+                                      .value = dray_slice_text("1")};
+        contract_publish(&client, &message);
+        contract_watch(&client, NULL);
+        if (round == 1) {
+            fds = entries_of("/proc/self/fd");
+            threads = entries_of("/proc/self/task");
+        }
+    }
+    assert_int_equal(entries_of("/proc/self/fd"), fds);
+    assert_int_equal(entries_of("/proc/self/task"), threads);
+    contract_fini(&client);
+}
+
+static void opening_without_memory_fails_cleanly(void **state)
+{
+    const char *topic = contract_name("memory");
+    bool is_done = false;
+    (void)state;
+    struct contract_client first;
+    contract_open_group(&first, "g", topic);
+    contract_fini(&first);
+    size_t live = dri_mem_live();
+    for (uint64_t n = 1; !is_done; n++) {
+        struct contract_client client;
+        contract_init(&client, "g");
+        contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
+        contract_topic(&client, topic, DRI_USE_COMMANDS);
+        client.config.timeout_ms = 800;
+        contract_option(&client, "api_timeout_ms", "300");
+        dri_mem_fail_at(n);
+        enum dray_status status =
+            subject.ops->open(&client.config, &client.transport, client.text, sizeof(client.text));
+        is_done = dri_mem_failed() == 0;
+        dri_mem_fail_at(0);
+        assert_true(status == DRAY_OK || status == DRAY_ENOMEM || status == DRAY_EBROKER ||
+                    status == DRAY_ETIMEOUT);
+        assert_true(status == DRAY_OK || strlen(client.text) > 0);
+        contract_fini(&client);
+        assert_int_equal(dri_mem_live(), live);
+        assert_in_range(n, 1, 200);
+    }
+}
+
+static void working_without_memory_loses_nothing(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("hungry");
+    (void)state;
+    for (uint64_t n = 1; n < 40; n++) {
+        const char *group = contract_name("g");
+        contract_init(&client, group);
+        contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_LATEST, 0);
+        contract_topic(&client, topic, DRI_USE_COMMANDS);
+        contract_option(&client, "publish_timeout_ms", "300");
+        contract_option(&client, "ack_wait_ms", "400");
+        contract_open(&client);
+        dri_mem_fail_at(n);
+        size_t stored = 0;
+        for (int tries = 0; stored == 0 && tries < 20; tries++) {
+            struct dri_publish message = {.token = (uint64_t)tries,
+                                          .topic = dray_slice_text(topic),
+                                          .partition = -1,
+                                          .key = dray_slice_text("k"),
+                                          .value = dray_slice_text("1"),
+                                          .dedup_id = dray_slice_text(group)};
+            contract_publish(&client, &message);
+            contract_await(&client, DRI_TE_PUBLISHED, (size_t)tries + 1, NULL);
+            const struct dri_published *ack =
+                &contract_event(&client, DRI_TE_PUBLISHED, (size_t)tries)->as.published;
+            assert_int_not_equal(ack->ack, DRI_ACK_NOT_STORED);
+            stored = ack->ack == DRI_ACK_STORED ? 1 : 0;
+        }
+        contract_await(&client, DRI_TE_MESSAGE, 1, NULL);
+        contract_settle_first(&client, 1);
+        dri_mem_fail_at(0);
+        contract_fini(&client);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_deleted_consumer_is_made_again_where_it_was),
+        cmocka_unit_test(what_was_out_of_a_deleted_consumer_comes_again_and_its_settles_are_stale),
+        cmocka_unit_test(a_stream_made_anew_is_read_from_its_first_message),
+        cmocka_unit_test(a_log_made_anew_is_lost_and_read_from_its_first_record),
+        cmocka_unit_test(a_log_whose_consumer_is_deleted_goes_on_without_a_gap),
+        cmocka_unit_test(a_consumer_that_would_lose_messages_is_refused),
+        cmocka_unit_test(the_lease_of_a_consumer_is_its_first_backoff),
+        cmocka_unit_test(a_consumer_with_too_few_acks_pending_is_raised),
+        cmocka_unit_test(a_stream_of_somebody_else_is_read_by_its_subject_alone),
+        cmocka_unit_test(subjects_below_the_commands_are_commands_too),
+        cmocka_unit_test(a_stream_in_the_way_is_named),
+        cmocka_unit_test(a_silent_server_blocks_nothing_and_is_noticed),
+        cmocka_unit_test(what_was_settled_is_not_run_again_when_its_acknowledgement_is_lost),
+        cmocka_unit_test(a_settle_while_the_server_is_away_reaches_it_later),
+        cmocka_unit_test(what_waits_for_room_stays_ours),
+        cmocka_unit_test(what_waits_in_a_paused_slot_is_given_back),
+        cmocka_unit_test(a_consumer_that_an_operator_set_back_runs_everything_again),
+        cmocka_unit_test(what_was_not_handed_up_goes_to_the_others_at_close),
+        cmocka_unit_test(past_its_lease_a_delivery_is_not_extended),
+        cmocka_unit_test(a_message_that_looks_like_a_status_is_a_message),
+        cmocka_unit_test(a_key_header_of_others_is_the_key),
+        cmocka_unit_test(an_inbox_gets_courtesies_also_after_an_outage),
+        cmocka_unit_test(status_keeps_the_last_of_each_worker),
+        cmocka_unit_test(every_descriptor_is_closed_on_exec),
+        cmocka_unit_test(many_deaths_leave_no_descriptor_and_no_thread),
+        cmocka_unit_test(opening_without_memory_fails_cleanly),
+        cmocka_unit_test(working_without_memory_loses_nothing),
+    };
+    if (!nats_server_is_there()) {
+        (void)fprintf(stderr, "skipped: there is no nats-server\n");
+        return 77;
+    }
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    }
+    return cmocka_run_group_tests(tests, start_all, end_all);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef SIM_CHECKER_INSIDE_H
+#define SIM_CHECKER_INSIDE_H
+
+#include "checker.h"
+
+/* checker_inside.h - what the checker remembers. checker.c judges settling, runs and the whole;
+ * checker_outcome.c judges results and dead letters. */
+
+#define SIM_FAILURE_BYTES    400u
+#define SIM_PARTITIONS_MAX   8u
+#define SIM_OPEN_RUNS_MAX    64u
+#define SIM_CLIENT_COUNT_MAX 4096u
+
+struct sim_command {
+    struct sim_plan plan;
+    int topic;
+    int32_t partition;
+    uint64_t offset;
+    const struct dri_sim_record *record; /* as the broker has it */
+    uint32_t deliveries, runs, ok_runs, final_runs;
+    uint32_t results, errors, letters;
+    bool is_complete;
+};
+
+struct sim_log {        /* one source partition */
+    uint32_t *commands; /* owned: indexes, in the order of offsets */
+    size_t count, capacity;
+    size_t incomplete;                 /* all before are complete */
+    uint64_t first_runs[SIM_KEYS_MAX]; /* highest offset + 1 of a key that has run */
+    int64_t committed, committed_max;
+};
+
+struct sim_arrival { /* a message that was delivered in an epoch */
+    uint32_t command;
+    uint32_t attempt; /* of the latest run */
+    bool is_closed;   /* it came to its end in this epoch */
+};
+
+struct sim_epoch {
+    uint32_t client;
+    int topic; /* -1: none of the sources */
+    int32_t partition;
+    bool is_over;                 /* the client was told, or let go */
+    uint64_t settled;             /* highest position that left the client */
+    struct sim_arrival *arrivals; /* owned */
+    size_t count, capacity;
+    size_t started[SIM_KEYS_MAX]; /* highest arrival + 1 of a key that has run */
+};
+
+struct sim_open_run {
+    uint32_t client, command;
+    int32_t key;
+    uint64_t since_ns;
+};
+
+struct sim_checker {
+    struct sim_options options;
+    struct dri_sim_broker *broker;
+    bool is_tracing, has_redelivery_reason;
+    struct dri_now now;
+    struct sim_command *commands; /* owned; by index */
+    size_t commands_count, commands_capacity;
+    size_t complete_count;
+    struct sim_log logs[SIM_TOPIC_SOURCES][SIM_PARTITIONS_MAX];
+    struct sim_epoch *epochs; /* owned; by epoch */
+    size_t epochs_count, epochs_capacity;
+    struct sim_open_run open_runs[SIM_OPEN_RUNS_MAX];
+    size_t open_runs_count;
+    bool is_drained[SIM_CLIENT_COUNT_MAX]; /* by client */
+    uint64_t hash;
+    struct sim_tally tally;
+    char failure[SIM_FAILURE_BYTES];
+};
+
+/** A result or a dead letter was stored. */
+void sim_judge_result(struct sim_checker *checker, const struct dri_sim_record *record);
+void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *record);
+/** Something happened to a command: has it all that it needs now? */
+void sim_judge_completion(struct sim_checker *checker, struct sim_command *command);
+struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32_t partition,
+                                   uint64_t offset);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* checker_outcome.c - judges what was stored: results and dead letters, against the plan.
+ *
+ * A plan says in advance what a command must come to, so nearly everything in a record can be
+ * compared with what it ought to be. What time decides (whether a deadline passed) may go either
+ * way.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checker_inside.h"
+#include "wire/headers.h"
+#include "wire/letter.h"
+#include "wire/result.h"
+#include "wire/sha256.h"
+
+static bool is_malformed(const struct sim_plan *plan)
+{
+    return plan->shape != SIM_SHAPE_SOUND && plan->shape != SIM_SHAPE_DENIED;
+}
+
+static bool has_too_large_result(const struct sim_checker *checker, const struct sim_plan *plan)
+{
+    return plan->is_limited || plan->result_bytes >= checker->options.broker.message_bytes_max;
+}
+
+/* --- completion
+ * ----------------------------------------------------------------------------------- */
+
+static bool is_complete(const struct sim_command *command)
+{
+    const struct sim_plan *plan = &command->plan;
+    if (command->results > 0) {
+        return true;
+    }
+    if (command->letters > 0) {
+        return command->errors > 0 || plan->reply == SIM_REPLY_NONE || is_malformed(plan);
+    }
+    return plan->reply == SIM_REPLY_NONE && command->ok_runs > 0;
+}
+
+void sim_judge_completion(struct sim_checker *checker, struct sim_command *command)
+{
+    struct sim_log *log = &checker->logs[command->topic][command->partition];
+    if (command->is_complete || !is_complete(command)) {
+        return;
+    }
+    command->is_complete = true;
+    checker->complete_count++;
+    while (log->incomplete < log->count &&
+           checker->commands[log->commands[log->incomplete]].is_complete) {
+        log->incomplete++;
+    }
+}
+
+/* --- results
+ * -------------------------------------------------------------------------------------- */
+
+static void check_target(struct sim_checker *checker, const struct sim_command *command,
+                         const struct dri_sim_record *record, const struct dri_result *result)
+{
+    const struct sim_plan *plan = &command->plan;
+    const char *wanted = sim_reply_topic(plan->reply);
+    bool is_stream = checker->options.mode == DRI_SETTLE_EACH;
+    bool is_refused = plan->reply == SIM_REPLY_FORBIDDEN || plan->reply == SIM_REPLY_ELSEWHERE ||
+                      (plan->reply == SIM_REPLY_MISSING && !is_stream);
+    bool has_failed = !dray_slice_is_absent(result->reply_failed);
+    if (is_malformed(plan)) {
+        return; /* who knows how far it was read */
+    }
+    if (plan->reply == SIM_REPLY_NONE) {
+        sim_checker_fail(checker, "outcome", "command %u wants no result and got one", plan->index);
+    } else if (has_failed || plan->reply == SIM_REPLY_DEFAULT || plan->reply == SIM_REPLY_INBOX) {
+        wanted = "results";
+    }
+    if (is_refused && !has_failed) {
+        sim_checker_fail(checker, "outcome", "command %u: reply_failed is missing", plan->index);
+    } else if (has_failed && (plan->reply == SIM_REPLY_DEFAULT || plan->reply == SIM_REPLY_SIDE)) {
+        sim_checker_fail(checker, "outcome", "command %u: reply_failed for no reason", plan->index);
+    } else if (!dray_slice_equal_text(record->subject, wanted)) {
+        sim_checker_fail(checker, "outcome", "the result of command %u is in %.*s, not in %s",
+                         plan->index, (int)record->subject.len, (const char *)record->subject.at,
+                         wanted);
+    }
+}
+
+static void check_ok(struct sim_checker *checker, const struct sim_command *command,
+                     const struct dri_result *result)
+{
+    const struct sim_plan *plan = &command->plan;
+    struct sim_bytes wanted;
+    sim_plan_result(plan, &wanted);
+    if (plan->shape != SIM_SHAPE_SOUND || plan->kind != DRAY_KIND_NONE || command->ok_runs == 0) {
+        sim_checker_fail(checker, "outcome", "command %u has result ok without a run that was",
+                         plan->index);
+    } else if (has_too_large_result(checker, plan)) {
+        sim_checker_fail(checker, "outcome", "command %u: its result cannot have fitted",
+                         plan->index);
+    } else if (!dray_slice_equal(result->result, dray_slice_of(wanted.at, wanted.len))) {
+        sim_checker_fail(checker, "bytes", "command %u: not the handler's answer", plan->index);
+    } else if (result->attempt != plan->runs) {
+        sim_checker_fail(checker, "attempts", "command %u: ok in attempt %u, planned %u",
+                         plan->index, result->attempt, plan->runs);
+    }
+}
+
+/* The kinds that this command may end with, in a letter and the error result behind it. */
+static bool may_die_of(const struct sim_plan *plan, enum dray_error_kind kind)
+{
+    switch (plan->shape) {
+    case SIM_SHAPE_DENIED:
+        return kind == DRAY_KIND_AUTH;
+    case SIM_SHAPE_SOUND:
+        return kind != DRAY_KIND_NONE &&
+               (kind == plan->kind || (kind == DRAY_KIND_EXPIRED && plan->deadline_ms != 0));
+    default:
+        return kind == DRAY_KIND_INVALID;
+    }
+}
+
+static void check_error(struct sim_checker *checker, struct sim_command *command,
+                        const struct dri_result *result)
+{
+    const struct sim_plan *plan = &command->plan;
+    if (result->is_dead_letter && command->letters == 0) {
+        sim_checker_fail(checker, "outcome", "command %u: error result before its dead letter",
+                         plan->index);
+    } else if (result->is_dead_letter && !may_die_of(plan, result->kind)) {
+        sim_checker_fail(checker, "outcome", "command %u ended as %s, planned \"%s\"", plan->index,
+                         dray_kind_text(result->kind), dray_kind_text(plan->kind));
+    } else if (!result->is_dead_letter &&
+               (result->kind != DRAY_KIND_LIMIT || command->ok_runs == 0 ||
+                !has_too_large_result(checker, plan))) {
+        sim_checker_fail(checker, "outcome", "command %u: error %s without a dead letter",
+                         plan->index, dray_kind_text(result->kind));
+    }
+}
+
+static struct dray_slice planned_key(const struct sim_command *command, char *text)
+{
+    return is_malformed(&command->plan) ? command->record->key : sim_plan_key(&command->plan, text);
+}
+
+void sim_judge_result(struct sim_checker *checker, const struct dri_sim_record *record)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    struct dri_wire_error error;
+    struct dri_result result;
+    char key[SIM_KEY_BYTES];
+    if (dri_result_decode(record->value, &limits, &result, &error) != DRAY_OK) {
+        sim_checker_fail(checker, "bytes", "a result cannot be read: %s %s", error.field,
+                         error.text);
+        return;
+    }
+    uint32_t index = sim_plan_of_id(result.id);
+    if (index >= checker->commands_count) {
+        sim_checker_fail(checker, "outcome", "a result of a command that was never sent");
+        return;
+    }
+    struct sim_command *command = &checker->commands[index];
+    check_target(checker, command, record, &result);
+    if (!dray_slice_equal(record->key, planned_key(command, key))) {
+        sim_checker_fail(checker, "bytes", "the result of command %u has another key", index);
+    }
+    if (result.is_ok) {
+        check_ok(checker, command, &result);
+    } else {
+        check_error(checker, command, &result);
+    }
+    if (result.is_ok || !result.is_dead_letter) {
+        command->results++;
+        checker->tally.results++;
+        checker->tally.limits += !result.is_ok;
+    } else {
+        command->errors++;
+        checker->tally.errors++;
+    }
+    checker->tally.fallbacks += !dray_slice_is_absent(result.reply_failed);
+    sim_judge_completion(checker, command);
+}
+
+/* --- dead letters
+ * --------------------------------------------------------------------------------- */
+
+/* "topic/partition/offset", or "STREAM/sequence". */
+static struct sim_command *command_of_source(struct sim_checker *checker, struct dray_slice source)
+{
+    static const char *const names[2][SIM_TOPIC_SOURCES] = {{"commands/", "replay.g.commands/"},
+                                                            {"COMMANDS/", "REPLAY_G_COMMANDS/"}};
+    bool is_stream = checker->options.mode == DRI_SETTLE_EACH;
+    char text[128];
+    if (source.len == 0 || source.len >= sizeof(text)) {
+        return NULL;
+    }
+    memcpy(text, source.at, source.len);
+    text[source.len] = '\0';
+    for (int topic = 0; topic < SIM_TOPIC_SOURCES; topic++) {
+        const char *name = names[is_stream][topic];
+        char *rest = text + strlen(name);
+        unsigned long partition = 0;
+        if (strncmp(text, name, strlen(name)) != 0) {
+            continue;
+        }
+        if (!is_stream) {
+            partition = strtoul(rest, &rest, 10);
+            if (*rest++ != '/' || partition >= checker->options.partitions) {
+                return NULL;
+            }
+        }
+        uint64_t offset = strtoull(rest, &rest, 10);
+        return *rest == '\0' ? sim_command_at(checker, topic, (int32_t)partition, offset) : NULL;
+    }
+    return NULL;
+}
+
+static bool is_letter_header(struct dray_slice name)
+{
+    static const char prefix[] = "dray-dlq-";
+    return name.len >= strlen(prefix) && memcmp(name.at, prefix, strlen(prefix)) == 0;
+}
+
+static bool next_kept(struct dray_slice headers, size_t *at, struct dri_header *ret_header)
+{
+    bool is_found = false;
+    do {
+        is_found = dri_headers_next(headers, at, ret_header);
+    } while (is_found && is_letter_header(ret_header->name));
+    return is_found;
+}
+
+/* The original headers, in order, and nothing else beside the letter's own, which replace earlier
+ * ones. */
+static bool has_original_headers(struct dray_slice letter, struct dray_slice original)
+{
+    struct dri_header ours;
+    struct dri_header theirs;
+    size_t at = 0;
+    size_t original_at = 0;
+    while (next_kept(letter, &at, &ours)) {
+        if (!next_kept(original, &original_at, &theirs) ||
+            !dray_slice_equal(ours.name, theirs.name) ||
+            !dray_slice_equal(ours.value, theirs.value)) {
+            return false;
+        }
+    }
+    return !next_kept(original, &original_at, &theirs);
+}
+
+static bool has_original_value(const struct dri_sim_record *record, const struct dri_letter *letter,
+                               const struct dri_sim_record *original)
+{
+    char sha256[65];
+    if (!letter->is_pointer) {
+        return dray_slice_equal(record->value, original->value);
+    }
+    dri_sha256_hex(original->value, sha256);
+    return record->value.len == 0 && letter->pointer_bytes == original->value.len &&
+           dray_slice_equal_text(letter->pointer_sha256, sha256);
+}
+
+static void check_letter(struct sim_checker *checker, const struct sim_command *command,
+                         const struct dri_sim_record *record, const struct dri_letter *letter)
+{
+    const struct sim_plan *plan = &command->plan;
+    bool has_died_running = plan->shape == SIM_SHAPE_SOUND && letter->reason != DRAY_KIND_EXPIRED;
+    if (!may_die_of(plan, letter->reason)) {
+        sim_checker_fail(checker, "outcome", "command %u died of %s, planned \"%s\"", plan->index,
+                         dray_kind_text(letter->reason), dray_kind_text(plan->kind));
+    } else if (has_died_running && command->final_runs == 0) {
+        sim_checker_fail(checker, "outcome", "command %u has a dead letter before its last run",
+                         plan->index);
+    } else if (has_died_running && letter->attempts != plan->runs) {
+        sim_checker_fail(checker, "attempts", "command %u died after %" PRIu64 " runs, planned %u",
+                         plan->index, letter->attempts, plan->runs);
+    } else if (!has_original_value(record, letter, command->record) ||
+               !dray_slice_equal(record->key, command->record->key) ||
+               !has_original_headers(record->headers, command->record->headers)) {
+        sim_checker_fail(checker, "bytes", "the dead letter of command %u is not the original",
+                         plan->index);
+    } else if (letter->is_pointer && command->record->value.len < 4096) {
+        sim_checker_fail(checker, "bytes", "the dead letter of command %u left its bytes out",
+                         plan->index);
+    }
+}
+
+void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *record)
+{
+    struct dri_letter letter;
+    if (dri_letter_read(record->headers, &letter) != DRAY_OK) {
+        sim_checker_fail(checker, "bytes", "a dead letter without a reason");
+        return;
+    }
+    struct sim_command *command = command_of_source(checker, letter.source);
+    if (command == NULL) {
+        sim_checker_fail(checker, "outcome", "a dead letter of a command that was never sent: %.*s",
+                         (int)letter.source.len, (const char *)letter.source.at);
+        return;
+    }
+    check_letter(checker, command, record, &letter);
+    command->letters++;
+    checker->tally.letters++;
+    checker->tally.pointers += letter.is_pointer;
+    checker->tally.expired += letter.reason == DRAY_KIND_EXPIRED;
+    sim_judge_completion(checker, command);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* options.c - draws the options of a seed.
+ *
+ * Swarm testing: a fault that is always on hides the ones behind it, so each is on in about every
+ * third seed, with a rate of its own. One seed in eight is quiet: nothing in it explains a second
+ * run, so the checker asks for exactly one outcome and one delivery of everything. Sizes are drawn
+ * from small to large by their exponent, because most mistakes show at 1 or 2.
+ */
+#include "options.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "chance.h"
+
+#define SLOTS_MAX 16u
+
+const char *sim_nemesis_text(enum sim_nemesis nemesis)
+{
+    static const char *const texts[] = {
+#define NEMESIS_TEXT(name, text) [SIM_NEMESIS_##name] = (text),
+        SIM_NEMESIS_TABLE(NEMESIS_TEXT)
+#undef NEMESIS_TEXT
+    };
+    DRI_ASSERT(nemesis < SIM_NEMESIS_COUNT);
+    return texts[nemesis];
+}
+
+/* On in every third seed; rare or frequent, not only rare. */
+static uint16_t rate(struct chance *chance, uint16_t most)
+{
+    uint16_t rates[] = {10, 50, (uint16_t)(most / 3), (uint16_t)(most / 2), most};
+    uint64_t drawn = chance_next(chance);
+    return chance_one_in(chance, 3) ? rates[drawn % DRI_ARRAY_LEN(rates)] : 0;
+}
+
+/* Faults that make nothing run again. */
+static void draw_mild_rates(struct chance *chance, uint16_t *rates)
+{
+    rates[DRI_SIM_PUBLISH_FULL] = rate(chance, 300);
+    rates[DRI_SIM_ACK_LATE] = rate(chance, 300);
+    rates[DRI_SIM_OFFSET_GAP] = rate(chance, 400);
+    rates[DRI_SIM_FETCH_LATE] = rate(chance, 100);
+    rates[DRI_SIM_POLL_SHORT] = rate(chance, 500);
+}
+
+static void draw_rates(struct chance *chance, uint16_t *rates)
+{
+    rates[DRI_SIM_PUBLISH_STORED_UNKNOWN] = rate(chance, 300);
+    rates[DRI_SIM_PUBLISH_LOST_UNKNOWN] = rate(chance, 300);
+    rates[DRI_SIM_PUBLISH_LATE_UNKNOWN] = rate(chance, 200);
+    rates[DRI_SIM_SETTLE_LOST] = rate(chance, 400);
+    rates[DRI_SIM_SETTLE_LATE] = rate(chance, 300);
+    rates[DRI_SIM_SETTLE_REFUSED] = rate(chance, 400);
+    rates[DRI_SIM_ANSWER_LOST] = rate(chance, 400);
+    rates[DRI_SIM_ANSWER_NEVER] = rate(chance, 400);
+    rates[DRI_SIM_METADATA_LOST] = rate(chance, 500);
+    rates[DRI_SIM_METADATA_DAMAGED] = rate(chance, 500);
+    rates[DRI_SIM_DELIVERY_LOST] = rate(chance, 100);
+    rates[DRI_SIM_REDELIVERY_SHUFFLED] = rate(chance, 1000);
+    rates[DRI_SIM_EXTEND_LOST] = rate(chance, 500);
+}
+
+static void draw_nemesis(struct chance *chance, struct sim_options *options)
+{
+    for (int i = 0; i < SIM_NEMESIS_COUNT; i++) {
+        if (chance_one_in(chance, 3)) {
+            options->mean_ms[i] = (uint32_t)chance_skewed(chance, 300, options->safety_ms);
+        }
+    }
+    if (options->timed != 0) {
+        options->mean_ms[SIM_NEMESIS_JUMP] = 0; /* times of commands are judged by the wall clock */
+    }
+}
+
+static void draw_broker(struct chance *chance, struct sim_options *options)
+{
+    struct dri_sim_config *broker = &options->broker;
+    *broker = (struct dri_sim_config){
+        .seed = chance_next(chance),
+        .mode = options->mode,
+        .is_virtual = true,
+        .is_observed = true,
+        .is_cooperative = chance_one_in(chance, 2),
+        .message_bytes_max = 8192,
+        .latency_us = (uint32_t)chance_skewed(chance, 0, 20000),
+        .late_ms = (uint32_t)chance_skewed(chance, 10, 3000),
+        .lease_ms = chance_between32(chance, 2000, 6000),
+        .session_ms = chance_between32(chance, 2000, 6000),
+        .rebalance_ms = chance_between32(chance, 2000, 6000),
+        .publish_ms = options->is_quiet ? 30000 : chance_between32(chance, 500, 8000),
+    };
+    draw_mild_rates(chance, broker->rates);
+    if (!options->is_quiet) {
+        draw_rates(chance, broker->rates);
+    }
+}
+
+static void draw_core(struct chance *chance, struct sim_options *options)
+{
+    options->core = (struct dri_core_config){
+        .in_flight_max = (uint32_t)chance_skewed(chance, 1, 128),
+        .unacked_max = (uint32_t)chance_skewed(chance, 1, 128),
+        .bytes_max = chance_one_in(chance, 4) ? chance_between(chance, 500, 20000) : 1u << 20,
+        .slots_max = SLOTS_MAX,
+        .lanes = chance_between32(chance, 1, 4),
+        .lane_depth = chance_between32(chance, 1, 4),
+        .chain_max = chance_between32(chance, 1, 8),
+        .settle_ms = (uint32_t)chance_skewed(chance, 0, 1000),
+        .revoke_ms = (uint32_t)chance_skewed(chance, 200, 4000), /* a few round trips */
+        .drain_ms = 120000,
+        .republish_ms = (uint32_t)chance_skewed(chance, 5, 500),
+    };
+}
+
+static uint32_t one_in(struct chance *chance, uint32_t least, uint32_t most)
+{
+    return chance_one_in(chance, 3) ? 0 : chance_between32(chance, least, most);
+}
+
+static void draw_commands(struct chance *chance, struct sim_options *options)
+{
+    options->commands = chance_one_in(chance, 48) ? chance_between32(chance, 1000, 2500)
+                                                  : (uint32_t)chance_skewed(chance, 8, 160);
+    options->keys = chance_between32(chance, 1, SIM_KEYS_MAX);
+    options->attempts_max = chance_between32(chance, 1, 4);
+    options->backoff_ms = (uint32_t)chance_skewed(chance, 1, 2000);
+    options->handler_us = (uint32_t)chance_skewed(chance, 0, 30000);
+    options->slow_ms = chance_between32(chance, 50, 15000);
+    options->malformed = one_in(chance, 8, 30);
+    options->failing = one_in(chance, 3, 20);
+    options->slow = one_in(chance, 10, 60);
+    options->large = one_in(chance, 10, 60);
+    options->keyless = one_in(chance, 2, 10);
+    options->timed = one_in(chance, 5, 30);
+    options->replied = one_in(chance, 3, 15);
+    options->denied = one_in(chance, 15, 40);
+    options->replayed = one_in(chance, 3, 10);
+}
+
+void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_options *ret_options)
+{
+    struct chance chance = {chance_mix(seed * 2 + (mode == DRI_SETTLE_EACH))};
+    struct sim_options *options = ret_options;
+    *options = (struct sim_options){.seed = seed, .mode = mode};
+    options->is_quiet = chance_one_in(&chance, 8);
+    options->workers = chance_between32(&chance, 1, SIM_WORKERS_MAX);
+    options->partitions = mode == DRI_SETTLE_EACH ? 1 : chance_between32(&chance, 1, 6);
+    options->safety_ms = (uint32_t)chance_skewed(&chance, 2000, 60000);
+    options->turn_delay_us = (uint32_t)chance_skewed(&chance, 0, 50000);
+    draw_commands(&chance, options);
+    draw_core(&chance, options);
+    draw_broker(&chance, options);
+    if (!options->is_quiet) {
+        draw_nemesis(&chance, options);
+    }
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef SIM_OPTIONS_H
+#define SIM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/core.h"
+#include "transport/sim.h"
+
+/* options.h - what one seed plays: every seed turns on its own mixture (swarm testing). */
+
+#define SIM_WORKERS_MAX 4u
+#define SIM_KEYS_MAX    24u
+
+/** What happens to the world by itself. X(name, text): mean time between two in mean_ms, 0: never.
+ */
+#define SIM_NEMESIS_TABLE(X)                                                                       \
+    X(KILL, "kill")       /* a worker's process dies, also in the middle of a turn */              \
+    X(STOP, "stop")       /* a worker's process stands still and goes on (SIGSTOP, SIGCONT) */     \
+    X(ISOLATE, "isolate") /* a worker and its coordinator do not hear each other */                \
+    X(DRAIN, "drain")     /* a worker is drained, leaves, and a new one comes */                   \
+    X(REVOKE, "revoke")   /* assignments are revoked for no reason */                              \
+    X(LOSE, "lose")       /* assignments are lost for no reason */                                 \
+    X(PAUSE, "pause")     /* the broker stands still */                                            \
+    X(REFUSE, "refuse")   /* a target is refused for a while */                                    \
+    X(JUMP, "jump")       /* the wall clock jumps */
+
+enum sim_nemesis {
+#define SIM_NEMESIS_ENUM(name, text) SIM_NEMESIS_##name,
+    SIM_NEMESIS_TABLE(SIM_NEMESIS_ENUM)
+#undef SIM_NEMESIS_ENUM
+    SIM_NEMESIS_COUNT
+};
+
+struct sim_options {
+    uint64_t seed;
+    enum dri_settle_mode mode;
+    bool is_quiet; /* nothing that explains a second run or a second outcome */
+    uint32_t workers, partitions, commands, keys;
+    uint32_t safety_ms;    /* faults and commands */
+    uint32_t attempts_max; /* policy */
+    uint32_t backoff_ms;
+    uint32_t handler_us; /* typical */
+    uint32_t slow_ms;    /* of a slow one */
+    uint32_t turn_delay_us;
+    /* one in so many commands; 0: none */
+    uint32_t malformed, failing, slow, large, keyless, timed, replied, denied, replayed;
+    uint32_t mean_ms[SIM_NEMESIS_COUNT];
+    struct dri_sim_config broker;
+    struct dri_core_config core;
+};
+
+void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_options *ret_options);
+const char *sim_nemesis_text(enum sim_nemesis nemesis);
+
+#endif

@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* world.c - plays one seed.
+ *
+ * Everything runs in this one thread: workers are the product's engine and core with the simulated
+ * transport and lanes in virtual time. At each moment everybody who has something to do does it,
+ * then time jumps to the next thing that will happen.
+ *
+ * First the faults and the commands (safety), then the faults end, the dead are started again, and
+ * the backlog has to empty within a bounded time (liveness); then every worker is drained, which
+ * has to be clean. A worker that dies is dropped as it stands: its transport stops answering, what
+ * it had sent may arrive or not, and a new one is started later.
+ */
+#include "world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "chance.h"
+#include "lanes.h"
+#include "run/engine.h"
+#include "wire/headers.h"
+
+#define NS_PER_MS       UINT64_C(1000000)
+#define WALL_BEGIN_MS   UINT64_C(1767225600000) /* 2026-01-01 */
+#define HEAL_MS         UINT64_C(300000)
+#define PATIENCE_MS     UINT64_C(60000)
+#define DRAIN_MS        UINT64_C(300000)
+#define TURNS_AT_ONCE   10000u
+#define MOMENTS_AT_ONCE 100000u
+#define WORKER_BYTES    16u
+
+enum worker_state {
+    WORKER_DOWN,
+    WORKER_UP,
+    WORKER_DRAINING,
+    WORKER_GONE
+};
+
+struct worker {
+    enum worker_state state;
+    char name[WORKER_BYTES];
+    uint32_t number, client;
+    struct dri_transport *transport;
+    struct dri_executor *lanes;
+    struct dri_engine *engine;
+    uint64_t start_ns;        /* DOWN: when it is started again */
+    uint64_t stopped_from_ns; /* it stands still since then */
+    uint64_t stopped_until_ns;
+    uint64_t awake_ns; /* the system lets it run again */
+    uint64_t drain_until_ns;
+    bool is_turn_due;
+};
+
+struct world {
+    struct sim_options options;
+    struct chance chance;
+    struct dri_now now;
+    struct dri_sim_broker *broker;
+    struct sim_checker *checker;
+    struct worker workers[SIM_WORKERS_MAX];
+    uint32_t produced;
+    uint64_t produce_ns; /* next */
+    uint64_t nemesis_ns[SIM_NEMESIS_COUNT];
+    uint64_t refused_until_ns;
+    const char *refused_topic;
+    bool is_healing, is_ending;
+    uint64_t turns, stuck;
+    uint64_t nemesis_counts[SIM_NEMESIS_COUNT];
+};
+
+static bool has_failed(const struct world *world)
+{
+    return sim_checker_failure(world->checker) != NULL;
+}
+
+static uint64_t ms_from_now(const struct world *world, uint64_t ms)
+{
+    return world->now.mono_ns + ms * NS_PER_MS;
+}
+
+/* --- workers
+ * -------------------------------------------------------------------------------------- */
+
+static void open_transport(struct world *world, struct worker *worker)
+{
+    const struct dri_source sources[] = {
+        {.topic = "commands", .role = DRI_ROLE_COMMANDS, .start = DRI_START_EARLIEST},
+        {.topic = "replay.g.commands", .role = DRI_ROLE_REPLAY, .start = DRI_START_EARLIEST},
+    };
+    const struct dri_transport_config config = {
+        .url = "sim://",
+        .group = "g",
+        .client_id = worker->name,
+        .sources = sources,
+        .sources_count = DRI_ARRAY_LEN(sources),
+        .unacked_max = 1 + world->options.core.unacked_max / 2,
+        .in_flight_max = world->options.core.in_flight_max,
+        .sim = world->broker,
+    };
+    char text[200] = "";
+    enum dray_status status = dri_sim_ops.open(&config, &worker->transport, text, sizeof(text));
+    DRI_ASSERT(status == DRAY_OK);
+    worker->client = dri_sim_client_number(worker->transport);
+}
+
+static void start_worker(struct world *world, struct worker *worker)
+{
+    static const char *const replies[] = {"results.*", "side", "forbidden", "_INBOX.>"};
+    open_transport(world, worker);
+    const struct sim_lanes_config lanes = {
+        .options = &world->options,
+        .checker = world->checker,
+        .now = &world->now,
+        .client = worker->client,
+        .seed = chance_next(&world->chance),
+    };
+    worker->lanes = sim_lanes_create(&lanes);
+    const struct dri_engine_config config = {
+        .core = world->options.core,
+        .transport_ops = &dri_sim_ops,
+        .transport = worker->transport,
+        .executor = worker->lanes,
+        .worker = worker->name,
+        .namespace_ = "default",
+        .namespaces = "default",
+        .results_topic = "results",
+        .dead_letters_topic = "dlq",
+        .reply_patterns = replies,
+        .reply_patterns_count = DRI_ARRAY_LEN(replies),
+        .limits = {.message_bytes = 8192, .depth = 16, .elements = 4096},
+    };
+    enum dray_status status = dri_engine_create(&config, &worker->engine);
+    DRI_ASSERT(status == DRAY_OK);
+    worker->state = WORKER_UP;
+    worker->stopped_until_ns = 0;
+    worker->awake_ns = 0;
+    worker->is_turn_due = true;
+    sim_checker_trace(world->checker, "start    worker %u as client %u", worker->number,
+                      worker->client);
+}
+
+static void take_down(struct worker *worker)
+{
+    dri_engine_destroy(worker->engine);
+    dri_sim_ops.close(worker->transport, 0);
+    dri_sim_ops.destroy(worker->transport);
+    sim_lanes_destroy(worker->lanes);
+    worker->engine = NULL;
+    worker->transport = NULL;
+    worker->lanes = NULL;
+}
+
+static void start_later(struct world *world, struct worker *worker)
+{
+    worker->state = WORKER_DOWN;
+    worker->start_ns = ms_from_now(world, chance_skewed(&world->chance, 0, 8000));
+}
+
+/* As SIGKILL: nothing is finished, nothing is said. */
+static void bury(struct world *world, struct worker *worker)
+{
+    sim_checker_trace(world->checker, "died     worker %u, client %u", worker->number,
+                      worker->client);
+    sim_lanes_die(worker->lanes);
+    take_down(worker);
+    start_later(world, worker);
+}
+
+static void begin_drain(struct world *world, struct worker *worker)
+{
+    sim_checker_trace(world->checker, "drain    worker %u, client %u", worker->number,
+                      worker->client);
+    worker->state = WORKER_DRAINING;
+    worker->drain_until_ns = ms_from_now(world, DRAIN_MS);
+    worker->is_turn_due = true;
+    dri_engine_drain(worker->engine, world->now);
+}
+
+/* It is drained, or should be. */
+static void check_drain(struct world *world, struct worker *worker)
+{
+    bool is_clean = false;
+    if (!dri_engine_is_drained(worker->engine, &is_clean)) {
+        if (world->now.mono_ns > worker->drain_until_ns) {
+            sim_checker_fail(world->checker, "drain", "client %u does not end its drain",
+                             worker->client);
+        }
+        return;
+    }
+    sim_checker_trace(world->checker, "drained  worker %u: %s", worker->number,
+                      is_clean ? "clean" : "not clean");
+    sim_checker_drained(world->checker, worker->client, is_clean);
+    if (world->is_ending && !is_clean) {
+        sim_checker_fail(world->checker, "drain", "client %u had nothing to do and is not clean",
+                         worker->client);
+    }
+    sim_lanes_die(worker->lanes);
+    take_down(worker);
+    if (world->is_ending) {
+        worker->state = WORKER_GONE;
+    } else {
+        start_later(world, worker);
+    }
+}
+
+static bool is_running(const struct world *world, const struct worker *worker)
+{
+    return (worker->state == WORKER_UP || worker->state == WORKER_DRAINING) &&
+           world->now.mono_ns >= worker->stopped_until_ns;
+}
+
+/* Turns until it has nothing to do. */
+static void turn(struct world *world, struct worker *worker)
+{
+    bool is_idle = false;
+    for (uint32_t i = 0; !is_idle && !has_failed(world); i++) {
+        world->turns++;
+        if (dri_engine_turn(worker->engine, world->now, &is_idle) != DRAY_OK) {
+            sim_checker_fail(world->checker, "bounds", "client %u cannot go on", worker->client);
+        }
+        sim_checker_watch(world->checker);
+        if (dri_sim_is_dead(worker->transport)) {
+            bury(world, worker);
+            return;
+        }
+        if (i == TURNS_AT_ONCE) {
+            sim_checker_fail(world->checker, "bounds", "client %u is never idle", worker->client);
+        }
+    }
+    worker->is_turn_due = false;
+    if (worker->state == WORKER_DRAINING) {
+        check_drain(world, worker);
+    }
+}
+
+static uint64_t worker_deadline(const struct world *world, const struct worker *worker)
+{
+    if (worker->state == WORKER_DOWN) {
+        return worker->start_ns;
+    }
+    if (worker->state == WORKER_GONE) {
+        return UINT64_MAX;
+    }
+    if (world->now.mono_ns < worker->stopped_until_ns) {
+        return worker->stopped_until_ns;
+    }
+    uint64_t engine_ns = dri_engine_next_deadline(worker->engine);
+    uint64_t lanes_ns = sim_lanes_deadline(worker->lanes);
+    uint64_t at_ns = engine_ns < lanes_ns ? engine_ns : lanes_ns;
+    if (worker->state == WORKER_DRAINING && worker->drain_until_ns < at_ns) {
+        at_ns = worker->drain_until_ns + 1;
+    }
+    return at_ns < worker->awake_ns ? worker->awake_ns : at_ns;
+}
+
+static void delay_turn(struct world *world, struct worker *worker)
+{
+    if (world->options.turn_delay_us > 0 && !world->is_healing &&
+        chance_one_in(&world->chance, 8)) {
+        worker->awake_ns =
+            world->now.mono_ns +
+            chance_between(&world->chance, 1, (uint64_t)world->options.turn_delay_us * 1000);
+    }
+}
+
+static void run_worker(struct world *world, struct worker *worker)
+{
+    if (worker->state == WORKER_DOWN && worker->start_ns <= world->now.mono_ns) {
+        start_worker(world, worker);
+    }
+    if (!is_running(world, worker)) {
+        return;
+    }
+    if (dri_sim_is_dead(worker->transport)) {
+        bury(world, worker);
+        return;
+    }
+    if (worker->stopped_until_ns != 0) { /* it goes on: its handlers stood still, too */
+        sim_lanes_delay(worker->lanes, world->now.mono_ns - worker->stopped_from_ns);
+        worker->stopped_until_ns = 0;
+        worker->is_turn_due = true;
+    }
+    if (world->now.mono_ns < worker->awake_ns ||
+        (!worker->is_turn_due && worker_deadline(world, worker) > world->now.mono_ns)) {
+        return;
+    }
+    sim_lanes_advance(worker->lanes);
+    turn(world, worker);
+    if (is_running(world, worker)) {
+        delay_turn(world, worker);
+    }
+}
+
+/* --- the producer
+ * --------------------------------------------------------------------------------- */
+
+static size_t make_headers(struct world *world, uint8_t *buffer, size_t buffer_bytes)
+{
+    static const char *const names[] = {"x-origin", "x-origin", "dray-dlq-reason",
+                                        "dray-dlq-first-failed-at"};
+    size_t len = 0;
+    size_t count = chance_skewed(&world->chance, 0, DRI_ARRAY_LEN(names));
+    for (size_t i = 0; i < count; i++) {
+        enum dray_status status =
+            dri_headers_append(buffer, buffer_bytes, &len, dray_slice_text(names[i]),
+                               dray_slice_text(i == 3 ? "2020-01-01T00:00:00.000Z" : "timeout"));
+        DRI_ASSERT(status == DRAY_OK);
+    }
+    return len;
+}
+
+static void produce_one(struct world *world)
+{
+    static const char *const topics[] = {"commands", "replay.g.commands"};
+    struct sim_plan plan;
+    struct sim_bytes value;
+    char key[SIM_KEY_BYTES];
+    uint8_t headers[300];
+    sim_plan_draw(&world->options, &world->chance, world->produced, world->now.wall_ms, &plan);
+    sim_plan_encode(&plan, &value);
+    size_t headers_len = make_headers(world, headers, sizeof(headers));
+    const struct dri_publish message = {
+        .topic = dray_slice_text(topics[plan.is_replayed]),
+        .partition = plan.key < 0
+                         ? (int32_t)chance_between(&world->chance, 0, world->options.partitions - 1)
+                         : -1,
+        .key = sim_plan_key(&plan, key),
+        .value = dray_slice_of(value.at, value.len),
+        .headers = dray_slice_of(headers, headers_len),
+    };
+    int32_t partition = 0;
+    uint64_t offset = 0;
+    enum dray_status status =
+        dri_sim_append(world->broker, world->now, &message, &partition, &offset);
+    DRI_ASSERT(status == DRAY_OK);
+    world->produced++;
+    sim_checker_produced(world->checker, &plan, plan.is_replayed, partition, offset);
+    sim_checker_watch(world->checker);
+}
+
+/* In bursts, over the time that there is. */
+static void produce(struct world *world)
+{
+    if (world->produce_ns > world->now.mono_ns || world->produced == world->options.commands) {
+        return;
+    }
+    uint64_t burst = chance_skewed(&world->chance, 1, 1 + world->options.commands / 4);
+    while (burst-- > 0 && world->produced < world->options.commands) {
+        produce_one(world);
+    }
+    uint64_t mean_ns = world->options.safety_ms * NS_PER_MS / 10;
+    world->produce_ns = world->now.mono_ns + chance_between(&world->chance, 1, mean_ns);
+}
+
+/* --- the nemesis
+ * ---------------------------------------------------------------------------------- */
+
+static struct worker *any_running(struct world *world)
+{
+    struct worker *worker =
+        &world->workers[chance_between(&world->chance, 0, world->options.workers - 1)];
+    return is_running(world, worker) ? worker : NULL;
+}
+
+static void refuse(struct world *world)
+{
+    static const enum dray_status reasons[] = {DRAY_EAUTH, DRAY_ENOTFOUND, DRAY_EBROKER,
+                                               DRAY_EFULL};
+    world->refused_topic = chance_one_in(&world->chance, 2) ? "dlq" : "results";
+    world->refused_until_ns = ms_from_now(world, chance_skewed(&world->chance, 10, 20000));
+    dri_sim_topic_refuse(world->broker, world->refused_topic,
+                         reasons[chance_next(&world->chance) % DRI_ARRAY_LEN(reasons)]);
+}
+
+static void end_refusal(struct world *world)
+{
+    if (world->refused_topic != NULL) {
+        dri_sim_topic_refuse(world->broker, world->refused_topic, DRAY_OK);
+        world->refused_topic = NULL;
+    }
+}
+
+static void stop(struct world *world, struct worker *worker)
+{
+    worker->stopped_from_ns = world->now.mono_ns;
+    worker->stopped_until_ns = ms_from_now(world, chance_skewed(&world->chance, 100, 20000));
+}
+
+static void jump(struct world *world)
+{
+    uint64_t by_ms = chance_skewed(&world->chance, 1, UINT64_C(31536000000));
+    world->now.wall_ms += chance_one_in(&world->chance, 2) ? by_ms : 0;
+    world->now.wall_ms -= chance_one_in(&world->chance, 2) ? by_ms : 0;
+}
+
+/* False: there was nobody to do it to. */
+static bool strike(struct world *world, enum sim_nemesis nemesis)
+{
+    struct worker *worker = any_running(world);
+    switch (nemesis) {
+    case SIM_NEMESIS_KILL:
+        if (worker != NULL) {
+            worker->is_turn_due = true;
+            dri_sim_kill(worker->transport, chance_skewed(&world->chance, 0, 40));
+        }
+        return worker != NULL;
+    case SIM_NEMESIS_STOP:
+        if (worker != NULL) {
+            stop(world, worker);
+        }
+        return worker != NULL;
+    case SIM_NEMESIS_ISOLATE:
+        if (worker != NULL) {
+            dri_sim_isolate(worker->transport, world->now,
+                            ms_from_now(world, chance_skewed(&world->chance, 100, 15000)));
+        }
+        return worker != NULL;
+    case SIM_NEMESIS_DRAIN:
+        if (worker == NULL || worker->state == WORKER_DRAINING) {
+            return false;
+        }
+        begin_drain(world, worker);
+        return true;
+    case SIM_NEMESIS_REVOKE:
+    case SIM_NEMESIS_LOSE:
+        dri_sim_storm(world->broker, world->now, nemesis == SIM_NEMESIS_LOSE,
+                      chance_between32(&world->chance, 1, 3));
+        return true;
+    case SIM_NEMESIS_PAUSE:
+        dri_sim_pause(world->broker, world->now,
+                      ms_from_now(world, chance_skewed(&world->chance, 10, 20000)));
+        return true;
+    case SIM_NEMESIS_REFUSE:
+        end_refusal(world);
+        refuse(world);
+        return true;
+    case SIM_NEMESIS_JUMP:
+        jump(world);
+        return true;
+    case SIM_NEMESIS_COUNT:
+        break;
+    }
+    return false;
+}
+
+static void plague(struct world *world)
+{
+    if (world->refused_topic != NULL && world->refused_until_ns <= world->now.mono_ns) {
+        end_refusal(world);
+    }
+    for (int i = 0; i < SIM_NEMESIS_COUNT && !world->is_healing; i++) {
+        uint64_t mean_ns = world->options.mean_ms[i] * NS_PER_MS;
+        if (mean_ns == 0 || world->nemesis_ns[i] > world->now.mono_ns) {
+            continue;
+        }
+        if (world->nemesis_ns[i] != 0 && strike(world, (enum sim_nemesis)i)) {
+            world->nemesis_counts[i]++;
+            sim_checker_trace(world->checker, "nemesis  %s", sim_nemesis_text((enum sim_nemesis)i));
+            sim_checker_watch(world->checker);
+        }
+        world->nemesis_ns[i] = world->now.mono_ns + chance_between(&world->chance, 1, 2 * mean_ns);
+    }
+}
+
+/* --- time
+ * ----------------------------------------------------------------------------------------- */
+
+static void earlier(uint64_t *ret_at, uint64_t at)
+{
+    *ret_at = at < *ret_at ? at : *ret_at;
+}
+
+static uint64_t next_moment(const struct world *world)
+{
+    uint64_t at_ns = dri_sim_next_deadline(world->broker);
+    for (uint32_t i = 0; i < world->options.workers; i++) {
+        earlier(&at_ns, worker_deadline(world, &world->workers[i]));
+    }
+    if (world->produced < world->options.commands) {
+        earlier(&at_ns, world->produce_ns);
+    }
+    if (world->refused_topic != NULL) {
+        earlier(&at_ns, world->refused_until_ns);
+    }
+    for (int i = 0; i < SIM_NEMESIS_COUNT && !world->is_healing; i++) {
+        if (world->options.mean_ms[i] != 0) {
+            earlier(&at_ns, world->nemesis_ns[i]);
+        }
+    }
+    return at_ns;
+}
+
+static void move_time(struct world *world, uint64_t to_ns)
+{
+    uint64_t from_ms = world->now.mono_ns / NS_PER_MS;
+    if (to_ns <= world->now.mono_ns) {
+        world->stuck++;
+        if (world->stuck > MOMENTS_AT_ONCE) {
+            sim_checker_fail(world->checker, "bounds", "time stands still");
+        }
+        return;
+    }
+    world->stuck = 0;
+    world->now.mono_ns = to_ns;
+    world->now.wall_ms += to_ns / NS_PER_MS - from_ms;
+    sim_checker_now(world->checker, world->now);
+}
+
+/* One moment: everybody does what he has to do now, in an order of the day. */
+static void live(struct world *world)
+{
+    uint32_t first = (uint32_t)chance_between(&world->chance, 0, world->options.workers - 1);
+    dri_sim_advance(world->broker, world->now);
+    sim_checker_watch(world->checker);
+    produce(world);
+    plague(world);
+    for (uint32_t i = 0; i < world->options.workers && !has_failed(world); i++) {
+        run_worker(world, &world->workers[(first + i) % world->options.workers]);
+    }
+    sim_checker_now(world->checker, world->now);
+}
+
+static void live_until(struct world *world, uint64_t until_ns)
+{
+    while (world->now.mono_ns < until_ns && !has_failed(world)) {
+        live(world);
+        uint64_t next_ns = next_moment(world);
+        move_time(world, next_ns < until_ns ? next_ns : until_ns);
+    }
+}
+
+/* --- the play
+ * ------------------------------------------------------------------------------------- */
+
+static void heal(struct world *world)
+{
+    sim_checker_trace(world->checker, "heal");
+    world->is_healing = true;
+    dri_sim_rates(world->broker, NULL);
+    dri_sim_pause(world->broker, world->now, world->now.mono_ns);
+    end_refusal(world);
+    for (uint32_t i = 0; i < world->options.workers; i++) {
+        struct worker *worker = &world->workers[i];
+        if (worker->state == WORKER_DOWN) {
+            worker->start_ns = world->now.mono_ns;
+        } else if (worker->stopped_until_ns > world->now.mono_ns) {
+            worker->stopped_until_ns = world->now.mono_ns;
+        }
+        if (worker->transport != NULL) {
+            dri_sim_isolate(worker->transport, world->now, world->now.mono_ns);
+        }
+    }
+}
+
+/* Every command that comes to its end buys the next one time: how long all take is a matter of
+ * sizes. */
+static void become_whole(struct world *world)
+{
+    uint64_t until_ns = ms_from_now(world, HEAL_MS);
+    uint64_t patience_ns = ms_from_now(world, PATIENCE_MS);
+    size_t complete = 0;
+    heal(world);
+    while (!sim_checker_is_done(world->checker) && !has_failed(world)) {
+        if (world->now.mono_ns >= patience_ns && sim_checker_may_drain(world->checker)) {
+            return;
+        }
+        if (world->now.mono_ns >= until_ns) {
+            sim_checker_fail_liveness(world->checker);
+            return;
+        }
+        live_until(world, ms_from_now(world, 1000));
+        if (sim_checker_complete(world->checker) > complete) {
+            complete = sim_checker_complete(world->checker);
+            until_ns = ms_from_now(world, HEAL_MS);
+            patience_ns = ms_from_now(world, PATIENCE_MS);
+        }
+    }
+}
+
+static bool is_anybody_left(const struct world *world)
+{
+    for (uint32_t i = 0; i < world->options.workers; i++) {
+        if (world->workers[i].state != WORKER_GONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void drain_all(struct world *world)
+{
+    world->is_ending = true;
+    while (is_anybody_left(world) && !has_failed(world)) {
+        for (uint32_t i = 0; i < world->options.workers; i++) {
+            if (world->workers[i].state == WORKER_UP) {
+                begin_drain(world, &world->workers[i]);
+            }
+        }
+        live(world);
+        if (is_anybody_left(world)) {
+            move_time(world, next_moment(world));
+        }
+    }
+}
+
+static void create(struct world *world, const struct sim_options *options, bool is_tracing)
+{
+    static const char *const topics[] = {"commands", "replay.g.commands", "results", "dlq",
+                                         "side",     "forbidden"};
+    *world = (struct world){.options = *options,
+                            .chance = {chance_mix(options->seed + 1)},
+                            .now = {.mono_ns = NS_PER_MS, .wall_ms = WALL_BEGIN_MS}};
+    enum dray_status status = dri_sim_create(&options->broker, &world->broker);
+    DRI_ASSERT(status == DRAY_OK);
+    for (size_t i = 0; i < DRI_ARRAY_LEN(topics); i++) {
+        status = dri_sim_topic_create(world->broker, topics[i], options->partitions);
+        DRI_ASSERT(status == DRAY_OK);
+    }
+    dri_sim_topic_refuse(world->broker, "forbidden", DRAY_EAUTH);
+    dri_sim_advance(world->broker, world->now);
+    world->checker = sim_checker_create(options, world->broker, is_tracing);
+    sim_checker_now(world->checker, world->now);
+    for (uint32_t i = 0; i < options->workers; i++) {
+        struct worker *worker = &world->workers[i];
+        worker->number = i;
+        (void)snprintf(worker->name, sizeof(worker->name), "w%u", i);
+        start_worker(world, worker);
+    }
+    world->produce_ns = ms_from_now(world, 100);
+}
+
+static void destroy(struct world *world)
+{
+    for (uint32_t i = 0; i < world->options.workers; i++) {
+        if (world->workers[i].engine != NULL) {
+            take_down(&world->workers[i]);
+        }
+    }
+    sim_checker_destroy(world->checker);
+    dri_sim_destroy(world->broker);
+}
+
+void sim_world_play(const struct sim_options *options, bool is_tracing,
+                    struct sim_outcome *ret_outcome)
+{
+    size_t blocks = dri_mem_live();
+    struct world world;
+    create(&world, options, is_tracing);
+    live_until(&world, ms_from_now(&world, options->safety_ms));
+    while (world.produced < options->commands && !has_failed(&world)) {
+        live_until(&world, world.produce_ns + 1);
+    }
+    become_whole(&world);
+    drain_all(&world);
+    if (!has_failed(&world)) {
+        sim_checker_finish(world.checker);
+    }
+    *ret_outcome = (struct sim_outcome){.hash = sim_checker_hash(world.checker),
+                                        .virtual_ms = world.now.mono_ns / NS_PER_MS,
+                                        .turns = world.turns};
+    const char *failure = sim_checker_failure(world.checker);
+    if (failure != NULL) {
+        (void)snprintf(ret_outcome->failure, sizeof(ret_outcome->failure), "%s", failure);
+    }
+    memcpy(ret_outcome->nemesis, world.nemesis_counts, sizeof(ret_outcome->nemesis));
+    dri_sim_counts(world.broker, ret_outcome->faults);
+    sim_checker_tally(world.checker, &ret_outcome->tally);
+    destroy(&world);
+    if (dri_mem_live() != blocks && ret_outcome->failure[0] == '\0') {
+        (void)snprintf(ret_outcome->failure, sizeof(ret_outcome->failure),
+                       "leak: %zu blocks are left on the heap", dri_mem_live() - blocks);
+    }
+}
