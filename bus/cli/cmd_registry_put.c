@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* cmd_registry_put.c - dray registry put: routes of a file or of the command line into the
+ * registry. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "mem.h"
+#include "registry_change.h"
+#include "run/binding.h"
+#include "wire/json.h"
+
+#define TEXT_BYTES 1024u
+
+struct put {
+    const struct dri_cli *cli;
+    struct dri_routes routes; /* owned */
+    char (*keys)[DRI_ROUTE_KEY_BYTES_MAX + 1];
+};
+
+/* ---- a route of the command line ---- */
+
+static void add_text(struct dri_text *json, const char *name, const char *value, size_t len)
+{
+    dri_text_addf(json, ",\"%s\":", name);
+    dri_text_add_json_string(json, dray_slice_of(value, len));
+}
+
+static int add_tags(const struct dri_cli *cli, struct dri_text *json)
+{
+    const char *tag = NULL;
+    for (size_t i = 0; (tag = dri_cli_value_at(cli, "tag", i)) != NULL; i++) {
+        const char *sign = strchr(tag, '=');
+        if (sign == NULL || sign == tag) {
+            return dri_cli_usage(cli, "--tag %s: it is key=value, as region=eu", tag);
+        }
+        dri_text_addf(json, i == 0 ? ",\"tags\":{" : ",");
+        dri_text_add_json_string(json, dray_slice_of(tag, (size_t)(sign - tag)));
+        dri_text_addf(json, ":");
+        dri_text_add_json_string(json, dray_slice_text(sign + 1));
+    }
+    if (dri_cli_has(cli, "tag")) {
+        dri_text_addf(json, "}");
+    }
+    return DRI_EXIT_OK;
+}
+
+static int make_json(const struct dri_cli *cli, struct dri_text *json)
+{
+    const char *target = cli->arguments[0];
+    const char *slash = strchr(target, '/');
+    const char *name = slash == NULL ? target : slash + 1;
+    const char *sign = strchr(name, '@');
+    const char *ns = dri_cli_value(cli, "ns");
+    const char *handler = dri_cli_value(cli, "handler");
+    const char *module = dri_cli_value(cli, "module");
+    const char *policy = dri_cli_value(cli, "policy");
+    uint64_t weight = 0;
+    if (slash != NULL && ns != NULL) {
+        return dri_cli_usage(cli, "the namespace stands there twice: %s and --ns %s", target, ns);
+    }
+    if (module == NULL || handler == NULL) {
+        return dri_cli_usage(cli, "--%s is missing", module == NULL ? "module" : "handler");
+    }
+    if (!dri_cli_uint(cli, "weight", 1, 100, &weight)) {
+        return DRI_EXIT_USAGE;
+    }
+    dri_text_addf(json, "{\"runtime\":\"native\"");
+    if (slash != NULL) {
+        add_text(json, "ns", target, (size_t)(slash - target));
+    } else {
+        ns = ns == NULL ? cli->settings.namespace_ : ns;
+        add_text(json, "ns", ns, strlen(ns));
+    }
+    add_text(json, "name", name, sign == NULL ? strlen(name) : (size_t)(sign - name));
+    if (sign != NULL) {
+        add_text(json, "version", sign + 1, strlen(sign + 1));
+    }
+    add_text(json, "module", module, strlen(module));
+    add_text(json, "handler", handler, strlen(handler));
+    int code = add_tags(cli, json);
+    if (weight != 0) {
+        dri_text_addf(json, ",\"weight\":%u", (unsigned)weight);
+    }
+    if (policy != NULL) {
+        dri_text_addf(json, ",\"policy\":%s", policy);
+    }
+    dri_text_addf(json, "}");
+    return code;
+}
+
+static int route_of_arguments(struct put *put)
+{
+    const struct dri_cli *cli = put->cli;
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
+    struct dri_text json;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    dri_text_init(&json);
+    int code = make_json(cli, &json);
+    if (code == DRI_EXIT_OK && json.status != DRAY_OK) {
+        code = dri_cli_fail(cli, DRI_EXIT_FAILED, "%s", dray_status_text(json.status));
+    }
+    if (code == DRI_EXIT_OK && dri_json_to_msgpack(dray_slice_of(json.at, json.len), &limits,
+                                                   &bytes, &len, &error) != DRAY_OK) {
+        code = dri_cli_usage(cli, "--policy is no JSON map: %s", error.text);
+    }
+    dri_text_fini(&json);
+    if (code == DRI_EXIT_OK) {
+        put->routes.items = dri_zalloc_array(1, sizeof(*put->routes.items));
+        if (put->routes.items == NULL) {
+            dri_free(bytes);
+            return dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
+        }
+        put->routes.items[0] = dray_slice_of(bytes, len);
+        put->routes.count = 1;
+    }
+    return code;
+}
+
+/* ---- all routes ---- */
+
+static int load(struct put *put)
+{
+    const struct dri_cli *cli = put->cli;
+    const char *file = dri_cli_value(cli, "file");
+    static const char *const others[] = {"module", "handler", "ns", "tag", "weight", "policy"};
+    char text[TEXT_BYTES] = "";
+    if (file == NULL) {
+        return cli->arguments_count == 1
+                   ? route_of_arguments(put)
+                   : dri_cli_usage(cli, "which route? NAME@VERSION --module M --handler H, or -f "
+                                        "FILE");
+    }
+    if (cli->arguments_count > 0) {
+        return dri_cli_usage(cli, "-f and \"%s\" exclude each other", cli->arguments[0]);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (dri_cli_has(cli, others[i])) {
+            return dri_cli_usage(cli, "--%s does not go with -f", others[i]);
+        }
+    }
+    if (dri_routes_load(file, &put->routes, text, sizeof(text)) != DRAY_OK) {
+        return dri_cli_fail(cli, DRI_EXIT_FAILED, "%s", text);
+    }
+    for (size_t i = 0; i < put->routes.warnings_count; i++) {
+        fprintf(stderr, "dray: warning: %s\n", put->routes.warnings[i]);
+    }
+    return DRI_EXIT_OK;
+}
+
+static int check(struct put *put, struct dri_change_item *items)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    for (size_t i = 0; i < put->routes.count; i++) {
+        struct dri_route_view view;
+        struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
+        if (dri_route_decode(put->routes.items[i], &limits, &view, &error) != DRAY_OK ||
+            dri_route_key_format(&view, put->keys[i], sizeof(put->keys[i])) != DRAY_OK) {
+            return dri_cli_usage(put->cli, "route: %s%s%s", error.field,
+                                 error.field[0] == '\0' ? "" : " ", error.text);
+        }
+        const char *reason = dri_binding_unsupported(&view);
+        if (reason != NULL) {
+            return dri_cli_fail(put->cli, DRI_EXIT_FAILED, "%s: %s", put->keys[i], reason);
+        }
+        if (!view.has_version) {
+            fprintf(stderr, "dray: warning: %s: no version is given, it counts as 0.0.0\n",
+                    put->keys[i]);
+        }
+        items[i] = (struct dri_change_item){.key = dray_slice_text(put->keys[i]),
+                                            .route = put->routes.items[i]};
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(put->keys[k], put->keys[i]) == 0) {
+                return dri_cli_fail(put->cli, DRI_EXIT_FAILED, "%s stands there twice",
+                                    put->keys[i]);
+            }
+        }
+    }
+    return DRI_EXIT_OK;
+}
+
+static int put_run(struct dri_cli *cli)
+{
+    struct put put = {.cli = cli};
+    struct dri_registry_edit edit = {.cli = cli};
+    int code = dri_registry_edit_options(&edit);
+    if (code == DRI_EXIT_OK) {
+        code = load(&put);
+    }
+    if (code == DRI_EXIT_OK) {
+        edit.count = put.routes.count;
+        edit.items = dri_zalloc_array(edit.count, sizeof(*edit.items));
+        put.keys = dri_zalloc_array(edit.count, sizeof(*put.keys));
+        code = edit.items == NULL || put.keys == NULL
+                   ? dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory")
+                   : check(&put, edit.items);
+    }
+    if (code == DRI_EXIT_OK) {
+        code = dri_registry_edit_run(&edit);
+    }
+    dri_free(edit.items);
+    dri_free(put.keys);
+    dri_routes_fini(&put.routes);
+    return code;
+}
+
+static const struct dri_cli_option options[] = {
+    {.name = "file",
+     .letter = 'f',
+     .argument = "FILE",
+     .help = "YAML with one route or a list of routes, as `routes:` of a configuration."},
+    {.name = "module", .argument = "M", .help = "File in the module folder, as orders.so."},
+    {.name = "handler", .argument = "H", .help = "Handler within the module."},
+    {.name = "ns", .argument = "N", .help = "Namespace; default: that of the configuration."},
+    {.name = "tag",
+     .argument = "K=V",
+     .help = "Only commands with this tag, as region=eu.",
+     .is_repeatable = true},
+    {.name = "weight", .argument = "N", .help = "Canary: its share in per cent, 1 to 100."},
+    {.name = "policy",
+     .argument = "JSON",
+     .help = "How it is run: {\"timeout_ms\":3000,\"attempts\":4}."},
+    {.name = "base",
+     .argument = "REV",
+     .help = "Only if this is still the revision of the route; default: the present one."},
+    {.name = "create", .help = "Only if the route is not there."},
+    {.name = "force", .help = "Whatever is there: read again and try again on a conflict."},
+    {.name = "wait",
+     .argument = "[SECONDS]",
+     .help = "Wait until every live replica has applied it; 30 s when no time is given."},
+    {.name = "note", .argument = "TEXT", .help = "Why; kept with the change."},
+    {.name = NULL},
+};
+
+static const struct dri_cli_example examples[] = {
+    {"A new version, and wait until all replicas run it",
+     "dray registry put order.create@1.1.0 --module orders.so --handler order_create -c "
+     "worker.yaml --wait"},
+    {"All routes of a file, or none of them", "dray registry put -f routes.yaml -c worker.yaml"},
+    {"A tenth of the commands to the new version",
+     "dray registry put order.create@2.0.0 --module orders.so --handler order_create --weight 10 "
+     "-c worker.yaml"},
+    {"Only if nobody has changed it since we looked",
+     "dray registry put -f route.yaml --base 17 --note 'longer time-out' -c worker.yaml"},
+    {NULL, NULL},
+};
+
+const struct dri_cli_command dri_registry_put_command = {
+    .name = "registry put",
+    .summary = "put routes into the registry, on all replicas",
+    .usage = "(-f FILE | NAME@VERSION --module M --handler H) [--base REV | --create | --force] "
+             "[--wait[=SECONDS]] [--note TEXT]",
+    .about =
+        "Writes one change to the control topic: all of its routes, or none. Every replica applies "
+        "it live, in the same order. Without --base the present revision is read first, so a "
+        "change that somebody else makes meanwhile is a conflict and is not overwritten.\n\n"
+        "Prints {\"key\",\"revision\"} for each route. On a conflict it prints both sides.\n\n"
+        "Exit code 1: a conflict, a refused route, or with --wait a replica that cannot run it. "
+        "75: no answer in time, or with --wait a replica that has not applied it yet.",
+    .options = options,
+    .examples = examples,
+    .needs_settings = true,
+    .run = put_run,
+};

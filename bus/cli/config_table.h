@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_CLI_CONFIG_TABLE_H
+#define DRI_CLI_CONFIG_TABLE_H
+
+/* config_table.h - every key of the configuration, once: parsing, defaults, environment names, help
+ * and docs/reference/configuration.md are made of it. What stands below `kafka` and `nats` is the
+ * client library's and is passed through; `routes` is a list of its own.
+ *
+ * X(key, member of struct dri_settings, type, default (NULL: none), least, greatest, applied by
+ * SIGHUP, help: one or two sentences)
+ */
+#define DRI_CONFIG_TABLE(X)                                                                        \
+    X("bus", bus, TEXT, NULL, 0, 0, false,                                                         \
+      "The broker: `nats://host:port` or `kafka://host:port,host:port`. The only key without a "   \
+      "default.")                                                                                  \
+    X("group", group, NAME, "dray", 0, 0, false,                                                   \
+      "Consumer group on Kafka, durable consumer on NATS: 1 to 64 of `A-Z a-z 0-9 _ -`.")          \
+    X("namespace", namespace_, TEXT, "default", 0, 0, false,                                       \
+      "Namespace of commands that name none.")                                                     \
+    X("cluster", cluster, TEXT, "default", 0, 0, false,                                            \
+      "Stands in control changes; a change for another cluster is not applied.")                   \
+    X("topics.commands", topics.commands, TEXT, "commands", 0, 0, false,                           \
+      "Topic or subject from which commands come.")                                                \
+    X("topics.results", topics.results, TEXT, "results", 0, 0, false,                              \
+      "Topic or subject for results.")                                                             \
+    X("topics.dead_letters", topics.dead_letters, TEXT, NULL, 0, 0, false,                         \
+      "Topic or subject for dead letters. Default: `dlq.<group>.<commands>`.")                     \
+    X("topics.control", topics.control, TEXT, "dray.control", 0, 0, false,                         \
+      "Topic or subject of registry changes.")                                                     \
+    X("topics.status", topics.status, TEXT, "dray.status", 0, 0, false,                            \
+      "Topic, or beginning of the subjects, of the replicas' status.")                             \
+    X("modules", modules, TEXT, "./modules", 0, 0, false,                                          \
+      "The one folder that handler modules are loaded from. A relative path counts from where "    \
+      "the worker was started.")                                                                   \
+    X("state", state, TEXT, "./state", 0, 0, false,                                                \
+      "Folder for what outlives the process: worker id, snapshot of the registry. One a replica.") \
+    X("worker.id", worker.id, TEXT, NULL, 0, 0, false,                                             \
+      "Id of this replica. Default: `<host>-<8 hex digits>`, made once and kept in `state`.")      \
+    X("worker.lanes", worker.lanes, U32, "2", 1, 1024, false, "Threads that run handlers.")        \
+    X("worker.max_in_flight", worker.max_in_flight, U32, "10000", 1, 16777216, false,              \
+      "Commands that wait or run at once; beyond it nothing more is taken in.")                    \
+    X("worker.max_unacked", worker.max_unacked, U32, "400000", 1, 33554432, false,                 \
+      "Commands that ran and whose outcome is on its way to the broker.")                          \
+    X("worker.max_bytes", worker.max_bytes, SIZE, "64MiB", 4096, 1099511627776, false,             \
+      "Bytes of all commands in flight.")                                                          \
+    X("worker.memory", worker.memory, SIZE, "512MiB", 16777216, 1099511627776, false,              \
+      "What the process may use; the client library's queues are sized from it.")                  \
+    X("worker.order", worker.order, ORDER, "key", 0, 0, false,                                     \
+      "What runs one after the other: commands of one `key`, all of one `partition`, or `none`.")  \
+    X("worker.delivery", worker.delivery, DELIVERY, "at_least_once", 0, 0, false,                  \
+      "`at_least_once` is the only one in this build.")                                            \
+    X("worker.start", worker.start, START, "earliest", 0, 0, false,                                \
+      "Where a group without a committed position begins: `earliest`, `latest`, or `fail`.")       \
+    X("worker.create_topics", worker.create_topics, BOOL, "true", 0, 0, false,                     \
+      "Create missing topics and streams. `false`: a missing one is an error at start.")           \
+    X("worker.partitions", worker.partitions, U32, "8", 1, 10000, false,                           \
+      "Partitions of a commands topic that is created.")                                           \
+    X("worker.namespaces", worker.namespaces, LIST, NULL, 0, 0, false,                             \
+      "Namespaces that are served; commands of others become dead letters `auth`. Default: all.")  \
+    X("worker.reply_to", worker.reply_to, LIST, NULL, 0, 0, false,                                 \
+      "Patterns that a command's `reply_to` must match (`*` one token, `>` the rest). Default: "   \
+      "the "                                                                                       \
+      "results topic, `<results>.*`, and on NATS `_INBOX.>`.")                                     \
+    X("worker.drain_ms", worker.drain_ms, U32, "30000", 0, 3600000, false,                         \
+      "How long a drain waits for commands that run.")                                             \
+    X("worker.settle_ms", worker.settle_ms, U32, "200", 1, 60000, false,                           \
+      "Time between two commits of a partition. NATS acks each command by itself.")                \
+    X("worker.revoke_ms", worker.revoke_ms, U32, "10000", 0, 600000, false,                        \
+      "How long a partition that is being taken away waits for its commands.")                     \
+    X("worker.message_bytes", worker.message_bytes, SIZE32, "1MiB", 1024, 1073741824, false,       \
+      "Largest command that is decoded, and largest result.")                                      \
+    X("worker.timeout_ms", worker.timeout_ms, U32, "30000", 1, 86400000, false,                    \
+      "Time limit of a handler whose route sets none.")                                            \
+    X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, false,                                 \
+      "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
+    X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \
+      "Address of /metrics, /livez, /readyz and /healthz. Port 0: a free one, which the log "      \
+      "names; "                                                                                    \
+      "empty: off.")                                                                               \
+    X("log.format", log.format, FORMAT, "logfmt", 0, 0, false, "`logfmt` or `json`.")              \
+    X("log.level", log.level, LEVEL, "info", 0, 0, true, "`debug`, `info`, `warn` or `error`.")
+
+#endif

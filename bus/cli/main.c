@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "cli.h"
+
+extern char **environ;
+
+int main(int argc, char **argv)
+{
+    return dri_cli_main(argc, (const char *const *)argv, (const char *const *)environ);
+}

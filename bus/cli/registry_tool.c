@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* registry_tool.c - the control topic as a writer sees it.
+ *
+ * A writer publishes its change and then reads the log until its own bytes come back: what the rule
+ * says about that very record is the answer, whatever became of the acknowledgement. The author
+ * carries a random number, so that no two writers ever publish equal bytes. A publish that may be
+ * lost is sent again: if both copies are stored, the first one counts and the bases of the second
+ * do not match any more.
+ */
+#include "registry_tool.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "mem.h"
+
+#define TEXT_BYTES   1024u
+#define TOPIC_BYTES  260u
+#define AUTHOR_BYTES 200u
+#define OPEN_MS      20000u
+#define CHANGE_MS    30000u
+#define AGAIN_MS     2000u
+#define LIVE_MS      5000u
+#define OBSERVE_MS   1500u /* a replica speaks every second */
+#define CHANGE_BYTES 1024u
+#define ITEM_BYTES   64u
+#define CONTROL      0
+#define STATUS       1
+
+/* ---- reading ---- */
+
+static void broken(struct dri_registry_tool *tool, const char *text)
+{
+    tool->is_broken = true;
+    snprintf(tool->broken_text, sizeof(tool->broken_text), "%s", text);
+}
+
+static void note_maker(struct dri_registry_tool *tool, const struct dri_control_outcome *outcome)
+{
+    if (tool->makers_count == tool->makers_capacity) {
+        size_t capacity = tool->makers_capacity == 0 ? 64 : tool->makers_capacity * 2;
+        struct dri_registry_maker *more = dri_zalloc_array(capacity, sizeof(*more));
+        if (more == NULL) {
+            return; /* it is only shown */
+        }
+        if (tool->makers_count > 0) {
+            memcpy(more, tool->makers, tool->makers_count * sizeof(*more));
+        }
+        dri_free(tool->makers);
+        tool->makers = more;
+        tool->makers_capacity = capacity;
+    }
+    struct dray_slice author = outcome->change.author;
+    struct dray_slice note = outcome->change.note;
+    const uint8_t *sign = author.at == NULL ? NULL : memchr(author.at, '#', author.len);
+    tool->makers[tool->makers_count++] = (struct dri_registry_maker){
+        .revision = outcome->revision,
+        .ts_ms = outcome->change.ts_ms,
+        .author = dri_strndup(author.at, sign == NULL ? author.len : (size_t)(sign - author.at)),
+        .note = dri_strndup(note.at, note.len),
+    };
+}
+
+static void on_control(struct dri_registry_tool *tool, const struct dri_message *message)
+{
+    struct dri_control_outcome outcome;
+    if (tool->is_broken) {
+        return;
+    }
+    enum dray_status status =
+        dri_control_log_take(&tool->log, message->offset, message->value, &outcome);
+    if (status != DRAY_OK) {
+        broken(tool, status == DRAY_EFATAL ? outcome.text : dray_status_text(status));
+        return;
+    }
+    if (outcome.verdict == DRI_CONTROL_APPLIED) {
+        note_maker(tool, &outcome);
+    }
+    if (tool->own.at != NULL && !tool->is_own_back && outcome.verdict != DRI_CONTROL_SEEN &&
+        dray_slice_equal(message->value, tool->own)) {
+        tool->is_own_back = true;
+        tool->own_outcome = outcome;
+    }
+}
+
+static struct dri_replica *replica_of(struct dri_registry_tool *tool, struct dray_slice worker)
+{
+    for (size_t i = 0; i < tool->replicas_count; i++) {
+        if (dray_slice_equal(tool->replicas[i].record.worker, worker)) {
+            return &tool->replicas[i];
+        }
+    }
+    struct dri_replica *more = dri_zalloc_array(tool->replicas_count + 1, sizeof(*more));
+    if (more == NULL) {
+        return NULL;
+    }
+    if (tool->replicas_count > 0) {
+        memcpy(more, tool->replicas, tool->replicas_count * sizeof(*more));
+    }
+    dri_free(tool->replicas);
+    tool->replicas = more;
+    return &tool->replicas[tool->replicas_count++];
+}
+
+static void on_status(struct dri_registry_tool *tool, const struct dri_message *message)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    struct dri_status_record record;
+    struct dri_wire_error error;
+    if (message->value.at == NULL) { /* a tombstone: it has said goodbye */
+        for (size_t i = 0; i < tool->replicas_count; i++) {
+            if (dray_slice_equal(tool->replicas[i].record.worker, message->key)) {
+                tool->replicas[i].heard_ms = 0;
+            }
+        }
+        return;
+    }
+    uint8_t *bytes = dri_zalloc(message->value.len);
+    if (bytes == NULL) {
+        return;
+    }
+    memcpy(bytes, message->value.at, message->value.len);
+    struct dri_replica *replica = NULL;
+    if (dri_status_decode(dray_slice_of(bytes, message->value.len), &limits, &record, &error) ==
+        DRAY_OK) {
+        replica = replica_of(tool, record.worker);
+    }
+    if (replica == NULL) {
+        dri_free(bytes);
+        return;
+    }
+    bool is_now = tool->caught_up[STATUS] >= tool->assigned[STATUS];
+    uint64_t stamp_ms = message->timestamp_ms > 0 ? (uint64_t)message->timestamp_ms : record.ts_ms;
+    dri_free(replica->bytes);
+    replica->bytes = bytes;
+    replica->record = record;
+    replica->heard_ms = is_now ? dri_clock_wall_ms() : stamp_ms;
+}
+
+void dri_registry_tool_on_event(void *arg, const struct dri_transport_event *event)
+{
+    struct dri_registry_tool *tool = arg;
+    const char *control = tool->cli->settings.topics.control;
+    bool is_control = tool->has_control && event->slot == tool->control_slot;
+    switch (event->type) {
+    case DRI_TE_ASSIGNED:
+        is_control = dray_slice_equal_text(event->as.assigned.topic, control);
+        tool->assigned[is_control ? CONTROL : STATUS]++;
+        if (is_control) {
+            tool->control_slot = event->slot;
+            tool->has_control = true;
+        }
+        break;
+    case DRI_TE_CAUGHT_UP:
+        tool->caught_up[is_control ? CONTROL : STATUS]++;
+        break;
+    case DRI_TE_MESSAGE:
+        if (is_control) {
+            on_control(tool, &event->as.message);
+        } else {
+            on_status(tool, &event->as.message);
+        }
+        break;
+    case DRI_TE_PUBLISHED:
+        tool->is_own_stored = event->as.published.ack == DRI_ACK_STORED;
+        tool->is_own_unknown = event->as.published.ack == DRI_ACK_UNKNOWN;
+        tool->is_own_refused = event->as.published.ack == DRI_ACK_NOT_STORED;
+        tool->own_reason = event->as.published.reason;
+        break;
+    case DRI_TE_REVOKED:
+    case DRI_TE_LOST:
+        broken(tool, "the topic was taken away while it was read");
+        break;
+    case DRI_TE_SETTLED:
+    case DRI_TE_ERROR:
+    default:
+        break;
+    }
+}
+
+static bool is_at_end(void *arg)
+{
+    const struct dri_registry_tool *tool = arg;
+    for (size_t i = CONTROL; i <= STATUS; i++) {
+        bool is_wanted = i == CONTROL ? tool->log.registry != NULL : tool->wants_status;
+        if (is_wanted && (tool->assigned[i] == 0 || tool->caught_up[i] < tool->assigned[i])) {
+            return tool->is_broken;
+        }
+    }
+    return true;
+}
+
+static int read_to_end(struct dri_registry_tool *tool)
+{
+    char text[TEXT_BYTES] = "";
+    uint64_t next_offset = UINT64_MAX;
+    enum dray_status status =
+        dri_bus_run(tool->bus, OPEN_MS, dri_registry_tool_on_event, is_at_end, tool);
+    if (status == DRAY_ECLOSED) {
+        return DRI_EXIT_FAILED;
+    }
+    if (status != DRAY_OK) {
+        const char *fault = dri_bus_fault(tool->bus);
+        return dri_cli_fail(tool->cli, (int)dri_exit_for_open(status),
+                            "the control topic cannot be read: %s",
+                            fault[0] != '\0' ? fault : dray_status_text(status));
+    }
+    if (!tool->is_broken && tool->has_control &&
+        dri_control_log_check_end(&tool->log, next_offset, text, sizeof(text)) != DRAY_OK) {
+        broken(tool, text);
+    }
+    if (tool->is_broken) {
+        return dri_cli_fail(tool->cli, DRI_EXIT_FAILED, "control topic %s: %s",
+                            tool->cli->settings.topics.control, tool->broken_text);
+    }
+    return DRI_EXIT_OK;
+}
+
+int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli *cli,
+                           bool wants_control, bool wants_status)
+{
+    const struct dri_settings *settings = &cli->settings;
+    const struct dri_registry_config registry_config = {.readers_max = 1};
+    bool is_nats =
+        strncmp(settings->bus, "nats:", 5) == 0 || strncmp(settings->bus, "tls:", 4) == 0;
+    char status_topic[TOPIC_BYTES];
+    char text[TEXT_BYTES] = "";
+    struct dri_source sources[2];
+    const struct dri_topic topics[] = {{settings->topics.control, DRI_USE_CONTROL},
+                                       {settings->topics.status, DRI_USE_STATUS}};
+    struct dri_bus_config config = {.sources = sources, .topics = topics, .topics_count = 2};
+    *tool = (struct dri_registry_tool){.cli = cli, .wants_status = wants_status};
+    if (wants_control) {
+        if (dri_registry_create(&registry_config, &tool->registry) != DRAY_OK) {
+            return dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
+        }
+        dri_control_log_init(&tool->log, tool->registry, settings->cluster,
+                             settings->topics.control);
+        sources[config.sources_count++] = (struct dri_source){
+            .topic = settings->topics.control, .role = DRI_ROLE_LOG, .start = DRI_START_EARLIEST};
+    }
+    snprintf(status_topic, sizeof(status_topic), is_nats ? "%s.>" : "%s", settings->topics.status);
+    if (wants_status) {
+        sources[config.sources_count++] = (struct dri_source){
+            .topic = status_topic, .role = DRI_ROLE_LOG, .start = DRI_START_EARLIEST};
+    }
+    enum dray_status status = dri_bus_open(cli, &config, &tool->bus, text, sizeof(text));
+    if (status != DRAY_OK) {
+        return dri_cli_fail(cli, (int)dri_exit_for_open(status), "%s", text);
+    }
+    dri_bus_ops(tool->bus)->info(dri_bus_transport(tool->bus), &tool->info);
+    if (wants_control) {
+        dri_control_log_begin(&tool->log, tool->info.first_offset);
+    }
+    return read_to_end(tool);
+}
+
+void dri_registry_tool_close(struct dri_registry_tool *tool)
+{
+    dri_bus_close(tool->bus);
+    dri_registry_destroy(tool->registry);
+    for (size_t i = 0; i < tool->makers_count; i++) {
+        dri_free(tool->makers[i].author);
+        dri_free(tool->makers[i].note);
+    }
+    for (size_t i = 0; i < tool->replicas_count; i++) {
+        dri_free(tool->replicas[i].bytes);
+    }
+    dri_free(tool->makers);
+    dri_free(tool->replicas);
+    *tool = (struct dri_registry_tool){.cli = tool->cli};
+}
+
+/* ---- showing ---- */
+
+const struct dri_registry_maker *dri_registry_tool_maker(const struct dri_registry_tool *tool,
+                                                         uint64_t revision)
+{
+    for (size_t i = tool->makers_count; i > 0; i--) {
+        if (tool->makers[i - 1].revision == revision) {
+            return &tool->makers[i - 1];
+        }
+    }
+    return NULL;
+}
+
+bool dri_replica_is_live(const struct dri_replica *replica)
+{
+    return replica->heard_ms + LIVE_MS > dri_clock_wall_ms() &&
+           !dray_slice_equal_text(replica->record.state, "gone");
+}
+
+static void add_maker(const struct dri_registry_maker *maker, struct dri_text *text)
+{
+    char when[DRI_CLOCK_TEXT_BYTES];
+    if (maker == NULL) {
+        return;
+    }
+    if (maker->author != NULL && maker->author[0] != '\0') {
+        dri_text_addf(text, ",\"author\":");
+        dri_text_add_json_string(text, dray_slice_text(maker->author));
+    }
+    if (maker->ts_ms != 0) {
+        dri_clock_format(maker->ts_ms, when);
+        dri_text_addf(text, ",\"ts\":\"%s\"", when);
+    }
+    if (maker->note != NULL && maker->note[0] != '\0') {
+        dri_text_addf(text, ",\"note\":");
+        dri_text_add_json_string(text, dray_slice_text(maker->note));
+    }
+}
+
+void dri_registry_tool_add_route(const struct dri_registry_tool *tool,
+                                 const struct dri_route *route, bool is_pretty,
+                                 struct dri_text *text)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    dri_text_addf(text, "{\"key\":");
+    dri_text_add_json_string(text, dray_slice_text(route->key));
+    dri_text_addf(text, ",\"revision\":%" PRIu64 ",\"fid\":\"%016" PRIx64 "\"", route->revision,
+                  route->fid);
+    add_maker(dri_registry_tool_maker(tool, route->revision), text);
+    dri_text_addf(text, ",\"route\":%s", is_pretty ? "\n" : "");
+    enum dray_status status = dri_msgpack_to_json(dray_slice_of(route->bytes, route->bytes_len),
+                                                  &limits, is_pretty, text);
+    dri_text_addf(text, "%s}", status == DRAY_OK ? "" : "null");
+}
+
+/* ---- changing ---- */
+
+static void author_text(char ret_text[AUTHOR_BYTES])
+{
+    const char *user = getenv("USER"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
+    char host[64] = "";
+    uint64_t number = 0;
+    if (gethostname(host, sizeof(host) - 1) != 0) {
+        host[0] = '\0';
+    }
+    if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number)) {
+        number = dri_clock_mono_ns() ^ (uint64_t)getpid() << 40;
+    }
+    if (user != NULL && user[0] != '\0' && dri_utf8_is_valid(dray_slice_text(user))) {
+        snprintf(ret_text, AUTHOR_BYTES, "%.64s@%.63s#%016" PRIx64, user, host, number);
+    } else {
+        snprintf(ret_text, AUTHOR_BYTES, "uid-%u@%.63s#%016" PRIx64, (unsigned)getuid(), host,
+                 number);
+    }
+}
+
+static enum dray_status make_record(const struct dri_registry_tool *tool,
+                                    const struct dri_change_item *items, size_t count,
+                                    const char *note, uint8_t **ret_bytes, size_t *ret_len)
+{
+    char author[AUTHOR_BYTES];
+    const struct dri_settings *settings = &tool->cli->settings;
+    size_t bytes_max = CHANGE_BYTES + strlen(settings->cluster) + strlen(settings->topics.control) +
+                       (note == NULL ? 0 : strlen(note));
+    size_t len = 0;
+    author_text(author);
+    for (size_t i = 0; i < count; i++) {
+        bytes_max += items[i].key.len + items[i].route.len + ITEM_BYTES;
+    }
+    const struct dri_change change = {
+        .kind = dray_slice_text("routes"),
+        .cluster = dray_slice_text(settings->cluster),
+        .topic = dray_slice_text(settings->topics.control),
+        .author = dray_slice_text(author),
+        .note = dray_slice_text(note),
+        .ts_ms = dri_clock_wall_ms(),
+    };
+    uint8_t *bytes = dri_zalloc(bytes_max);
+    enum dray_status status =
+        bytes == NULL ? DRAY_ENOMEM
+                      : dri_change_encode(&change, items, count, bytes, bytes_max, &len);
+    if (status == DRAY_OK) {
+        status = dri_control_log_wrap(dray_slice_of(bytes, len), ret_bytes, ret_len);
+    }
+    dri_free(bytes);
+    return status;
+}
+
+static bool is_answered(void *arg)
+{
+    const struct dri_registry_tool *tool = arg;
+    return tool->is_own_back || tool->is_own_refused || tool->is_broken;
+}
+
+/* One copy out, and a while for it to come back. */
+static enum dray_status publish_once(struct dri_registry_tool *tool, const char *dedup_id)
+{
+    const struct dri_publish publish = {
+        .token = 1,
+        .topic = dray_slice_text(tool->cli->settings.topics.control),
+        .partition = strcmp(tool->info.kind, "kafka") == 0 ? 0 : -1,
+        .value = tool->own,
+        .headers = dray_slice_of("", 0),
+        .dedup_id = dray_slice_text(dedup_id),
+    };
+    tool->is_own_unknown = false;
+    enum dray_status status =
+        dri_bus_publish(tool->bus, &publish, AGAIN_MS, dri_registry_tool_on_event, tool);
+    if (status == DRAY_OK) {
+        status = dri_bus_run(tool->bus, AGAIN_MS, dri_registry_tool_on_event, is_answered, tool);
+    }
+    return status;
+}
+
+static int publish_until_back(struct dri_registry_tool *tool)
+{
+    char dedup_id[64];
+    uint64_t end_ns = dri_clock_mono_ns() + CHANGE_MS * UINT64_C(1000000);
+    enum dray_status status = DRAY_OK;
+    snprintf(dedup_id, sizeof(dedup_id), "c:%ld:%016" PRIx64, (long)getpid(), dri_clock_mono_ns());
+    status = publish_once(tool, dedup_id);
+    while (status == DRAY_ETIMEOUT && dri_clock_mono_ns() < end_ns) {
+        status = tool->is_own_unknown ? publish_once(tool, dedup_id)
+                                      : dri_bus_run(tool->bus, AGAIN_MS, dri_registry_tool_on_event,
+                                                    is_answered, tool);
+    }
+    if (status == DRAY_OK && tool->is_own_back) {
+        return DRI_EXIT_OK;
+    }
+    if (tool->is_broken) {
+        return dri_cli_fail(tool->cli, DRI_EXIT_FAILED, "control topic: %s", tool->broken_text);
+    }
+    if (tool->is_own_refused) {
+        return dri_cli_fail(tool->cli, (int)dri_exit_for(tool->own_reason),
+                            "the broker does not take the change: %s",
+                            dray_status_text(tool->own_reason));
+    }
+    return dri_cli_fail(tool->cli, DRI_EXIT_TIMEOUT,
+                        "the change was sent and did not come back: it may still happen; "
+                        "dray registry ls shows");
+}
+
+int dri_registry_tool_change(struct dri_registry_tool *tool, const struct dri_change_item *items,
+                             size_t count, const char *note,
+                             struct dri_control_outcome *ret_outcome)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum dray_status status = make_record(tool, items, count, note, &bytes, &len);
+    if (status != DRAY_OK) {
+        return dri_cli_fail(tool->cli, DRI_EXIT_FAILED, "%s", dray_status_text(status));
+    }
+    if (tool->info.message_bytes_max != 0 && len > tool->info.message_bytes_max) {
+        dri_free(bytes);
+        return dri_cli_fail(tool->cli, DRI_EXIT_FAILED,
+                            "the change has %zu bytes, the broker takes %" PRIu64
+                            ": put fewer routes at once",
+                            len, tool->info.message_bytes_max);
+    }
+    tool->own = dray_slice_of(bytes, len);
+    tool->is_own_back = tool->is_own_refused = tool->is_own_unknown = false;
+    int code = publish_until_back(tool);
+    *ret_outcome = tool->own_outcome;
+    ret_outcome->has_change = false;
+    tool->own = dray_slice_of(NULL, 0);
+    dri_free(bytes);
+    return code;
+}
+
+/* ---- waiting for the replicas ---- */
+
+struct waiting {
+    struct dri_registry_tool *tool;
+    const struct dri_change_item *items;
+    size_t count;
+    uint64_t revision, begun_ns;
+};
+
+/* Why one of the items cannot run there; absent: it can, or the replica is not so far. */
+static struct dray_slice failure_of(const struct waiting *waiting,
+                                    const struct dri_replica *replica)
+{
+    struct dri_status_failure failure;
+    size_t at = 0;
+    while (dri_status_next_failure(&replica->record, &at, &failure)) {
+        for (size_t i = 0; i < waiting->count; i++) {
+            if (failure.revision == waiting->revision &&
+                dray_slice_equal(failure.key, waiting->items[i].key)) {
+                return failure.reason;
+            }
+        }
+    }
+    return dray_slice_of(NULL, 0);
+}
+
+static bool has_everybody(void *arg)
+{
+    const struct waiting *waiting = arg;
+    if ((dri_clock_mono_ns() - waiting->begun_ns) / 1000000u < OBSERVE_MS) {
+        return false;
+    }
+    for (size_t i = 0; i < waiting->tool->replicas_count; i++) {
+        const struct dri_replica *replica = &waiting->tool->replicas[i];
+        if (dri_replica_is_live(replica) && replica->record.revision < waiting->revision) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int tell_replicas(const struct waiting *waiting, bool is_over)
+{
+    const struct dri_cli *cli = waiting->tool->cli;
+    size_t live = 0;
+    int code = DRI_EXIT_OK;
+    for (size_t i = 0; i < waiting->tool->replicas_count; i++) {
+        const struct dri_replica *replica = &waiting->tool->replicas[i];
+        struct dray_slice worker = replica->record.worker;
+        struct dray_slice reason = failure_of(waiting, replica);
+        if (!dri_replica_is_live(replica)) {
+            continue;
+        }
+        live++;
+        if (replica->record.revision < waiting->revision) {
+            code = dri_cli_fail(cli, DRI_EXIT_TIMEOUT,
+                                "%.*s is at revision %" PRIu64 ", not yet at %" PRIu64,
+                                (int)worker.len, (const char *)worker.at, replica->record.revision,
+                                waiting->revision);
+        } else if (reason.at != NULL) {
+            int failed =
+                dri_cli_fail(cli, DRI_EXIT_FAILED, "%.*s cannot run it: %.*s", (int)worker.len,
+                             (const char *)worker.at, (int)reason.len, (const char *)reason.at);
+            code = code == DRI_EXIT_OK ? failed : code;
+        }
+    }
+    if (live == 0) {
+        fprintf(stderr, "dray: no live replica: nobody has applied it yet\n");
+    }
+    return code == DRI_EXIT_OK && !is_over ? DRI_EXIT_TIMEOUT : code;
+}
+
+int dri_registry_tool_wait(struct dri_registry_tool *tool, const struct dri_change_item *items,
+                           size_t count, uint64_t revision, uint64_t patience_ms)
+{
+    struct waiting waiting = {.tool = tool,
+                              .items = items,
+                              .count = count,
+                              .revision = revision,
+                              .begun_ns = dri_clock_mono_ns()};
+    enum dray_status status = DRAY_ETIMEOUT;
+    uint64_t end_ns = waiting.begun_ns + patience_ms * UINT64_C(1000000);
+    while (status == DRAY_ETIMEOUT && dri_clock_mono_ns() < end_ns) {
+        /* In steps: who falls silent stops counting without an event. */
+        if (has_everybody(&waiting)) {
+            status = DRAY_OK;
+            break;
+        }
+        status = dri_bus_run(tool->bus, 100, dri_registry_tool_on_event, NULL, tool);
+    }
+    if (status != DRAY_OK && status != DRAY_ETIMEOUT) {
+        return dri_cli_fail(tool->cli, DRI_EXIT_TIMEOUT,
+                            "the change is in, but the replicas could not be watched: %s",
+                            dray_status_text(status));
+    }
+    return tell_replicas(&waiting, status == DRAY_OK);
+}

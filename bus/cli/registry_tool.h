@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_CLI_REGISTRY_TOOL_H
+#define DRI_CLI_REGISTRY_TOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bus.h"
+#include "cli.h"
+#include "run/control_log.h"
+#include "wire/json.h"
+
+/* registry_tool.h - what the registry commands share: the control topic read to its end into a
+ * registry of our own, by the workers' rule, and what the replicas say on the status topic.
+ *
+ * Threads: one.
+ */
+
+/** Who made a revision. */
+struct dri_registry_maker {
+    uint64_t revision, ts_ms;
+    char *author, *note; /* owned */
+};
+
+/** A replica's last record. */
+struct dri_replica {
+    uint8_t *bytes;                  /* owned */
+    struct dri_status_record record; /* borrows bytes */
+    uint64_t heard_ms;               /* wall clock, by the broker's stamp or our own */
+};
+
+struct dri_registry_tool {
+    const struct dri_cli *cli;
+    struct dri_bus *bus; /* owned */
+    struct dri_transport_info info;
+    struct dri_registry *registry; /* owned */
+    struct dri_control_log log;
+
+    uint32_t control_slot;
+    uint32_t assigned[2], caught_up[2]; /* control, status */
+    bool has_control, wants_status, is_broken;
+    char broken_text[256];
+
+    struct dri_registry_maker *makers; /* owned; rising */
+    size_t makers_count, makers_capacity;
+    struct dri_replica *replicas; /* owned */
+    size_t replicas_count;
+
+    /* The record that we have published, until it is read back. */
+    struct dray_slice own;
+    bool is_own_back, is_own_refused, is_own_stored, is_own_unknown;
+    enum dray_status own_reason;
+    struct dri_control_outcome own_outcome; /* its change borrows from nothing: do not look */
+};
+
+/** Connect and read both topics to their ends. Prints what is wrong; returns an exit code. */
+int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli *cli,
+                           bool wants_control, bool wants_status);
+/** Of a zeroed one a no-op. */
+void dri_registry_tool_close(struct dri_registry_tool *tool);
+
+/** For dri_bus_run with the tool as argument. */
+void dri_registry_tool_on_event(void *arg, const struct dri_transport_event *event);
+
+/** NULL when not known. */
+const struct dri_registry_maker *dri_registry_tool_maker(const struct dri_registry_tool *tool,
+                                                         uint64_t revision);
+/** Its last record is younger than 5 s, and it has not said goodbye. */
+bool dri_replica_is_live(const struct dri_replica *replica);
+
+/** {"key","revision","fid","author","ts","note","route"} of a route that is there. */
+void dri_registry_tool_add_route(const struct dri_registry_tool *tool,
+                                 const struct dri_route *route, bool is_pretty,
+                                 struct dri_text *text);
+
+/** Publish a change of these items until it was read back.
+ *  Returns an exit code; at OK *ret_outcome says what the log has decided. */
+int dri_registry_tool_change(struct dri_registry_tool *tool, const struct dri_change_item *items,
+                             size_t count, const char *note,
+                             struct dri_control_outcome *ret_outcome);
+
+/** Wait until every live replica has applied the revision of these items; names those that have
+ *  not, and why. Returns an exit code. */
+int dri_registry_tool_wait(struct dri_registry_tool *tool, const struct dri_change_item *items,
+                           size_t count, uint64_t revision, uint64_t patience_ms);
+
+#endif

@@ -1,0 +1,352 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright 2026 The dray authors
+"""The registry, changed live: two replicas, one control topic, the command line in between.
+
+test_registry.py --bus nats|kafka[:VERSION] [--only CASE]
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import clients
+import workers
+from workers import brokers
+
+TOPICS = {"commands": "commands", "results": "results", "dead_letters": "dlq.reg.commands"}
+PUT_PROBE = ["--module", "probe.so", "--handler", "probe"]
+
+
+def start_broker(name):
+    if name == "nats":
+        return brokers.Nats()
+    return brokers.Kafka(name.partition(":")[2] or "3.9.1")
+
+
+class Bench:
+    """A broker, a folder and the command line."""
+
+    def __init__(self, folder, broker):
+        self.folder = folder
+        self.broker = broker
+        self.replicas = []
+
+    def configuration(self, **changes):
+        config = workers.configuration(self.broker.url, "reg", TOPICS, settle_ms=200)
+        config.update(changes)
+        return config
+
+    def replica(self, name, **changes):
+        worker = workers.Worker(self.folder, name, self.configuration(**changes))
+        self.replicas.append(worker)
+        return worker
+
+    def start(self, name, **changes):
+        worker = self.replica(name, **changes)
+        return worker.start().wait_ready()
+
+    def popen(self, *arguments):
+        return subprocess.Popen([workers.DRAY, *arguments, "--bus", self.broker.url],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def dray(self, *arguments, code=0):
+        """Runs dray; returns (objects on stdout, text on stderr)."""
+        process = self.popen(*arguments)
+        out, err = process.communicate(timeout=90)
+        assert process.returncode == code, f"dray {arguments} gave {process.returncode}:\n{out}{err}"
+        return [json.loads(line) for line in out.splitlines()], err
+
+    def routes(self):
+        return {route["key"]: route for route in self.dray("registry", "ls")[0]}
+
+    def status(self):
+        process = self.popen("registry", "status")
+        out, err = process.communicate(timeout=90)
+        assert process.returncode in (0, 3), f"status gave {process.returncode}: {err}"
+        return {replica["worker"]: replica for replica in map(json.loads, out.splitlines())}
+
+    def agreed(self, names, revision):
+        """Waits until these replicas, and no others, are live at this revision; returns the digest."""
+        seen = {}
+
+        def is_so():
+            seen.clear()
+            seen.update(self.status())
+            return set(seen) == set(names) and all(
+                replica["revision"] == revision for replica in seen.values())
+
+        try:
+            workers.settle_down(is_so, 30, f"{names} at revision {revision}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {seen}") from None
+        digests = {replica["digest"] for replica in seen.values()}
+        assert len(digests) == 1, f"one revision, but digests {digests}"
+        return digests.pop()
+
+    def send(self, command, code=0):
+        return self.dray("send", command, "--topic", "commands", "--payload", '{"do": "ok"}',
+                         "--wait=30", "--timeout", "30", code=code)[0]
+
+    def end(self):
+        for replica in self.replicas:
+            if replica.is_running():
+                replica.kill()
+
+
+def live_changes(bench):
+    """Put, conflict and removal reach both replicas while they run."""
+    for name in ("one", "two"):
+        bench.replica(name).start()
+    for replica in bench.replicas:
+        replica.wait_ready()
+    routes = bench.routes()
+    assert set(routes) == {"default/probe.run@1.0.0"}, f"seeded once, by whoever came first: {routes}"
+    seeded = routes["default/probe.run@1.0.0"]["revision"]
+    assert seeded in (1, 2), routes
+    applied = [replica.metric("dray_control_applied_total") for replica in bench.replicas]
+    assert applied == [1, 1], f"changes applied: {applied}"
+    assert bench.send("probe.run")[0]["status"] == "ok"
+
+    # Live: a command that nobody knew runs on both replicas, without a restart.
+    assert bench.send("live.run", code=1)[0]["error"]["kind"] == "unknown_command"
+    (put,), _ = bench.dray("registry", "put", "live.run@1.0.0", *PUT_PROBE, "--wait=30", "--note", "new")
+    assert put["key"] == "default/live.run@1.0.0" and put["revision"] > seeded, put
+    digest = bench.agreed(("one", "two"), put["revision"])
+    assert bench.send("live.run")[0]["status"] == "ok"
+    (shown,), _ = bench.dray("registry", "show", "live.run")
+    assert shown["revision"] == put["revision"] and shown["note"] == "new", shown
+    assert shown["route"]["module"] == "probe.so" and shown["author"] and shown["ts"], shown
+
+    # A conflict shows both sides and changes nothing.
+    for extra in (["--base", str(seeded)], ["--create"]):
+        (conflict,), err = bench.dray("registry", "put", "live.run@1.0.0", *PUT_PROBE, "--policy",
+                                      '{"attempts": 9}', *extra, code=1)
+        assert conflict["conflict"] and conflict["present"] == put["revision"], conflict
+        assert conflict["yours"]["policy"] == {"attempts": 9}, conflict
+        assert "policy" not in conflict["theirs"], conflict
+        assert "conflict" in err and str(put["revision"]) in err, err
+    assert bench.agreed(("one", "two"), put["revision"]) == digest
+
+    # A record that the rule refuses is refused everywhere, and counts as seen.
+    client = clients.connect(bench.broker.url)
+    client.publish("dray.control", [(None, b"\xc1 no record", None)])
+    client.close()
+    assert bench.agreed(("one", "two"), put["revision"] + 1) == digest
+    for replica in bench.replicas:
+        assert replica.metric("dray_control_refused_total") == 1
+        assert "CTL-REFUSED" in replica.log()
+
+    (gone,), _ = bench.dray("registry", "rm", "live.run@1.0.0", "--wait=30")
+    assert bench.agreed(("one", "two"), gone["revision"]) != digest
+    assert bench.send("live.run", code=1)[0]["error"]["kind"] == "unknown_command"
+    assert "default/live.run@1.0.0" not in bench.routes()
+    bench.dray("registry", "rm", "live.run@1.0.0", code=3)
+    bench.dray("registry", "show", "live.run", code=3)
+
+    # A clean leave is told at once; a restart comes to the same registry.
+    assert bench.replicas[1].stop() == 0
+    digest = bench.agreed(("one",), gone["revision"])
+    bench.replicas[1].start().wait_ready()
+    assert bench.agreed(("one", "two"), gone["revision"]) == digest
+
+
+def missing_module(bench):
+    """A replica that cannot run a route says why, and --wait names it."""
+    folder = os.path.join(bench.folder, "modules")
+    shutil.copytree(workers.MODULES, folder)
+    bench.start("full")
+    bench.start("bare", modules=folder)
+    os.remove(os.path.join(folder, "text.so"))
+    put = ["registry", "put", "text.digest@1.0.0", "--module", "text.so", "--handler", "text_digest"]
+    handlers = handler_names(bench, "text.so")
+    put[-1] = handlers[0]
+    (accepted,), err = bench.dray(*put, "--wait=30", code=1)
+    assert "bare cannot run it" in err and "text.so" in err, err
+    assert "full" not in err, err
+    bench.agreed(("bare", "full"), accepted["revision"])
+    status = bench.status()
+    assert status["full"]["failed"] == [], status
+    (failed,) = status["bare"]["failed"]
+    assert failed["key"] == "default/text.digest@1.0.0" and "text.so" in failed["reason"], failed
+    assert bench.replicas[1].metric("dray_routes_failed") == 1
+
+    # Once the module is there the route runs, without a restart.
+    shutil.copy(os.path.join(workers.MODULES, "text.so"), folder)
+    workers.settle_down(lambda: bench.status()["bare"]["failed"] == [], 30, "the module to be found")
+
+    # What no build can run is not even put.
+    path = os.path.join(bench.folder, "exec.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(dict(workers.PROBE, name="exec.run", runtime="exec"), file)
+    _, err = bench.dray("registry", "put", "-f", path, code=1)
+    assert "runtime exec is not in this build" in err, err
+
+
+def handler_names(bench, module):
+    """Handlers of a sample module, by the routes that the repository documents."""
+    del bench
+    names = {"text.so": ["text_digest"]}
+    return names[module]
+
+
+def writers_race(bench):
+    """Eight writers at once: each is told once whether it was accepted, and all replicas agree."""
+    for name in ("one", "two"):
+        bench.start(name)
+    before = max(replica["revision"] for replica in bench.status().values())
+    race = [bench.popen("registry", "put", "race.run@1.0.0", *PUT_PROBE, "--create", "--note", str(n))
+            for n in range(8)]
+    force = [bench.popen("registry", "put", "many.run@1.0.0", *PUT_PROBE, "--force", "--note", str(n))
+             for n in range(3)]
+    accepted, refused = [], 0
+    for process in race:
+        out, err = process.communicate(timeout=90)
+        assert process.returncode in (0, 1), f"{process.returncode}: {out}{err}"
+        (line,) = [json.loads(line) for line in out.splitlines()]
+        if process.returncode == 0:
+            accepted.append(line["revision"])
+        else:
+            refused += 1
+            assert line["conflict"] and "conflict" in err, f"{out}{err}"
+    assert len(accepted) == 1 and refused == 7, f"accepted {accepted}, refused {refused}"
+    revisions = []
+    for process in force:
+        out, err = process.communicate(timeout=90)
+        assert process.returncode == 0, f"{process.returncode}: {out}{err}"
+        revisions.append(json.loads(out)["revision"])
+    assert len(set(revisions)) == 3, f"every forced change has a revision of its own: {revisions}"
+    routes = bench.routes()
+    assert routes["default/race.run@1.0.0"]["revision"] == accepted[0], routes
+    assert routes["default/many.run@1.0.0"]["revision"] == max(revisions), routes
+    client = clients.connect(bench.broker.url)
+    end = len(client.read("dray.control"))
+    client.close()
+    assert end > before
+    bench.agreed(("one", "two"), end)
+    shown = {n: bench.dray("registry", "show", n)[0][0] for n in ("race.run", "many.run")}
+    assert shown["race.run"]["note"] in map(str, range(8)), shown
+
+
+def digest_by_hand(bench):
+    """The digest is what the format says, and the revision is the place in the log."""
+    bench.start("one")
+    for n in range(3):
+        bench.dray("registry", "put", f"hand.{n}@1.0.0", *PUT_PROBE, "--ns", f"ns{n % 2}")
+    bench.dray("registry", "rm", "ns0/hand.0@1.0.0", "--wait=30")
+    import msgpack
+
+    client = clients.connect(bench.broker.url)
+    present = {}
+    for revision, message in enumerate(client.read("dray.control"), 1):
+        change = msgpack.unpackb(msgpack.unpackb(message.value)["change"])
+        assert change["kind"] == "routes" and change["topic"] == "dray.control", change
+        for item in change["items"]:
+            assert item["base"] == present.get(item["key"], (0,))[0], item
+            if item["route"] is None:
+                del present[item["key"]]
+            else:
+                present[item["key"]] = (revision, msgpack.packb(item["route"]))
+    client.close()
+    digest = hashlib.sha256()
+    for key in sorted(present):
+        revision, route = present[key]
+        digest.update(key.encode() + b"\0" + str(revision).encode() + b"\0"
+                      + str(len(route)).encode() + b"\0" + route)
+    assert bench.agreed(("one",), 5) == digest.hexdigest()
+
+
+def snapshot_start(bench):
+    """A worker that may not read the control topic starts with its snapshot, and says so."""
+    worker = bench.start("one")
+    (put,), _ = bench.dray("registry", "put", "snap.run@1.0.0", *PUT_PROBE, "--wait=30")
+    digest = bench.agreed(("one",), put["revision"])
+    assert worker.stop() == 0
+    assert os.path.exists(os.path.join(bench.folder, "state-one", "registry.snapshot"))
+
+    # A control topic that is not there and may not be made: what was seen is on disk.
+    worker.config["topics"] = dict(worker.config["topics"], control="dray.control")
+    hide_control(bench)
+    try:
+        with open(worker.config_path, "w", encoding="utf-8") as file:
+            config = dict(worker.config)
+            config["worker"] = dict(config["worker"], create_topics=False)
+            json.dump(config, file)
+        worker.start().wait_ready()
+        assert "CTL-FROM-SNAPSHOT" in worker.log()
+        assert worker.metric("dray_registry_revision") == put["revision"]
+        assert bench.send("snap.run")[0]["status"] == "ok"
+        assert worker.stop() == 0
+
+        # Without a snapshot it does not start, and says what is wrong.
+        os.remove(os.path.join(bench.folder, "state-one", "registry.snapshot"))
+        worker.process = subprocess.run([workers.DRAY, "worker", "-c", worker.config_path],
+                                        capture_output=True, text=True, timeout=90, check=False)
+        assert worker.process.returncode == 78, worker.process
+        assert "dray.control" in worker.process.stderr, worker.process.stderr
+    finally:
+        worker.process = None
+    return digest
+
+
+def hide_control(bench):
+    """Deletes the control topic behind everybody's back."""
+    client = clients.connect(bench.broker.url)
+    if client.kind == "kafka":
+        for future in client._admin.delete_topics(["dray.control"]).values():
+            future.result(60)
+        workers.settle_down(lambda: not client.exists("dray.control"), 30, "the topic to go")
+    else:
+        client._run(client._stream.delete_stream("DRAY_CONTROL"))
+    client.close()
+
+
+def lost_log(bench):
+    """A log that was made anew is refused, by a worker at its start and by one that runs."""
+    runs, starts = bench.start("runs"), bench.start("starts")
+    for n in range(3):
+        bench.dray("registry", "put", f"lost.{n}@1.0.0", *PUT_PROBE, "--wait=30")
+    bench.agreed(("runs", "starts"), 4)
+    assert starts.stop() == 0
+    hide_control(bench)
+    # Made anew: a topic of the same name whose log begins again.
+    bench.dray("registry", "put", "other.run@1.0.0", *PUT_PROBE)
+    done = subprocess.run([workers.DRAY, "worker", "-c", starts.config_path], capture_output=True,
+                          text=True, timeout=90, check=False)
+    assert done.returncode == 78, f"{done.returncode}: {done.stderr}"
+    assert "made anew" in done.stderr, done.stderr
+    workers.settle_down(lambda: runs.get("/readyz")[0] == 503, 60, "the one that runs not to be ready")
+    assert "CTL-REFUSED-LOG" in runs.log()
+    assert bench.send("lost.1")[0]["status"] == "ok", "it goes on with what it has"
+
+
+CASES = (live_changes, missing_module, writers_race, digest_by_hand, snapshot_start, lost_log)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bus", default="nats")
+    parser.add_argument("--only")
+    arguments = parser.parse_args()
+    for case in CASES:
+        if arguments.only not in (None, case.__name__):
+            continue
+        begun = time.monotonic()
+        with workers.Folder("registry") as folder, start_broker(arguments.bus) as broker:
+            bench = Bench(folder, broker)
+            try:
+                case(bench)
+            finally:
+                bench.end()
+        print(f"{case.__name__}: ok, {time.monotonic() - begun:.1f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
