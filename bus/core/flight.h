@@ -90,6 +90,7 @@ struct dri_flight {
     bool has_id;       /* an error result can name the command */
     bool wants_result; /* reply_to is not "" */
     bool is_replay;    /* came from a replay source */
+    bool is_duplicate; /* a second copy of a replay: ends as ok without a run or a result */
 
     /* how the last run ended (lane), read by the core and the shell after DONE */
     enum dray_error_kind kind;  /* NONE: ok */

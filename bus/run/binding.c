@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What this build cannot run at all; NULL: it can. */
-static const char *unsupported(const struct dri_route_view *view)
+const char *dri_binding_unsupported(const struct dri_route_view *view)
 {
     if (dray_slice_equal_text(view->runtime, "exec")) {
         return "runtime exec is not in this build";
@@ -37,7 +36,7 @@ static bool misfits(const struct dri_route *route, const struct dray_handler *ha
 void dri_binding_bind(void *modules, struct dri_route *route)
 {
     const struct dri_route_view *view = &route->view;
-    const char *reason = unsupported(view);
+    const char *reason = dri_binding_unsupported(view);
     if (reason != NULL) {
         refuse(route, reason);
         return;

@@ -13,6 +13,9 @@
  * dri_modules as arg.
  */
 
+/** What this build cannot run at all, as a sentence; NULL: it can. */
+const char *dri_binding_unsupported(const struct dri_route_view *view);
+
 void dri_binding_bind(void *modules, struct dri_route *route);
 void dri_binding_unbind(void *modules, struct dri_route *route);
 

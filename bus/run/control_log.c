@@ -126,7 +126,8 @@ enum dray_status dri_control_log_check_end(const struct dri_control_log *log, ui
 {
     uint64_t seen = dri_registry_revision(log->registry);
     if (log->end == 0 && next_offset != UINT64_MAX && next_offset > log->first_offset) {
-        snprintf(ret_text, text_bytes, "the log is empty, but its next record is %llu: all are gone",
+        snprintf(ret_text, text_bytes,
+                 "the log is empty, but its next record is %llu: all are gone",
                  (unsigned long long)next_offset);
         return DRAY_EFATAL;
     }

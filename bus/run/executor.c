@@ -513,6 +513,11 @@ static void run_flight(struct lane *lane, struct dri_flight *flight)
     flight->was_run = true;
     flight->is_result_too_large = false;
     flight->started_ns = dri_clock_mono_ns();
+    if (flight->is_duplicate) {
+        flight->kind = DRAY_KIND_NONE;
+        flight->ended_ns = flight->started_ns;
+        return; /* its first copy runs, or has run, in its place */
+    }
     flight->kind = find_route(lane, flight, &route);
     if (flight->kind == DRAY_KIND_NONE) {
         flight->kind = call_handler(lane, flight, route);

@@ -14,10 +14,14 @@
 
 #include "assert.h"
 #include "hash.h"
+#include "headers.h"
+#include "log.h"
 #include "mem.h"
 #include "pool.h"
+#include "replayed.h"
 
 #define ORIGIN_BYTES 300u
+#define REPLAYED_MAX (UINT32_C(1) << 18) /* copies whose names are remembered; 48 bytes each */
 
 /* Stands in front of the bytes of each message; lets destroy find what is still out. */
 struct block {
@@ -37,6 +41,7 @@ struct dri_intake {
     struct block out;      /* head of the ring of blocks that are out */
     struct origin *origins; /* owned; by slot */
     uint32_t origins_count;
+    struct dri_replayed *replayed; /* owned */
 };
 
 enum dray_status dri_intake_create(const struct dri_engine_config *config,
@@ -52,7 +57,8 @@ enum dray_status dri_intake_create(const struct dri_engine_config *config,
     intake->origins_count = config->core.slots_max;
     intake->origins = dri_zalloc_array(intake->origins_count, sizeof(*intake->origins));
     /* The core bounds what is out by bytes; the pool must never be the one that refuses. */
-    if (intake->origins == NULL || dri_pool_create(SIZE_MAX, &intake->pool) != DRAY_OK) {
+    if (intake->origins == NULL || dri_pool_create(SIZE_MAX, &intake->pool) != DRAY_OK ||
+        dri_replayed_create(REPLAYED_MAX, &intake->replayed) != DRAY_OK) {
         dri_intake_destroy(intake);
         return DRAY_ENOMEM;
     }
@@ -71,6 +77,7 @@ void dri_intake_destroy(struct dri_intake *intake)
         ((struct dri_executor_base *)(void *)executor)->ops->release(executor, flight);
         dri_intake_release(intake, flight);
     }
+    dri_replayed_destroy(intake->replayed);
     dri_pool_destroy(intake->pool);
     dri_free(intake->origins);
     dri_free(intake);
@@ -203,6 +210,28 @@ static void decode(struct dri_intake *intake, struct dri_flight *flight)
     flight->not_before_ms = envelope->not_before_ms;
 }
 
+/* A second copy of one replay keeps its place in line and ends without a trace: the first one has
+ * the outcome. */
+static void find_duplicate(struct dri_intake *intake, struct dri_flight *flight)
+{
+    uint64_t scope = (uint64_t)flight->epoch << 32 | flight->slot;
+    struct dri_replay_name name;
+    flight->is_duplicate =
+        flight->is_replay && dri_replay_name_of(flight->headers, &name) &&
+        dri_replayed_is_duplicate(intake->replayed, scope, &name, flight->offset);
+    if (!flight->is_duplicate) {
+        return;
+    }
+    flight->invalid = DRAY_KIND_NONE;
+    flight->wants_result = false;
+    flight->deadline_ms = 0;
+    flight->not_before_ms = 0;
+    DRI_LOG(DRI_LOG_INFO, "ENG-REPLAYED", "a second copy of a replayed dead letter is dropped",
+            DRI_SLICE("replay_of", dri_headers_find(flight->headers, "dray-replay-of")),
+            DRI_TEXT("source", intake->origins[flight->slot].text),
+            DRI_UINT("offset", flight->offset));
+}
+
 bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
                      const struct dri_transport_event *event, struct dri_flight *flight)
 {
@@ -233,5 +262,6 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
     flight->revision = 0;
     decode(intake, flight);
     find_order(intake, flight);
+    find_duplicate(intake, flight);
     return true;
 }

@@ -170,14 +170,12 @@ static enum dray_status apply_group(struct dri_registry *registry, struct dri_ch
     for (size_t i = 0; i < count; i++) {
         items[i].base = 0;
     }
-    enum dray_status status =
-        dri_change_encode(&change, items, count, buffer, buffer_bytes, &len);
+    enum dray_status status = dri_change_encode(&change, items, count, buffer, buffer_bytes, &len);
     if (status == DRAY_OK) {
         status = dri_change_decode(dray_slice_of(buffer, len), &limits, &change, &error);
     }
     if (status == DRAY_OK) {
-        status =
-            dri_registry_apply(registry, revision, &change, &conflict, ret_text, text_bytes);
+        status = dri_registry_apply(registry, revision, &change, &conflict, ret_text, text_bytes);
     }
     return status == DRAY_ECONFLICT ? DRAY_EINVALID : status;
 }
@@ -216,8 +214,7 @@ static enum dray_status apply_all(const struct dri_change *map, struct dri_regis
 }
 
 enum dray_status dri_snapshot_load(const struct dri_snapshot_place *place,
-                                   struct dri_registry *registry, char *ret_text,
-                                   size_t text_bytes)
+                                   struct dri_registry *registry, char *ret_text, size_t text_bytes)
 {
     struct dri_change map;
     void *bytes = NULL;

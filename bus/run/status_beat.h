@@ -27,7 +27,7 @@ struct dri_beat {
     const struct dri_registry *registry;          /* borrowed */
     char host[65];
     uint64_t due_ns;
-    bool is_changed; /* say it at once */
+    bool is_changed;       /* say it at once */
     size_t routes, failed; /* as of the last dri_beat_encode */
 };
 

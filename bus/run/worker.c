@@ -24,6 +24,7 @@
 #include "admin.h"
 #include "assert.h"
 #include "binding.h"
+#include "control_thread.h"
 #include "crash.h"
 #include "engine.h"
 #include "log.h"
@@ -32,7 +33,6 @@
 #include "module.h"
 #include "queue.h"
 #include "registry.h"
-#include "seed.h"
 #include "state.h"
 #include "version.h"
 
@@ -66,6 +66,7 @@ struct dri_worker {
     struct dri_transport *transport;      /* owned */
     struct dri_executor *executor;        /* owned */
     struct dri_engine *engine;            /* owned */
+    struct dri_control_thread *_Atomic control; /* owned; writes the registry from start to stop */
     struct dri_wake wake;
     bool has_wake;
 
@@ -97,13 +98,14 @@ static bool is_ready(void *arg, char *ret_text, size_t text_bytes)
 {
     const struct dri_worker *worker = arg;
     bool is_fine = atomic_load(&worker->is_ready);
+    struct dri_control_thread *control = atomic_load(&worker->control);
     snprintf(ret_text, text_bytes, "%s", is_fine ? "takes commands" : "starting or draining");
-    return is_fine;
+    return is_fine && control != NULL && dri_control_is_fit(control, ret_text, text_bytes);
 }
 
 /* --- building --------------------------------------------------------------------------------------- */
 
-static enum dray_status make_registry(struct dri_worker *worker, char *ret_text, size_t text_bytes)
+static enum dray_status make_registry(struct dri_worker *worker)
 {
     const struct dri_settings *settings = worker->settings;
     enum dray_status status = dri_modules_create(settings->modules, worker->id, &worker->modules);
@@ -116,10 +118,23 @@ static enum dray_status make_registry(struct dri_worker *worker, char *ret_text,
         .arg = worker->modules,
         .readers_max = settings->worker.lanes + 1,
     };
-    status = dri_registry_create(&config, &worker->registry);
-    if (status == DRAY_OK) {
-        status = dri_seed_apply(settings, worker->registry, ret_text, text_bytes);
-    }
+    return dri_registry_create(&config, &worker->registry);
+}
+
+static enum dray_status start_control(struct dri_worker *worker, char *ret_text, size_t text_bytes)
+{
+    struct dri_control_config config = {
+        .settings = worker->settings,
+        .ops = worker->ops,
+        .registry = worker->registry,
+        .metrics = worker->metrics,
+        .worker = worker->id,
+        .version = DRAY_VERSION,
+        .admin = worker->admin == NULL ? "" : dri_admin_address(worker->admin),
+    };
+    struct dri_control_thread *control = NULL;
+    enum dray_status status = dri_control_start(&config, &control, ret_text, text_bytes);
+    atomic_store(&worker->control, control);
     return status;
 }
 
@@ -291,7 +306,10 @@ static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t 
         status = start_admin(worker, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
-        status = make_registry(worker, ret_text, text_bytes);
+        status = make_registry(worker);
+    }
+    if (status == DRAY_OK) {
+        status = start_control(worker, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
         split_patterns(worker);
@@ -347,7 +365,8 @@ void dri_worker_destroy(struct dri_worker *worker)
         worker->ops->destroy(worker->transport);
     }
     dri_lanes_destroy(worker->executor);
-    dri_admin_stop(worker->admin);
+    dri_admin_stop(worker->admin); /* asks the control thread when it is asked */
+    dri_control_stop(atomic_load(&worker->control));
     dri_registry_destroy(worker->registry);
     dri_modules_destroy(worker->modules);
     dri_metrics_destroy(worker->metrics);
@@ -388,6 +407,7 @@ static void obey(struct dri_worker *worker, struct dri_now now)
     }
     worker->obeyed = wanted;
     atomic_store(&worker->is_ready, false);
+    dri_control_set_state(worker->control, DRI_WORKER_DRAINING);
     if (wanted == REQUEST_STOP) {
         dri_log_write(DRI_LOG_WARN, "WRK-STOP", "stopping at once", NULL, 0);
         dri_engine_stop(worker->engine, now);
@@ -475,6 +495,7 @@ enum dray_status dri_worker_run(struct dri_worker *worker, bool *ret_clean)
     bool is_clean = false;
     bool is_idle = false;
     atomic_store(&worker->is_ready, true);
+    dri_control_set_state(worker->control, DRI_WORKER_READY);
     while (status == DRAY_OK && !dri_engine_is_drained(worker->engine, &is_clean)) {
         status = turn(worker, &is_idle);
         if (!is_idle || status != DRAY_OK) {

@@ -665,13 +665,16 @@ static void commits_close(struct dri_kafka *kafka, uint64_t deadline_ns)
  * library (K10). */
 static void group_close(struct dri_kafka *kafka, uint64_t deadline_ns)
 {
-    dri_kafka_group_abandon(kafka);
     dri_kafka_stash_drop(kafka, NULL);
     if (kafka->are_brokers_down || deadline_ns <= dri_kafka_now_ns()) {
+        dri_kafka_group_abandon(kafka);
         return;
     }
     rd_kafka_queue_t *queue = rd_kafka_queue_new(kafka->group);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(kafka->group, queue);
+    /* Only now: an unassign before the close would join again at once, and the LeaveGroup request
+     * would wait behind the JoinGroup until the whole group has rebalanced. */
+    dri_kafka_group_abandon(kafka);
     if (error != NULL) {
         DRI_LOG(DRI_LOG_WARN, "KAFKA-CLOSE", "the group could not be left",
                 DRI_TEXT("error", rd_kafka_error_string(error)));

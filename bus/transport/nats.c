@@ -364,12 +364,15 @@ static void nats_close(struct dri_transport *transport, uint32_t timeout_ms)
     if (self->is_closed) {
         return;
     }
+    uint64_t deadline_ns = now.mono_ns + timeout_ms * UINT64_C(1000000);
+    self->room = 0;                         /* no new request */
+    dri_nats_link_flush(self, deadline_ns); /* what has come by now can be handed back */
     for (uint32_t i = 0; i < self->slots_count; i++) {
         if (self->slots[i].state != DRI_NATS_GONE) {
             dri_nats_slot_leave(self, &self->slots[i], now);
         }
     }
-    dri_nats_link_close(self, now.mono_ns + timeout_ms * UINT64_C(1000000));
+    dri_nats_link_close(self, deadline_ns);
     self->is_closed = true;
     if (self->expired_waiting + self->stale_settles + self->expired_extends > 0) {
         DRI_LOG(DRI_LOG_INFO, "NATS-COUNTS", "connection closed",

@@ -281,8 +281,7 @@ bool dri_nats_link_has_room(const struct dri_nats *self)
     return self->wire != NULL && natsConnection_Buffered(self->wire->nc) < BUFFERED_MAX;
 }
 
-/** Everything that was written before is at the server when our own ping comes back. */
-static void flush(struct dri_nats *self, uint64_t deadline_ns)
+void dri_nats_link_flush(struct dri_nats *self, uint64_t deadline_ns)
 {
     char subject[DRI_NATS_SUBJECT_BYTES];
     bool more = false;
@@ -302,9 +301,7 @@ static void flush(struct dri_nats *self, uint64_t deadline_ns)
 
 void dri_nats_link_close(struct dri_nats *self, uint64_t deadline_ns)
 {
-    if (self->wire != NULL) {
-        flush(self, deadline_ns);
-    }
+    dri_nats_link_flush(self, deadline_ns);
     if (self->job != NULL) {
         (void)pthread_join(self->job->thread, NULL);
         dri_nats_wire_destroy(self->job->wire);

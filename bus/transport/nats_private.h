@@ -226,6 +226,9 @@ DRAY_MUST_CHECK enum dray_status dri_nats_link_open(struct dri_nats *self, uint6
 /** Notices a dead connection, dials again, adopts a new one, pings. */
 void dri_nats_link_step(struct dri_nats *self, struct dri_now now);
 uint64_t dri_nats_link_deadline(const struct dri_nats *self);
+/** When our own ping comes back, what was written before is at the server, and what the server sent
+ *  before was handed out. Blocks until deadline_ns. */
+void dri_nats_link_flush(struct dri_nats *self, uint64_t deadline_ns);
 void dri_nats_link_close(struct dri_nats *self, uint64_t deadline_ns);
 /** Waits for the socket or the mailbox, for up to until_ns. */
 void dri_nats_link_wait(struct dri_nats *self, uint64_t until_ns);

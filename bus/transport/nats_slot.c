@@ -23,15 +23,14 @@
  * was made anew (another creation time) begins at its first message. Both are told as LOST and
  * ASSIGNED. */
 
-#define RETRY_MIN_NS            UINT64_C(100000000)
-#define RETRY_MAX_NS            UINT64_C(5000000000)
-#define FLOOR_INTERVAL_NS       UINT64_C(5000000000)
-#define END_INTERVAL_NS         UINT64_C(2000000000)
-#define LOG_INACTIVE_NS         UINT64_C(60000000000)
-#define MARGIN_MAX_NS           UINT64_C(1000000000)
-#define CODE_CONSUMER_NOT_FOUND 10014u
-#define CODE_STREAM_NOT_FOUND   10059u
-#define CONFIG_BYTES            4096u
+#define RETRY_MIN_NS      UINT64_C(100000000)
+#define RETRY_MAX_NS      UINT64_C(5000000000)
+#define FLOOR_INTERVAL_NS UINT64_C(5000000000)
+#define END_INTERVAL_NS   UINT64_C(2000000000)
+#define LOG_INACTIVE_NS   UINT64_C(60000000000)
+#define MARGIN_MAX_NS     UINT64_C(1000000000)
+#define DELIVER_MAX_LOW   1000 /* each crash of a worker costs one */
+#define CONFIG_BYTES      4096u
 
 enum {
     ASK_FLOOR = 1
@@ -148,9 +147,11 @@ static const char *fault_of(const struct dri_nats_slot *slot, struct dray_slice 
     if (dri_nats_json_text(config, "deliver_subject", text, sizeof(text)) && text[0] != '\0') {
         return "it is a push consumer";
     }
-    if (dri_nats_json_int(config, "max_deliver", -1) > 0) {
+    int64_t deliver_max = dri_nats_json_int(config, "max_deliver", -1);
+    if (deliver_max > 0 && deliver_max < DELIVER_MAX_LOW) {
         return "max_deliver is set, and the server would drop messages without a word; set it to "
-               "-1";
+               "-1 "
+               "(a consumer with a back-off needs a number: 1000000)";
     }
     if (dri_nats_json_bool(config, "headers_only")) {
         return "it delivers headers only";
@@ -608,6 +609,10 @@ void dri_nats_slots_link_down(struct dri_nats *self, struct dri_now now)
 
 void dri_nats_slot_leave(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
 {
+    /* Before anything is handed back: the server would give it to our own waiting requests. */
+    if (self->wire != NULL) {
+        dri_nats_wire_unsubscribe(self->wire, DRI_NATS_CHANNEL_SLOT + slot->number);
+    }
     dri_nats_pull_clear(self, slot, now, true);
     dri_nats_deliveries_drop(self, slot->number);
     dri_nats_calls_cancel(self, slot);

@@ -328,6 +328,12 @@ enum dray_status dri_nats_wire_subscribe(struct dri_nats_wire *wire,
     return DRAY_OK;
 }
 
+void dri_nats_wire_unsubscribe(struct dri_nats_wire *wire, uint32_t channel)
+{
+    DRI_ASSERT(channel < wire->subscriptions_count);
+    (void)natsSubscription_Unsubscribe(wire->subscriptions[channel]);
+}
+
 /* --- the INFO line -------------------------------------------------------------------------- */
 
 static int remaining_ms(uint64_t deadline_ns)

@@ -90,6 +90,9 @@ void dri_nats_wire_push(struct dri_nats_wire *wire);
 DRAY_MUST_CHECK enum dray_status dri_nats_wire_subscribe(struct dri_nats_wire *wire,
                                                          struct dri_nats_mailbox *mailbox,
                                                          uint32_t channel, const char *subject);
+/** Nothing more for this channel; the subscription itself lives on. Requires: channels were
+ * subscribed in order of their numbers. */
+void dri_nats_wire_unsubscribe(struct dri_nats_wire *wire, uint32_t channel);
 bool dri_nats_wire_is_dead(const struct dri_nats_wire *wire);
 
 #endif

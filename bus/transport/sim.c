@@ -773,12 +773,12 @@ static enum dray_status sim_lag(struct dri_transport *client, uint32_t slot, uin
 
 void sim_fill_info(const struct dri_sim_broker *broker, struct dri_transport_info *ret_info)
 {
-    *ret_info = (struct dri_transport_info){.kind = "sim",
-                                            .library = "sim",
-                                            .server = "",
-                                            .message_bytes_max = broker->config.message_bytes_max,
-                                            .first_offset =
-                                                broker->config.mode == DRI_SETTLE_EACH ? 1 : 0};
+    *ret_info =
+        (struct dri_transport_info){.kind = "sim",
+                                    .library = "sim",
+                                    .server = "",
+                                    .message_bytes_max = broker->config.message_bytes_max,
+                                    .first_offset = broker->config.mode == DRI_SETTLE_EACH ? 1 : 0};
 }
 
 static void sim_info(struct dri_transport *client, struct dri_transport_info *ret_info)

@@ -184,7 +184,7 @@ enum dri_sim_sight_type {
     DRI_SIM_LET_GO,   /* client, slot, epoch: unassigned by the client */
     DRI_SIM_DELIVERED, /* client, slot, epoch, offset, deliveries */
     DRI_SIM_SETTLING,  /* client, slot, epoch, offset: a position leaves the client (WATERMARK) */
-    DRI_SIM_COMMITTED, /* client, offset: position as it stands now */
+    DRI_SIM_COMMITTED, /* client, offset: position as it stands now; metadata_bytes */
     DRI_SIM_ACKED,     /* client, offset */
 };
 
@@ -195,6 +195,7 @@ struct dri_sim_sight {
     const char *topic;
     int32_t partition;
     uint32_t client, slot, epoch, deliveries;
+    size_t metadata_bytes;
     uint64_t offset;
     const struct dri_sim_record *record;
 };

@@ -568,6 +568,7 @@ enum dray_status sim_commit(struct dri_sim_broker *broker, struct sim_op *op)
                                             .partition = claim->partition->number,
                                             .client = op->member->number,
                                             .epoch = op->epoch,
+                                            .metadata_bytes = claim->metadata_len,
                                             .offset = op->position});
     return DRAY_OK;
 }

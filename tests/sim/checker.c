@@ -174,6 +174,20 @@ struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32
     return &checker->commands[log->commands[low]];
 }
 
+/* What must run in order with each other has the same; -1: unordered. */
+static int32_t order_key(const struct sim_checker *checker, const struct sim_command *command)
+{
+    switch (checker->options.order) {
+    case DRI_ORDER_PARTITION:
+        return command->topic * (int32_t)SIM_PARTITIONS_MAX + command->partition;
+    case DRI_ORDER_NONE:
+        return -1;
+    case DRI_ORDER_KEY:
+        break;
+    }
+    return command->plan.key;
+}
+
 static int source_of(const char *topic)
 {
     for (int i = 0; i < SIM_TOPIC_SOURCES; i++) {
@@ -224,6 +238,23 @@ static struct sim_arrival *find_arrival(struct sim_epoch *epoch, uint32_t comman
     return NULL;
 }
 
+/* Delivered again before it came to its end, a message keeps its place: the same flight goes on.
+ * After its end it is a new arrival, which the worker may run or only settle again; delivered once
+ * more, nobody can tell from outside which of the two it was, and its place is not judged. */
+static void note_arrival(struct sim_epoch *epoch, uint32_t command)
+{
+    struct sim_arrival *before = find_arrival(epoch, command);
+    if (before != NULL && !before->is_closed) {
+        before->is_vague = before->is_repeated;
+        return;
+    }
+    bool is_repeated = before != NULL;
+    epoch->arrivals =
+        grown(epoch->arrivals, &epoch->capacity, epoch->count, sizeof(*epoch->arrivals));
+    epoch->arrivals[epoch->count++] =
+        (struct sim_arrival){.command = command, .is_repeated = is_repeated};
+}
+
 static void see_delivered(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
     int source = source_of(sight->topic);
@@ -240,13 +271,7 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
                              command->plan.index);
         }
     }
-    const struct sim_arrival *before = find_arrival(epoch, command->plan.index);
-    if (before != NULL && !before->is_closed) {
-        return; /* the same flight goes on */
-    }
-    epoch->arrivals =
-        grown(epoch->arrivals, &epoch->capacity, epoch->count, sizeof(*epoch->arrivals));
-    epoch->arrivals[epoch->count++] = (struct sim_arrival){.command = command->plan.index};
+    note_arrival(epoch, command->plan.index);
 }
 
 /* A position is judged when it leaves the client, whether it arrives or not, and when it arrives.
@@ -284,6 +309,7 @@ static void see_committed(struct sim_checker *checker, const struct dri_sim_sigh
     struct sim_log *log = &checker->logs[source_of(sight->topic)][sight->partition];
     check_position(checker, sight);
     log->committed = (int64_t)sight->offset;
+    checker->tally.metadata += sight->metadata_bytes > 0;
     if (log->committed > log->committed_max) {
         log->committed_max = log->committed;
     }
@@ -388,7 +414,8 @@ void sim_checker_submitted(struct sim_checker *checker, const struct dri_flight 
     } else if (plan->shape != SIM_SHAPE_SOUND) {
         sim_checker_fail(checker, "outcome", "command %u was run and must not be", plan->index);
     }
-    if (flight != chain && (plan->key < 0 || plan->key != sim_checker_plan(checker, chain)->key)) {
+    int32_t key = order_key(checker, command);
+    if (flight != chain && (key < 0 || key != order_key(checker, command_of(checker, chain)))) {
         sim_checker_fail(checker, "order", "command %u is in a chain of another key", plan->index);
     }
 }
@@ -396,9 +423,10 @@ void sim_checker_submitted(struct sim_checker *checker, const struct dri_flight 
 static void check_overlap(struct sim_checker *checker, uint32_t client,
                           const struct sim_command *command)
 {
+    int32_t key = order_key(checker, command);
     for (size_t i = 0; i < checker->open_runs_count; i++) {
         const struct sim_open_run *open = &checker->open_runs[i];
-        if (open->client == client && open->key >= 0 && open->key == command->plan.key) {
+        if (open->client == client && open->key >= 0 && open->key == key) {
             sim_checker_fail(checker, "overlap", "command %u runs while %u of its key runs",
                              command->plan.index, open->command);
         }
@@ -407,7 +435,7 @@ static void check_overlap(struct sim_checker *checker, uint32_t client,
     checker->open_runs[checker->open_runs_count++] =
         (struct sim_open_run){.client = client,
                               .command = command->plan.index,
-                              .key = command->plan.key,
+                              .key = key,
                               .since_ns = checker->now.mono_ns};
 }
 
@@ -415,10 +443,11 @@ static void check_overlap(struct sim_checker *checker, uint32_t client,
 static void check_first_run(struct sim_checker *checker, const struct sim_command *command)
 {
     struct sim_log *log = &checker->logs[command->topic][command->partition];
-    if (checker->options.mode == DRI_SETTLE_EACH || command->plan.key < 0 || command->runs > 0) {
+    int32_t key = order_key(checker, command);
+    if (checker->options.mode == DRI_SETTLE_EACH || key < 0 || command->runs > 0) {
         return;
     }
-    uint64_t *latest = &log->first_runs[command->plan.key];
+    uint64_t *latest = &log->first_runs[key];
     if (*latest > command->offset && !command->is_complete) {
         sim_checker_fail(checker, "order", "command %u runs first after a later one of its key",
                          command->plan.index);
@@ -441,11 +470,12 @@ static void check_epoch(struct sim_checker *checker, struct sim_epoch *epoch,
                          command->plan.attempts_max);
     }
     arrival->attempt = attempt;
-    if (command->plan.key < 0 || epoch->is_over) {
+    int32_t key = order_key(checker, command);
+    if (key < 0 || epoch->is_over || arrival->is_vague) {
         return;
     }
     size_t place = (size_t)(arrival - epoch->arrivals) + 1;
-    size_t *started = &epoch->started[command->plan.key];
+    size_t *started = &epoch->started[key];
     if (*started > place) {
         sim_checker_fail(checker, "order", "command %u runs after command %u, which came after it",
                          command->plan.index, epoch->arrivals[*started - 1].command);

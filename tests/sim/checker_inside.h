@@ -36,6 +36,8 @@ struct sim_arrival { /* a message that was delivered in an epoch */
     uint32_t command;
     uint32_t attempt; /* of the latest run */
     bool is_closed;   /* it came to its end in this epoch */
+    bool is_repeated; /* it had come to its end in this epoch before */
+    bool is_vague;    /* nobody can tell from outside which delivery a run belongs to */
 };
 
 struct sim_epoch {

@@ -74,23 +74,20 @@ static void draw_nemesis(struct chance *chance, struct sim_options *options)
     }
 }
 
+/* One statement a draw: the order within an initializer is the compiler's. */
 static void draw_broker(struct chance *chance, struct sim_options *options)
 {
     struct dri_sim_config *broker = &options->broker;
     *broker = (struct dri_sim_config){
-        .seed = chance_next(chance),
-        .mode = options->mode,
-        .is_virtual = true,
-        .is_observed = true,
-        .is_cooperative = chance_one_in(chance, 2),
-        .message_bytes_max = 8192,
-        .latency_us = (uint32_t)chance_skewed(chance, 0, 20000),
-        .late_ms = (uint32_t)chance_skewed(chance, 10, 3000),
-        .lease_ms = chance_between32(chance, 2000, 6000),
-        .session_ms = chance_between32(chance, 2000, 6000),
-        .rebalance_ms = chance_between32(chance, 2000, 6000),
-        .publish_ms = options->is_quiet ? 30000 : chance_between32(chance, 500, 8000),
-    };
+        .mode = options->mode, .is_virtual = true, .is_observed = true, .message_bytes_max = 8192};
+    broker->seed = chance_next(chance);
+    broker->is_cooperative = chance_one_in(chance, 2);
+    broker->latency_us = (uint32_t)chance_skewed(chance, 0, 20000);
+    broker->late_ms = (uint32_t)chance_skewed(chance, 10, 3000);
+    broker->lease_ms = chance_between32(chance, 2000, 6000);
+    broker->session_ms = chance_between32(chance, 2000, 6000);
+    broker->rebalance_ms = chance_between32(chance, 2000, 6000);
+    broker->publish_ms = options->is_quiet ? 30000 : chance_between32(chance, 500, 8000);
     draw_mild_rates(chance, broker->rates);
     if (!options->is_quiet) {
         draw_rates(chance, broker->rates);
@@ -99,19 +96,17 @@ static void draw_broker(struct chance *chance, struct sim_options *options)
 
 static void draw_core(struct chance *chance, struct sim_options *options)
 {
-    options->core = (struct dri_core_config){
-        .in_flight_max = (uint32_t)chance_skewed(chance, 1, 128),
-        .unacked_max = (uint32_t)chance_skewed(chance, 1, 128),
-        .bytes_max = chance_one_in(chance, 4) ? chance_between(chance, 500, 20000) : 1u << 20,
-        .slots_max = SLOTS_MAX,
-        .lanes = chance_between32(chance, 1, 4),
-        .lane_depth = chance_between32(chance, 1, 4),
-        .chain_max = chance_between32(chance, 1, 8),
-        .settle_ms = (uint32_t)chance_skewed(chance, 0, 1000),
-        .revoke_ms = (uint32_t)chance_skewed(chance, 200, 4000), /* a few round trips */
-        .drain_ms = 120000,
-        .republish_ms = (uint32_t)chance_skewed(chance, 5, 500),
-    };
+    struct dri_core_config *core = &options->core;
+    *core = (struct dri_core_config){.slots_max = SLOTS_MAX, .drain_ms = 120000};
+    core->in_flight_max = (uint32_t)chance_skewed(chance, 1, 128);
+    core->unacked_max = (uint32_t)chance_skewed(chance, 1, 128);
+    core->bytes_max = chance_one_in(chance, 4) ? chance_between(chance, 500, 20000) : 1u << 20;
+    core->lanes = chance_between32(chance, 1, 4);
+    core->lane_depth = chance_between32(chance, 1, 4);
+    core->chain_max = chance_between32(chance, 1, 8);
+    core->settle_ms = (uint32_t)chance_skewed(chance, 0, 1000);
+    core->revoke_ms = (uint32_t)chance_skewed(chance, 200, 4000); /* a few round trips */
+    core->republish_ms = (uint32_t)chance_skewed(chance, 5, 500);
 }
 
 static uint32_t one_in(struct chance *chance, uint32_t least, uint32_t most)
@@ -145,6 +140,9 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
     struct sim_options *options = ret_options;
     *options = (struct sim_options){.seed = seed, .mode = mode};
     options->is_quiet = chance_one_in(&chance, 8);
+    options->order = chance_one_in(&chance, 8)    ? DRI_ORDER_PARTITION
+                     : chance_one_in(&chance, 16) ? DRI_ORDER_NONE
+                                                  : DRI_ORDER_KEY;
     options->workers = chance_between32(&chance, 1, SIM_WORKERS_MAX);
     options->partitions = mode == DRI_SETTLE_EACH ? 1 : chance_between32(&chance, 1, 6);
     options->safety_ms = (uint32_t)chance_skewed(&chance, 2000, 60000);

@@ -8,6 +8,7 @@
 
 #include "core/core.h"
 #include "transport/sim.h"
+#include "wire/control.h"
 
 /* options.h - what one seed plays: every seed turns on its own mixture (swarm testing). */
 
@@ -37,6 +38,7 @@ enum sim_nemesis {
 struct sim_options {
     uint64_t seed;
     enum dri_settle_mode mode;
+    enum dri_order order;
     bool is_quiet; /* nothing that explains a second run or a second outcome */
     uint32_t workers, partitions, commands, keys;
     uint32_t safety_ms;    /* faults and commands */

@@ -40,8 +40,11 @@ struct totals {
     struct sim_tally tally;
 };
 
+/* What repeats a seed. */
+static const char *runner = "tests/sim/run";
+
 /* What to say when an assertion ends the process. */
-static char last_words[200];
+static char last_words[1000];
 static bool is_failure_wanted;
 
 static void on_abort(int number)
@@ -145,7 +148,7 @@ static bool play(const struct arguments *arguments, uint64_t seed, enum dri_sett
     struct sim_outcome outcome;
     sim_options_draw(seed, mode, &options);
     (void)snprintf(last_words, sizeof(last_words),
-                   "FAIL  tests/sim/run --seed %" PRIu64 " --mode %s  # an assertion\n", seed,
+                   "FAIL  %s --seed %" PRIu64 " --mode %s  # an assertion\n", runner, seed,
                    mode_text(mode));
     sim_world_play(&options, arguments->is_tracing, &outcome);
     if (outcome.failure[0] == '\0' && !arguments->is_once) {
@@ -159,8 +162,8 @@ static bool play(const struct arguments *arguments, uint64_t seed, enum dri_sett
     }
     add(totals, &options, &outcome);
     if (outcome.failure[0] != '\0') {
-        (void)printf("FAIL  tests/sim/run --seed %" PRIu64 " --mode %s  # %s\n", seed,
-                     mode_text(mode), outcome.failure);
+        (void)printf("FAIL  %s --seed %" PRIu64 " --mode %s  # %s\n", runner, seed, mode_text(mode),
+                     outcome.failure);
         (void)fflush(stdout);
         return false;
     }
@@ -249,9 +252,11 @@ static bool parse(int argc, char **argv, struct arguments *arguments)
             is_sound = parse_flag(argv[i], arguments);
         }
     }
-    /* The environment may ask for fewer seeds, or for more, of a suite. */
+    /* The environment may ask for fewer seeds, or for more, of a suite; a planted bug needs its
+     * own. */
     const char *seeds = getenv("DRAY_SIM_SEEDS");
-    if (is_sound && seeds != NULL && arguments->last > arguments->first) {
+    if (is_sound && seeds != NULL && arguments->last > arguments->first &&
+        !arguments->expects_failure) {
         uint64_t wanted = strtoull(seeds, NULL, 10);
         is_sound = wanted > 0;
         arguments->last = arguments->first + wanted - 1;
@@ -269,6 +274,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     is_failure_wanted = arguments.expects_failure;
+    runner = DRI_PLANTED == 0 ? runner : argv[0];
     (void)signal(SIGABRT, on_abort);
     dri_log_setup(DRI_LOG_LOGFMT, DRI_LOG_ERROR, discard_line, NULL);
     return play_all(&arguments);

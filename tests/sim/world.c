@@ -131,6 +131,7 @@ static void start_worker(struct world *world, struct worker *worker)
         .dead_letters_topic = "dlq",
         .reply_patterns = replies,
         .reply_patterns_count = DRI_ARRAY_LEN(replies),
+        .order = world->options.order,
         .limits = {.message_bytes = 8192, .depth = 16, .elements = 4096},
     };
     enum dray_status status = dri_engine_create(&config, &worker->engine);

@@ -331,7 +331,8 @@ class Kafka(Broker):
         config = os.path.join(self.dir, "server.properties")
         with open(config, "w", encoding="utf-8") as file:
             file.writelines(f"{key}={value}\n" for key, value in self._server_properties().items())
-        java = ["java", "-cp", f"{self.libs}/*", "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        # Performance data would be a file in /tmp that a killed JVM leaves.
+        java = ["java", "-XX:-UsePerfData", "-cp", f"{self.libs}/*", "-Dorg.slf4j.simpleLogger.showDateTime=true",
                 "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"]
         serve = [*java, f"-Xmx{self.heap_mb}m", f"-Xms{min(self.heap_mb, 256)}m", "-XX:+UseSerialGC",
                  *self.java_args, "kafka.Kafka", config]

@@ -77,6 +77,24 @@ static enum dray_error_kind wait_until_cancelled(struct dray_call *call)
     return dray_call_fail(call, DRAY_KIND_TIMEOUT, "", "cancelled");
 }
 
+static enum dray_error_kind write_no_text(struct dray_call *call)
+{
+    dray_write_slice(&call->result, dray_slice_of("\xff\xfe", 2));
+    return DRAY_KIND_NONE;
+}
+
+static enum dray_error_kind take_cancel_back(struct dray_call *call)
+{
+    if (dray_call_on_cancel(call, note_cancel, NULL) != DRAY_OK) {
+        return DRAY_KIND_INTERNAL;
+    }
+    dray_call_off_cancel(call);
+    atomic_store(&may_go, true);
+    while (!dray_call_is_cancelled(call)) {
+    }
+    return DRAY_KIND_NONE;
+}
+
 static const struct dray_handler handlers[] = {
     {"echo", "1.0.0", "", "echo", echo_attempt, DRAY_RUN_LANE},
     {"busy", "1.0.0", "", "busy", fail_for_now, DRAY_RUN_LANE},
@@ -84,6 +102,8 @@ static const struct dray_handler handlers[] = {
     {"two", "1.0.0", "", "two", write_two_values, DRAY_RUN_LANE},
     {"odd", "1.0.0", "", "odd", answer_nonsense, DRAY_RUN_LANE},
     {"wait", "1.0.0", "", "wait", wait_until_cancelled, DRAY_RUN_LANE},
+    {"bytes", "1.0.0", "", "bytes", write_no_text, DRAY_RUN_LANE},
+    {"back", "1.0.0", "", "back", take_cancel_back, DRAY_RUN_LANE},
 };
 
 static void bind_static(void *arg, struct dri_route *route)
@@ -144,6 +164,8 @@ static int set_up(void **state)
     put_route(fixture, "wait", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 6);
     put_route(fixture, "held", (struct dri_policy){0}, DRI_ROUTE_PAUSED, 7);
     put_route(fixture, "gone", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 8);
+    put_route(fixture, "bytes", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 9);
+    put_route(fixture, "back", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 10);
     test_ok(dri_wake_init(&fixture->wake));
     struct dri_lanes_config lanes = {
         .lanes = LANES, .lane_depth = 8, .chain_max = 8, .result_bytes_max = 4096,
@@ -271,6 +293,7 @@ static void a_handler_that_breaks_the_contract_counts_as_internal(void **state)
 {
     assert_int_equal(run_one(*state, "two")->kind, DRAY_KIND_INTERNAL);
     assert_int_equal(run_one(*state, "odd")->kind, DRAY_KIND_INTERNAL);
+    assert_int_equal(run_one(*state, "bytes")->kind, DRAY_KIND_INTERNAL);
 }
 
 static void a_chain_stops_at_the_first_failure_and_hands_the_rest_back_unrun(void **state)
@@ -306,6 +329,20 @@ static void a_cancelled_handler_is_told_and_may_end(void **state)
     take_back(fixture, &flight, 1);
     assert_int_equal(flight->kind, DRAY_KIND_TIMEOUT);
     assert_int_equal(atomic_load(&cancels), 1);
+}
+
+static void a_cancel_function_that_was_taken_back_is_not_called(void **state)
+{
+    struct fixture *fixture = *state;
+    struct dri_flight *flight = flight_of(fixture, 7, "back");
+    fixture->ops->submit(fixture->executor, 0, flight);
+    fixture->ops->flush(fixture->executor);
+    while (!atomic_load(&may_go)) {
+    }
+    fixture->ops->cancel(fixture->executor, flight);
+    take_back(fixture, &flight, 1);
+    assert_int_equal(flight->kind, DRAY_KIND_NONE);
+    assert_int_equal(atomic_load(&cancels), 0);
 }
 
 static void a_deadline_cancels_by_itself(void **state)
@@ -366,6 +403,7 @@ int main(void)
         CASE(a_handler_that_breaks_the_contract_counts_as_internal),
         CASE(a_chain_stops_at_the_first_failure_and_hands_the_rest_back_unrun),
         CASE(a_cancelled_handler_is_told_and_may_end),
+        CASE(a_cancel_function_that_was_taken_back_is_not_called),
         CASE(a_deadline_cancels_by_itself),
         CASE(stopping_cancels_what_runs_and_waits_for_it),
         CASE(thousands_of_runs_use_the_same_few_blocks),

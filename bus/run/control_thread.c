@@ -1,0 +1,880 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* control_thread.c - the control topic into the registry, the registry's state onto the status
+ * topic.
+ *
+ * A *session* is one open transport: the log is read from its start in each, and what was applied
+ * before is passed over by its revision. So a lost connection, a new leader or a topic that was
+ * away need no case of their own; reading thousands of records again costs milliseconds.
+ *
+ * A worker that cannot reach the topic within some seconds starts with its snapshot, says so, and
+ * goes on trying. A log that has lost records is another thing: two replicas could then hold
+ * different registries at the same revision, so at the start it is an error, and at run time the
+ * worker keeps what it has, is not ready any more, and says so.
+ *
+ * The seed is one change with base 0 for every key, published by whoever finds that nothing was
+ * ever put. Two may do so at once: the log takes the first, and the second one's bases do not match
+ * any more. That is also why a seed whose fate is unknown may simply be sent again. A registry that
+ * was emptied by hand is not seeded again.
+ */
+#include "control_thread.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+#include "control_log.h"
+#include "lock.h"
+#include "log.h"
+#include "mem.h"
+#include "queue.h"
+#include "seed.h"
+#include "snapshot.h"
+#include "status_beat.h"
+
+#define NS_PER_MS     UINT64_C(1000000)
+#define EVENTS_MAX    128u
+#define OPEN_MS       5000u
+#define PATIENCE_NS   (5000u * NS_PER_MS)  /* then the snapshot */
+#define START_NS      (30000u * NS_PER_MS) /* then give up */
+#define RETRY_NS      (2000u * NS_PER_MS)
+#define REFUSED_NS    (15000u * NS_PER_MS)
+#define BEAT_NS       (1000u * NS_PER_MS)
+#define SETTLED_NS    (1000u * NS_PER_MS) /* without a change, then the snapshot is written */
+#define REBIND_NS     (5000u * NS_PER_MS)
+#define END_WAIT_NS   (2000u * NS_PER_MS)
+#define SEED_RETRY_NS (500u * NS_PER_MS)
+#define GOODBYE_NS    (2000u * NS_PER_MS)
+#define CLOSE_MS      2000u
+#define SLEEP_MAX_NS  (1000u * NS_PER_MS)
+#define MEMORY_BYTES  (UINT64_C(16) << 20)
+#define UNACKED_MAX   64u
+#define BEATS_OUT_MAX 4u
+#define TOKEN_BEAT    1u
+#define TOKEN_SEED    2u
+#define TEXT_BYTES    512u
+
+enum phase {
+    PHASE_STARTING,
+    PHASE_SERVING,
+    PHASE_FAILED
+};
+
+struct seed {
+    uint8_t *bytes; /* owned; NULL: there is none */
+    size_t len;
+    uint64_t due_ns; /* to be published then; UINT64_MAX: it is on its way or done */
+    char dedup_id[64];
+};
+
+struct dri_control_thread {
+    const struct dri_settings *settings;
+    const struct dri_transport_ops *ops;
+    struct dri_registry *registry;
+    const char *worker;
+    pthread_t thread;
+    bool has_thread;
+    struct dri_wake wake;
+    bool has_wake;
+    _Atomic(int) state; /* enum dri_worker_state */
+    _Atomic(bool) is_stopping;
+
+    struct dri_lock lock;
+    struct dri_cond cond;
+    bool has_lock;
+    enum phase phase;              /* guard: lock */
+    enum dray_status failure;      /* guard: lock */
+    char failure_text[TEXT_BYTES]; /* guard: lock */
+    char fault[TEXT_BYTES];        /* guard: lock; why it is not fit; "": it is */
+
+    /* All below: the thread's. */
+    struct dri_metrics_page *page;
+    struct dri_control_log log;
+    struct dri_beat beat;
+    char admin[128];
+    struct seed seed;
+    bool is_serving, is_from_snapshot, was_outage_told;
+    uint64_t begun_ns, changed_ns, rebind_ns; /* changed_ns 0: the snapshot is up to date */
+    uint64_t snapshot_revision;               /* of the file at the start */
+
+    struct dri_transport *transport; /* NULL: no session */
+    bool is_kafka, is_at_end, is_checked, is_broken;
+    uint32_t slot, epoch;
+    uint64_t session_ns, end_ns, retry_ns;
+    size_t beats_out;
+    bool is_beat_failing;
+};
+
+static void place_of(const struct dri_control_thread *control, struct dri_snapshot_place *ret_place)
+{
+    *ret_place = (struct dri_snapshot_place){.folder = control->settings->state,
+                                             .cluster = control->settings->cluster,
+                                             .topic = control->settings->topics.control};
+}
+
+/* ---- what others see ---- */
+
+static void set_phase(struct dri_control_thread *control, enum phase phase, enum dray_status status,
+                      const char *text)
+{
+    dri_lock_take(&control->lock);
+    if (control->phase == PHASE_STARTING) {
+        control->phase = phase;
+        control->failure = status;
+        snprintf(control->failure_text, sizeof(control->failure_text), "%s", text);
+    }
+    dri_lock_drop(&control->lock);
+    dri_cond_broadcast(&control->cond);
+}
+
+static void set_fault(struct dri_control_thread *control, const char *text)
+{
+    dri_lock_take(&control->lock);
+    snprintf(control->fault, sizeof(control->fault), "%s", text);
+    dri_lock_drop(&control->lock);
+}
+
+static void serve(struct dri_control_thread *control)
+{
+    if (!control->is_serving) {
+        control->is_serving = true;
+        control->beat.is_changed = true;
+        set_phase(control, PHASE_SERVING, DRAY_OK, "");
+    }
+}
+
+/* Before the worker serves: it does not start. After: it goes on with what it has. */
+static void fail(struct dri_control_thread *control, enum dray_status status, const char *text)
+{
+    if (!control->is_serving) {
+        set_phase(control, PHASE_FAILED, status, text);
+        return;
+    }
+    set_fault(control, text);
+    DRI_LOG(DRI_LOG_ERROR, "CTL-REFUSED-LOG",
+            "the control topic is refused; the routes stay as they are, the worker is not ready",
+            DRI_TEXT("topic", control->settings->topics.control), DRI_TEXT("reason", text));
+}
+
+/* ---- the log ---- */
+
+static void tell_outcome(const struct dri_control_thread *control,
+                         const struct dri_control_outcome *outcome)
+{
+    struct dray_slice author = outcome->change.author;
+    switch (outcome->verdict) {
+    case DRI_CONTROL_APPLIED:
+        DRI_LOG(control->is_checked ? DRI_LOG_INFO : DRI_LOG_DEBUG, "CTL-APPLIED", "routes changed",
+                DRI_UINT("revision", outcome->revision),
+                DRI_UINT("items", outcome->change.items_count), DRI_SLICE("author", author),
+                DRI_SLICE("note", outcome->change.note));
+        break;
+    case DRI_CONTROL_CONFLICT:
+        DRI_LOG(DRI_LOG_WARN, "CTL-CONFLICT", "a change is skipped: somebody else was faster",
+                DRI_UINT("revision", outcome->revision), DRI_TEXT("key", outcome->conflict.key),
+                DRI_UINT("base", outcome->conflict.base),
+                DRI_UINT("present", outcome->conflict.present), DRI_SLICE("author", author));
+        break;
+    case DRI_CONTROL_REFUSED:
+        DRI_LOG(DRI_LOG_WARN, "CTL-REFUSED", "a control record is refused",
+                DRI_UINT("revision", outcome->revision), DRI_TEXT("reason", outcome->text),
+                DRI_SLICE("author", author));
+        break;
+    case DRI_CONTROL_IGNORED:
+        DRI_LOG(DRI_LOG_DEBUG, "CTL-IGNORED", outcome->text,
+                DRI_UINT("revision", outcome->revision), DRI_SLICE("kind", outcome->change.kind));
+        break;
+    case DRI_CONTROL_SEEN:
+    case DRI_CONTROL_VERDICTS:
+    default:
+        break;
+    }
+}
+
+static void tell_unfit(const struct dri_control_thread *control,
+                       const struct dri_control_outcome *outcome)
+{
+    struct dri_change_item item;
+    size_t at = 0;
+    while (dri_change_next(&outcome->change, &at, &item)) {
+        const struct dri_route *route = dri_registry_find_key(control->registry, item.key);
+        if (route != NULL && route->failure[0] != '\0') {
+            DRI_LOG(DRI_LOG_WARN, "REG-UNFIT", "a route cannot run here",
+                    DRI_TEXT("route", route->key), DRI_TEXT("reason", route->failure));
+        }
+    }
+}
+
+static void note_counts(struct dri_control_thread *control)
+{
+    const uint64_t *counts = control->log.counts;
+    dri_metrics_set(control->page, DRI_METRIC_CONTROL_APPLIED, counts[DRI_CONTROL_APPLIED]);
+    dri_metrics_set(control->page, DRI_METRIC_CONTROL_CONFLICTS, counts[DRI_CONTROL_CONFLICT]);
+    dri_metrics_set(control->page, DRI_METRIC_CONTROL_REFUSED, counts[DRI_CONTROL_REFUSED]);
+    dri_metrics_set(control->page, DRI_METRIC_ROUTES, dri_registry_count(control->registry));
+    dri_metrics_set(control->page, DRI_METRIC_ROUTES_FAILED, control->beat.failed);
+}
+
+static bool is_own_seed(const struct dri_control_thread *control, struct dray_slice value)
+{
+    const struct seed *seed = &control->seed;
+    return seed->bytes != NULL && dray_slice_equal(value, dray_slice_of(seed->bytes, seed->len));
+}
+
+static void on_record(struct dri_control_thread *control, const struct dri_message *message)
+{
+    struct dri_control_outcome outcome;
+    if (control->is_broken) {
+        return;
+    }
+    enum dray_status status =
+        dri_control_log_take(&control->log, message->offset, message->value, &outcome);
+    if (status != DRAY_OK) {
+        control->is_broken = true;
+        control->retry_ns = status == DRAY_EFATAL ? REFUSED_NS : RETRY_NS;
+        if (status == DRAY_EFATAL) {
+            fail(control, DRAY_EINVALID, outcome.text);
+        }
+        return;
+    }
+    if (outcome.verdict == DRI_CONTROL_SEEN) {
+        return;
+    }
+    tell_outcome(control, &outcome);
+    control->beat.is_changed = true;
+    control->changed_ns = dri_clock_mono_ns();
+    if (outcome.verdict == DRI_CONTROL_APPLIED) {
+        tell_unfit(control, &outcome);
+    } else if (outcome.verdict == DRI_CONTROL_REFUSED && is_own_seed(control, message->value)) {
+        fail(control, DRAY_EINVALID, outcome.text);
+    }
+    note_counts(control);
+}
+
+/* ---- the seed ---- */
+
+/* The configuration's routes are said once and never again: what the topic says goes. */
+static void tell_unused_seed(const struct dri_control_thread *control)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    const struct dri_settings *settings = control->settings;
+    uint64_t different = 0;
+    for (size_t i = 0; i < settings->routes_count; i++) {
+        struct dri_route_view view;
+        struct dri_wire_error error;
+        char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
+        const struct dri_route *route = NULL;
+        if (dri_route_decode(settings->routes[i], &limits, &view, &error) == DRAY_OK &&
+            dri_route_key_format(&view, key, sizeof(key)) == DRAY_OK) {
+            route = dri_registry_find_key(control->registry, dray_slice_text(key));
+        }
+        different +=
+            route == NULL ||
+            !dray_slice_equal(settings->routes[i], dray_slice_of(route->bytes, route->bytes_len));
+    }
+    if (different > 0) {
+        DRI_LOG(DRI_LOG_INFO, "CTL-SEED-UNUSED",
+                "routes of the configuration differ from the registry's, which count; change them "
+                "with: dray registry put",
+                DRI_UINT("different", different), DRI_UINT("configured", settings->routes_count),
+                DRI_UINT("routes", dri_registry_count(control->registry)));
+    }
+}
+
+static void seed_make(struct dri_control_thread *control)
+{
+    char text[TEXT_BYTES] = "";
+    uint8_t *change = NULL;
+    size_t len = 0;
+    struct seed *seed = &control->seed;
+    enum dray_status status = dri_seed_change(
+        control->settings, control->worker, dri_clock_wall_ms(), &change, &len, text, sizeof(text));
+    if (status == DRAY_OK) {
+        status = dri_control_log_wrap(dray_slice_of(change, len), &seed->bytes, &seed->len);
+        dri_free(change);
+    }
+    if (status != DRAY_OK) {
+        fail(control, status, text[0] == '\0' ? dray_status_text(status) : text);
+        return;
+    }
+    snprintf(seed->dedup_id, sizeof(seed->dedup_id), "seed:%.24s:%016" PRIx64, control->worker,
+             dri_clock_mono_ns());
+    seed->due_ns = 0;
+    DRI_LOG(DRI_LOG_INFO, "CTL-SEED", "the registry is empty: seeding it from the configuration",
+            DRI_UINT("routes", control->settings->routes_count));
+}
+
+static void seed_publish(struct dri_control_thread *control, struct dri_now now)
+{
+    struct seed *seed = &control->seed;
+    if (seed->bytes == NULL || now.mono_ns < seed->due_ns) {
+        return;
+    }
+    const struct dri_publish publish = {
+        .token = TOKEN_SEED,
+        .topic = dray_slice_text(control->settings->topics.control),
+        .partition = control->is_kafka ? 0 : -1,
+        .value = dray_slice_of(seed->bytes, seed->len),
+        .headers = dray_slice_of("", 0),
+        .dedup_id = dray_slice_text(seed->dedup_id),
+    };
+    bool is_taken = control->ops->publish(control->transport, now, &publish, 1) == 1;
+    seed->due_ns = is_taken ? UINT64_MAX : now.mono_ns + SEED_RETRY_NS;
+}
+
+static void on_seed_ack(struct dri_control_thread *control, const struct dri_published *published)
+{
+    if (published->ack == DRI_ACK_UNKNOWN) {
+        control->seed.due_ns = dri_clock_mono_ns() + SEED_RETRY_NS;
+    } else if (published->ack == DRI_ACK_NOT_STORED) {
+        char text[TEXT_BYTES];
+        snprintf(text, sizeof(text), "%s does not take the routes of the configuration: %s",
+                 control->settings->topics.control, dray_status_text(published->reason));
+        fail(control, published->reason, text);
+    }
+}
+
+/* ---- the end of the log ---- */
+
+static bool was_ever_put(const struct dri_control_thread *control)
+{
+    return control->log.counts[DRI_CONTROL_APPLIED] > 0 || control->is_from_snapshot;
+}
+
+static void caught_up(struct dri_control_thread *control, uint64_t next_offset)
+{
+    char text[TEXT_BYTES] = "";
+    enum dray_status status =
+        dri_control_log_check_end(&control->log, next_offset, text, sizeof(text));
+    if (status == DRAY_OK && control->log.end < control->snapshot_revision) {
+        snprintf(text, sizeof(text),
+                 "the log ends at revision %" PRIu64 ", but this worker has seen %" PRIu64
+                 ": it was made anew or has lost its end; if that is meant, remove %s/%s",
+                 control->log.end, control->snapshot_revision, control->settings->state,
+                 DRI_SNAPSHOT_FILE);
+        status = DRAY_EFATAL;
+    }
+    if (status != DRAY_OK) {
+        control->is_broken = true;
+        control->retry_ns = REFUSED_NS;
+        fail(control, DRAY_EINVALID, text);
+        return;
+    }
+    control->is_checked = true;
+    control->snapshot_revision = 0; /* from here on the registry's own revision says it */
+    set_fault(control, "");
+    if (control->was_outage_told) {
+        DRI_LOG(DRI_LOG_INFO, "CTL-BACK", "the control topic is read again",
+                DRI_UINT("revision", dri_registry_revision(control->registry)));
+        control->was_outage_told = false;
+    }
+    if (was_ever_put(control)) {
+        if (!control->is_serving || control->is_from_snapshot) {
+            tell_unused_seed(control);
+        }
+    } else if (control->settings->routes_count > 0 && control->seed.bytes == NULL) {
+        seed_make(control);
+    }
+}
+
+/* The broker's word on where the log ends matters only when nothing of it was there to be read. */
+static void check_end(struct dri_control_thread *control, struct dri_now now)
+{
+    uint64_t next_offset = UINT64_MAX;
+    if (!control->is_at_end || control->is_checked || control->is_broken) {
+        return;
+    }
+    if (control->log.end == 0 &&
+        control->ops->lag(control->transport, control->slot, control->epoch, &next_offset) !=
+            DRAY_OK &&
+        now.mono_ns - control->end_ns < END_WAIT_NS) {
+        return;
+    }
+    caught_up(control, next_offset);
+}
+
+/* ---- status ---- */
+
+static const char *state_text(const struct dri_control_thread *control)
+{
+    switch (atomic_load(&control->state)) {
+    case DRI_WORKER_READY:
+        return "ready";
+    case DRI_WORKER_DRAINING:
+        return "draining";
+    default:
+        return "starting";
+    }
+}
+
+static bool beat_publish(struct dri_control_thread *control, struct dri_now now, const char *state,
+                         bool is_tombstone)
+{
+    static const uint8_t none;
+    uint8_t *buffer = dri_zalloc(DRI_BEAT_BYTES_MAX);
+    size_t len = 0;
+    bool is_taken = false;
+    if (buffer != NULL &&
+        dri_beat_encode(&control->beat, state, now.wall_ms, buffer, &len) == DRAY_OK) {
+        const struct dri_publish publish = {
+            .token = TOKEN_BEAT,
+            .topic = dray_slice_text(control->settings->topics.status),
+            .partition = -1,
+            .key = dray_slice_text(control->worker),
+            .value = is_tombstone ? dray_slice_of(NULL, 0) : dray_slice_of(buffer, len),
+            .headers = dray_slice_of(&none, 0),
+        };
+        is_taken = control->ops->publish(control->transport, now, &publish, 1) == 1;
+        control->beats_out += is_taken;
+    }
+    dri_free(buffer);
+    return is_taken;
+}
+
+static void beat(struct dri_control_thread *control, struct dri_now now)
+{
+    bool is_due = control->beat.is_changed || now.mono_ns >= control->beat.due_ns;
+    bool is_reading = !control->is_checked && now.mono_ns < control->beat.due_ns;
+    if (!is_due || is_reading || control->beats_out >= BEATS_OUT_MAX) {
+        return;
+    }
+    if (beat_publish(control, now, state_text(control), false)) {
+        control->beat.is_changed = false;
+        control->beat.due_ns = now.mono_ns + BEAT_NS;
+        note_counts(control);
+    }
+}
+
+static void on_beat_ack(struct dri_control_thread *control, const struct dri_published *published)
+{
+    bool is_failing = published->ack == DRI_ACK_NOT_STORED;
+    control->beats_out -= control->beats_out > 0;
+    if (is_failing && !control->is_beat_failing) {
+        DRI_LOG(DRI_LOG_WARN, "CTL-STATUS", "the status topic does not take our records",
+                DRI_TEXT("topic", control->settings->topics.status),
+                DRI_TEXT("reason", dray_status_text(published->reason)));
+    }
+    control->is_beat_failing = is_failing;
+}
+
+/* ---- a session ---- */
+
+static void tell_outage(struct dri_control_thread *control, const char *text)
+{
+    if (!control->was_outage_told) {
+        control->was_outage_told = true;
+        DRI_LOG(control->is_serving ? DRI_LOG_ERROR : DRI_LOG_WARN, "CTL-AWAY",
+                "the control topic cannot be read; trying on",
+                DRI_TEXT("topic", control->settings->topics.control), DRI_TEXT("reason", text));
+    }
+}
+
+static void on_event(struct dri_control_thread *control, const struct dri_transport_event *event)
+{
+    char text[TEXT_BYTES];
+    switch (event->type) {
+    case DRI_TE_ASSIGNED:
+        control->slot = event->slot;
+        control->epoch = event->epoch;
+        break;
+    case DRI_TE_MESSAGE:
+        on_record(control, &event->as.message);
+        break;
+    case DRI_TE_CAUGHT_UP:
+        control->is_at_end = true;
+        control->end_ns = dri_clock_mono_ns();
+        break;
+    case DRI_TE_PUBLISHED:
+        if (event->as.published.token == TOKEN_SEED) {
+            on_seed_ack(control, &event->as.published);
+        } else {
+            on_beat_ack(control, &event->as.published);
+        }
+        break;
+    case DRI_TE_REVOKED:
+    case DRI_TE_LOST:
+        tell_outage(control, "it was taken away");
+        control->is_broken = true;
+        break;
+    case DRI_TE_ERROR:
+        snprintf(text, sizeof(text), "%.*s", (int)event->as.text.len,
+                 event->as.text.at == NULL ? "" : (const char *)event->as.text.at);
+        if (dray_status_class(event->status) != DRAY_CLASS_TRANSIENT) {
+            tell_outage(control, text);
+            control->is_broken = true;
+        }
+        break;
+    case DRI_TE_SETTLED:
+    default:
+        break;
+    }
+}
+
+static enum dray_status session_open(struct dri_control_thread *control, char *ret_text,
+                                     size_t text_bytes)
+{
+    const struct dri_settings *settings = control->settings;
+    const struct dri_source source = {settings->topics.control, DRI_ROLE_LOG, DRI_START_EARLIEST,
+                                      0};
+    const struct dri_topic topics[] = {
+        {settings->topics.control, DRI_USE_CONTROL},
+        {settings->topics.status, DRI_USE_STATUS},
+    };
+    const struct dri_transport_config config = {
+        .url = settings->bus,
+        .client_id = control->worker,
+        .sources = &source,
+        .sources_count = 1,
+        .topics = topics,
+        .topics_count = 2,
+        .can_create = settings->worker.create_topics,
+        .partitions = 1,
+        .timeout_ms = OPEN_MS,
+        .unacked_max = UNACKED_MAX,
+        .in_flight_max = UNACKED_MAX,
+        .memory_bytes = MEMORY_BYTES,
+        .options = settings->options,
+        .options_count = settings->options_count,
+    };
+    struct dri_transport_info info = {.kind = ""};
+    enum dray_status status =
+        control->ops->open(&config, &control->transport, ret_text, text_bytes);
+    if (status != DRAY_OK) {
+        control->transport = NULL;
+        return status;
+    }
+    control->ops->info(control->transport, &info);
+    control->is_kafka = strcmp(info.kind, "kafka") == 0;
+    control->is_at_end = false;
+    control->is_checked = false;
+    control->is_broken = false;
+    control->beats_out = 0;
+    control->retry_ns = RETRY_NS;
+    control->session_ns = dri_clock_mono_ns();
+    if (control->seed.bytes != NULL) {
+        control->seed.due_ns = was_ever_put(control) ? UINT64_MAX : 0;
+    }
+    dri_control_log_begin(&control->log, info.first_offset);
+    return DRAY_OK;
+}
+
+static void session_close(struct dri_control_thread *control)
+{
+    if (control->transport != NULL) {
+        control->ops->close(control->transport, CLOSE_MS);
+        control->ops->destroy(control->transport);
+        control->transport = NULL;
+    }
+}
+
+static bool session_poll(struct dri_control_thread *control, struct dri_now now)
+{
+    struct dri_transport_event events[EVENTS_MAX];
+    bool more = false;
+    size_t count =
+        control->ops->poll(control->transport, now, EVENTS_MAX, events, EVENTS_MAX, &more);
+    for (size_t i = 0; i < count; i++) {
+        on_event(control, &events[i]);
+    }
+    return more;
+}
+
+static void save_snapshot(struct dri_control_thread *control)
+{
+    struct dri_snapshot_place place;
+    char text[TEXT_BYTES] = "";
+    place_of(control, &place);
+    control->changed_ns = 0;
+    if (dri_snapshot_save(&place, control->registry, text, sizeof(text)) != DRAY_OK) {
+        DRI_LOG(DRI_LOG_WARN, "CTL-SNAPSHOT", "the snapshot cannot be written; trying again later",
+                DRI_TEXT("reason", text));
+        control->changed_ns = dri_clock_mono_ns() + 10 * SETTLED_NS;
+    }
+}
+
+/* What is due by time, in a session or without one. */
+static void chores(struct dri_control_thread *control, struct dri_now now)
+{
+    if (control->is_checked && control->changed_ns != 0 &&
+        now.mono_ns >= control->changed_ns + SETTLED_NS) {
+        save_snapshot(control);
+    }
+    if (control->beat.failed > 0 && now.mono_ns >= control->rebind_ns) {
+        dri_registry_rebind(control->registry);
+        control->beat.is_changed = true;
+        control->rebind_ns = now.mono_ns + REBIND_NS;
+    }
+    (void)dri_registry_reclaim(control->registry);
+}
+
+static void session_turn(struct dri_control_thread *control, bool *ret_more)
+{
+    struct dri_now now = dri_clock_now();
+    *ret_more = session_poll(control, now);
+    check_end(control, now);
+    seed_publish(control, now);
+    if (control->is_checked && (was_ever_put(control) || control->settings->routes_count == 0)) {
+        serve(control);
+    }
+    beat(control, now);
+    chores(control, now);
+}
+
+static void start_without_topic(struct dri_control_thread *control, enum dray_status status,
+                                const char *text);
+
+static void wait_turn(struct dri_control_thread *control, uint64_t until_ns)
+{
+    uint64_t now_ns = dri_clock_mono_ns();
+    uint64_t wait_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+    wait_ns = wait_ns < SLEEP_MAX_NS ? wait_ns : SLEEP_MAX_NS;
+    struct pollfd fds[] = {
+        {.fd = control->wake.fd, .events = POLLIN},
+        {.fd = control->transport == NULL ? -1 : control->ops->fd(control->transport),
+         .events = POLLIN},
+    };
+    struct timespec timeout = {(time_t)(wait_ns / 1000000000u), (long)(wait_ns % 1000000000u)};
+    dri_wake_prepare(&control->wake);
+    if (!atomic_load(&control->is_stopping) && !control->beat.is_changed) {
+        (void)ppoll(fds, 2, &timeout, NULL); /* EINTR is as good as a wake */
+    }
+    dri_wake_cancel(&control->wake);
+}
+
+static uint64_t next_due(const struct dri_control_thread *control)
+{
+    uint64_t due = control->ops->next_deadline(control->transport);
+    due = control->beat.due_ns < due ? control->beat.due_ns : due;
+    due = control->seed.due_ns < due && control->seed.bytes != NULL ? control->seed.due_ns : due;
+    return due;
+}
+
+static void session_run(struct dri_control_thread *control)
+{
+    while (!atomic_load(&control->is_stopping) && !control->is_broken) {
+        bool more = false;
+        int state = atomic_load(&control->state);
+        session_turn(control, &more);
+        if (!(control->is_checked && control->is_serving) &&
+            dri_clock_mono_ns() - control->session_ns > PATIENCE_NS) {
+            const char *text = control->is_checked ? "it does not take the configuration's routes"
+                                                   : "its end is not reached";
+            tell_outage(control, text);
+            start_without_topic(control, DRAY_ETIMEOUT, text);
+        }
+        if (!more && state == atomic_load(&control->state)) {
+            wait_turn(control, control->is_at_end && !control->is_checked
+                                   ? dri_clock_mono_ns() + 20 * NS_PER_MS
+                                   : next_due(control));
+        }
+        if (state != atomic_load(&control->state)) {
+            control->beat.is_changed = true;
+        }
+    }
+}
+
+/* ---- without the topic ---- */
+
+static void start_without_topic(struct dri_control_thread *control, enum dray_status status,
+                                const char *text)
+{
+    struct dri_snapshot_place place;
+    char why[TEXT_BYTES] = "";
+    bool is_hopeless = dray_status_class(status) != DRAY_CLASS_TRANSIENT;
+    if (control->is_serving) {
+        return;
+    }
+    place_of(control, &place);
+    if (dri_registry_revision(control->registry) == 0) {
+        if (dri_snapshot_load(&place, control->registry, why, sizeof(why)) == DRAY_OK) {
+            DRI_LOG(DRI_LOG_WARN, "CTL-FROM-SNAPSHOT",
+                    "starting with the local snapshot, which may be old; trying on to reach the "
+                    "control topic",
+                    DRI_UINT("revision", dri_registry_revision(control->registry)),
+                    DRI_UINT("routes", dri_registry_count(control->registry)),
+                    DRI_TEXT("reason", text));
+            control->is_from_snapshot = true;
+            serve(control);
+            return;
+        }
+        if (dri_registry_revision(control->registry) != 0) {
+            set_phase(control, PHASE_FAILED, DRAY_EINVALID, why);
+            return;
+        }
+    }
+    if (is_hopeless || dri_clock_mono_ns() - control->begun_ns >= START_NS) {
+        set_phase(control, PHASE_FAILED, status, text);
+    }
+}
+
+static void goodbye(struct dri_control_thread *control)
+{
+    uint64_t end_ns = dri_clock_mono_ns() + GOODBYE_NS;
+    bool is_said = false;
+    if (control->transport == NULL || control->is_broken) {
+        return;
+    }
+    while (dri_clock_mono_ns() < end_ns && (!is_said || control->beats_out > 0)) {
+        struct dri_now now = dri_clock_now();
+        bool more = session_poll(control, now);
+        if (!is_said) {
+            is_said = beat_publish(control, now, "gone", control->is_kafka);
+        }
+        if (!more) {
+            struct pollfd fd = {.fd = control->ops->fd(control->transport), .events = POLLIN};
+            (void)poll(&fd, 1, 20);
+        }
+    }
+}
+
+static void *control_run(void *arg)
+{
+    struct dri_control_thread *control = arg;
+    while (!atomic_load(&control->is_stopping)) {
+        char text[TEXT_BYTES] = "";
+        enum dray_status status = session_open(control, text, sizeof(text));
+        if (status == DRAY_OK) {
+            session_run(control);
+        } else {
+            control->retry_ns = RETRY_NS;
+            tell_outage(control, text);
+            start_without_topic(control, status, text);
+        }
+        if (atomic_load(&control->is_stopping)) {
+            break;
+        }
+        session_close(control);
+        control->is_checked = false;
+        uint64_t until_ns = dri_clock_mono_ns() + control->retry_ns;
+        control->beat.is_changed = false;
+        while (!atomic_load(&control->is_stopping) && dri_clock_mono_ns() < until_ns) {
+            wait_turn(control, until_ns);
+            chores(control, dri_clock_now());
+        }
+        control->beat.is_changed = true;
+    }
+    if (control->is_checked && control->changed_ns != 0) {
+        save_snapshot(control);
+    }
+    goodbye(control);
+    session_close(control);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static enum dray_status prepare(struct dri_control_thread *control,
+                                const struct dri_control_config *config)
+{
+    struct dri_snapshot_place place;
+    control->settings = config->settings;
+    control->ops = config->ops;
+    control->registry = config->registry;
+    control->worker = config->worker;
+    control->begun_ns = dri_clock_mono_ns();
+    control->seed.due_ns = UINT64_MAX;
+    snprintf(control->admin, sizeof(control->admin), "%s", config->admin);
+    control->beat = (struct dri_beat){.worker = config->worker,
+                                      .group = config->settings->group,
+                                      .version = config->version,
+                                      .admin = control->admin,
+                                      .registry = config->registry};
+    dri_beat_init(&control->beat);
+    dri_control_log_init(&control->log, config->registry, config->settings->cluster,
+                         config->settings->topics.control);
+    place_of(control, &place);
+    control->snapshot_revision = dri_snapshot_revision(&place);
+    dri_lock_init(&control->lock, DRI_LOCK_CONTROL);
+    dri_cond_init(&control->cond);
+    control->has_lock = true;
+    enum dray_status status = dri_wake_init(&control->wake);
+    control->has_wake = status == DRAY_OK;
+    if (status == DRAY_OK) {
+        status = dri_metrics_page(config->metrics, &control->page);
+    }
+    if (status == DRAY_OK) {
+        control->has_thread = pthread_create(&control->thread, NULL, control_run, control) == 0;
+        status = control->has_thread ? DRAY_OK : DRAY_ENOMEM;
+    }
+    return status;
+}
+
+static enum dray_status wait_for_start(struct dri_control_thread *control, char *ret_text,
+                                       size_t text_bytes)
+{
+    dri_lock_take(&control->lock);
+    while (control->phase == PHASE_STARTING) {
+        dri_cond_wait_until(&control->cond, &control->lock, dri_clock_mono_ns() + BEAT_NS);
+    }
+    enum dray_status status = control->phase == PHASE_SERVING ? DRAY_OK : control->failure;
+    if (status != DRAY_OK) {
+        snprintf(ret_text, text_bytes, "control topic %s: %s", control->settings->topics.control,
+                 control->failure_text[0] == '\0' ? dray_status_text(status)
+                                                  : control->failure_text);
+    }
+    dri_lock_drop(&control->lock);
+    return status;
+}
+
+enum dray_status dri_control_start(const struct dri_control_config *config,
+                                   struct dri_control_thread **ret_control, char *ret_text,
+                                   size_t text_bytes)
+{
+    struct dri_control_thread *control = dri_zalloc(sizeof(*control));
+    if (control == NULL) {
+        return DRAY_ENOMEM;
+    }
+    enum dray_status status = prepare(control, config);
+    if (status == DRAY_OK) {
+        status = wait_for_start(control, ret_text, text_bytes);
+    }
+    if (status != DRAY_OK) {
+        dri_control_stop(control);
+        return status;
+    }
+    *ret_control = control;
+    return DRAY_OK;
+}
+
+void dri_control_set_state(struct dri_control_thread *control, enum dri_worker_state state)
+{
+    atomic_store(&control->state, (int)state);
+    dri_wake_notify(&control->wake);
+}
+
+bool dri_control_is_fit(struct dri_control_thread *control, char *ret_text, size_t text_bytes)
+{
+    dri_lock_take(&control->lock);
+    bool is_fit = control->fault[0] == '\0';
+    if (!is_fit) {
+        snprintf(ret_text, text_bytes, "control topic: %s", control->fault);
+    }
+    dri_lock_drop(&control->lock);
+    return is_fit;
+}
+
+void dri_control_stop(struct dri_control_thread *control)
+{
+    if (control == NULL) {
+        return;
+    }
+    if (control->has_thread) {
+        atomic_store(&control->is_stopping, true);
+        dri_wake_notify(&control->wake);
+        (void)pthread_join(control->thread, NULL);
+    }
+    if (control->has_wake) {
+        dri_wake_fini(&control->wake);
+    }
+    if (control->has_lock) {
+        dri_cond_fini(&control->cond);
+        dri_lock_fini(&control->lock);
+    }
+    dri_free(control->seed.bytes);
+    dri_free(control);
+}
