@@ -517,18 +517,16 @@ static void report(struct replay *replay)
         note_code(replay, dri_cli_fail(replay->cli, DRI_EXIT_FAILED,
                                        "interrupted; the same command goes on where it stopped"));
     }
-    if (counts->behind > 0) {
-        (void)dri_cli_fail(replay->cli, 0,
-                           "%" PRIu64
-                           " matching letters lie behind the cursor %.300s/%s: an earlier "
-                           "replay has seen them",
-                           counts->behind, replay->cursor.folder, replay->cursor.name);
-    }
     uint64_t all = counts->replayed + counts->already + counts->refused + counts->failed;
-    if (replay->code == DRI_EXIT_OK && all == 0) {
+    if (replay->code == DRI_EXIT_OK && all == 0 && counts->behind > 0) {
         replay->code = dri_cli_fail(replay->cli, DRI_EXIT_NO_MATCH,
-                                    counts->behind > 0 ? "nothing new matches"
-                                                       : "no dead letter in %s matches",
+                                    "nothing new: what matches (%" PRIu64
+                                    ") was seen by an earlier replay, says its cursor %.300s/%s",
+                                    counts->behind, replay->cursor.folder, replay->cursor.name);
+        return;
+    }
+    if (replay->code == DRI_EXIT_OK && all == 0) {
+        replay->code = dri_cli_fail(replay->cli, DRI_EXIT_NO_MATCH, "no dead letter in %s matches",
                                     replay->cli->settings.topics.dead_letters);
         return;
     }
@@ -558,25 +556,28 @@ static bool is_allowed(const char *list, const char *topic)
     return false;
 }
 
+static void add_part(struct dri_sha256 *sha, const char *text)
+{
+    dri_sha256_add(sha, dray_slice_text(text == NULL ? "0" : "1"));
+    if (text != NULL) {
+        dri_sha256_add(sha, dray_slice_of(text, strlen(text) + 1));
+    }
+}
+
 /* What this replay asks, as a hash: its cursor belongs to no other question. */
 static void question_of(const struct replay *replay, char ret_hex[65])
 {
-    const struct dri_cli *cli = replay->cli;
     static const char *const options[] = {"where", "command", "reason", "key", "since", "until"};
-    const char *parts[] = {cli->settings.bus, cli->settings.topics.dead_letters, replay->target,
-                           replay->is_forced ? "force" : ""};
+    const struct dri_cli *cli = replay->cli;
     struct dri_sha256 sha;
     uint8_t digest[32];
     dri_sha256_init(&sha);
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        dri_sha256_add(&sha, dray_slice_of(parts[i], strlen(parts[i]) + 1));
-    }
+    add_part(&sha, cli->settings.bus);
+    add_part(&sha, cli->settings.topics.dead_letters);
+    add_part(&sha, replay->target);
+    add_part(&sha, replay->is_forced ? "force" : NULL);
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-        const char *value = dri_cli_value(cli, options[i]);
-        dri_sha256_add(&sha, dray_slice_text(value == NULL ? "0" : "1"));
-        if (value != NULL) {
-            dri_sha256_add(&sha, dray_slice_of(value, strlen(value) + 1));
-        }
+        add_part(&sha, dri_cli_value(cli, options[i]));
     }
     dri_sha256_end(&sha, digest);
     dri_hex(digest, sizeof(digest), ret_hex);
@@ -610,12 +611,18 @@ static int read_options(struct replay *replay)
 
 static int open_cursor(struct replay *replay)
 {
-    char question[65];
+    const struct dri_cli *cli = replay->cli;
+    char hash[65];
     char text[TEXT_BYTES] = "";
-    question_of(replay, question);
-    enum dray_status status = dri_replay_cursor_open(
-        &replay->cursor, replay->cli->settings.state, dri_cli_value(replay->cli, "cursor"),
-        question, dri_cli_has(replay->cli, "from-start"), text, sizeof(text));
+    question_of(replay, hash);
+    const struct dri_replay_question question = {
+        .hash = hash,
+        .folder = cli->settings.state,
+        .file = dri_cli_value(cli, "cursor"),
+        .is_fresh = dri_cli_has(cli, "from-start"),
+    };
+    enum dray_status status =
+        dri_replay_cursor_open(&replay->cursor, &question, text, sizeof(text));
     return status == DRAY_OK
                ? DRI_EXIT_OK
                : dri_cli_fail(replay->cli, status == DRAY_EAUTH ? DRI_EXIT_DENIED : DRI_EXIT_FAILED,

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
-/* cmd_registry.c - dray registry ls, show, rm and status. */
+/* cmd_registry.c - dray registry ls, show, rm and status.
+ *
+ * What is shown is what the log leads to by the workers' rule, never what one replica says: a
+ * listing is right while no worker runs. Whether the replicas are as far is what status shows.
+ */
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -147,32 +151,38 @@ static int show_run(struct dri_cli *cli)
 
 /* ---- rm ---- */
 
+struct route_key {
+    char text[DRI_ROUTE_KEY_BYTES_MAX + 1];
+};
+
+static int read_key(const struct dri_cli *cli, const char *wanted, struct route_key *ret_key)
+{
+    bool has_ns = strchr(wanted, '/') != NULL;
+    int len = snprintf(ret_key->text, sizeof(ret_key->text), "%s%s%s",
+                       has_ns ? "" : cli->settings.namespace_, has_ns ? "" : "/", wanted);
+    if (len >= (int)sizeof(ret_key->text) ||
+        !dri_route_key_is_valid(dray_slice_text(ret_key->text))) {
+        return dri_cli_usage(cli, "\"%s\" is no key: [namespace/]name@version", wanted);
+    }
+    return DRI_EXIT_OK;
+}
+
 static int rm_run(struct dri_cli *cli)
 {
-    struct dri_registry_edit edit = {.cli = cli};
-    char(*keys)[DRI_ROUTE_KEY_BYTES_MAX + 1] = NULL;
+    struct dri_registry_edit edit = {.cli = cli, .count = cli->arguments_count};
     if (cli->arguments_count == 0) {
         return dri_cli_usage(cli, "which route? as in: dray registry rm order.create@1.0.0");
     }
     int code = dri_registry_edit_options(&edit);
-    if (code != DRI_EXIT_OK) {
-        return code;
-    }
-    edit.count = cli->arguments_count;
     edit.items = dri_zalloc_array(edit.count, sizeof(*edit.items));
-    keys = dri_zalloc_array(edit.count, sizeof(*keys));
-    if (edit.items == NULL || keys == NULL) {
+    struct route_key *keys = dri_zalloc_array(edit.count, sizeof(*keys));
+    bool has_room = edit.items != NULL && keys != NULL;
+    if (code == DRI_EXIT_OK && !has_room) {
         code = dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
     }
-    for (size_t i = 0; code == DRI_EXIT_OK && i < edit.count; i++) {
-        const char *wanted = cli->arguments[i];
-        bool has_ns = strchr(wanted, '/') != NULL;
-        int len = snprintf(keys[i], sizeof(keys[i]), "%s%s%s",
-                           has_ns ? "" : cli->settings.namespace_, has_ns ? "" : "/", wanted);
-        edit.items[i].key = dray_slice_of(keys[i], strlen(keys[i]));
-        if (len >= (int)sizeof(keys[i]) || !dri_route_key_is_valid(edit.items[i].key)) {
-            code = dri_cli_usage(cli, "\"%s\" is no key: [namespace/]name@version", wanted);
-        }
+    for (size_t i = 0; has_room && code == DRI_EXIT_OK && i < edit.count; i++) {
+        code = read_key(cli, cli->arguments[i], &keys[i]);
+        edit.items[i].key = dray_slice_text(keys[i].text);
     }
     if (code == DRI_EXIT_OK) {
         code = dri_registry_edit_run(&edit);

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 /* cmd_registry_put.c - dray registry put: routes of a file or of the command line into the
- * registry. */
+ * registry.
+ *
+ * A route of the command line goes by JSON to msgpack as one of a file does, so both are read and
+ * checked by the same code. What no worker of this build can run is refused here, before it is in
+ * the log.
+ */
 #include <stdio.h>
 #include <string.h>
 

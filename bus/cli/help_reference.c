@@ -90,7 +90,7 @@ static void print_configuration(FILE *to)
         "`DRAY_WORKER_LANES`; an empty variable\nis as good as none. On the command line: "
         "`--set worker.lanes=4`; `--bus`, `--topic` and `--group` stand for `bus`,\n"
         "`topics.commands` and `group`. Unknown keys are errors that name the line and the nearest "
-        "known key. `dray doctor`\nshows every value with where it came from.\n\n"
+        "known key.\n`dray doctor --settings` shows every value with where it came from.\n\n"
         "`SIGHUP` makes a worker read the file again: keys marked *live* are applied, the others "
         "are "
         "listed in the log.\n\n| key | type | default | meaning |\n|---|---|---|---|\n");

@@ -162,28 +162,37 @@ static enum dray_status lock(struct dri_replay_cursor *cursor, char *ret_text, s
     return DRAY_OK;
 }
 
-enum dray_status dri_replay_cursor_open(struct dri_replay_cursor *cursor, const char *folder,
-                                        const char *file, const char *question, bool is_fresh,
-                                        char *ret_text, size_t text_bytes)
+/* Where the file is: the one that was asked for, or one of the question's own. */
+static void place(struct dri_replay_cursor *cursor, const struct dri_replay_question *question)
+{
+    const char *file = question->file;
+    const char *slash = file == NULL ? NULL : strrchr(file, '/');
+    if (file == NULL) {
+        snprintf(cursor->folder, sizeof(cursor->folder), "%s", question->folder);
+        snprintf(cursor->name, sizeof(cursor->name), "replay-%.16s.cursor", question->hash);
+    } else if (slash == NULL) {
+        snprintf(cursor->folder, sizeof(cursor->folder), ".");
+        snprintf(cursor->name, sizeof(cursor->name), "%s", file);
+    } else {
+        int len = slash == file ? 1 : (int)(slash - file);
+        snprintf(cursor->folder, sizeof(cursor->folder), "%.*s", len, file);
+        snprintf(cursor->name, sizeof(cursor->name), "%s", slash + 1);
+    }
+}
+
+enum dray_status dri_replay_cursor_open(struct dri_replay_cursor *cursor,
+                                        const struct dri_replay_question *question, char *ret_text,
+                                        size_t text_bytes)
 {
     memset(cursor, 0, sizeof(*cursor));
     cursor->lock_fd = -1;
-    snprintf(cursor->question, sizeof(cursor->question), "%s", question);
-    if (file == NULL) {
-        snprintf(cursor->folder, sizeof(cursor->folder), "%s", folder);
-        snprintf(cursor->name, sizeof(cursor->name), "replay-%.16s.cursor", question);
-    } else {
-        const char *slash = strrchr(file, '/');
-        snprintf(cursor->folder, sizeof(cursor->folder), "%.*s",
-                 slash == NULL ? 1 : (int)(slash - file > 0 ? slash - file : 1),
-                 slash == NULL ? "." : file);
-        snprintf(cursor->name, sizeof(cursor->name), "%s", slash == NULL ? file : slash + 1);
-    }
+    snprintf(cursor->question, sizeof(cursor->question), "%s", question->hash);
+    place(cursor, question);
     enum dray_status status = dri_state_open(cursor->folder, ret_text, text_bytes);
     if (status == DRAY_OK) {
         status = lock(cursor, ret_text, text_bytes);
     }
-    if (status == DRAY_OK && !is_fresh) {
+    if (status == DRAY_OK && !question->is_fresh) {
         status = read_file(cursor, ret_text, text_bytes);
     }
     if (status != DRAY_OK && ret_text[0] == '\0') {

@@ -29,12 +29,18 @@ struct dri_replay_cursor {
     int lock_fd; /* -1: none */
 };
 
-/** Read the cursor of question (hex of a hash). file: NULL for one in folder, named after the
- * question. is_fresh: as if there were none. Errors: EIO, EAUTH, EINVALID (another question's, or
- * damaged), EEXISTS (in use), ENOMEM; ret_text says what to do. Owns: fini in every case. */
+/** Which cursor. */
+struct dri_replay_question {
+    const char *hash;   /* 64 hex digits */
+    const char *folder; /* where the question's own file is, named after the hash */
+    const char *file;   /* a path instead; NULL: none */
+    bool is_fresh;      /* as if there were none */
+};
+
+/** Read the cursor of a question. Errors: EIO, EAUTH, EINVALID (another question's, or damaged),
+ *  EEXISTS (in use), ENOMEM; ret_text says what to do. Owns: fini in every case. */
 DRAY_MUST_CHECK enum dray_status dri_replay_cursor_open(struct dri_replay_cursor *cursor,
-                                                        const char *folder, const char *file,
-                                                        const char *question, bool is_fresh,
+                                                        const struct dri_replay_question *question,
                                                         char *ret_text, size_t text_bytes);
 void dri_replay_cursor_fini(struct dri_replay_cursor *cursor);
 

@@ -32,7 +32,7 @@ enum node_kind {
     NODE_NOT,
     NODE_TEST
 };
-enum operator_ {
+enum relation {
     OP_EQUAL,
     OP_UNEQUAL,
     OP_LESS,
@@ -47,7 +47,7 @@ struct node {
     enum node_kind kind;
     uint16_t left, right; /* OR, AND; NOT has left only */
     enum dri_where_field field;
-    enum operator_ op;
+    enum relation op;
     char *text; /* owned; of a TEXT test */
     size_t text_len;
     uint64_t number;
@@ -176,11 +176,11 @@ static bool take_field(struct parser *parser, enum dri_where_field *ret_field)
     return false;
 }
 
-static bool take_operator(struct parser *parser, enum operator_ *ret_op)
+static bool take_operator(struct parser *parser, enum relation *ret_op)
 {
     static const struct {
         const char *sign;
-        enum operator_ op;
+        enum relation op;
     } signs[] = {{"==", OP_EQUAL},    {"!=", OP_UNEQUAL}, {"<=", OP_AT_MOST},
                  {">=", OP_AT_LEAST}, {"!~", OP_LACKS},   {"=", OP_EQUAL},
                  {"<", OP_LESS},      {">", OP_MORE},     {"~", OP_HAS}};
@@ -425,7 +425,7 @@ static int compare_texts(struct dray_slice text, const char *other, size_t len)
     return order != 0 ? order : (text.len > len) - (text.len < len);
 }
 
-static bool is_in_order(enum operator_ op, int order)
+static bool is_in_order(enum relation op, int order)
 {
     switch (op) {
     case OP_EQUAL:

@@ -47,6 +47,7 @@
 #define BEAT_NS       (1000u * NS_PER_MS)
 #define SETTLED_NS    (1000u * NS_PER_MS) /* without a change, then the snapshot is written */
 #define REBIND_NS     (5000u * NS_PER_MS)
+#define END_ASK_NS    (20u * NS_PER_MS)
 #define END_WAIT_NS   (2000u * NS_PER_MS)
 #define SEED_RETRY_NS (500u * NS_PER_MS)
 #define GOODBYE_NS    (2000u * NS_PER_MS)
@@ -103,9 +104,11 @@ struct dri_control_thread {
     uint64_t snapshot_revision;               /* of the file at the start */
 
     struct dri_transport *transport; /* NULL: no session */
-    bool is_kafka, is_at_end, is_checked, is_broken;
+    bool is_kafka, is_at_end, is_checked;
+    bool is_broken; /* the session has to end */
     uint32_t slot, epoch;
-    uint64_t session_ns, end_ns, retry_ns;
+    uint64_t session_ns, end_ns;
+    uint64_t refused_ns; /* since then nothing of the log is taken; 0: it is sound */
     size_t beats_out;
     bool is_beat_failing;
 };
@@ -159,6 +162,13 @@ static void fail(struct dri_control_thread *control, enum dray_status status, co
     DRI_LOG(DRI_LOG_ERROR, "CTL-REFUSED-LOG",
             "the control topic is refused; the routes stay as they are, the worker is not ready",
             DRI_TEXT("topic", control->settings->topics.control), DRI_TEXT("reason", text));
+}
+
+/* Reports go on; after a while the log is read again: it may have been mended. */
+static void refuse_log(struct dri_control_thread *control, const char *text)
+{
+    control->refused_ns = dri_clock_mono_ns();
+    fail(control, DRAY_EINVALID, text);
 }
 
 /* ---- the log ---- */
@@ -229,17 +239,17 @@ static bool is_own_seed(const struct dri_control_thread *control, struct dray_sl
 static void on_record(struct dri_control_thread *control, const struct dri_message *message)
 {
     struct dri_control_outcome outcome;
-    if (control->is_broken) {
+    if (control->is_broken || control->refused_ns != 0) {
         return;
     }
     enum dray_status status =
         dri_control_log_take(&control->log, message->offset, message->value, &outcome);
-    if (status != DRAY_OK) {
+    if (status == DRAY_EFATAL) {
+        refuse_log(control, outcome.text);
+        return;
+    }
+    if (status != DRAY_OK) { /* no memory: read again from the start, later */
         control->is_broken = true;
-        control->retry_ns = status == DRAY_EFATAL ? REFUSED_NS : RETRY_NS;
-        if (status == DRAY_EFATAL) {
-            fail(control, DRAY_EINVALID, outcome.text);
-        }
         return;
     }
     if (outcome.verdict == DRI_CONTROL_SEEN) {
@@ -360,9 +370,7 @@ static void caught_up(struct dri_control_thread *control, uint64_t next_offset)
         status = DRAY_EFATAL;
     }
     if (status != DRAY_OK) {
-        control->is_broken = true;
-        control->retry_ns = REFUSED_NS;
-        fail(control, DRAY_EINVALID, text);
+        refuse_log(control, text);
         return;
     }
     control->is_checked = true;
@@ -386,7 +394,7 @@ static void caught_up(struct dri_control_thread *control, uint64_t next_offset)
 static void check_end(struct dri_control_thread *control, struct dri_now now)
 {
     uint64_t next_offset = UINT64_MAX;
-    if (!control->is_at_end || control->is_checked || control->is_broken) {
+    if (!control->is_at_end || control->is_checked || control->refused_ns != 0) {
         return;
     }
     if (control->log.end == 0 &&
@@ -554,7 +562,7 @@ static enum dray_status session_open(struct dri_control_thread *control, char *r
     control->is_checked = false;
     control->is_broken = false;
     control->beats_out = 0;
-    control->retry_ns = RETRY_NS;
+    control->refused_ns = 0;
     control->session_ns = dri_clock_mono_ns();
     if (control->seed.bytes != NULL) {
         control->seed.due_ns = was_ever_put(control) ? UINT64_MAX : 0;
@@ -628,7 +636,8 @@ static void session_turn(struct dri_control_thread *control, bool *ret_more)
 static void start_without_topic(struct dri_control_thread *control, enum dray_status status,
                                 const char *text);
 
-static void wait_turn(struct dri_control_thread *control, uint64_t until_ns)
+/* Until something may have come; state: as it was when we last looked. */
+static void wait_turn(struct dri_control_thread *control, int state, uint64_t until_ns)
 {
     uint64_t now_ns = dri_clock_mono_ns();
     uint64_t wait_ns = until_ns > now_ns ? until_ns - now_ns : 0;
@@ -640,7 +649,7 @@ static void wait_turn(struct dri_control_thread *control, uint64_t until_ns)
     };
     struct timespec timeout = {(time_t)(wait_ns / 1000000000u), (long)(wait_ns % 1000000000u)};
     dri_wake_prepare(&control->wake);
-    if (!atomic_load(&control->is_stopping) && !control->beat.is_changed) {
+    if (!atomic_load(&control->is_stopping) && state == atomic_load(&control->state)) {
         (void)ppoll(fds, 2, &timeout, NULL); /* EINTR is as good as a wake */
     }
     dri_wake_cancel(&control->wake);
@@ -651,26 +660,29 @@ static uint64_t next_due(const struct dri_control_thread *control)
     uint64_t due = control->ops->next_deadline(control->transport);
     due = control->beat.due_ns < due ? control->beat.due_ns : due;
     due = control->seed.due_ns < due && control->seed.bytes != NULL ? control->seed.due_ns : due;
+    if (control->is_at_end && !control->is_checked) { /* asks again where the log ends */
+        uint64_t soon_ns = dri_clock_mono_ns() + END_ASK_NS;
+        due = soon_ns < due ? soon_ns : due;
+    }
     return due;
 }
 
 static void session_run(struct dri_control_thread *control)
 {
-    while (!atomic_load(&control->is_stopping) && !control->is_broken) {
+    while (!atomic_load(&control->is_stopping) && !control->is_broken &&
+           (control->refused_ns == 0 || dri_clock_mono_ns() - control->refused_ns < REFUSED_NS)) {
         bool more = false;
         int state = atomic_load(&control->state);
         session_turn(control, &more);
-        if (!(control->is_checked && control->is_serving) &&
+        if (!(control->is_checked && control->is_serving) && control->refused_ns == 0 &&
             dri_clock_mono_ns() - control->session_ns > PATIENCE_NS) {
             const char *text = control->is_checked ? "it does not take the configuration's routes"
                                                    : "its end is not reached";
             tell_outage(control, text);
             start_without_topic(control, DRAY_ETIMEOUT, text);
         }
-        if (!more && state == atomic_load(&control->state)) {
-            wait_turn(control, control->is_at_end && !control->is_checked
-                                   ? dri_clock_mono_ns() + 20 * NS_PER_MS
-                                   : next_due(control));
+        if (!more) {
+            wait_turn(control, state, next_due(control));
         }
         if (state != atomic_load(&control->state)) {
             control->beat.is_changed = true;
@@ -741,7 +753,6 @@ static void *control_run(void *arg)
         if (status == DRAY_OK) {
             session_run(control);
         } else {
-            control->retry_ns = RETRY_NS;
             tell_outage(control, text);
             start_without_topic(control, status, text);
         }
@@ -750,10 +761,9 @@ static void *control_run(void *arg)
         }
         session_close(control);
         control->is_checked = false;
-        uint64_t until_ns = dri_clock_mono_ns() + control->retry_ns;
-        control->beat.is_changed = false;
+        uint64_t until_ns = dri_clock_mono_ns() + RETRY_NS;
         while (!atomic_load(&control->is_stopping) && dri_clock_mono_ns() < until_ns) {
-            wait_turn(control, until_ns);
+            wait_turn(control, atomic_load(&control->state), until_ns);
             chores(control, dri_clock_now());
         }
         control->beat.is_changed = true;

@@ -2,10 +2,10 @@
 /* Copyright 2026 The dray authors */
 /* intake.c - from a message to a flight.
  *
- * One pool block holds all bytes of a message, behind a header that links it with the others that are
- * out; so an engine that is given up in the middle can free everything without asking the core. The key
- * is the envelope's, else the broker's. Namespaces do not split a key: the domain of order is the topic,
- * the partition and the key.
+ * One pool block holds all bytes of a message, behind a header that links it with the others that
+ * are out; so an engine that is given up in the middle can free everything without asking the core.
+ * The key is the envelope's, else the broker's. Namespaces do not split a key: the domain of order
+ * is the topic, the partition and the key.
  */
 #include "intake.h"
 
@@ -21,7 +21,7 @@
 #include "replayed.h"
 
 #define ORIGIN_BYTES 300u
-#define REPLAYED_MAX (UINT32_C(1) << 18) /* copies whose names are remembered; 48 bytes each */
+#define REPLAYED_MAX (UINT32_C(1) << 18) /* copies whose names are remembered; 44 bytes each */
 
 /* Stands in front of the bytes of each message; lets destroy find what is still out. */
 struct block {
@@ -37,8 +37,8 @@ struct origin {
 struct dri_intake {
     const struct dri_engine_config *config; /* copied below; immutable */
     struct dri_engine_config own;
-    struct dri_pool *pool; /* owned */
-    struct block out;      /* head of the ring of blocks that are out */
+    struct dri_pool *pool;  /* owned */
+    struct block out;       /* head of the ring of blocks that are out */
     struct origin *origins; /* owned; by slot */
     uint32_t origins_count;
     struct dri_replayed *replayed; /* owned */
@@ -191,8 +191,8 @@ static void decode(struct dri_intake *intake, struct dri_flight *flight)
     struct dri_envelope *envelope = &flight->envelope;
     memset(envelope, 0, sizeof(*envelope));
     flight->wire_error = (struct dri_wire_error){"", "", 0};
-    enum dray_status status = dri_envelope_decode(flight->value, &config->limits, envelope,
-                                                  &flight->wire_error);
+    enum dray_status status =
+        dri_envelope_decode(flight->value, &config->limits, envelope, &flight->wire_error);
     flight->has_id = envelope->id.at != NULL;
     flight->wants_result = envelope->reply_to.at == NULL || envelope->reply_to.len > 0;
     if (status != DRAY_OK) {

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* snapshot.c - the registry's file.
+ *
+ * It has the form of a control change, because that has a decoder that was fuzzed. It is loaded by
+ * the same apply as the log: routes are put again in the order of their revisions, those of one
+ * revision as one change, so that digest and later compare-and-set come out as if the log had been
+ * read. Everything that can be checked is checked before the first route is put.
+ */
 #include "snapshot.h"
 
 #include <stdio.h>
@@ -155,10 +162,17 @@ static int compare_by_revision(const void *a, const void *b)
     return (left->base > right->base) - (left->base < right->base);
 }
 
-/* The items that one change has put, as that change; buffer has room for all routes. */
-static enum dray_status apply_group(struct dri_registry *registry, struct dri_change_item *items,
-                                    size_t count, uint8_t *buffer, size_t buffer_bytes,
-                                    char *ret_text, size_t text_bytes)
+struct loader {
+    struct dri_registry *registry;
+    uint8_t *buffer; /* owned; has room for all routes */
+    size_t buffer_bytes;
+    char *text;
+    size_t text_bytes;
+};
+
+/* The items that one change has put, as that change. */
+static enum dray_status apply_group(const struct loader *loader, struct dri_change_item *items,
+                                    size_t count)
 {
     const struct dri_wire_limits limits = {
         .message_bytes = UINT32_MAX, .depth = 16, .elements = ELEMENTS_MAX};
@@ -170,46 +184,57 @@ static enum dray_status apply_group(struct dri_registry *registry, struct dri_ch
     for (size_t i = 0; i < count; i++) {
         items[i].base = 0;
     }
-    enum dray_status status = dri_change_encode(&change, items, count, buffer, buffer_bytes, &len);
+    enum dray_status status =
+        dri_change_encode(&change, items, count, loader->buffer, loader->buffer_bytes, &len);
     if (status == DRAY_OK) {
-        status = dri_change_decode(dray_slice_of(buffer, len), &limits, &change, &error);
+        status = dri_change_decode(dray_slice_of(loader->buffer, len), &limits, &change, &error);
     }
     if (status == DRAY_OK) {
-        status = dri_registry_apply(registry, revision, &change, &conflict, ret_text, text_bytes);
+        status = dri_registry_apply(loader->registry, revision, &change, &conflict, loader->text,
+                                    loader->text_bytes);
     }
     return status == DRAY_ECONFLICT ? DRAY_EINVALID : status;
 }
 
-static enum dray_status apply_all(const struct dri_change *map, struct dri_registry *registry,
-                                  char *ret_text, size_t text_bytes)
+/* All items, in the order of their revisions. */
+static enum dray_status gather_items(const struct dri_change *map, const struct loader *loader,
+                                     struct dri_change_item *items, size_t *ret_count)
 {
-    size_t buffer_bytes = map->items.len + HEAD_BYTES;
-    struct dri_change_item *items = dri_zalloc_array(map->items_count, sizeof(*items));
-    uint8_t *buffer = dri_zalloc(buffer_bytes);
-    enum dray_status status = items == NULL || buffer == NULL ? DRAY_ENOMEM : DRAY_OK;
     size_t count = 0;
     size_t at = 0;
-    while (status == DRAY_OK && count < map->items_count &&
-           dri_change_next(map, &at, &items[count])) {
+    while (count < map->items_count && dri_change_next(map, &at, &items[count])) {
         const struct dri_change_item *item = &items[count++];
         if (item->route.at == NULL || item->base == 0 || item->base > map->seq) {
-            status = damaged("a route in it has no revision", ret_text, text_bytes);
+            return damaged("a route in it has no revision", loader->text, loader->text_bytes);
         }
     }
     if (count > 0) {
         qsort(items, count, sizeof(*items), compare_by_revision);
+    }
+    *ret_count = count;
+    return DRAY_OK;
+}
+
+static enum dray_status apply_all(const struct dri_change *map, struct loader *loader)
+{
+    size_t count = 0;
+    struct dri_change_item *items = dri_zalloc_array(map->items_count, sizeof(*items));
+    loader->buffer_bytes = map->items.len + HEAD_BYTES;
+    loader->buffer = dri_zalloc(loader->buffer_bytes);
+    enum dray_status status = items == NULL || loader->buffer == NULL ? DRAY_ENOMEM : DRAY_OK;
+    if (status == DRAY_OK) {
+        status = gather_items(map, loader, items, &count);
     }
     for (size_t i = 0; status == DRAY_OK && i < count;) {
         size_t end = i + 1;
         while (end < count && items[end].base == items[i].base) {
             end++;
         }
-        status =
-            apply_group(registry, &items[i], end - i, buffer, buffer_bytes, ret_text, text_bytes);
+        status = apply_group(loader, &items[i], end - i);
         i = end;
     }
     dri_free(items);
-    dri_free(buffer);
+    dri_free(loader->buffer);
     return status;
 }
 
@@ -223,7 +248,8 @@ enum dray_status dri_snapshot_load(const struct dri_snapshot_place *place,
     if (status != DRAY_OK) {
         return status;
     }
-    status = apply_all(&map, registry, ret_text, text_bytes);
+    struct loader loader = {.registry = registry, .text = ret_text, .text_bytes = text_bytes};
+    status = apply_all(&map, &loader);
     if (status == DRAY_OK) {
         dri_registry_see(registry, map.seq);
         dri_registry_digest(registry, digest);

@@ -41,6 +41,17 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
     }
 }
 
+/* Logs of this handle are served by rd_kafka_poll, on our own thread: the last one that says why a
+ * connection failed is a better reason than "all brokers are down". */
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    struct dri_kafka_admin *admin = rd_kafka_opaque(rk);
+    if (strcmp(facility, "FAIL") == 0) {
+        (void)snprintf(admin->failure_text, sizeof(admin->failure_text), "%s", text);
+    }
+    dri_kafka_log_line(rk, level, facility, text);
+}
+
 enum dray_status dri_kafka_admin_init(struct dri_kafka_admin *admin,
                                       const struct dri_transport_config *config, char *ret_text,
                                       size_t text_bytes)
@@ -56,12 +67,18 @@ enum dray_status dri_kafka_admin_init(struct dri_kafka_admin *admin,
     char reason[ERROR_BYTES];
     rd_kafka_conf_set_opaque(conf, admin);
     rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    if (rd_kafka_conf_set(conf, "log.queue", "true", reason, sizeof(reason)) != RD_KAFKA_CONF_OK) {
+        rd_kafka_conf_destroy(conf);
+        return DRAY_EUNSUPPORTED;
+    }
     admin->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
     if (admin->rk == NULL) {
         rd_kafka_conf_destroy(conf);
         (void)snprintf(ret_text, text_bytes, "librdkafka refuses the configuration: %s", reason);
         return DRAY_EINVALID;
     }
+    (void)rd_kafka_set_log_queue(admin->rk, NULL);
     admin->queue = rd_kafka_queue_new(admin->rk);
     return DRAY_OK;
 }
@@ -72,6 +89,7 @@ void dri_kafka_admin_fini(struct dri_kafka_admin *admin)
         rd_kafka_queue_destroy(admin->queue);
     }
     if (admin->rk != NULL) {
+        (void)rd_kafka_poll(admin->rk, 0);
         rd_kafka_destroy_flags(admin->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
     *admin = (struct dri_kafka_admin){0};
@@ -94,7 +112,10 @@ static enum dray_status unreachable(struct dri_kafka_admin *admin, rd_kafka_resp
                                     char *ret_text, size_t text_bytes)
 {
     if (admin->trouble != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        (void)snprintf(ret_text, text_bytes, "%s", admin->trouble_text);
+        bool is_vague = admin->trouble == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+        bool has_better = is_vague && admin->failure_text[0] != '\0';
+        (void)snprintf(ret_text, text_bytes, "%s",
+                       has_better ? admin->failure_text : admin->trouble_text);
         return is_refused(admin->trouble) ? DRAY_EAUTH : DRAY_EBROKER;
     }
     (void)snprintf(ret_text, text_bytes, "the brokers did not answer in time: %s",
@@ -129,7 +150,7 @@ static enum dray_status count_partitions(struct dri_kafka_admin *admin, const ch
 {
     rd_kafka_topic_t *topic = rd_kafka_topic_new(admin->rk, name, NULL);
     if (topic == NULL) {
-        (void)snprintf(ret_text, text_bytes, "topic \"%s\": %s", name,
+        (void)snprintf(ret_text, text_bytes, "cannot be looked at: %s",
                        rd_kafka_err2str(rd_kafka_last_error()));
         return DRAY_EINVALID;
     }
@@ -145,7 +166,7 @@ static enum dray_status count_partitions(struct dri_kafka_admin *admin, const ch
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             *ret_count = metadata->topics[0].partition_cnt;
         } else {
-            status = dri_kafka_fail(ret_text, text_bytes, err, "topic \"%s\"", name);
+            status = dri_kafka_fail(ret_text, text_bytes, err, "cannot be looked at");
         }
         rd_kafka_metadata_destroy(metadata);
     }
@@ -551,7 +572,7 @@ enum dray_status dri_kafka_admin_topics(struct dri_kafka_admin *admin,
             reports[i] = (struct dri_topic_report){.topic = topic->topic};
             reports[i].status = look_at(admin, config, topic, &commands, &reports[i]);
             if (is_unreachable(reports[i].status)) {
-                (void)snprintf(ret_text, text_bytes, "topic \"%s\": %s", topic->topic,
+                (void)snprintf(ret_text, text_bytes, "topic \"%s\" %s", topic->topic,
                                reports[i].text);
                 return reports[i].status;
             }

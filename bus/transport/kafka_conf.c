@@ -86,6 +86,7 @@ static const struct fixed default_table[] = {
     {"socket.nagle.disable", "true", ADMIN | CONSUMER | PRODUCER, NULL},
     {"socket.keepalive.enable", "true", ADMIN | CONSUMER | PRODUCER, NULL},
     {"log.connection.close", "false", ADMIN | CONSUMER | PRODUCER, NULL},
+    {"log.thread.name", "false", ADMIN | CONSUMER | PRODUCER, NULL},
     {"ssl.endpoint.identification.algorithm", "https", ADMIN | CONSUMER | PRODUCER, NULL},
     {"linger.ms", "5", PRODUCER, NULL},
     {"message.timeout.ms", "0", PRODUCER, NULL},

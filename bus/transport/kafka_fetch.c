@@ -16,6 +16,7 @@
  */
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "assert.h"
@@ -408,8 +409,12 @@ enum dray_status dri_kafka_log_open(struct dri_kafka *kafka, struct dri_kafka_ad
         if (source->role != DRI_ROLE_LOG) {
             continue;
         }
-        status = dri_kafka_admin_partitions(admin, source->topic, &source->partitions, ret_text,
-                                            text_bytes);
+        char reason[160];
+        status = dri_kafka_admin_partitions(admin, source->topic, &source->partitions, reason,
+                                            sizeof(reason));
+        if (status != DRAY_OK) {
+            (void)snprintf(ret_text, text_bytes, "topic \"%s\" %s", source->topic, reason);
+        }
         for (int32_t p = 0; status == DRAY_OK && p < source->partitions; p++) {
             rd_kafka_topic_partition_list_add(list, source->topic, p);
         }

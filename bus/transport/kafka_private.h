@@ -299,7 +299,8 @@ struct dri_kafka_admin {
     uint64_t deadline_ns;
     bool has_controller;         /* one of the brokers that there are; the mock cluster has none */
     rd_kafka_resp_err_t trouble; /* last error that librdkafka told */
-    char trouble_text[192];
+    char trouble_text[256];
+    char failure_text[256]; /* of the last connection that failed */
 };
 
 DRAY_MUST_CHECK enum dray_status dri_kafka_admin_init(struct dri_kafka_admin *admin,
@@ -316,7 +317,8 @@ DRAY_MUST_CHECK enum dray_status dri_kafka_admin_topics(struct dri_kafka_admin *
                                                         struct dri_kafka_facts *ret_facts,
                                                         char *ret_text, size_t text_bytes);
 
-/** How many partitions a topic has. Errors: ENOTFOUND, EAUTH, EBROKER, ETIMEOUT. */
+/** How many partitions a topic has. ret_text: what is said of the topic, without its name. Errors:
+ * ENOTFOUND, EAUTH, EBROKER, ETIMEOUT. */
 DRAY_MUST_CHECK enum dray_status dri_kafka_admin_partitions(struct dri_kafka_admin *admin,
                                                             const char *topic, int32_t *ret_count,
                                                             char *ret_text, size_t text_bytes);

@@ -30,24 +30,6 @@
 #define READS_MAX   8
 #define PENDING_LOW 1000u
 
-void dri_nats_note(struct dri_nats *self, enum dri_transport_event_type type,
-                   enum dray_status status, const struct dri_nats_slot *slot, const char *text)
-{
-    if (self->notes_count == DRI_NATS_NOTES_MAX - (type == DRI_TE_ERROR ? 16u : 0u)) {
-        DRI_ASSERT(type == DRI_TE_ERROR); /* each slot has at most three notes between two polls */
-        return;
-    }
-    uint32_t at = (self->notes_head + self->notes_count) % DRI_NATS_NOTES_MAX;
-    self->notes_count++;
-    self->notes[at] = (struct dri_nats_note){
-        .type = type,
-        .status = status,
-        .slot = slot == NULL ? 0 : slot->number,
-        .epoch = slot == NULL ? 0 : slot->epoch,
-        .text = text == NULL ? NULL : dri_strdup(text),
-    };
-}
-
 /* --- the turn ------------------------------------------------------------------------------- */
 
 static void hand_out(struct dri_nats *self, struct dri_now now)
@@ -132,28 +114,46 @@ static void fill_assigned(const struct dri_nats_slot *slot, struct dri_transport
     ret_event->as.assigned.topic = dray_slice_text(slot->topic);
 }
 
-static bool next_note(struct dri_nats *self, struct dri_transport_event *ret_event)
+/** What has changed with one slot: gone, there again, caught up. */
+static bool next_of_slot(struct dri_nats_slot *slot, struct dri_transport_event *ret_event)
 {
-    if (self->notes_count == 0) {
+    bool is_lost = slot->has_lost;
+    if (!slot->has_lost && !slot->has_assigned && !slot->has_caught_up) {
         return false;
     }
-    struct dri_nats_note *note = &self->notes[self->notes_head];
-    if (note->type == DRI_TE_ERROR && self->text_out != NULL) {
-        return false; /* one text a poll */
-    }
-    self->notes_head = (self->notes_head + 1) % DRI_NATS_NOTES_MAX;
-    self->notes_count--;
     memset(ret_event, 0, sizeof(*ret_event));
-    ret_event->type = note->type;
-    ret_event->status = note->status;
-    ret_event->slot = note->slot;
-    ret_event->epoch = note->epoch;
-    if (note->type == DRI_TE_ASSIGNED) {
-        fill_assigned(&self->slots[note->slot], ret_event);
-    } else if (note->type == DRI_TE_ERROR) {
-        self->text_out = note->text;
-        ret_event->as.text = dray_slice_text(note->text == NULL ? "" : note->text);
+    ret_event->slot = slot->number;
+    ret_event->epoch = is_lost ? slot->lost_epoch : slot->epoch;
+    if (is_lost) {
+        ret_event->type = DRI_TE_LOST;
+        slot->has_lost = false;
+    } else if (slot->has_assigned) {
+        ret_event->type = DRI_TE_ASSIGNED;
+        fill_assigned(slot, ret_event);
+        slot->has_assigned = false;
+    } else {
+        ret_event->type = DRI_TE_CAUGHT_UP;
+        slot->has_caught_up = false;
     }
+    return true;
+}
+
+static bool next_change(struct dri_nats *self, struct dri_transport_event *ret_event)
+{
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        if (next_of_slot(&self->slots[i], ret_event)) {
+            return true;
+        }
+    }
+    if (self->error_text[0] == '\0') {
+        return false;
+    }
+    memset(ret_event, 0, sizeof(*ret_event));
+    ret_event->type = DRI_TE_ERROR;
+    ret_event->status = DRAY_EBROKER;
+    memcpy(self->told_text, self->error_text, sizeof(self->told_text));
+    self->error_text[0] = '\0';
+    ret_event->as.text = dray_slice_text(self->told_text);
     return true;
 }
 
@@ -179,8 +179,6 @@ static void let_go(struct dri_nats *self)
     }
     self->held_count = 0;
     dri_nats_arena_reset(&self->arena);
-    dri_free(self->text_out);
-    self->text_out = NULL;
 }
 
 static bool hold_room(struct dri_nats *self, size_t wanted)
@@ -198,6 +196,19 @@ static bool hold_room(struct dri_nats *self, size_t wanted)
     return true;
 }
 
+/** Whether a poll at once would bring more, without looking at the socket. */
+static bool has_more(const struct dri_nats *self)
+{
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        const struct dri_nats_slot *slot = &self->slots[i];
+        if (slot->has_lost || slot->has_assigned || slot->has_caught_up ||
+            (slot->waiting_count > 0 && !slot->is_paused && slot->is_assigned)) {
+            return true;
+        }
+    }
+    return self->publishes.done_count > 0;
+}
+
 static size_t nats_poll(struct dri_transport *transport, struct dri_now now, size_t messages_max,
                         struct dri_transport_event *ret_events, size_t max, bool *ret_more)
 {
@@ -212,25 +223,24 @@ static size_t nats_poll(struct dri_transport *transport, struct dri_now now, siz
     messages_max = messages_max < max ? messages_max : max;
     self->room = hold_room(self, messages_max) ? messages_max : 0;
     dri_nats_turn(self, now, &more);
-    while (count < max && next_note(self, &ret_events[count])) {
+    while (count < max && next_change(self, &ret_events[count])) {
         count++;
     }
     while (count < max && dri_nats_publishes_next(self, &ret_events[count])) {
         count++;
     }
-    while (count < max && messages < self->room && self->notes_count == 0 &&
-           next_message(self, now, &ret_events[count])) {
+    while (count < max && messages < self->room && next_message(self, now, &ret_events[count])) {
         count++;
         messages++;
     }
-    *ret_more = more || count == max || self->notes_count > 0;
+    *ret_more = more || count == max;
     if (messages > 0) {
         /* The ring has room again: ask now, not at the next poll. */
         dri_nats_slots_step(self, now);
         if (self->wire != NULL) {
             dri_nats_wire_push(self->wire);
         }
-        *ret_more = *ret_more || messages == self->room || self->notes_count > 0;
+        *ret_more = *ret_more || has_more(self);
     }
     return count;
 }
@@ -397,10 +407,6 @@ static void nats_destroy(struct dri_transport *transport)
     dri_nats_publishes_fini(self);
     dri_nats_arena_fini(&self->arena);
     dri_nats_arena_fini(&self->scratch);
-    for (; self->notes_count > 0; self->notes_count--) {
-        dri_free(self->notes[self->notes_head].text);
-        self->notes_head = (self->notes_head + 1) % DRI_NATS_NOTES_MAX;
-    }
     if (self->mailbox != NULL) {
         dri_nats_mailbox_shut(self->mailbox);
         dri_nats_mailbox_destroy(self->mailbox);

@@ -17,6 +17,9 @@
  * process has settled (the acknowledgement was lost on the way) is acknowledged again and not
  * handed up.
  *
+ * A message that is delivered again while it is out gets a new name, and the old one is stale: whoever
+ * holds it knows the new one by then, and nothing is kept for ever.
+ *
  * A delivery is named by index and generation. The subject of its acknowledgement is made again
  * from its numbers: keeping 120 bytes of text for each of 400,000 deliveries would cost 50 MB. */
 
@@ -47,6 +50,8 @@ void dri_nats_deliveries_fini(struct dri_nats *self)
         }
         dri_free(deliveries->chunks[i]);
     }
+    dri_free(deliveries->places);
+    deliveries->places = NULL;
     dri_free(deliveries->chunks);
     deliveries->chunks = NULL;
     deliveries->chunks_count = 0;
@@ -70,9 +75,80 @@ static bool grow(struct dri_nats_deliveries *deliveries)
     return true;
 }
 
+/* --- what is out, by slot and sequence ------------------------------------------------------- */
+
+static uint32_t home_of(const struct dri_nats_deliveries *deliveries, uint32_t slot,
+                        uint64_t stream_seq)
+{
+    uint64_t hash = (stream_seq ^ (uint64_t)slot << 56) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(hash >> 32) & (deliveries->places_max - 1);
+}
+
+/** The place that holds this sequence, or the free one where it would go. */
+static uint32_t place_of(const struct dri_nats_deliveries *deliveries, uint32_t slot,
+                         uint64_t stream_seq)
+{
+    uint32_t place = home_of(deliveries, slot, stream_seq);
+    while (deliveries->places[place] != 0) {
+        const struct dri_nats_delivery *entry =
+            entry_at(deliveries, deliveries->places[place] - 1);
+        if (entry->stream_seq == stream_seq && entry->slot == slot) {
+            break;
+        }
+        place = (place + 1) & (deliveries->places_max - 1);
+    }
+    return place;
+}
+
+static void place_remove(struct dri_nats_deliveries *deliveries, uint32_t index)
+{
+    const uint32_t mask = deliveries->places_max - 1;
+    const struct dri_nats_delivery *entry = entry_at(deliveries, index);
+    uint32_t hole = place_of(deliveries, entry->slot, entry->stream_seq);
+    if (deliveries->places[hole] != index + 1) {
+        return; /* a later delivery of the same message has it */
+    }
+    /* Close the hole: whoever stands behind it and may stand nearer to his home moves up. */
+    for (uint32_t next = (hole + 1) & mask; deliveries->places[next] != 0;
+         next = (next + 1) & mask) {
+        const struct dri_nats_delivery *moved = entry_at(deliveries, deliveries->places[next] - 1);
+        uint32_t home = home_of(deliveries, moved->slot, moved->stream_seq);
+        if (((next - home) & mask) >= ((next - hole) & mask)) {
+            deliveries->places[hole] = deliveries->places[next];
+            hole = next;
+        }
+    }
+    deliveries->places[hole] = 0;
+}
+
+/** Room for one more. */
+static bool places_grow(struct dri_nats_deliveries *deliveries)
+{
+    if (2 * (deliveries->out + 1) <= deliveries->places_max) {
+        return true;
+    }
+    uint32_t old_max = deliveries->places_max, *old = deliveries->places;
+    uint32_t max = old_max == 0 ? 2 * DRI_NATS_CHUNK : 2 * old_max;
+    uint32_t *places = dri_zalloc_array(max, sizeof(*places));
+    if (places == NULL) {
+        return false;
+    }
+    deliveries->places = places;
+    deliveries->places_max = max;
+    for (uint32_t i = 0; i < old_max; i++) {
+        if (old[i] != 0) {
+            const struct dri_nats_delivery *entry = entry_at(deliveries, old[i] - 1);
+            places[place_of(deliveries, entry->slot, entry->stream_seq)] = old[i];
+        }
+    }
+    dri_free(old);
+    return true;
+}
+
 static void give(struct dri_nats_deliveries *deliveries, uint32_t index)
 {
     struct dri_nats_delivery *entry = entry_at(deliveries, index);
+    place_remove(deliveries, index);
     dri_free(entry->ack_subject);
     entry->ack_subject = NULL;
     entry->state = DRI_NATS_FREE;
@@ -97,15 +173,21 @@ uint64_t dri_nats_delivery_take(struct dri_nats *self, const struct dri_nats_slo
     struct dri_nats_deliveries *deliveries = &self->deliveries;
     const char *ack = natsMsg_GetReply(waiting->message);
     char *copy = NULL;
-    if (deliveries->free == DRI_NATS_NONE && !grow(deliveries)) {
+    if ((deliveries->free == DRI_NATS_NONE && !grow(deliveries)) || !places_grow(deliveries)) {
         return 0;
     }
     if (!is_plain_ack(ack) && (copy = dri_strdup(ack)) == NULL) {
         return 0;
     }
+    uint32_t place = place_of(deliveries, slot->number, waiting->stream_seq);
+    if (deliveries->places[place] != 0) {
+        give(deliveries, deliveries->places[place] - 1); /* the new one stands for both */
+        place = place_of(deliveries, slot->number, waiting->stream_seq);
+    }
     uint32_t index = deliveries->free;
     struct dri_nats_delivery *entry = entry_at(deliveries, index);
     deliveries->free = entry->next;
+    deliveries->places[place] = index + 1;
     deliveries->out++;
     entry->generation++;
     entry->state = DRI_NATS_OUT;
@@ -190,6 +272,7 @@ static void put_late(struct dri_nats *self, uint32_t index)
         give(deliveries, index); /* comes again; remember() has it */
         return;
     }
+    place_remove(deliveries, index);
     entry->state = DRI_NATS_LATE;
     entry->next = DRI_NATS_NONE;
     if (deliveries->late_last == DRI_NATS_NONE) {

@@ -141,12 +141,10 @@ static bool adopt(struct dri_nats *self, struct dri_nats_wire *wire, struct dri_
 static void link_down(struct dri_nats *self, struct dri_now now, const char *why)
 {
     struct dri_nats_wire *wire = self->wire;
-    char text[DRI_NATS_TEXT_BYTES];
-    (void)snprintf(text, sizeof(text), "connection to %.80s lost: %.120s", wire->url, why);
+    dri_nats_say(self->error_text, "connection to %s lost: %s", wire->url, why);
     self->wire = NULL;
     DRI_LOG(DRI_LOG_WARN, "NATS-LOST", "connection lost; connecting again",
             DRI_TEXT("server", wire->url), DRI_TEXT("why", why));
-    dri_nats_note(self, DRI_TE_ERROR, DRAY_EBROKER, NULL, text);
     dri_nats_calls_fail(self, DRAY_EBROKER);
     dri_nats_publishes_link_down(self);
     dri_nats_slots_link_down(self, now);

@@ -156,14 +156,6 @@ DRAY_MUST_CHECK enum dray_status dri_nats_topic_check(struct dri_nats *self,
 
 /* --- the transport -------------------------------------------------------------------------- */
 
-struct dri_nats_note { /* an event that waits for poll */
-    enum dri_transport_event_type type;
-    enum dray_status status;
-    uint32_t slot, epoch;
-    char *text; /* owned; NULL: none */
-};
-#define DRI_NATS_NOTES_MAX 64u
-
 struct dri_nats_job; /* dialling, nats_link.c */
 
 struct dri_nats {
@@ -207,15 +199,12 @@ struct dri_nats {
     natsMsg **held;                /* handed up by the last poll */
     size_t held_count, held_capacity;
 
-    struct dri_nats_note notes[DRI_NATS_NOTES_MAX];
-    uint32_t notes_head, notes_count;
-    char *text_out; /* of the ERROR event handed up last */
+    char error_text[DRI_NATS_TEXT_BYTES]; /* of the ERROR event to be told; "": none */
+    char told_text[DRI_NATS_TEXT_BYTES];  /* of the one handed up last */
 
     uint64_t stale_settles, expired_extends, expired_waiting; /* counted, logged at close */
 };
 
-void dri_nats_note(struct dri_nats *self, enum dri_transport_event_type type,
-                   enum dray_status status, const struct dri_nats_slot *slot, const char *text);
 /** Reads the socket and hands arrivals out, without producing events. *ret_more: the socket has
  * more. */
 void dri_nats_turn(struct dri_nats *self, struct dri_now now, bool *ret_more);

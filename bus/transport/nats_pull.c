@@ -119,10 +119,9 @@ static void request(struct dri_nats *self, struct dri_nats_slot *slot, struct dr
                    slot->stream, slot->consumer);
     (void)snprintf(reply, sizeof(reply), "%s.S%u.%llu", self->inbox, slot->number,
                    (unsigned long long)number);
-    (void)snprintf(body, sizeof(body),
-                   is_no_wait ? "{\"batch\":%u,\"no_wait\":true}"
-                              : "{\"batch\":%u,\"expires\":%llu}",
-                   batch, (unsigned long long)expires_ns);
+    (void)snprintf(body, sizeof(body), "{\"batch\":%u%s,\"%s\":%llu}", batch, bytes,
+                   is_no_wait ? "no_wait" : "expires",
+                   is_no_wait ? 1ull : (unsigned long long)expires_ns);
     if (dri_nats_link_send(self, subject, reply, body, strlen(body))) {
         slot->pulls[slot->pulls_count++] =
             (struct dri_nats_pull){number, batch, now.mono_ns + expires_ns + DEADLINE_SLACK_NS};

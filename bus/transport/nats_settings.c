@@ -34,41 +34,81 @@ struct option {
     size_t at;          /* in struct dri_nats_settings */
     uint32_t low, high; /* TYPE_UINT */
     uint32_t otherwise;
+    const char *help; /* a line of docs/reference/nats-options.md, which a test compares */
 };
 
-#define OPTION(name, type, field, low, high, otherwise)                                            \
+#define FIELD(field) offsetof(struct dri_nats_settings, field)
+#define TEXT(name, field, help)                                                                    \
     {                                                                                              \
-        (name), (type), offsetof(struct dri_nats_settings, field), (low), (high), (otherwise)      \
+        (name), TYPE_TEXT, FIELD(field), 0, 0, 0, (help)                                           \
+    }
+#define UINT(name, field, low, high, otherwise, help)                                              \
+    {                                                                                              \
+        (name), TYPE_UINT, FIELD(field), (low), (high), (otherwise), (help)                        \
     }
 
-/* Sorted by what they are for; docs/operations.md repeats the table. */
 static const struct option options[] = {
-    OPTION("user", TYPE_TEXT, user, 0, 0, 0),
-    OPTION("password", TYPE_TEXT, password, 0, 0, 0),
-    OPTION("token", TYPE_TEXT, token, 0, 0, 0),
-    OPTION("creds", TYPE_TEXT, creds, 0, 0, 0), /* file with JWT and seed, as nsc makes it */
-    OPTION("nkey", TYPE_TEXT, nkey, 0, 0, 0),   /* file with the seed alone */
-    OPTION("tls", TYPE_BOOL, is_tls, 0, 0, 0),
-    OPTION("tls_ca", TYPE_TEXT, tls_ca, 0, 0, 0),
-    OPTION("tls_cert", TYPE_TEXT, tls_cert, 0, 0, 0),
-    OPTION("tls_key", TYPE_TEXT, tls_key, 0, 0, 0),
-    OPTION("tls_hostname", TYPE_TEXT, tls_hostname, 0, 0, 0), /* default: the host of the URL */
-    OPTION("tls_on_old_client", TYPE_RISK, is_tls_risk_accepted, 0, 0, 0),
-    OPTION("name", TYPE_TEXT, name, 0, 0, 0), /* of the connection; default: the worker id */
-    OPTION("inbox_prefix", TYPE_TEXT, inbox_prefix, 0, 0, 0),
-    OPTION("domain", TYPE_TEXT, domain, 0, 0, 0), /* JetStream domain */
-    OPTION("connect_timeout_ms", TYPE_UINT, connect_timeout_ms, 100, 60000, 2000),
-    OPTION("ping_interval_ms", TYPE_UINT, ping_interval_ms, 500, 600000, 10000),
-    OPTION("publish_timeout_ms", TYPE_UINT, publish_timeout_ms, 100, 600000, 5000),
-    OPTION("api_timeout_ms", TYPE_UINT, api_timeout_ms, 100, 60000, 5000),
-    OPTION("ack_wait_ms", TYPE_UINT, ack_wait_ms, 100, 3600000, 30000), /* of a new consumer */
-    OPTION("pull_batch", TYPE_UINT, pull_batch, 1, 10000, 1000),
-    OPTION("pull_expires_ms", TYPE_UINT, pull_expires_ms, 1000, 60000, 5000),
-    OPTION("replicas", TYPE_UINT, replicas, 1, 5, 1), /* of a new stream */
-    OPTION("partitions", TYPE_UINT, partitions, 0, 1024, 0),
+    TEXT("user", user, "User name; better here than in the URL."),
+    TEXT("password", password, "Its password."),
+    TEXT("token", token, "A token instead of user and password."),
+    TEXT("creds", creds, "File with JWT and seed, as `nsc` writes it."),
+    TEXT("nkey", nkey, "File with an NKey seed (`SU...`); the public key is made from it."),
+    {"tls", TYPE_BOOL, FIELD(is_tls), 0, 0, 0,
+     "Encrypt, and verify the server. Any `tls_` file below switches it on too."},
+    TEXT("tls_ca", tls_ca, "File with the certificates of the authorities; default: the system's."),
+    TEXT("tls_cert", tls_cert, "File with our certificate chain, for servers that ask for one."),
+    TEXT("tls_key", tls_key, "File with its key."),
+    TEXT("tls_hostname", tls_hostname,
+         "Name that the server's certificate must have; default: the "
+         "host of the URL."),
+    {"tls_on_old_client", TYPE_RISK, FIELD(is_tls_risk_accepted), 0, 0, 0,
+     "TLS with a nats.c before 3.11 is refused unless this is `accept-risk`."},
+    TEXT("name", name, "Name of the connection, for the server's lists; default: the worker id."),
+    TEXT("inbox_prefix", inbox_prefix, "Prefix of our own reply subjects; default: `_INBOX`."),
+    TEXT("domain", domain, "JetStream domain, for leaf nodes."),
+    UINT("connect_timeout_ms", connect_timeout_ms, 100, 60000, 2000, "For one try to connect."),
+    UINT("ping_interval_ms", ping_interval_ms, 500, 600000, 10000,
+         "A server that is silent for this long is asked; silent for twice as long, it is lost."),
+    UINT("publish_timeout_ms", publish_timeout_ms, 100, 600000, 5000,
+         "A publish that is not acknowledged by then is sent again, under the same `Nats-Msg-Id`."),
+    UINT("api_timeout_ms", api_timeout_ms, 100, 60000, 5000,
+         "For one request to the JetStream API."),
+    UINT("ack_wait_ms", ack_wait_ms, 100, 3600000, 30000,
+         "Of a consumer that is created: when a delivery that nobody renews goes to another."),
+    UINT("pull_batch", pull_batch, 1, 10000, 1000,
+         "Messages asked for ahead; never more than `worker.max_in_flight`."),
+    UINT("pull_expires_ms", pull_expires_ms, 1000, 60000, 5000, "How long one such request waits."),
+    UINT("replicas", replicas, 1, 5, 1, "Of a stream that is created."),
+    UINT("partitions", partitions, 0, 1024, 0, "Reserved: more than 1 is refused by this version."),
 };
 
 #define OPTIONS_COUNT (sizeof(options) / sizeof(options[0]))
+
+bool dri_nats_option_next(size_t *at, struct dri_nats_option_info *ret_info)
+{
+    if (*at >= OPTIONS_COUNT) {
+        return false;
+    }
+    const struct option *option = &options[(*at)++];
+    *ret_info = (struct dri_nats_option_info){option->name, "text", "", option->help};
+    switch (option->type) {
+    case TYPE_TEXT:
+        break;
+    case TYPE_BOOL:
+        ret_info->type = "`true` or `false`";
+        (void)snprintf(ret_info->otherwise, sizeof(ret_info->otherwise), "`false`");
+        break;
+    case TYPE_RISK:
+        ret_info->type = "`accept-risk` or `refuse`";
+        (void)snprintf(ret_info->otherwise, sizeof(ret_info->otherwise), "`refuse`");
+        break;
+    case TYPE_UINT:
+        ret_info->type = "number";
+        (void)snprintf(ret_info->otherwise, sizeof(ret_info->otherwise), "`%u`", option->otherwise);
+        break;
+    }
+    return true;
+}
 
 static void *field_of(struct dri_nats_settings *settings, const struct option *option)
 {

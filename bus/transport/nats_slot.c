@@ -80,13 +80,19 @@ static void lose(struct dri_nats *self, struct dri_nats_slot *slot)
     }
     DRI_LOG(DRI_LOG_WARN, "NATS-CONSUMER-LOST", "consumer is gone; making another",
             DRI_TEXT("stream", slot->stream), DRI_TEXT("consumer", slot->consumer));
-    dri_nats_note(self, DRI_TE_LOST, DRAY_ESTALE, slot, NULL);
+    if (slot->has_assigned) {
+        slot->has_assigned = false; /* nobody knows of it yet */
+    } else {
+        slot->has_lost = true;
+        slot->lost_epoch = slot->epoch;
+    }
+    slot->has_caught_up = slot->is_caught_up = slot->is_at_end = false;
     dri_nats_pull_clear(self, slot, dri_clock_now(), false);
     dri_nats_deliveries_drop(self, slot->number);
     slot->is_assigned = false;
 }
 
-static void ready(struct dri_nats *self, struct dri_nats_slot *slot)
+static void ready(struct dri_nats_slot *slot)
 {
     slot->state = DRI_NATS_READY;
     slot->setup_status = DRAY_OK;
@@ -96,7 +102,7 @@ static void ready(struct dri_nats *self, struct dri_nats_slot *slot)
         slot->is_assigned = true;
         slot->is_paused = false;
         slot->epoch++;
-        dri_nats_note(self, DRI_TE_ASSIGNED, DRAY_OK, slot, NULL);
+        slot->has_assigned = true;
     }
 }
 
@@ -234,7 +240,7 @@ static void adopt_consumer(struct dri_nats *self, struct dri_nats_slot *slot, st
                        slot->consumer);
         (void)dri_nats_call(self, now, subject, body, on_raised, slot);
     }
-    ready(self, slot);
+    ready(slot);
 }
 
 static void on_created(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
@@ -336,7 +342,7 @@ static void on_log_created(struct dri_nats *self, void *arg, const struct dri_na
     slot->consumer_seq = 0;
     slot->pulls_count = 0;
     slot->is_at_end = dri_nats_json_uint(reply->json, "num_pending", 1) == 0;
-    ready(self, slot);
+    ready(slot);
 }
 
 static void create_log(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
@@ -453,7 +459,9 @@ static void on_found(struct dri_nats *self, void *arg, const struct dri_nats_rep
     }
     if (!dri_nats_json_next(dri_nats_json_find(reply->json, "streams"), &at, &item) ||
         !dri_nats_json_unescape(item, slot->stream, sizeof(slot->stream))) {
-        lose(self, slot);
+        if (slot->setup_tries > 0) { /* not at the first look: a cluster may be about to elect */
+            lose(self, slot);
+        }
         setup_fail(slot, now, DRAY_ENOTFOUND, slot->topic,
                    "no JetStream stream holds it; run dray doctor --fix, or set "
                    "worker.create_topics: true");
@@ -532,14 +540,14 @@ void dri_nats_slot_ask_end(struct dri_nats *self, struct dri_nats_slot *slot, st
 
 /* --- all of them ---------------------------------------------------------------------------- */
 
-static void tell_caught_up(struct dri_nats *self, struct dri_nats_slot *slot)
+static void tell_caught_up(struct dri_nats_slot *slot)
 {
     bool is_there =
         slot->kind == DRI_NATS_CORE || slot->is_at_end || slot->next_seq > slot->catch_up_seq;
     if (slot->kind != DRI_NATS_GROUP && !slot->is_caught_up && slot->state == DRI_NATS_READY &&
         slot->is_assigned && slot->waiting_count == 0 && is_there) {
         slot->is_caught_up = true;
-        dri_nats_note(self, DRI_TE_CAUGHT_UP, DRAY_OK, slot, NULL);
+        slot->has_caught_up = true;
     }
 }
 
@@ -556,7 +564,7 @@ void dri_nats_slots_step(struct dri_nats *self, struct dri_now now)
             ask_floor(self, slot, now);
         }
         dri_nats_pull_step(self, slot, now);
-        tell_caught_up(self, slot);
+        tell_caught_up(slot);
     }
 }
 
@@ -586,7 +594,7 @@ void dri_nats_slots_link_up(struct dri_nats *self)
             continue;
         }
         if (slot->kind == DRI_NATS_CORE) {
-            ready(self, slot);
+            ready(slot);
         } else if (slot->kind == DRI_NATS_LOG || slot->state != DRI_NATS_READY) {
             slot->state = DRI_NATS_SETUP_WAIT;
             slot->setup_at_ns = 0;

@@ -66,6 +66,9 @@ struct dri_nats_slot {
     uint32_t number;
     uint32_t epoch; /* 0: never assigned */
     bool is_assigned, is_paused;
+    /* What poll has still to tell, in this order. */
+    bool has_lost, has_assigned, has_caught_up;
+    uint32_t lost_epoch;
     bool is_fresh;                       /* group: the durable was made by us just now */
     bool is_caught_up;                   /* log: said so */
     char topic[DRI_NATS_SUBJECT_BYTES];  /* as the source named it */
@@ -160,6 +163,8 @@ struct dri_nats_deliveries {
     struct dri_nats_delivery **chunks;
     uint32_t chunks_count, chunks_max;
     uint32_t free;
+    uint32_t *places; /* by slot and stream sequence: index + 1 of what is out; 0: free */
+    uint32_t places_max; /* power of two */
     uint32_t late_first, late_last, late_count; /* settled while the connection was down */
     uint32_t out;
 };

@@ -57,6 +57,13 @@ struct dri_nats_settings {
 DRAY_MUST_CHECK enum dray_status dri_nats_settings_init(struct dri_nats_settings *settings,
                                                         const struct dri_transport_config *config,
                                                         char ret_text[DRI_NATS_TEXT_BYTES]);
+/** Walk the table of options; set *at to 0 first. */
+struct dri_nats_option_info {
+    const char *name, *type;
+    char otherwise[24];
+    const char *help;
+};
+bool dri_nats_option_next(size_t *at, struct dri_nats_option_info *ret_info);
 void dri_nats_settings_fini(struct dri_nats_settings *settings);
 
 /** The public key ("U...") of the seed in the file. Errors: EIO, EINVALID; ret_text says which. */

@@ -22,7 +22,7 @@
 
 bool dri_nats_is_inbox(const char *subject)
 {
-    return strncmp(subject, "_INBOX.", 7) == 0;
+    return strncmp(subject, "_INBOX", 6) == 0; /* whatever inbox_prefix adds */
 }
 
 bool dri_nats_subject_is_publishable(struct dray_slice subject)

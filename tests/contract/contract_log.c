@@ -35,6 +35,7 @@ static size_t before_caught_up(const struct contract_client *client)
 static void a_log_is_read_from_its_beginning_until_it_is_caught_up(void **state)
 {
     struct contract_client client;
+    struct dri_transport_info info = {0};
     const char *topic = contract_name("log");
     (void)state;
     put(topic, 30);
@@ -46,6 +47,9 @@ static void a_log_is_read_from_its_beginning_until_it_is_caught_up(void **state)
     }
     const struct dri_transport_event *assigned = contract_event(&client, DRI_TE_ASSIGNED, 0);
     assert_int_equal(assigned->as.assigned.role, DRI_ROLE_LOG);
+    contract_it->ops->info(client.transport, &info); /* what revisions are counted from */
+    assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.offset,
+                     info.first_offset);
     contract_watch(&client, NULL);
     assert_int_equal(contract_count(&client, DRI_TE_CAUGHT_UP), 1);
     contract_fini(&client);

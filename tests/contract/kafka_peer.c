@@ -3,8 +3,11 @@
 #include "kafka_peer.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -316,4 +319,57 @@ const char *fresh_name(const char *prefix)
     (void)snprintf(name, sizeof(names[0]), "%s-%d-%u-%lx", prefix, (int)getpid(), next,
                    (unsigned long)(dri_clock_wall_ms() & 0xffffff));
     return name;
+}
+
+/* -- parts ---------------------------------------------------------------------------------------
+ */
+
+#define PARTS_MAX 8u
+
+static void start_part(unsigned part, unsigned parts, part_fn *run, void *arg, FILE *out)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)dup2(fileno(out), STDOUT_FILENO);
+    (void)dup2(fileno(out), STDERR_FILENO);
+    int code = run(part, parts, arg);
+    (void)fflush(NULL);
+    exit(code == 0 ? 0 : 1); /* not _exit: sanitizers report leaks on the way out */
+}
+
+static void print_out(FILE *out)
+{
+    char line[4096];
+    rewind(out);
+    while (fgets(line, sizeof(line), out) != NULL) {
+        (void)fputs(line, stdout);
+    }
+    (void)fclose(out);
+}
+
+int run_parts(unsigned parts, part_fn *run, void *arg)
+{
+    pid_t pids[PARTS_MAX];
+    FILE *outs[PARTS_MAX];
+    int failed = 0;
+    parts = parts > PARTS_MAX ? PARTS_MAX : parts;
+    for (unsigned i = 0; i < parts; i++) {
+        outs[i] = tmpfile();
+        if (outs[i] == NULL) {
+            return 1;
+        }
+        (void)fflush(NULL);
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            start_part(i, parts, run, arg, outs[i]);
+        }
+    }
+    for (unsigned i = 0; i < parts; i++) {
+        int status = 0;
+        if (pids[i] < 0 || waitpid(pids[i], &status, 0) != pids[i] || status != 0) {
+            (void)printf("part %u of %u failed (status %d)\n", i + 1, parts, status);
+            failed = 1;
+        }
+        print_out(outs[i]);
+    }
+    return failed;
 }

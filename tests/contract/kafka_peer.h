@@ -80,6 +80,12 @@ void peer_settle(struct peer *peer, const struct dri_transport_event *assigned, 
                  const char *metadata, bool is_final);
 void peer_unassign(struct peer *peer, const struct dri_transport_event *event);
 
+/** Runs the parts of a suite side by side, each in a process of its own, and prints what they said
+ * one after the other: they wait more than they work. Returns 0 when all gave 0. Requires: no
+ * threads. */
+typedef int part_fn(unsigned part, unsigned parts, void *arg);
+int run_parts(unsigned parts, part_fn *run, void *arg);
+
 /** A name that no other test run has used: topics and groups of real brokers are shared. */
 const char *fresh_name(const char *prefix);
 

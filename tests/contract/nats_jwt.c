@@ -64,21 +64,21 @@ static void base64url(const void *raw, size_t len, char *ret_text, size_t bytes)
 static void sign(const struct nats_nkey *issuer, const struct nats_nkey *subject, const char *nats,
                  char ret_jwt[2048])
 {
-    char claims[1024], part[1400];
+    static const char header[] = "{\"typ\":\"JWT\",\"alg\":\"ed25519-nkey\"}";
+    char claims[800], first[128], second[1100], third[128], body[1300];
     unsigned char signature[crypto_sign_BYTES];
-    const char *header = "{\"typ\":\"JWT\",\"alg\":\"ed25519-nkey\"}";
     (void)snprintf(claims, sizeof(claims),
                    "{\"jti\":\"TEST%.20s\",\"iat\":1700000000,\"iss\":\"%s\",\"name\":\"test\","
                    "\"sub\":\"%s\",\"nats\":{%s,\"version\":2}}",
                    subject->key, issuer->key, subject->key, nats);
-    base64url(header, strlen(header), ret_jwt, 2048);
-    base64url(claims, strlen(claims), part, sizeof(part));
-    (void)strcat(strcat(ret_jwt, "."), part);
-    assert_int_equal(crypto_sign_detached(signature, NULL, (const unsigned char *)ret_jwt,
-                                          strlen(ret_jwt), issuer->secret),
+    base64url(header, sizeof(header) - 1, first, sizeof(first));
+    base64url(claims, strlen(claims), second, sizeof(second));
+    (void)snprintf(body, sizeof(body), "%s.%s", first, second);
+    assert_int_equal(crypto_sign_detached(signature, NULL, (const unsigned char *)body,
+                                          strlen(body), issuer->secret),
                      0);
-    base64url(signature, sizeof(signature), part, sizeof(part));
-    (void)strcat(strcat(ret_jwt, "."), part);
+    base64url(signature, sizeof(signature), third, sizeof(third));
+    (void)snprintf(ret_jwt, 2048, "%s.%s", body, third);
 }
 
 void nats_operator_make(char *ret_config, size_t config_bytes, char *ret_creds, size_t creds_bytes)

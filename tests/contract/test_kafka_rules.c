@@ -3,7 +3,7 @@
 
 /* test_kafka_rules.c - a case for each trap of librdkafka that the Kafka transport walks around.
  *
- * usage: test_kafka_rules mock | kafka | kafka4
+ * usage: test_kafka_rules mock | kafka | kafka4 [CASE]
  * The K numbers are those of the rules in bus/transport/kafka*.c. `mock` is librdkafka's mock
  * cluster, `kafka` and `kafka4` are the brokers in DRAY_TEST_KAFKA and DRAY_TEST_KAFKA4; without
  * one the program exits with 77. A case that needs what its cluster cannot do is skipped there: the
@@ -19,6 +19,7 @@
 #include "kafka_peer.h"
 
 static const char *real_url; /* NULL: the mock cluster */
+static bool is_kafka4;
 static struct mock mock;
 static const char *url;
 
@@ -723,6 +724,84 @@ static void closing_in_the_middle_of_a_rebalance_ends(void **state)
     peer_fini(&third);
 }
 
+/* K7, K24: what moves is taken, what stays is not touched. */
+static void cooperate(const char *name, const char *value)
+{
+    const char *topic = make_topic("coop", 4);
+    const char *group = fresh_name("g");
+    struct peer members[2];
+    for (size_t i = 0; i < 2; i++) {
+        member_init(&members[i], group, topic);
+        /* These two belong to the classic protocol only. */
+        members[i].config.options_count = 1;
+        peer_option(&members[i], "fetch.wait.max.ms", "50");
+        peer_option(&members[i], name, value);
+    }
+    struct peer *first = &members[0];
+    struct peer *second = &members[1];
+    peer_open(first);
+    first->lets_go = false;
+    for (int32_t p = 0; p < 4; p++) {
+        peer_fill(first, topic, p, 5);
+    }
+    peer_await(first, DRI_TE_MESSAGE, 20, NULL);
+    assert_int_equal(peer_count(first, DRI_TE_ASSIGNED), 4);
+    peer_open(second);
+    peer_await(first, DRI_TE_REVOKED, 2, second);
+    peer_watch(first, 1000, second);
+    assert_int_equal(peer_count(first, DRI_TE_REVOKED), 2);
+    assert_int_equal(peer_count(second, DRI_TE_MESSAGE), 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct dri_transport_event revoked = *peer_event(first, DRI_TE_REVOKED, i);
+        peer_settle(first, &revoked, 5, NULL, true);
+        peer_await(first, DRI_TE_SETTLED, i + 1, second);
+        assert_int_equal(peer_event(first, DRI_TE_SETTLED, i)->status, DRAY_OK);
+        peer_unassign(first, &revoked);
+    }
+    peer_await(second, DRI_TE_ASSIGNED, 2, first);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(assigned(second, i).as.assigned.committed, 5);
+    }
+    /* The others went on under their epochs. */
+    peer_fill(second, topic, -1, 40);
+    size_t sum = 0;
+    uint64_t deadline = dri_clock_mono_ns() + 20000000000u;
+    while (sum < 60 && dri_clock_mono_ns() < deadline) {
+        peer_watch(first, 20, second);
+        sum = peer_count(first, DRI_TE_MESSAGE) + peer_count(second, DRI_TE_MESSAGE);
+    }
+    assert_int_equal(sum, 60);
+    assert_int_equal(peer_count(first, DRI_TE_ASSIGNED), 4);
+    first->lets_go = true;
+    peer_fini(second);
+    peer_await(first, DRI_TE_ASSIGNED, 6, NULL);
+    assert_int_equal(peer_count(first, DRI_TE_REVOKED), 2);
+    assert_int_equal(peer_count(first, DRI_TE_LOST), 0);
+    peer_fini(first);
+}
+
+static void cooperative_members_keep_what_does_not_move(void **state)
+{
+    (void)state;
+    if (rd_kafka_version() < DRI_KAFKA_COOPERATIVE_VERSION) {
+        test_skip("this librdkafka is too old for cooperative rebalancing");
+    }
+    NEEDS_BROKER();
+    cooperate("partition.assignment.strategy", "cooperative-sticky");
+}
+
+static void the_new_group_protocol_works_where_it_is_finished(void **state)
+{
+    (void)state;
+    if (rd_kafka_version() < DRI_KAFKA_KIP848_VERSION) {
+        test_skip("this librdkafka is too old for the group protocol of KIP-848");
+    }
+    if (!is_kafka4) {
+        test_skip("the broker is too old for the group protocol of KIP-848");
+    }
+    cooperate("group.protocol", "consumer");
+}
+
 static void committed_positions_are_asked_for_until_they_come(void **state)
 {
     (void)state;
@@ -1399,66 +1478,82 @@ static void a_second_member_with_the_same_instance_id_ends_the_first(void **stat
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
+static const struct CMUnitTest cases[] = {
+    CASE(what_is_published_comes_back_and_is_settled),
+    CASE(absent_and_empty_keys_and_values_stay_what_they_are),
+    CASE(headers_keep_order_repeats_and_nulls),
+    CASE(broken_flat_headers_are_refused_not_sent),
+    CASE(a_position_is_never_committed_backwards),
+    CASE(a_settle_of_another_epoch_reaches_nobody),
+    CASE(settles_that_come_while_a_commit_is_out_go_with_the_next),
+    CASE(metadata_comes_back_with_the_position),
+    CASE(a_commit_never_fails_because_of_its_metadata),
+    CASE(metadata_that_the_broker_refuses_is_left_out),
+    CASE(a_refused_commit_is_reported_and_can_be_tried_again),
+    CASE(reading_goes_on_at_the_committed_position),
+    CASE(a_new_group_starts_where_it_is_told),
+    CASE(a_position_out_of_range_is_an_error_and_no_reset),
+    CASE(pausing_skips_and_repeats_nothing),
+    CASE(resuming_what_is_not_paused_goes_nowhere),
+    CASE(a_paused_slot_is_silent_until_it_is_resumed),
+    CASE(an_owner_without_room_loses_nothing_and_pauses_the_source),
+    CASE(a_revoke_waits_until_every_slot_was_let_go),
+    CASE(partitions_of_a_member_that_leaves_go_to_the_other),
+    CASE(a_lost_assignment_is_told_as_lost_and_nothing_of_it_settles),
+    CASE(closing_in_the_middle_of_a_rebalance_ends),
+    CASE(cooperative_members_keep_what_does_not_move),
+    CASE(the_new_group_protocol_works_where_it_is_finished),
+    CASE(committed_positions_are_asked_for_until_they_come),
+    CASE(close_and_destroy_are_quick_while_messages_are_lent_out),
+    CASE(close_keeps_its_time_when_no_broker_answers),
+    CASE(after_close_everything_is_refused),
+    CASE(every_token_is_answered_once_when_the_producer_fails_for_good),
+    CASE(a_full_queue_takes_fewer_and_drops_none),
+    CASE(a_target_that_does_not_exist_is_refused_for_good),
+    CASE(what_is_too_large_is_refused_alone),
+    CASE(one_key_stays_in_one_partition_and_in_order_with_and_without_headers),
+    CASE(a_lost_answer_stores_nothing_twice),
+    CASE(a_topic_without_permission_is_an_answer_not_a_wait),
+    CASE(a_courtesy_is_never_answered),
+    CASE(a_log_is_read_from_where_it_is_told_to_its_end),
+    CASE(what_was_stored_before_open_returned_is_not_latest),
+    CASE(a_log_that_does_not_reach_to_the_position_is_an_error),
+    CASE(a_log_that_ends_in_a_transaction_marker_is_caught_up_with),
+    CASE(lag_is_known_and_never_waits),
+    CASE(topics_are_created_as_their_use_wants),
+    CASE(a_topic_that_does_not_fit_is_named_with_the_cure),
+    CASE(a_missing_topic_is_named_when_it_may_not_be_created),
+    CASE(a_broker_that_is_not_there_is_said_within_the_time),
+    CASE(an_outage_is_survived),
+    CASE(a_second_member_with_the_same_instance_id_ends_the_first),
+};
+
+/* Every parts-th case. */
+static int run_part(unsigned part, unsigned parts, void *arg)
+{
+    (void)arg;
+    static struct CMUnitTest mine[DRI_ARRAY_LEN(cases)];
+    size_t count = 0;
+    for (size_t i = part; i < DRI_ARRAY_LEN(cases); i += parts) {
+        mine[count++] = cases[i];
+    }
+    return _cmocka_run_group_tests("kafka rules", mine, count, NULL, NULL);
+}
+
 int main(int argc, char **argv)
 {
     const char *which = argc > 1 ? argv[1] : "mock";
     if (strcmp(which, "mock") != 0) {
-        real_url = getenv(strcmp(which, "kafka4") == 0 ? "DRAY_TEST_KAFKA4" : "DRAY_TEST_KAFKA");
+        is_kafka4 = strcmp(which, "kafka4") == 0;
+        real_url = getenv(is_kafka4 ? "DRAY_TEST_KAFKA4" : "DRAY_TEST_KAFKA");
         if (real_url == NULL) {
-            (void)printf(
-                "skipped: no broker (tests/support/brokers.py run --kafka VERSION -- ...)\n");
+            (void)printf("skipped: no broker (tests/support/brokers.py run --kafka ... -- ...)\n");
             return 77;
         }
     }
     if (argc > 2) {
         cmocka_set_test_filter(argv[2]);
+        return run_part(0, 1, NULL);
     }
-    const struct CMUnitTest tests[] = {
-        CASE(what_is_published_comes_back_and_is_settled),
-        CASE(absent_and_empty_keys_and_values_stay_what_they_are),
-        CASE(headers_keep_order_repeats_and_nulls),
-        CASE(broken_flat_headers_are_refused_not_sent),
-        CASE(a_position_is_never_committed_backwards),
-        CASE(a_settle_of_another_epoch_reaches_nobody),
-        CASE(settles_that_come_while_a_commit_is_out_go_with_the_next),
-        CASE(metadata_comes_back_with_the_position),
-        CASE(a_commit_never_fails_because_of_its_metadata),
-        CASE(metadata_that_the_broker_refuses_is_left_out),
-        CASE(a_refused_commit_is_reported_and_can_be_tried_again),
-        CASE(reading_goes_on_at_the_committed_position),
-        CASE(a_new_group_starts_where_it_is_told),
-        CASE(a_position_out_of_range_is_an_error_and_no_reset),
-        CASE(pausing_skips_and_repeats_nothing),
-        CASE(resuming_what_is_not_paused_goes_nowhere),
-        CASE(a_paused_slot_is_silent_until_it_is_resumed),
-        CASE(an_owner_without_room_loses_nothing_and_pauses_the_source),
-        CASE(a_revoke_waits_until_every_slot_was_let_go),
-        CASE(partitions_of_a_member_that_leaves_go_to_the_other),
-        CASE(a_lost_assignment_is_told_as_lost_and_nothing_of_it_settles),
-        CASE(closing_in_the_middle_of_a_rebalance_ends),
-        CASE(committed_positions_are_asked_for_until_they_come),
-        CASE(close_and_destroy_are_quick_while_messages_are_lent_out),
-        CASE(close_keeps_its_time_when_no_broker_answers),
-        CASE(after_close_everything_is_refused),
-        CASE(every_token_is_answered_once_when_the_producer_fails_for_good),
-        CASE(a_full_queue_takes_fewer_and_drops_none),
-        CASE(a_target_that_does_not_exist_is_refused_for_good),
-        CASE(what_is_too_large_is_refused_alone),
-        CASE(one_key_stays_in_one_partition_and_in_order_with_and_without_headers),
-        CASE(a_lost_answer_stores_nothing_twice),
-        CASE(a_topic_without_permission_is_an_answer_not_a_wait),
-        CASE(a_courtesy_is_never_answered),
-        CASE(a_log_is_read_from_where_it_is_told_to_its_end),
-        CASE(what_was_stored_before_open_returned_is_not_latest),
-        CASE(a_log_that_does_not_reach_to_the_position_is_an_error),
-        CASE(a_log_that_ends_in_a_transaction_marker_is_caught_up_with),
-        CASE(lag_is_known_and_never_waits),
-        CASE(topics_are_created_as_their_use_wants),
-        CASE(a_topic_that_does_not_fit_is_named_with_the_cure),
-        CASE(a_missing_topic_is_named_when_it_may_not_be_created),
-        CASE(a_broker_that_is_not_there_is_said_within_the_time),
-        CASE(an_outage_is_survived),
-        CASE(a_second_member_with_the_same_instance_id_ends_the_first),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_parts(6, run_part, NULL);
 }

@@ -20,9 +20,13 @@ int contract_main(struct contract_subject *subject, const char *filter)
         {contract_life_cases, contract_life_count},
     };
     size_t count = 0;
+    size_t number = 0;
+    size_t parts = subject->parts == 0 ? 1 : subject->parts;
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         for (size_t j = 0; j < lists[i].count && count < CASES_MAX; j++) {
-            cases[count++] = lists[i].cases[j];
+            if (number++ % parts == subject->part) {
+                cases[count++] = lists[i].cases[j];
+            }
         }
     }
     contract_it = subject;

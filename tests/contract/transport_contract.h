@@ -55,6 +55,8 @@ struct contract_subject {
     /** Put a message there without the transport, headers as they are. NULL: by the transport. */
     void (*produce)(struct contract_subject *self, const struct dri_publish *message);
     void *state; /* of the instance */
+
+    unsigned int part, parts; /* run only every parts-th case, from this one on; parts 0: all */
 };
 
 /** Runs the cases; returns what main should. filter may be NULL (cmocka's pattern, from argv). */

@@ -64,9 +64,14 @@ class Scene:
 
     def messages(self, topic, count):
         """What a topic holds, once it is at least so many."""
-        return brokers.wait_for(
-            lambda: (lambda m: m if len(m) >= count else None)(self.client.read(topic)), 30,
-            f"{count} messages in {topic}", 0.2)
+        def look():
+            try:
+                found = self.client.read(topic)
+            except Exception as error:  # pylint: disable=broad-except
+                print(f"      {topic}: not yet: {error}")  # a new topic's leader is not known everywhere
+                return None
+            return found if len(found) >= count else None
+        return brokers.wait_for(look, 30, f"{count} messages in {topic}", 0.2)
 
     def start_worker(self, name="one", env=None, topic="served", **worker):
         config = workers.configuration(self.broker.url, "cli", {"commands": topic}, **worker)

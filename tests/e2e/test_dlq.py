@@ -291,6 +291,25 @@ def check_copies_made_twice(scene):
     assert len(results) == 2, f"{len(results)} results"
 
 
+def check_what_cannot_be_replayed(scene):
+    """A pointer (its bytes are not in it) is refused, somebody else's message is left out; both are said."""
+    def as_sent(value):
+        return value.encode() if scene.is_kafka else value
+    pointer = {"dray-dlq-reason": "limit", "dray-dlq-pointer": "1", "dray-dlq-size": "2000000",
+               "dray-dlq-id": "huge", "dray-dlq-source": "commands/0/9",
+               "dray-dlq-sha256": "0" * 64, "dray-dlq-attempts": "1"}
+    scene.client.publish(TOPICS["dead_letters"], [
+        (b"p", b"", [(name, as_sent(value)) for name, value in pointer.items()]),
+        (b"p", b"not a letter", None)])
+    done = scene.dray("dlq", "ls", "--where", "id = huge")
+    assert json.loads(done.stdout)["size"] == 2000000
+    assert b"1 messages" in done.stderr, done.stderr
+    before = len(scene.client.read(REPLAY))
+    done = scene.dray("dlq", "replay", "--where", "id = huge", code=1)
+    assert b"pointer" in done.stderr, done.stderr
+    assert len(scene.client.read(REPLAY)) == before
+
+
 def orders_to_the_server(scene):
     """Each header by which a publisher orders the server about, as the commands' stream obeys it and the
     dead letters' would refuse it: (name, what makes its value of the last sequence)."""
@@ -349,6 +368,7 @@ def scenario(bus):
             check_elsewhere(scene)
             check_copies_made_twice(scene)
             check_killed_replay(scene)
+            check_what_cannot_be_replayed(scene)
             if not scene.is_kafka:
                 check_orders_to_the_server(scene)
             assert scene.worker.stop() == 0, "a drain is clean"

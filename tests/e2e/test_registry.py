@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -165,8 +166,6 @@ def missing_module(bench):
     bench.start("bare", modules=folder)
     os.remove(os.path.join(folder, "text.so"))
     put = ["registry", "put", "text.digest@1.0.0", "--module", "text.so", "--handler", "text_digest"]
-    handlers = handler_names(bench, "text.so")
-    put[-1] = handlers[0]
     (accepted,), err = bench.dray(*put, "--wait=30", code=1)
     assert "bare cannot run it" in err and "text.so" in err, err
     assert "full" not in err, err
@@ -187,13 +186,6 @@ def missing_module(bench):
         json.dump(dict(workers.PROBE, name="exec.run", runtime="exec"), file)
     _, err = bench.dray("registry", "put", "-f", path, code=1)
     assert "runtime exec is not in this build" in err, err
-
-
-def handler_names(bench, module):
-    """Handlers of a sample module, by the routes that the repository documents."""
-    del bench
-    names = {"text.so": ["text_digest"]}
-    return names[module]
 
 
 def writers_race(bench):
@@ -266,12 +258,11 @@ def snapshot_start(bench):
     """A worker that may not read the control topic starts with its snapshot, and says so."""
     worker = bench.start("one")
     (put,), _ = bench.dray("registry", "put", "snap.run@1.0.0", *PUT_PROBE, "--wait=30")
-    digest = bench.agreed(("one",), put["revision"])
+    bench.agreed(("one",), put["revision"])
     assert worker.stop() == 0
     assert os.path.exists(os.path.join(bench.folder, "state-one", "registry.snapshot"))
 
     # A control topic that is not there and may not be made: what was seen is on disk.
-    worker.config["topics"] = dict(worker.config["topics"], control="dray.control")
     hide_control(bench)
     try:
         with open(worker.config_path, "w", encoding="utf-8") as file:
@@ -280,7 +271,8 @@ def snapshot_start(bench):
             json.dump(config, file)
         worker.start().wait_ready()
         assert "CTL-FROM-SNAPSHOT" in worker.log()
-        assert worker.metric("dray_registry_revision") == put["revision"]
+        workers.settle_down(lambda: worker.metric("dray_registry_revision") == put["revision"], 10,
+                            "the snapshot's revision")
         assert bench.send("snap.run")[0]["status"] == "ok"
         assert worker.stop() == 0
 
@@ -292,7 +284,6 @@ def snapshot_start(bench):
         assert "dray.control" in worker.process.stderr, worker.process.stderr
     finally:
         worker.process = None
-    return digest
 
 
 def hide_control(bench):
@@ -326,7 +317,41 @@ def lost_log(bench):
     assert bench.send("lost.1")[0]["status"] == "ok", "it goes on with what it has"
 
 
-CASES = (live_changes, missing_module, writers_race, digest_by_hand, snapshot_start, lost_log)
+def stalled_replica(bench):
+    """A replica that does not move is named, and stops counting when it has been silent for long."""
+    bench.start("moves")
+    stalled = bench.start("stalled")
+    bench.agreed(("moves", "stalled"), 1)
+    stalled.process.send_signal(signal.SIGSTOP)
+    try:
+        (put,), err = bench.dray("registry", "put", "stall.run@1.0.0", *PUT_PROBE, "--wait=2", code=75)
+        assert "stalled is at revision 1, not yet at 2" in err and "moves" not in err, err
+        workers.settle_down(lambda: set(bench.status()) == {"moves"}, 30, "the stalled one to be silent")
+        bench.dray("registry", "put", "stall.run@2.0.0", *PUT_PROBE, "--wait=10")
+    finally:
+        stalled.process.send_signal(signal.SIGCONT)
+    bench.agreed(("moves", "stalled"), put["revision"] + 1)
+
+
+def broker_away(bench):
+    """The broker dies and comes back: the replicas go on where they were."""
+    for name in ("one", "two"):
+        bench.start(name)
+    (put,), _ = bench.dray("registry", "put", "away.run@1.0.0", *PUT_PROBE, "--wait=30")
+    bench.agreed(("one", "two"), put["revision"])
+    bench.broker.kill()
+    bench.dray("registry", "ls", code=69)
+    bench.broker.start()
+    (put,), _ = bench.dray("registry", "put", "away.run@2.0.0", *PUT_PROBE)
+    bench.agreed(("one", "two"), put["revision"])
+    for replica in bench.replicas:
+        assert replica.metric("dray_control_applied_total") == 3, "what was applied is not applied again"
+        assert replica.stop() == 0
+    assert bench.status() == {}, "both have said goodbye"
+
+
+CASES = (live_changes, missing_module, writers_race, digest_by_hand, snapshot_start, lost_log,
+         stalled_replica, broker_away)
 
 
 def main():

@@ -332,7 +332,8 @@ class Kafka(Broker):
         with open(config, "w", encoding="utf-8") as file:
             file.writelines(f"{key}={value}\n" for key, value in self._server_properties().items())
         # Performance data would be a file in /tmp that a killed JVM leaves.
-        java = ["java", "-XX:-UsePerfData", "-cp", f"{self.libs}/*", "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        java = ["java", "-XX:-UsePerfData", "-cp", f"{self.libs}/*",
+                "-Dorg.slf4j.simpleLogger.showDateTime=true",
                 "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"]
         serve = [*java, f"-Xmx{self.heap_mb}m", f"-Xms{min(self.heap_mb, 256)}m", "-XX:+UseSerialGC",
                  *self.java_args, "kafka.Kafka", config]

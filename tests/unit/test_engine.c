@@ -479,6 +479,55 @@ static void an_engine_that_is_destroyed_in_flight_leaks_nothing(void **state)
     assert_int_equal(fixture->started_count, 1); /* tear_down destroys and counts blocks */
 }
 
+/* A malformed copy of a dead letter on the replay source, slot 2. */
+static void receive_copy(struct fixture *fixture, uint64_t offset, const char *replays)
+{
+    static uint8_t headers[EVENTS][256];
+    size_t len = 0;
+    test_ok(dri_headers_append(headers[offset], 256, &len, dray_slice_text("dray-replay-of"),
+                               dray_slice_text("DLQ/3")));
+    test_ok(dri_headers_append(headers[offset], 256, &len, dray_slice_text("dray-replays"),
+                               dray_slice_text(replays)));
+    fixture->events[fixture->events_count++] = (struct dri_transport_event){
+        .type = DRI_TE_MESSAGE,
+        .slot = 2,
+        .epoch = 9,
+        .as.message = {.offset = offset,
+                       .delivery = 200 + offset,
+                       .deliveries = 1,
+                       .subject = dray_slice_text("replay"),
+                       .value = dray_slice_text("garbage"),
+                       .headers = dray_slice_of(headers[offset], len)}};
+    turn(fixture);
+}
+
+static void a_second_copy_of_a_replay_is_settled_without_any_outcome(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->events[fixture->events_count++] = (struct dri_transport_event){
+        .type = DRI_TE_ASSIGNED,
+        .slot = 2,
+        .epoch = 9,
+        .as.assigned = {.role = DRI_ROLE_REPLAY,
+                        .mode = DRI_SETTLE_EACH,
+                        .committed = -1,
+                        .lease_ns = 30000000000,
+                        .origin = dray_slice_text("REPLAY"),
+                        .topic = dray_slice_text("replay")}};
+    receive_copy(fixture, 5, "1");
+    assert_int_equal(fixture->published_count, 1); /* the letter of the first copy */
+    receive_copy(fixture, 6, "1");
+    assert_int_equal(fixture->started_count, 1);
+    assert_true(fixture->started[0]->is_duplicate);
+    finish(fixture, DRAY_KIND_NONE);
+    assert_int_equal(fixture->published_count, 1);
+    assert_int_equal(fixture->settles_count, 1);
+    assert_int_equal(fixture->settles[0].delivery, 206);
+    receive_copy(fixture, 7, "2"); /* the next generation */
+    assert_int_equal(fixture->published_count, 2);
+    assert_int_equal(fixture->started_count, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -496,6 +545,7 @@ int main(void)
         CASE(an_unknown_acknowledgement_publishes_the_same_again),
         CASE(what_a_full_transport_does_not_take_goes_out_later_in_order),
         CASE(a_namespace_that_is_not_served_is_dead_lettered_as_auth),
+        CASE(a_second_copy_of_a_replay_is_settled_without_any_outcome),
         CASE(an_engine_that_is_destroyed_in_flight_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -150,6 +150,50 @@ static void settings_without_memory_are_refused_and_leave_nothing(void **state)
     }
 }
 
+/** docs/reference/nats-options.md, from the table. */
+static void write_reference(FILE *file)
+{
+    struct dri_nats_option_info info;
+    size_t at = 0;
+    (void)fprintf(file,
+                  "<!-- Made from bus/transport/nats_settings.c by tests/unit/test_nats_tools: "
+                  "DRAY_TEST_WRITE=1. -->\n"
+                  "# Options of the NATS connection\n\n"
+                  "Below `nats:` in the configuration, or `--set nats.NAME=VALUE`. An unknown "
+                  "name is refused.\n\n"
+                  "| option | value | default | meaning |\n|---|---|---|---|\n");
+    while (dri_nats_option_next(&at, &info)) {
+        (void)fprintf(file, "| `%s` | %s | %s | %s |\n", info.name, info.type, info.otherwise,
+                      info.help);
+    }
+}
+
+static void the_reference_lists_every_option(void **state)
+{
+    static const char path[] = DRAY_TEST_SOURCE_DIR "/../docs/reference/nats-options.md";
+    static char want[16384], have[16384];
+    size_t want_len = 0;
+    char *made = NULL;
+    (void)state;
+    FILE *memory = open_memstream(&made, &want_len);
+    assert_non_null(memory);
+    write_reference(memory);
+    assert_int_equal(fclose(memory), 0);
+    assert_in_range(want_len, 1, sizeof(want) - 1);
+    memcpy(want, made, want_len);
+    free(made);
+    const char *is_written = getenv("DRAY_TEST_WRITE");
+    FILE *file = fopen(path, is_written != NULL ? "we" : "re");
+    assert_non_null(file);
+    if (is_written != NULL) {
+        assert_true(fputs(want, file) >= 0);
+    } else {
+        have[fread(have, 1, sizeof(have) - 1, file)] = '\0';
+        assert_string_equal(have, want);
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
 /* --- json ------------------------------------------------------------------------------------ */
 
 static void a_value_is_found_by_its_path(void **state)
@@ -450,6 +494,7 @@ int main(void)
         cmocka_unit_test(a_value_that_does_not_fit_is_refused),
         cmocka_unit_test(two_ways_to_log_in_are_refused),
         cmocka_unit_test(settings_without_memory_are_refused_and_leave_nothing),
+        cmocka_unit_test(the_reference_lists_every_option),
         cmocka_unit_test(a_value_is_found_by_its_path),
         cmocka_unit_test(json_that_is_cut_or_damaged_gives_nothing_wrong),
         cmocka_unit_test(a_text_is_quoted_and_read_back),

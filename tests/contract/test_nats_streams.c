@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include <stdio.h>
+
+#include "nats_fixture.h"
+
+/* Consumers and streams: those that go away while they are read, and those of other people. */
+
+/* --- consumers and streams that go away ------------------------------------------------------ */
+
+static void a_deleted_consumer_is_made_again_where_it_was(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("gone");
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 20);
+    contract_await(&client, DRI_TE_MESSAGE, 20, NULL);
+    contract_settle_first(&client, 20);
+    watch_for(6000, &client); /* the floor is asked for every five seconds */
+    delete_consumer(stream_of(topic), "g");
+    contract_await(&client, DRI_TE_LOST, 1, NULL);
+    contract_await(&client, DRI_TE_ASSIGNED, 2, NULL);
+    assert_true(contract_event(&client, DRI_TE_ASSIGNED, 1)->epoch >
+                contract_event(&client, DRI_TE_ASSIGNED, 0)->epoch);
+    contract_fill(&client, topic, 5);
+    contract_await(&client, DRI_TE_MESSAGE, 25, NULL);
+    contract_watch(&client, NULL);
+    assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), 25);
+    contract_fini(&client);
+}
+
+static void what_was_out_of_a_deleted_consumer_comes_again_and_its_settles_are_stale(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("stale");
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 10);
+    contract_await(&client, DRI_TE_MESSAGE, 10, NULL);
+    delete_consumer(stream_of(topic), "g");
+    contract_await(&client, DRI_TE_ASSIGNED, 2, NULL);
+    contract_settle_first(&client, 10); /* of the old epoch: nobody may believe them */
+    contract_await(&client, DRI_TE_MESSAGE, 20, NULL);
+    for (size_t i = 10; i < 20; i++) {
+        assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, i)->epoch,
+                         contract_event(&client, DRI_TE_ASSIGNED, 1)->epoch);
+    }
+    assert_int_equal(ack_pending_of(stream_of(topic), "g"), 10);
+    contract_fini(&client);
+}
+
+static void a_stream_made_anew_is_read_from_its_first_message(void **state)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("anew");
+    (void)state;
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 30);
+    contract_await(&client, DRI_TE_MESSAGE, 30, NULL);
+    contract_settle_first(&client, 30);
+    delete_stream(stream_of(topic));
+    contract_await(&client, DRI_TE_LOST, 1, NULL);
+    contract_forget(&client);
+    put_text(&client, topic, "0", 1);
+    contract_await(&client, DRI_TE_PUBLISHED, 1, NULL);
+    assert_int_equal(contract_event(&client, DRI_TE_PUBLISHED, 0)->as.published.ack,
+                     DRI_ACK_NOT_STORED);
+    assert_int_equal(contract_event(&client, DRI_TE_PUBLISHED, 0)->as.published.reason,
+                     DRAY_ENOTFOUND);
+    contract_open_producer(&maker, topic);
+    contract_fill(&maker, topic, 4);
+    contract_await(&client, DRI_TE_MESSAGE, 4, &maker);
+    assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.offset, 1);
+    assert_int_equal(contract_count(&client, DRI_TE_ASSIGNED), 1);
+    contract_fini(&maker);
+    contract_fini(&client);
+}
+
+static void a_log_made_anew_is_lost_and_read_from_its_first_record(void **state)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("control");
+    (void)state;
+    contract_open_log(&client, topic, DRI_START_EARLIEST, 0);
+    contract_fill(&client, topic, 12);
+    contract_await(&client, DRI_TE_MESSAGE, 12, NULL);
+    delete_stream(stream_of(topic));
+    contract_init(&maker, NULL);
+    contract_topic(&maker, topic, DRI_USE_CONTROL);
+    contract_open(&maker);
+    contract_fill(&maker, topic, 3);
+    contract_await(&client, DRI_TE_LOST, 1, &maker);
+    contract_await(&client, DRI_TE_MESSAGE, 15, &maker);
+    assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, 12)->as.message.offset, 1);
+    assert_true(contract_event(&client, DRI_TE_MESSAGE, 12)->epoch >
+                contract_event(&client, DRI_TE_MESSAGE, 0)->epoch);
+    contract_fini(&maker);
+    contract_fini(&client);
+}
+
+static void a_log_whose_consumer_is_deleted_goes_on_without_a_gap(void **state)
+{
+    struct contract_client client;
+    struct admin admin;
+    const char *topic = contract_name("hole");
+    (void)state;
+    contract_open_log(&client, topic, DRI_START_EARLIEST, 0);
+    contract_fill(&client, topic, 10);
+    contract_await(&client, DRI_TE_MESSAGE, 10, NULL);
+    admin_open(&admin);
+    jsConsumerNamesList *names = NULL;
+    assert_int_equal(js_ConsumerNames(&names, admin.js, stream_of(topic), NULL, NULL), NATS_OK);
+    assert_int_equal(names->Count, 1);
+    assert_int_equal(js_DeleteConsumer(admin.js, stream_of(topic), names->List[0], NULL, NULL),
+                     NATS_OK);
+    jsConsumerNamesList_Destroy(names);
+    admin_close(&admin);
+    contract_fill(&client, topic, 10);
+    contract_await(&client, DRI_TE_MESSAGE, 20, NULL);
+    contract_watch(&client, NULL);
+    assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), 20);
+    assert_int_equal(contract_count(&client, DRI_TE_LOST), 0);
+    for (size_t i = 0; i < 20; i++) {
+        assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, i)->as.message.offset, i + 1);
+    }
+    contract_fini(&client);
+}
+
+/* --- consumers and streams of others --------------------------------------------------------- */
+
+static void assert_unfit(jsConsumerConfig *config, const char *word)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("unfit");
+    char below[96];
+    (void)snprintf(below, sizeof(below), "%s.only", topic);
+    if (config->FilterSubject != NULL) {
+        config->FilterSubject = below;
+    }
+    contract_open_producer(&maker, topic);
+    contract_fini(&maker);
+    config->Durable = "g";
+    make_consumer(stream_of(topic), config);
+    contract_init(&client, "g");
+    contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
+    contract_topic(&client, topic, DRI_USE_COMMANDS);
+    test_status(DRAY_EINVALID, subject.ops->open(&client.config, &client.transport, client.text,
+                                                 sizeof(client.text)));
+    assert_non_null(strstr(client.text, word));
+    assert_non_null(strstr(client.text, "consumer g of stream"));
+    contract_fini(&client);
+}
+
+static void a_consumer_that_would_lose_messages_is_refused(void **state)
+{
+    jsConsumerConfig config;
+    (void)state;
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.AckPolicy = js_AckExplicit;
+    config.MaxDeliver = 5;
+    assert_unfit(&config, "max_deliver");
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.AckPolicy = js_AckAll;
+    assert_unfit(&config, "ack policy");
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.AckPolicy = js_AckExplicit;
+    config.DeliverSubject = "push.here";
+    assert_unfit(&config, "push");
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.AckPolicy = js_AckExplicit;
+    config.FilterSubject = "other";
+    assert_unfit(&config, "filter");
+}
+
+static void the_lease_of_a_consumer_is_its_first_backoff(void **state)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("backoff");
+    jsConsumerConfig config;
+    int64_t backoff[] = {INT64_C(4000000000), INT64_C(30000000000)};
+    (void)state;
+    contract_open_producer(&maker, topic);
+    contract_fini(&maker);
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.Durable = "g";
+    config.AckPolicy = js_AckExplicit;
+    config.BackOff = backoff;
+    config.BackOffLen = 2;
+    config.MaxDeliver = 1000000;
+    make_consumer(stream_of(topic), &config);
+    contract_open_group(&client, "g", topic);
+    contract_await(&client, DRI_TE_ASSIGNED, 1, NULL);
+    uint64_t lease_ms =
+        contract_event(&client, DRI_TE_ASSIGNED, 0)->as.assigned.lease_ns / 1000000u;
+    assert_in_range(lease_ms, 3000, 4000);
+    contract_fini(&client);
+}
+
+static void a_consumer_with_too_few_acks_pending_is_raised(void **state)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("raise");
+    jsConsumerConfig config;
+    jsConsumerInfo *info = NULL;
+    struct admin admin;
+    int64_t bound = 0;
+    (void)state;
+    contract_open_producer(&maker, topic);
+    contract_fini(&maker);
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.Durable = "g";
+    config.AckPolicy = js_AckExplicit;
+    config.MaxAckPending = 100;
+    make_consumer(stream_of(topic), &config);
+    contract_open_group(&client, "g", topic);
+    contract_watch(&client, NULL);
+    admin_open(&admin);
+    assert_int_equal(js_GetConsumerInfo(&info, admin.js, stream_of(topic), "g", NULL, NULL),
+                     NATS_OK);
+    bound = info->Config->MaxAckPending;
+    jsConsumerInfo_Destroy(info);
+    admin_close(&admin);
+    assert_int_equal(bound, 40000); /* in_flight_max + unacked_max */
+    contract_fini(&client);
+}
+
+static void a_stream_of_somebody_else_is_read_by_its_subject_alone(void **state)
+{
+    struct contract_client client;
+    const char *base = contract_name("shop");
+    char orders[96], carts[96];
+    (void)state;
+    (void)snprintf(orders, sizeof(orders), "%s.orders", base);
+    (void)snprintf(carts, sizeof(carts), "%s.carts", base);
+    const char *subjects[] = {orders, carts};
+    make_stream(stream_of(base), subjects, 2);
+    contract_init(&client, "g");
+    contract_source(&client, orders, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
+    contract_topic(&client, orders, DRI_USE_COMMANDS);
+    client.config.can_create = false;
+    contract_open(&client);
+    put_text(&client, carts, "0", 1);
+    put_text(&client, orders, "1", 2);
+    put_text(&client, carts, "2", 3);
+    contract_await(&client, DRI_TE_PUBLISHED, 3, NULL);
+    contract_await(&client, DRI_TE_MESSAGE, 1, NULL);
+    contract_watch(&client, NULL);
+    assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), 1);
+    test_slice(orders, contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.subject);
+    test_slice(stream_of(base), contract_event(&client, DRI_TE_ASSIGNED, 0)->as.assigned.origin);
+    contract_fini(&client);
+}
+
+static void subjects_below_the_commands_are_commands_too(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("below");
+    char eu[96];
+    (void)state;
+    (void)snprintf(eu, sizeof(eu), "%s.eu.west", topic);
+    contract_open_group(&client, "g", topic);
+    put_text(&client, eu, "7", 1);
+    contract_await(&client, DRI_TE_MESSAGE, 1, NULL);
+    test_slice(eu, contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.subject);
+    contract_fini(&client);
+}
+
+static void a_stream_in_the_way_is_named(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("way");
+    const char *other = "somewhere.else.entirely";
+    (void)state;
+    make_stream(stream_of(topic), &other, 1);
+    contract_init(&client, NULL);
+    contract_topic(&client, topic, DRI_USE_COMMANDS);
+    enum dray_status status =
+        subject.ops->open(&client.config, &client.transport, client.text, sizeof(client.text));
+    assert_int_equal(status, DRAY_EINVALID);
+    assert_non_null(strstr(client.text, stream_of(topic)));
+    contract_fini(&client);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_deleted_consumer_is_made_again_where_it_was),
+        cmocka_unit_test(what_was_out_of_a_deleted_consumer_comes_again_and_its_settles_are_stale),
+        cmocka_unit_test(a_stream_made_anew_is_read_from_its_first_message),
+        cmocka_unit_test(a_log_made_anew_is_lost_and_read_from_its_first_record),
+        cmocka_unit_test(a_log_whose_consumer_is_deleted_goes_on_without_a_gap),
+        cmocka_unit_test(a_consumer_that_would_lose_messages_is_refused),
+        cmocka_unit_test(the_lease_of_a_consumer_is_its_first_backoff),
+        cmocka_unit_test(a_consumer_with_too_few_acks_pending_is_raised),
+        cmocka_unit_test(a_stream_of_somebody_else_is_read_by_its_subject_alone),
+        cmocka_unit_test(subjects_below_the_commands_are_commands_too),
+        cmocka_unit_test(a_stream_in_the_way_is_named),
+    };
+    if (!nats_server_is_there()) {
+        (void)fprintf(stderr, "skipped: there is no nats-server\n");
+        return 77;
+    }
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    }
+    return cmocka_run_group_tests(tests, nats_fixture_start, nats_fixture_end);
+}
