@@ -209,7 +209,7 @@ static const char *check_lanes(const struct dri_core *core)
     for (uint32_t i = 0; i < core->config.lanes; i++) {
         const char *fault = check_lane(core, i);
         CHECK(fault == NULL, fault);
-        with_room += core->lanes[i].out < core->config.lane_depth;
+        with_room += core->lanes[i].out < core->lanes[i].limit;
         ready += core->lanes[i].ready;
     }
     CHECK(with_room == core->lanes_with_room, "lanes with room are counted wrongly");
@@ -225,7 +225,7 @@ static const char *check_lanes(const struct dri_core *core)
     bool could_run = core->loose > 0 ? with_room > 0 : false;
     for (uint32_t i = 0; i < core->config.lanes; i++) {
         could_run =
-            could_run || (core->lanes[i].ready > 0 && core->lanes[i].out < core->config.lane_depth);
+            could_run || (core->lanes[i].ready > 0 && core->lanes[i].out < core->lanes[i].limit);
     }
     CHECK(core->is_stopped || !could_run, "a flight could run and was not started");
     return NULL;

@@ -104,6 +104,10 @@ struct dri_core *dri_core_init(void *memory, const struct dri_core_config *confi
     build(core, config, &carver);
     core->states[DRI_FLIGHT_FREE] = core->flights_max;
     core->lanes_with_room = config->lanes;
+    for (uint32_t i = 0; i < config->lanes; i++) {
+        core->lanes[i].limit = config->lane_depth;
+        core->lanes[i].chain = config->chain_max;
+    }
     return core;
 }
 

@@ -17,9 +17,14 @@
  * A ready key stands in the list of its lane (hash mod lanes, so that one key always meets the same
  * thread and its caches). Keyless flights stand in one list for all lanes and are bound late, to
  * the lane that has least to do: bound early, they would wait behind a slow handler while another
- * lane idles. Where both compete for a lane they take turns. lane_depth bounds what a lane was
- * handed: enough to hide the hand-over, little enough that what is cancelled or late is still here.
+ * lane idles. Where both compete for a lane they take turns. A lane is handed
+ * about a millisecond of work, by the sliding mean of its runs, and never more than lane_depth chains:
+ * enough to hide the hand-over of short runs, while behind slow ones little stands that another lane
+ * could run. What was handed over and is recalled or late by then comes back unrun.
  */
+
+#define AHEAD_NS  1000000u /* work handed to a lane ahead of need */
+#define AHEAD_MIN 2u       /* one runs, one is ready */
 
 #define WAIT_MAX_MS 60000u /* look at the wall clock again: it may have been set */
 
@@ -236,15 +241,37 @@ static void prepare_run(struct dri_core *core, struct dri_flight *flight, uint16
     flight->lane = lane;
     flight->is_with_lane = true;
     flight->is_cancelled = false;
+    atomic_store_explicit(&flight->is_recalled, false, memory_order_relaxed);
+}
+
+/* Change what stands at a lane and what may, and keep the count of lanes with room. */
+static void set_lane(struct dri_core *core, struct dri_lane *lane, uint32_t out, uint32_t limit)
+{
+    core->lanes_with_room -= lane->out < lane->limit ? 1 : 0;
+    lane->out = out;
+    lane->limit = limit;
+    core->lanes_with_room += lane->out < lane->limit ? 1 : 0;
+}
+
+static uint32_t share_of(uint64_t mean_ns, uint32_t least, uint32_t most)
+{
+    uint64_t share = mean_ns > 0 ? AHEAD_NS / mean_ns : most;
+    return share < least ? (least < most ? least : most) : share < most ? (uint32_t)share : most;
+}
+
+/* A run was this long: hand the lane more or less ahead from now on. */
+static void learn(struct dri_core *core, struct dri_lane *lane, uint64_t run_ns)
+{
+    lane->mean_ns = lane->mean_ns - lane->mean_ns / 8 + run_ns / 8;
+    lane->chain = share_of(lane->mean_ns, 1, core->config.chain_max);
+    set_lane(core, lane, lane->out,
+             share_of(lane->mean_ns, AHEAD_MIN, core->config.lane_depth));
 }
 
 static void start_chain(struct dri_core *core, struct dri_flight *head, uint16_t number)
 {
     struct dri_lane *lane = &core->lanes[number];
-    lane->out++;
-    if (lane->out == core->config.lane_depth) {
-        core->lanes_with_room--;
-    }
+    set_lane(core, lane, lane->out + 1, lane->limit);
     dri_push(core, DRI_CA_START, head->index, 0, number);
 }
 
@@ -280,7 +307,7 @@ static void start_key(struct dri_core *core, struct dri_key *key)
     uint32_t count = 0;
     unlink_ready(core, key);
     key->out = 1; /* keeps the key while its queue is read */
-    while (count < core->config.chain_max) {
+    while (count < core->lanes[key->lane].chain) {
         struct dri_flight *flight = take_runnable(core, key, head == NULL);
         if (flight == NULL) {
             break;
@@ -316,17 +343,20 @@ static void start_loose(struct dri_core *core, uint16_t lane)
     }
 }
 
-/* The lane with the fewest chains; of equals the next in turn. Requires: one has room. */
+/* Of the lanes with room the one with the fewest chains; of equals the next in turn.
+ * Requires: one has room. */
 static uint16_t least_loaded(struct dri_core *core)
 {
     uint32_t lanes = core->config.lanes;
-    uint32_t best = core->lane_cursor;
+    uint32_t best = UINT32_MAX;
     for (uint32_t i = 0, at = core->lane_cursor; i < lanes; i++) {
-        if (core->lanes[at].out < core->lanes[best].out) {
+        bool has_room = core->lanes[at].out < core->lanes[at].limit;
+        if (has_room && (best == UINT32_MAX || core->lanes[at].out < core->lanes[best].out)) {
             best = at;
         }
         at = at + 1 < lanes ? at + 1 : 0;
     }
+    DRI_ASSERT(best != UINT32_MAX);
     core->lane_cursor = best + 1 < lanes ? best + 1 : 0;
     return (uint16_t)best;
 }
@@ -348,7 +378,7 @@ void dri_lanes_dispatch(struct dri_core *core)
     }
     for (uint32_t i = 0; i < core->config.lanes && core->ready > 0; i++) {
         struct dri_lane *lane = &core->lanes[i];
-        while (lane->ready > 0 && lane->out < core->config.lane_depth) {
+        while (lane->ready > 0 && lane->out < lane->limit) {
             start_key(core, dri_keys_at(&core->keys, lane->head - 1));
         }
     }
@@ -367,10 +397,7 @@ static void chain_is_back(struct dri_core *core, struct dri_key *key, uint16_t n
         key->back_tail = NULL;
     }
     DRI_ASSERT(lane->out > 0);
-    if (lane->out == core->config.lane_depth) {
-        core->lanes_with_room++;
-    }
-    lane->out--;
+    set_lane(core, lane, lane->out - 1, lane->limit);
     if (key != NULL) {
         update_key(core, key);
     }
@@ -430,6 +457,9 @@ void dri_lanes_done(struct dri_core *core, struct dri_flight *flight)
     struct dri_key *key = key_of(core, flight);
     DRI_ASSERT(flight->is_with_lane);
     flight->is_with_lane = false;
+    if (flight->was_run) {
+        learn(core, &core->lanes[flight->lane], flight->ended_ns - flight->started_ns);
+    }
     flight->key_number = 0;
     flight->next = NULL;
     flight->prev = NULL;

@@ -27,6 +27,9 @@ struct dri_lane {
     uint32_t head, tail; /* keys that are ready for it; number + 1 */
     uint32_t ready;      /* how many */
     bool is_loose_turn;  /* a keyless flight goes before the next ready key */
+    uint32_t limit;      /* chains that it may be handed now; at most lane_depth */
+    uint32_t chain;      /* flights in one of them; at most chain_max */
+    uint64_t mean_ns;    /* of a run, sliding */
 };
 
 /** Kinds of actions that a slot can have in the queue, each at most once. */

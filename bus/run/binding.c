@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "assert.h"
+#include "log.h"
+
 const char *dri_binding_unsupported(const struct dri_route_view *view)
 {
     if (dray_slice_equal_text(view->runtime, "exec")) {
@@ -17,6 +20,27 @@ const char *dri_binding_unsupported(const struct dri_route_view *view)
         return "isolation process is not in this build";
     }
     return NULL;
+}
+
+/* A policy that this build reads but does not act on is said aloud, once for each route. */
+static void warn_of_policy(const struct dri_route *route)
+{
+    const struct dri_policy *policy = &route->view.policy;
+    const struct {
+        const char *name;
+        bool is_set;
+    } rows[] = {
+        {"policy.concurrency", policy->concurrency != 0},
+        {"policy.rate", policy->rate != 0},
+        {"policy.order", policy->has_order},
+        {"policy.run", policy->has_run && policy->run != DRI_RUN_LANE},
+    };
+    for (size_t i = 0; i < DRI_ARRAY_LEN(rows); i++) {
+        if (rows[i].is_set) {
+            DRI_LOG(DRI_LOG_WARN, "REG-POLICY", "this build does not act on a policy of the route",
+                    DRI_TEXT("route", route->key), DRI_TEXT("policy", rows[i].name));
+        }
+    }
 }
 
 static void refuse(struct dri_route *route, const char *text)
@@ -63,6 +87,7 @@ void dri_binding_bind(void *modules, struct dri_route *route)
     } else {
         route->failure[0] = '\0';
         route->handler = handler;
+        warn_of_policy(route);
     }
     if (route->handler == NULL) {
         dri_module_release(route->module);

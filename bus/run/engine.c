@@ -315,6 +315,7 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
         break;
     case DRI_CA_UNASSIGN:
         flush_settles(engine, now);
+        engine->stats.unassignments++;
         ops->unassign(engine->config.transport, action->slot, action->epoch);
         break;
     case DRI_CA_RELEASE:

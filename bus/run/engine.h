@@ -36,7 +36,8 @@ struct dri_engine;
     X(pointer_letters, "dead letters that had to leave their bytes out")                           \
     X(assignments, "sources assigned")                                                             \
     X(revocations, "sources revoked")                                                              \
-    X(losses, "sources lost")
+    X(losses, "sources lost") \
+    X(unassignments, "sources let go")
 
 struct dri_engine_stats {
 #define DRI_ENGINE_COUNTER(field, help) uint64_t field;

@@ -234,6 +234,7 @@ static void lanes_cancel(struct dri_executor *executor, struct dri_flight *fligh
 {
     struct lanes *lanes = lanes_of(executor);
     uint64_t token = dri_flight_token(flight);
+    atomic_store_explicit(&flight->is_recalled, true, memory_order_relaxed); /* it may not run yet */
     for (uint32_t i = 0; i < lanes->started; i++) {
         cancel_lane(&lanes->lane[i], token);
     }
@@ -296,6 +297,21 @@ static void lanes_release(struct dri_executor *executor, struct dri_flight *flig
     }
 }
 
+/* The block of an earlier attempt: the engine is the one putter of `returned`, so a lane keeps what is
+ * its own, and gives the rest to the heap. */
+static void drop_earlier_outcome(struct lane *lane, struct dri_flight *flight)
+{
+    struct block *block = flight->outcome_block;
+    flight->outcome_block = NULL;
+    flight->result = flight->error_code = flight->error_message = (struct dray_slice){NULL, 0};
+    flight->version = flight->handler = flight->route_name = (struct dray_slice){NULL, 0};
+    if (block != NULL && block->lane == lane && lane->spare_count < SPARE_MAX) {
+        lane->spare[lane->spare_count++] = block;
+    } else {
+        dri_free(block);
+    }
+}
+
 static struct dray_slice keep_bytes(uint8_t **at, struct dray_slice bytes)
 {
     if (bytes.at == NULL) {
@@ -315,13 +331,15 @@ static bool keep_outcome(struct run *run, struct dri_flight *flight, struct dray
 {
     struct dray_slice version = {NULL, 0};
     struct dray_slice handler = {NULL, 0};
+    struct dray_slice name = {NULL, 0};
     if (route != NULL) {
+        name = flight->envelope.command.at == NULL ? route->view.name : name;
         version = route->view.version;
         handler = route->view.handler.at != NULL ? route->view.handler : route->view.name;
     }
     struct dray_slice code = dray_slice_text(run->code);
     struct dray_slice text = dray_slice_text(run->text);
-    size_t bytes = result.len + version.len + handler.len + code.len + text.len;
+    size_t bytes = result.len + version.len + handler.len + name.len + code.len + text.len;
     struct block *block = take_block(run->lane, bytes);
     if (block == NULL) {
         return false;
@@ -331,6 +349,7 @@ static bool keep_outcome(struct run *run, struct dri_flight *flight, struct dray
     flight->result = keep_bytes(&at, result);
     flight->version = keep_bytes(&at, version);
     flight->handler = keep_bytes(&at, handler);
+    flight->route_name = keep_bytes(&at, name);
     flight->error_code = keep_bytes(&at, code);
     flight->error_message = keep_bytes(&at, text);
     return true;
@@ -509,7 +528,7 @@ static void run_flight(struct lane *lane, struct dri_flight *flight)
     run->code[0] = '\0';
     run->text[0] = '\0';
     run->retry_after_ms = 0;
-    lanes_release((struct dri_executor *)(void *)lane->lanes, flight); /* of an earlier attempt */
+    drop_earlier_outcome(lane, flight);
     flight->was_run = true;
     flight->is_result_too_large = false;
     flight->started_ns = dri_clock_mono_ns();
@@ -542,17 +561,26 @@ static void run_flight(struct lane *lane, struct dri_flight *flight)
     }
 }
 
+/* Whether a flight must not begin any more: a chain may have stood here behind slow ones. */
+static bool is_too_late(const struct lane *lane, struct dri_flight *flight)
+{
+    return atomic_load_explicit(&lane->lanes->is_stopping, memory_order_relaxed) ||
+           atomic_load_explicit(&flight->is_recalled, memory_order_relaxed) ||
+           (flight->deadline_ms != 0 && dri_clock_wall_ms() > flight->deadline_ms);
+}
+
 static void run_chain(struct lane *lane, struct dri_flight *chain)
 {
-    bool has_failed = false;
+    bool has_ended = false; /* order: nothing of the chain runs behind one that did not end well */
     while (chain != NULL) {
         struct dri_flight *flight = chain;
         chain = flight->next; /* the flight is the engine's as soon as it was put */
-        if (has_failed || atomic_load_explicit(&lane->lanes->is_stopping, memory_order_relaxed)) {
+        has_ended = has_ended || is_too_late(lane, flight);
+        if (has_ended) {
             flight->was_run = false;
         } else {
             run_flight(lane, flight);
-            has_failed = flight->kind != DRAY_KIND_NONE;
+            has_ended = flight->kind != DRAY_KIND_NONE;
         }
         void *item = flight;
         size_t put = dri_spsc_put(lane->out, &item, 1);

@@ -258,7 +258,7 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
     flight->is_result_too_large = false;
     flight->outcome_block = NULL;
     flight->result = flight->error_code = flight->error_message = (struct dray_slice){NULL, 0};
-    flight->version = flight->handler = (struct dray_slice){NULL, 0};
+    flight->version = flight->handler = flight->route_name = (struct dray_slice){NULL, 0};
     flight->revision = 0;
     decode(intake, flight);
     find_order(intake, flight);

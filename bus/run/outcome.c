@@ -31,6 +31,8 @@
 #define LETTER_BYTES    (64u * 1024u)
 #define INBOX_PREFIX    "_INBOX."
 #define MESSAGE_BYTES   320u
+#define KEY_BYTES_MAX   4096u /* of a record whose key may be left out */
+#define HEADERS_MAX     16384u
 #define NOT_ALLOWED     "reply_to is not allowed here"
 #define TARGET_REFUSED  "the broker refused reply_to"
 #define RESULT_TOO_LONG "the result is larger than the broker takes"
@@ -138,9 +140,22 @@ static struct dray_slice make_id(struct dri_outcomes *outcomes, char letter,
     return commit(outcomes, (size_t)len);
 }
 
+static struct dray_slice command_of(const struct dri_flight *flight)
+{
+    return flight->envelope.command.at != NULL ? flight->envelope.command : flight->route_name;
+}
+
 static struct dray_slice key_of(const struct dri_flight *flight)
 {
     return flight->envelope.key.at != NULL ? flight->envelope.key : flight->key;
+}
+
+/* Each form that follows a refusal for size must be smaller than the one before, down to one that every
+ * broker takes, or a single message with a huge key or huge headers would be tried for ever: results
+ * carry no key above KEY_BYTES_MAX, the pointer form neither such a key nor headers above HEADERS_MAX. */
+static struct dray_slice short_or_none(struct dray_slice bytes, size_t most)
+{
+    return bytes.len <= most ? bytes : (struct dray_slice){NULL, 0};
 }
 
 /* --- where a result goes -------------------------------------------------------------------------- */
@@ -235,7 +250,7 @@ static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct
     struct dri_result result = {
         .id = flight->envelope.id,
         .is_id_binary = flight->envelope.is_id_binary,
-        .command = flight->envelope.command,
+        .command = command_of(flight),
         .version = flight->version,
         .is_ok = flight->kind == DRAY_KIND_NONE && !is_limit,
         .result = flight->result,
@@ -270,7 +285,7 @@ static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct
         .token = dri_flight_token(flight),
         .topic = target.stored,
         .partition = -1,
-        .key = key_of(flight),
+        .key = short_or_none(key_of(flight), KEY_BYTES_MAX),
         .value = value,
         .dedup_id = make_id(outcomes, 'r', flight),
     };
@@ -309,7 +324,7 @@ static void describe(const struct dri_outcomes *outcomes, struct dri_now now,
         .first_failed_ms = flight->first_failed_ms,
         .last_failed_ms = flight->last_failed_ms,
         .message = message_of(flight, texts->message),
-        .command = envelope->command,
+        .command = command_of(flight),
         .namespace_ = envelope->namespace_,
         .version = flight->version,
         .handler = flight->handler,
@@ -323,7 +338,7 @@ static void describe(const struct dri_outcomes *outcomes, struct dri_now now,
         snprintf(texts->revision, sizeof(texts->revision), "%" PRIu64, flight->revision);
         ret_letter->revision = dray_slice_text(texts->revision);
     }
-    dri_letter_fingerprint(flight->kind, envelope->command, flight->handler, flight->error_code,
+    dri_letter_fingerprint(flight->kind, command_of(flight), flight->handler, flight->error_code,
                            ret_letter->message, texts->fingerprint);
     ret_letter->fingerprint = dray_slice_text(texts->fingerprint);
     if (outcome == DRI_OUTCOME_LETTER_POINTER) {
@@ -339,23 +354,25 @@ static bool add_letter(struct dri_outcomes *outcomes, struct dri_now now, struct
 {
     struct letter_texts texts;
     struct dri_letter letter;
+    bool is_pointer = outcome == DRI_OUTCOME_LETTER_POINTER;
+    struct dray_slice original =
+        is_pointer ? short_or_none(flight->headers, HEADERS_MAX) : flight->headers;
     describe(outcomes, now, flight, outcome, &texts, &letter);
-    size_t bytes = dri_letter_headers_max(&letter, flight->headers);
+    size_t bytes = dri_letter_headers_max(&letter, original);
     void *buffer = reserve(outcomes, bytes + ID_BYTES);
     if (buffer == NULL) {
         return false;
     }
     size_t len = 0;
-    enum dray_status status = dri_letter_headers(&letter, flight->headers, buffer, bytes, &len);
+    enum dray_status status = dri_letter_headers(&letter, original, buffer, bytes, &len);
     DRI_ASSERT(status == DRAY_OK); /* headers_max is an upper bound */
     struct dray_slice headers = commit(outcomes, len);
-    bool is_pointer = outcome == DRI_OUTCOME_LETTER_POINTER;
     outcomes->pointers += is_pointer ? 1 : 0;
     outcomes->batch[outcomes->batch_count++] = (struct dri_publish){
         .token = dri_flight_token(flight),
         .topic = dray_slice_text(outcomes->config.dead_letters_topic),
         .partition = -1,
-        .key = flight->key,
+        .key = is_pointer ? short_or_none(flight->key, KEY_BYTES_MAX) : flight->key,
         .value = is_pointer ? dray_slice_of("", 0) : flight->value,
         .headers = headers,
         .dedup_id = make_id(outcomes, 'd', flight),

@@ -457,7 +457,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_UNACKED, core.unacked},
         {DRI_METRIC_IN_FLIGHT_BYTES, core.bytes},
         {DRI_METRIC_SETTLE_GAP, core.settle_gap},
-        {DRI_METRIC_SLOTS, engine.assignments - engine.revocations - engine.losses},
+        {DRI_METRIC_SLOTS, engine.assignments - engine.unassignments},
         {DRI_METRIC_REVISION, dri_registry_revision(worker->registry)},
         {DRI_METRIC_READY, atomic_load(&worker->is_ready) ? 1 : 0},
     };

@@ -194,11 +194,11 @@ static void on_consumer_error(struct dri_kafka *kafka, const rd_kafka_message_t 
         return;
     }
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && slot != NULL) {
-        dri_kafka_notice(kafka, DRAY_ENOTFOUND,
+        dri_kafka_notice(kafka, DRAY_EFATAL,
                          "%s: position %" PRId64 " is out of range: the records there were removed "
-                         "before they were handled, or the topic was made anew. Nothing of this "
-                         "partition is read until the group's position is set "
-                         "(kafka-consumer-groups.sh --reset-offsets)",
+                         "before they were handled, or the topic was made anew. The worker ends "
+                         "rather than skip them: set the group's position "
+                         "(kafka-consumer-groups.sh --reset-offsets), then start it again",
                          slot->origin,
                          slot->next_offset >= 0 ? slot->next_offset : slot->committed);
         return;

@@ -477,7 +477,7 @@ static void a_position_out_of_range_is_an_error_and_no_reset(void **state)
     member_open(&second, group, topic);
     peer_await(&second, DRI_TE_ERROR, 1, NULL);
     const struct dri_transport_event *error = peer_event(&second, DRI_TE_ERROR, 0);
-    assert_int_equal(error->status, DRAY_ENOTFOUND);
+    assert_int_equal(error->status, DRAY_EFATAL);
     assert_non_null(strstr((const char *)error->as.text.at, "out of range"));
     assert_non_null(strstr((const char *)error->as.text.at, "50"));
     peer_watch(&second, 1000, NULL);

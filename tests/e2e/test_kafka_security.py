@@ -118,7 +118,11 @@ def try_all(folder, at, ca, scram, version):
              f"ssl.key.location={at('client.key')}").works()
         Case("mutual TLS without a certificate", kafka, "MTLS", "security.protocol=ssl", ca).wants(
             open="EBROKER", text="ssl", within_ms=9500)
-        Case("SCRAM over TLS", kafka, "SASL", *scram, "sasl.password=alices word", ca).works()
+        case = Case("SCRAM over TLS", kafka, "SASL", *scram, "sasl.password=alices word", ca)
+        if version.startswith("4") and int(case.fields.get("version", "0")) < 0x020601ff:
+            case.wants(open="EAUTH", text="2.6.1", within_ms=5000)  # and says what to do about it
+        else:
+            case.works()
         Case("SCRAM, a wrong password", kafka, "SASL", *scram, "sasl.password=wrong", ca).wants(
             open="EAUTH", text="authentication", within_ms=5000)
         Case("PLAIN over TLS", kafka, "SASL", "security.protocol=sasl_ssl", "sasl.mechanism=PLAIN",
@@ -141,7 +145,7 @@ def permissions(kafka):
         open="EAUTH", text='"commands" cannot be looked at', within_ms=5000)
     allow(kafka, "eve", "topic", "commands", "read")
     Case("no right to write anything", kafka, "SASLPLAIN", *eve, group="eve").wants(
-        open="OK", error="EAUTH", text="cluster authorization failed", got="0")
+        open="OK", error="EAUTH", text="authorization failed", got="0")
     # Whoever may write one topic may have an idempotent producer.
     allow(kafka, "eve", "topic", "other", "write")
     Case("no right to the group", kafka, "SASLPLAIN", *eve, group="eve").wants(
@@ -159,7 +163,7 @@ def allow(kafka, *words):
 
 def secrets(kafka, scram, ca):
     case = Case("a password is in no log line", kafka, "SASL", *scram, "sasl.password=s3cr3t-w0rd", ca, "debug=all")
-    holds = "s3cr3t-w0rd" not in case.log and "s3cr3t-w0rd" not in case.line
+    holds = "s3cr3t-w0rd" not in case.log and "s3cr3t-w0rd" not in case.line and "SASLMECHS" in case.log
     print(f"{'ok  ' if holds else 'FAIL'} {case.what} ({len(case.log)} bytes of log)", flush=True)
     Case.faults += 0 if holds else 1
 

@@ -73,9 +73,9 @@ class Worker:
     def start(self, env=None):
         begin = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(  # pylint: disable=consider-using-with
+            self.process = subprocess.Popen(  # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
                 [DRAY, "worker", "-c", self.config_path], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env=dict(self.env, **(env or {})))
+                stderr=log, env=dict(self.env, **(env or {})), preexec_fn=brokers.before_exec)
 
         def address():
             if self.process.poll() is not None:
