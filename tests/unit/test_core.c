@@ -181,6 +181,29 @@ static void a_lane_is_handed_no_more_chains_than_its_depth(void **state)
     expect_start(fx, 2);
 }
 
+static void behind_slow_runs_a_lane_is_handed_little(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_core_config config = fixture_config();
+    config.lanes = 1;
+    config.lane_depth = 8;
+    fixture_reopen(fx, config);
+    assign(fx, 0, 1);
+    for (uint64_t i = 0; i < 4; i++) { /* a run of 50 ms, four times: the mean is far above 1 ms */
+        struct dri_flight *slow = come(fx, i, 2 * (i + 1));
+        slow->started_ns = 0;
+        slow->ended_ns = 50000000;
+        done_ok(fx, slow);
+    }
+    forget_said(fx);
+    for (uint64_t i = 4; i < 10; i++) {
+        come(fx, i, 2 * (i + 1));
+    }
+    expect_start(fx, 4);
+    expect_start(fx, 5);
+    expect_nothing(fx); /* one runs, one is ready; the rest another lane could take */
+}
+
 static void ready_keys_of_a_lane_run_in_the_order_in_which_they_became_ready(void **state)
 {
     struct fixture *fx = *state;
@@ -765,6 +788,7 @@ int main(void)
         CASE(a_key_stays_on_its_lane),
         CASE(a_hint_chooses_the_lane),
         CASE(a_lane_is_handed_no_more_chains_than_its_depth),
+        CASE(behind_slow_runs_a_lane_is_handed_little),
         CASE(ready_keys_of_a_lane_run_in_the_order_in_which_they_became_ready),
         CASE(keyless_commands_spread_over_the_lanes),
         CASE(a_keyless_command_goes_to_the_lane_that_has_room),

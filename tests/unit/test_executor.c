@@ -357,6 +357,59 @@ static void a_deadline_cancels_by_itself(void **state)
     assert_int_equal(atomic_load(&cancels), 1);
 }
 
+static void what_is_recalled_or_late_by_then_comes_back_unrun_with_all_behind_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct dri_flight *back[4];
+    struct dri_flight *slow = flight_of(fixture, 8, "wait");
+    struct dri_flight *recalled = flight_of(fixture, 9, "echo");
+    struct dri_flight *late = flight_of(fixture, 10, "echo");
+    struct dri_flight *behind = flight_of(fixture, 11, "echo");
+    late->next = behind;
+    fixture->ops->submit(fixture->executor, 0, slow);
+    fixture->ops->submit(fixture->executor, 0, recalled);
+    fixture->ops->flush(fixture->executor);
+    while (!atomic_load(&may_go)) {
+    }
+    late->deadline_ms = 1;
+    fixture->ops->submit(fixture->executor, 0, late);
+    fixture->ops->flush(fixture->executor);
+    fixture->ops->cancel(fixture->executor, recalled);
+    assert_int_equal(atomic_load(&cancels), 0); /* another one runs */
+    fixture->ops->cancel(fixture->executor, slow);
+    take_back(fixture, back, 4);
+    assert_ptr_equal(back[0], slow);
+    assert_true(slow->was_run);
+    assert_false(recalled->was_run);
+    assert_false(late->was_run);
+    assert_false(behind->was_run);
+    assert_int_equal(atomic_load(&calls), 0);
+    recalled->is_recalled = false;
+}
+
+static void retries_on_several_lanes_share_no_blocks(void **state)
+{
+    struct fixture *fixture = *state;
+    for (unsigned round = 0; round < 500; round++) {
+        struct dri_flight *back[8];
+        for (uint32_t i = 0; i < 8; i++) {
+            struct dri_flight *flight = flight_of(fixture, i, round % 2 == 0 ? "busy" : "echo");
+            flight->next = NULL; /* its outcome block of the last round is still on it */
+            fixture->ops->submit(fixture->executor, (i + round) % LANES, flight);
+        }
+        fixture->ops->flush(fixture->executor);
+        take_back(fixture, back, 8);
+        for (uint32_t i = 0; i < 8; i++) {
+            assert_true(back[i]->was_run);
+            if (round % 2 == 0) {
+                test_slice("E42", back[i]->error_code);
+            } else {
+                assert_int_equal(back[i]->result.at[0], 1);
+            }
+        }
+    }
+}
+
 static void stopping_cancels_what_runs_and_waits_for_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -405,6 +458,8 @@ int main(void)
         CASE(a_cancelled_handler_is_told_and_may_end),
         CASE(a_cancel_function_that_was_taken_back_is_not_called),
         CASE(a_deadline_cancels_by_itself),
+        CASE(what_is_recalled_or_late_by_then_comes_back_unrun_with_all_behind_it),
+        CASE(retries_on_several_lanes_share_no_blocks),
         CASE(stopping_cancels_what_runs_and_waits_for_it),
         CASE(thousands_of_runs_use_the_same_few_blocks),
     };
