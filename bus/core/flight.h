@@ -100,15 +100,15 @@ struct dri_flight {
     bool was_run;     /* false: the chain stopped before it; run it again, not counted */
     uint64_t first_failed_ms, last_failed_ms;
     uint64_t started_ns, ended_ns; /* of the last run */
-    _Atomic(bool) is_recalled;    /* set by the engine's thread: do not begin it any more */
+    _Atomic(bool) is_recalled;     /* set by the engine's thread: do not begin it any more */
     bool is_result_too_large;      /* the handler succeeded, but its result cannot travel */
     void *outcome_block;      /* heap block of the executor: result bytes, error code and message */
     struct dray_slice result; /* encoded payload of the result */
     struct dray_slice error_code, error_message;
-    struct dray_slice version; /* that ran; borrows from outcome_block */
-    struct dray_slice handler; /* that ran; borrows from outcome_block */
+    struct dray_slice version;    /* that ran; borrows from outcome_block */
+    struct dray_slice handler;    /* that ran; borrows from outcome_block */
     struct dray_slice route_name; /* only when the command came with a fid alone */
-    uint64_t revision;         /* of the registry at lookup */
+    uint64_t revision;            /* of the registry at lookup */
 
     /* the command itself (shell) */
     void *block; /* one pool block: value, key, headers, subject */

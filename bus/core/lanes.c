@@ -18,9 +18,9 @@
  * thread and its caches). Keyless flights stand in one list for all lanes and are bound late, to
  * the lane that has least to do: bound early, they would wait behind a slow handler while another
  * lane idles. Where both compete for a lane they take turns. A lane is handed
- * about a millisecond of work, by the sliding mean of its runs, and never more than lane_depth chains:
- * enough to hide the hand-over of short runs, while behind slow ones little stands that another lane
- * could run. What was handed over and is recalled or late by then comes back unrun.
+ * about a millisecond of work, by the sliding mean of its runs, and never more than lane_depth
+ * chains: enough to hide the hand-over of short runs, while behind slow ones little stands that
+ * another lane could run. What was handed over and is recalled or late by then comes back unrun.
  */
 
 #define AHEAD_NS  1000000u /* work handed to a lane ahead of need */
@@ -264,8 +264,7 @@ static void learn(struct dri_core *core, struct dri_lane *lane, uint64_t run_ns)
 {
     lane->mean_ns = lane->mean_ns - lane->mean_ns / 8 + run_ns / 8;
     lane->chain = share_of(lane->mean_ns, 1, core->config.chain_max);
-    set_lane(core, lane, lane->out,
-             share_of(lane->mean_ns, AHEAD_MIN, core->config.lane_depth));
+    set_lane(core, lane, lane->out, share_of(lane->mean_ns, AHEAD_MIN, core->config.lane_depth));
 }
 
 static void start_chain(struct dri_core *core, struct dri_flight *head, uint16_t number)

@@ -2,22 +2,22 @@
 /* Copyright 2026 The dray authors */
 /* admin.c - the admin port, on libmicrohttpd.
  *
- * A monitoring port is attack surface, so it does little: two methods, four fixed paths, no body, small
- * bounds on connections, time and memory, and a thread of its own that shares nothing with the work but
- * counters. The address is not shared (no SO_REUSEPORT): a second worker must be told that it is taken.
+ * A monitoring port is attack surface, so it does little: two methods, four fixed paths, no body,
+ * small bounds on connections, time and memory, and a thread of its own that shares nothing with
+ * the work but counters. The address is not shared (no SO_REUSEPORT): a second worker must be told
+ * that it is taken.
  */
 #include "admin.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include <microhttpd.h>
 
 #include "mem.h"
 
@@ -36,8 +36,8 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned code, 
                               const char *text, size_t len)
 {
     /* libmicrohttpd takes a plain pointer but copies (RESPMEM_MUST_COPY). */
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
     if (response == NULL) {
         return MHD_NO;
     }
@@ -152,7 +152,8 @@ static enum dray_status resolve(const char *listen, struct addrinfo **ret_info, 
 
 static void note_address(struct dri_admin *admin)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_LISTEN_FD);
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_LISTEN_FD);
     struct sockaddr_storage bound;
     socklen_t bound_len = sizeof(bound);
     char host[HOST_BYTES] = "?";

@@ -20,7 +20,7 @@
 struct dri_admin;
 
 struct dri_admin_config {
-    const char *listen; /* "127.0.0.1:9464", "[::1]:0" */
+    const char *listen;          /* "127.0.0.1:9464", "[::1]:0" */
     struct dri_metrics *metrics; /* borrowed */
     /** Fill text with one line that says why (also when fine). Threads: the server's. */
     bool (*is_alive)(void *arg, char *ret_text, size_t text_bytes);

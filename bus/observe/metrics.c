@@ -2,13 +2,14 @@
 /* Copyright 2026 The dray authors */
 /* metrics.c - one page a thread, summed by whoever reads.
  *
- * A thread writes its own page with relaxed stores, so counting costs a load and a store and no cache
- * line is written by two threads. The reader walks the list of pages, which only grows, and adds up with
- * relaxed loads: a scrape may see one counter a moment older than another, as any scrape may.
+ * A thread writes its own page with relaxed stores, so counting costs a load and a store and no
+ * cache line is written by two threads. The reader walks the list of pages, which only grows, and
+ * adds up with relaxed loads: a scrape may see one counter a moment older than another, as any
+ * scrape may.
  *
- * Calls by function live in cells that a page makes the first time it meets a name. A name is found by
- * its text, behind a small cache by pointer: a route's label may be freed and its address used again, so
- * the pointer alone proves nothing.
+ * Calls by function live in cells that a page makes the first time it meets a name. A name is found
+ * by its text, behind a small cache by pointer: a route's label may be freed and its address used
+ * again, so the pointer alone proves nothing.
  */
 #include "metrics.h"
 
@@ -35,8 +36,8 @@
 
 /* Upper bounds of the buckets, in ns. */
 static const uint64_t buckets[] = {
-    10000,     25000,     50000,     100000,    250000,     500000,     1000000,
-    2500000,   5000000,   10000000,  25000000,  50000000,   100000000,  250000000,
+    10000,     25000,      50000,      100000,     250000,      500000,    1000000,
+    2500000,   5000000,    10000000,   25000000,   50000000,    100000000, 250000000,
     500000000, 1000000000, 2500000000, 5000000000, 10000000000,
 };
 #define BUCKETS DRI_ARRAY_LEN(buckets)
@@ -133,7 +134,8 @@ void dri_metrics_set(struct dri_metrics_page *page, enum dri_metric metric, uint
     atomic_store_explicit(&page->values[metric], value, memory_order_relaxed);
 }
 
-/* --- calls ------------------------------------------------------------------------------------------ */
+/* --- calls
+ * ------------------------------------------------------------------------------------------ */
 
 static struct cell *make_cell(struct dri_metrics_page *page, const char *name)
 {
@@ -190,7 +192,8 @@ void dri_metrics_call(struct dri_metrics_page *page, const char *function, unsig
     bump(&cell->sum_ns, duration_ns);
 }
 
-/* --- the exposition --------------------------------------------------------------------------------- */
+/* --- the exposition
+ * --------------------------------------------------------------------------------- */
 
 struct text {
     char *at; /* owned */

@@ -10,8 +10,9 @@
 
 /* metrics.h - counters and histograms written by one thread each, summed when somebody reads.
  *
- * A *page* belongs to one thread and is written with plain relaxed stores; the reader sums all pages
- * with relaxed loads. Calls by route live in cells that a page hands out by the route's number.
+ * A *page* belongs to one thread and is written with plain relaxed stores; the reader sums all
+ * pages with relaxed loads. Calls by route live in cells that a page hands out by the route's
+ * number.
  *
  * Threads: each function says.
  */
@@ -40,10 +41,8 @@
       "flights given up because their assignment ended")                                           \
     X(SETTLES_FAILED, "dray_settles_failed_total", counter, "settles that the broker refused")     \
     X(PUBLISHES, "dray_publishes_total", counter, "messages handed to the broker")                 \
-    X(PUBLISH_UNKNOWN, "dray_publish_unknown_total", counter,                                      \
-      "publishes whose fate is not known")                                                         \
-    X(PUBLISH_REFUSED, "dray_publish_refused_total", counter,                                      \
-      "publishes that the broker refused")                                                         \
+    X(PUBLISH_UNKNOWN, "dray_publish_unknown_total", counter, "publishes whose fate is not known") \
+    X(PUBLISH_REFUSED, "dray_publish_refused_total", counter, "publishes that the broker refused") \
     X(ASSIGNMENTS, "dray_assignments_total", counter, "sources assigned")                          \
     X(REVOCATIONS, "dray_revocations_total", counter, "sources revoked")                           \
     X(LOSSES, "dray_losses_total", counter, "sources lost")                                        \
@@ -69,7 +68,7 @@ enum dri_metric {
 #define DRI_METRIC_ENUM(name, exported, type, help) DRI_METRIC_##name,
     DRI_METRIC_TABLE(DRI_METRIC_ENUM)
 #undef DRI_METRIC_ENUM
-        DRI_METRIC_COUNT
+    DRI_METRIC_COUNT
 };
 
 struct dri_metrics;
@@ -85,13 +84,14 @@ void dri_metrics_destroy(struct dri_metrics *metrics);
 DRAY_MUST_CHECK enum dray_status dri_metrics_page(struct dri_metrics *metrics,
                                                   struct dri_metrics_page **ret_page);
 
-/** Threads: the page's. set is for values that the thread keeps itself (counters and gauges alike). */
+/** Threads: the page's. set is for values that the thread keeps itself (counters and gauges alike).
+ */
 void dri_metrics_add(struct dri_metrics_page *page, enum dri_metric metric, uint64_t n);
 void dri_metrics_set(struct dri_metrics_page *page, enum dri_metric metric, uint64_t value);
 
-/** One finished call of function (a route's name; unknown commands are "unknown"), with the status word
- *  "ok" or an error kind, and its time. Finds the cell by pointer identity of function first, then by
- *  text; at most 1,024 functions, the rest count as "other". Threads: the page's. */
+/** One finished call of function (a route's name; unknown commands are "unknown"), with the status
+ * word "ok" or an error kind, and its time. Finds the cell by pointer identity of function first,
+ * then by text; at most 1,024 functions, the rest count as "other". Threads: the page's. */
 void dri_metrics_call(struct dri_metrics_page *page, const char *function, unsigned kind,
                       uint64_t duration_ns);
 

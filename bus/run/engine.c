@@ -2,19 +2,20 @@
 /* Copyright 2026 The dray authors */
 /* engine.c - the single-threaded shell around the core.
  *
- * A turn is: poll the transport, take in what came, collect what the lanes finished, step the core once
- * with all of it, carry out its actions. Everything is done in arrays, because a turn with a thousand
- * messages costs one step, one publish and one wake a lane.
+ * A turn is: poll the transport, take in what came, collect what the lanes finished, step the core
+ * once with all of it, carry out its actions. Everything is done in arrays, because a turn with a
+ * thousand messages costs one step, one publish and one wake a lane.
  *
- * Bytes. A message is copied into one pool block at intake and the broker's buffer is let go at the next
- * poll. Borrowing was considered and rejected for now: one borrowed message pins its whole fetch, a
- * handler may outlive its assignment, and a client handle must not be destroyed while a message is out,
- * so every slow path would need the copy anyway. tests/bench/bench_engine prints what the copy costs.
+ * Bytes. A message is copied into one pool block at intake and the broker's buffer is let go at the
+ * next poll. Borrowing was considered and rejected for now: one borrowed message pins its whole
+ * fetch, a handler may outlive its assignment, and a client handle must not be destroyed while a
+ * message is out, so every slow path would need the copy anyway. tests/bench/bench_engine prints
+ * what the copy costs.
  *
- * Outcomes. The core says which outcome of which flight; the bytes are encoded here, right before they
- * are handed over, into one scratch arena a batch. What the transport does not take stays in the backlog
- * as (flight, outcome) and is encoded again: a flight keeps all it needs until its RELEASE, so an unknown
- * acknowledgement can always be answered by the same bytes again.
+ * Outcomes. The core says which outcome of which flight; the bytes are encoded here, right before
+ * they are handed over, into one scratch arena a batch. What the transport does not take stays in
+ * the backlog as (flight, outcome) and is encoded again: a flight keeps all it needs until its
+ * RELEASE, so an unknown acknowledgement can always be answered by the same bytes again.
  */
 #include "engine.h"
 
@@ -46,8 +47,8 @@ struct dri_engine {
     struct dri_engine_config config; /* immutable */
     struct dri_core *core;           /* owned: pages, touched as far as flights are out */
     size_t core_bytes;
-    struct dri_intake *intake;       /* owned */
-    struct dri_outcomes *outcomes;   /* owned */
+    struct dri_intake *intake;     /* owned */
+    struct dri_outcomes *outcomes; /* owned */
 
     struct dri_transport_event events[EVENTS_MAX];
     struct dri_core_event core_events[EVENTS_MAX];
@@ -117,7 +118,8 @@ void dri_engine_destroy(struct dri_engine *engine)
     dri_free(engine);
 }
 
-/* --- events in ------------------------------------------------------------------------------------ */
+/* --- events in
+ * ------------------------------------------------------------------------------------ */
 
 static struct dri_core_event *next_core_event(struct dri_engine *engine)
 {
@@ -248,7 +250,8 @@ static void take_event(struct dri_engine *engine, struct dri_now now,
     }
 }
 
-/* --- actions out ---------------------------------------------------------------------------------- */
+/* --- actions out
+ * ---------------------------------------------------------------------------------- */
 
 static void flush_settles(struct dri_engine *engine, struct dri_now now)
 {
@@ -348,8 +351,8 @@ static bool pump_backlog(struct dri_engine *engine, struct dri_now now)
         }
         count = dri_outcomes_batch(engine->outcomes, &batch);
         crash_point(engine, "before_publish");
-        size_t taken = engine->config.transport_ops->publish(engine->config.transport, now, batch,
-                                                             count);
+        size_t taken =
+            engine->config.transport_ops->publish(engine->config.transport, now, batch, count);
         size_t done = dri_outcomes_jobs_of(engine->outcomes, taken);
         engine->stats.publishes += taken;
         engine->backlog_head = (engine->backlog_head + done) % engine->backlog_capacity;
@@ -380,7 +383,8 @@ static bool carry_out(struct dri_engine *engine, struct dri_now now)
     return pump_backlog(engine, now) || did_some;
 }
 
-/* --- the turn ------------------------------------------------------------------------------------- */
+/* --- the turn
+ * ------------------------------------------------------------------------------------- */
 
 static bool step(struct dri_engine *engine, struct dri_now now)
 {
@@ -397,8 +401,8 @@ static size_t collect(struct dri_engine *engine)
 {
     struct dri_executor *executor = engine->config.executor;
     size_t room = EVENTS_MAX - engine->core_events_count;
-    size_t count = ((struct dri_executor_base *)(void *)executor)->ops->take(executor, engine->done,
-                                                                            room);
+    size_t count =
+        ((struct dri_executor_base *)(void *)executor)->ops->take(executor, engine->done, room);
     for (size_t i = 0; i < count; i++) {
         struct dri_core_event *event = next_core_event(engine);
         event->type = DRI_CE_DONE;
@@ -435,8 +439,7 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
 uint64_t dri_engine_next_deadline(const struct dri_engine *engine)
 {
     uint64_t core = dri_core_next_deadline(engine->core);
-    uint64_t transport =
-        engine->config.transport_ops->next_deadline(engine->config.transport);
+    uint64_t transport = engine->config.transport_ops->next_deadline(engine->config.transport);
     return core < transport ? core : transport;
 }
 

@@ -36,7 +36,7 @@ struct dri_engine;
     X(pointer_letters, "dead letters that had to leave their bytes out")                           \
     X(assignments, "sources assigned")                                                             \
     X(revocations, "sources revoked")                                                              \
-    X(losses, "sources lost") \
+    X(losses, "sources lost")                                                                      \
     X(unassignments, "sources let go")
 
 struct dri_engine_stats {
@@ -49,8 +49,8 @@ struct dri_engine_stats {
  *  built in only with DRI_CRASH_POINTS). */
 #define DRI_CRASH_POINT_TABLE(X)                                                                   \
     X(after_receive)                                                                               \
-    X(before_handler) X(after_handler) X(before_publish) X(after_publish) X(before_settle)         \
-        X(after_settle)
+    X(before_handler)                                                                              \
+    X(after_handler) X(before_publish) X(after_publish) X(before_settle) X(after_settle)
 
 struct dri_engine_config {
     struct dri_core_config core;

@@ -2,20 +2,20 @@
 /* Copyright 2026 The dray authors */
 /* executor.c - lanes: threads that look a route up and call its handler.
  *
- * The engine hands a lane whole chains through a single-producer queue and gets flights back through
- * another, so two lanes share nothing on the way of a command. A lane is a QSBR reader of the registry:
- * online for the look-up, offline while it sleeps and while a handler runs, so that a slow handler never
- * delays the end of a grace period; the route itself is held by a pin.
+ * The engine hands a lane whole chains through a single-producer queue and gets flights back
+ * through another, so two lanes share nothing on the way of a command. A lane is a QSBR reader of
+ * the registry: online for the look-up, offline while it sleeps and while a handler runs, so that a
+ * slow handler never delays the end of a grace period; the route itself is held by a pin.
  *
- * What a run leaves behind (result bytes, error text, version) goes into one block that travels with the
- * flight. Blocks of the common size are made once and come back to their lane through a third queue;
- * only larger ones meet the heap.
+ * What a run leaves behind (result bytes, error text, version) goes into one block that travels
+ * with the flight. Blocks of the common size are made once and come back to their lane through a
+ * third queue; only larger ones meet the heap.
  *
- * Cancellation is cooperative: one bit beside the token of what runs, and at most one function that the
- * handler left to be called. That function runs under the lock `calls`, the one place where dray calls
- * out under a lock: it may only set flags, and the lock is what keeps its argument alive until it has
- * returned. A handler that never returns holds its lane: dri_lanes_stop then times out and the process
- * ends by _exit, which at-least-once makes safe.
+ * Cancellation is cooperative: one bit beside the token of what runs, and at most one function that
+ * the handler left to be called. That function runs under the lock `calls`, the one place where
+ * dray calls out under a lock: it may only set flags, and the lock is what keeps its argument alive
+ * until it has returned. A handler that never returns holds its lane: dri_lanes_stop then times out
+ * and the process ends by _exit, which at-least-once makes safe.
  */
 #include "executor.h"
 
@@ -75,7 +75,7 @@ struct lane {
     struct dri_spsc *out;      /* flights to the engine */
     struct dri_spsc *returned; /* blocks from the engine */
     struct dri_wake wake;
-    bool has_new;              /* the engine's: something was put since the last flush */
+    bool has_new; /* the engine's: something was put since the last flush */
 
     /* the lane's thread */
     struct dri_reader *reader;
@@ -86,13 +86,14 @@ struct lane {
     size_t spare_count;
     struct run run;
 
-    _Alignas(64) _Atomic(uint64_t) current; /* token of the running flight, CANCELLED_BIT, NOTHING_RUNS */
+    _Alignas(64) _Atomic(uint64_t)
+        current; /* token of the running flight, CANCELLED_BIT, NOTHING_RUNS */
     _Atomic(bool) has_stopped;
     bool has_begun;                /* guarded by calls */
     enum dray_status begin_status; /* guarded by calls */
-    dray_cancel_fn *cancel; /* guarded by calls */
-    void *cancel_arg;       /* guarded by calls */
-    uint64_t cancel_ns;     /* guarded by calls: when the keeper calls it; UINT64_MAX: not by time */
+    dray_cancel_fn *cancel;        /* guarded by calls */
+    void *cancel_arg;              /* guarded by calls */
+    uint64_t cancel_ns; /* guarded by calls: when the keeper calls it; UINT64_MAX: not by time */
 };
 
 struct lanes {
@@ -118,7 +119,8 @@ static const struct run *run_of(const struct dray_call *call)
     return (const struct run *)(const void *)call;
 }
 
-/* --- the host: what a handler may ask --------------------------------------------------------------- */
+/* --- the host: what a handler may ask
+ * --------------------------------------------------------------- */
 
 static bool host_is_cancelled(const struct dray_call *call)
 {
@@ -204,7 +206,8 @@ static const struct dray_host host = {
     .payload_object = host_payload_object,
 };
 
-/* --- cancelling ------------------------------------------------------------------------------------- */
+/* --- cancelling
+ * ------------------------------------------------------------------------------------- */
 
 /* Requires: calls is held. */
 static void call_cancel(struct lane *lane)
@@ -234,7 +237,8 @@ static void lanes_cancel(struct dri_executor *executor, struct dri_flight *fligh
 {
     struct lanes *lanes = lanes_of(executor);
     uint64_t token = dri_flight_token(flight);
-    atomic_store_explicit(&flight->is_recalled, true, memory_order_relaxed); /* it may not run yet */
+    atomic_store_explicit(&flight->is_recalled, true,
+                          memory_order_relaxed); /* it may not run yet */
     for (uint32_t i = 0; i < lanes->started; i++) {
         cancel_lane(&lanes->lane[i], token);
     }
@@ -262,7 +266,8 @@ static void *keep(void *arg)
     return NULL;
 }
 
-/* --- blocks ----------------------------------------------------------------------------------------- */
+/* --- blocks
+ * ----------------------------------------------------------------------------------------- */
 
 static struct block *take_block(struct lane *lane, size_t bytes)
 {
@@ -297,8 +302,8 @@ static void lanes_release(struct dri_executor *executor, struct dri_flight *flig
     }
 }
 
-/* The block of an earlier attempt: the engine is the one putter of `returned`, so a lane keeps what is
- * its own, and gives the rest to the heap. */
+/* The block of an earlier attempt: the engine is the one putter of `returned`, so a lane keeps what
+ * is its own, and gives the rest to the heap. */
 static void drop_earlier_outcome(struct lane *lane, struct dri_flight *flight)
 {
     struct block *block = flight->outcome_block;
@@ -355,7 +360,8 @@ static bool keep_outcome(struct run *run, struct dri_flight *flight, struct dray
     return true;
 }
 
-/* --- one run ---------------------------------------------------------------------------------------- */
+/* --- one run
+ * ---------------------------------------------------------------------------------------- */
 
 static void crash_point(const struct lanes *lanes, const char *name)
 {
@@ -649,7 +655,8 @@ static void *lane_main(void *arg)
     return NULL;
 }
 
-/* --- the engine's side ------------------------------------------------------------------------------ */
+/* --- the engine's side
+ * ------------------------------------------------------------------------------ */
 
 static void lanes_submit(struct dri_executor *executor, uint32_t lane_index,
                          struct dri_flight *chain)
@@ -695,7 +702,8 @@ static const struct dri_executor_ops lanes_ops = {
     .release = lanes_release,
 };
 
-/* --- life ------------------------------------------------------------------------------------------- */
+/* --- life
+ * ------------------------------------------------------------------------------------------- */
 
 static enum dray_status lane_init(struct lanes *lanes, uint32_t index)
 {

@@ -3,9 +3,9 @@
 /* outcome.c - what is published for a flight, and to whom.
  *
  * A result goes to the command's reply_to when that is allowed, else to the results topic with
- * reply_failed. An inbox (a subject that nobody stores) is a courtesy: a publish without acknowledgement
- * beside the stored result, and the stored one settles. A dead letter is the message as it came, with
- * headers that say what happened.
+ * reply_failed. An inbox (a subject that nobody stores) is a courtesy: a publish without
+ * acknowledgement beside the stored result, and the stored one settles. A dead letter is the
+ * message as it came, with headers that say what happened.
  *
  * Deduplication ids are made of the source position, never of the command id: a second, different
  * command with the same id must not be swallowed by the broker.
@@ -104,7 +104,8 @@ uint64_t dri_outcomes_pointers(const struct dri_outcomes *outcomes)
     return outcomes->pointers;
 }
 
-/* Room in the arena, or NULL: the batch is full, or there is no memory. commit keeps what was used. */
+/* Room in the arena, or NULL: the batch is full, or there is no memory. commit keeps what was used.
+ */
 static void *reserve(struct dri_outcomes *outcomes, size_t bytes)
 {
     if (outcomes->arena_bytes - outcomes->arena_len >= bytes) {
@@ -150,15 +151,17 @@ static struct dray_slice key_of(const struct dri_flight *flight)
     return flight->envelope.key.at != NULL ? flight->envelope.key : flight->key;
 }
 
-/* Each form that follows a refusal for size must be smaller than the one before, down to one that every
- * broker takes, or a single message with a huge key or huge headers would be tried for ever: results
- * carry no key above KEY_BYTES_MAX, the pointer form neither such a key nor headers above HEADERS_MAX. */
+/* Each form that follows a refusal for size must be smaller than the one before, down to one that
+ * every broker takes, or a single message with a huge key or huge headers would be tried for ever:
+ * results carry no key above KEY_BYTES_MAX, the pointer form neither such a key nor headers above
+ * HEADERS_MAX. */
 static struct dray_slice short_or_none(struct dray_slice bytes, size_t most)
 {
     return bytes.len <= most ? bytes : (struct dray_slice){NULL, 0};
 }
 
-/* --- where a result goes -------------------------------------------------------------------------- */
+/* --- where a result goes
+ * -------------------------------------------------------------------------- */
 
 /* '*' stands for one token, a last '>' for one or more. */
 static bool matches(const char *pattern, struct dray_slice text)
@@ -217,7 +220,8 @@ static struct target target_of(const struct dri_outcomes *outcomes, const struct
     return target;
 }
 
-/* --- results -------------------------------------------------------------------------------------- */
+/* --- results
+ * -------------------------------------------------------------------------------------- */
 
 /* What a person reads: the handler's message, or what is wrong with the bytes and where. */
 static struct dray_slice message_of(const struct dri_flight *flight, char buffer[MESSAGE_BYTES])
@@ -227,8 +231,8 @@ static struct dray_slice message_of(const struct dri_flight *flight, char buffer
     }
     if (flight->invalid != DRAY_KIND_NONE) {
         const struct dri_wire_error *error = &flight->wire_error;
-        const char *field = error->field != NULL && error->field[0] != '\0' ? error->field
-                                                                            : "message";
+        const char *field =
+            error->field != NULL && error->field[0] != '\0' ? error->field : "message";
         int len = snprintf(buffer, MESSAGE_BYTES, "%s %s (at byte %" PRIu32 ")", field, error->text,
                            error->offset);
         size_t kept = (size_t)len < MESSAGE_BYTES ? (size_t)len : MESSAGE_BYTES - 1;
@@ -277,9 +281,8 @@ static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct
     struct dray_slice value = commit(outcomes, len);
 
     if (target.courtesy.at != NULL) {
-        outcomes->batch[outcomes->batch_count++] =
-            (struct dri_publish){.topic = target.courtesy, .partition = -1, .value = value,
-                                 .is_courtesy = true};
+        outcomes->batch[outcomes->batch_count++] = (struct dri_publish){
+            .topic = target.courtesy, .partition = -1, .value = value, .is_courtesy = true};
     }
     outcomes->batch[outcomes->batch_count++] = (struct dri_publish){
         .token = dri_flight_token(flight),
@@ -292,7 +295,8 @@ static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct
     return true;
 }
 
-/* --- dead letters --------------------------------------------------------------------------------- */
+/* --- dead letters
+ * --------------------------------------------------------------------------------- */
 
 struct letter_texts {
     char source[ID_BYTES];

@@ -12,8 +12,8 @@
 #define KEY_BYTES 400u
 
 static enum dray_status fill_items(const struct dri_settings *settings, char (*keys)[KEY_BYTES],
-                                   struct dri_change_item *items, size_t *ret_bytes,
-                                   char *ret_text, size_t text_bytes)
+                                   struct dri_change_item *items, size_t *ret_bytes, char *ret_text,
+                                   size_t text_bytes)
 {
     const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
     for (size_t i = 0; i < settings->routes_count; i++) {
@@ -50,8 +50,8 @@ enum dray_status dri_seed_change(const struct dri_settings *settings, const char
     char(*keys)[KEY_BYTES] = dri_zalloc_array(count, sizeof(*keys));
     struct dri_change_item *items = dri_zalloc_array(count, sizeof(*items));
     uint8_t *bytes = NULL;
-    size_t bytes_max = 1024 + strlen(author) + strlen(settings->cluster) +
-                       strlen(settings->topics.control);
+    size_t bytes_max =
+        1024 + strlen(author) + strlen(settings->cluster) + strlen(settings->topics.control);
     enum dray_status status = keys == NULL || items == NULL ? DRAY_ENOMEM : DRAY_OK;
     if (status == DRAY_OK) {
         status = fill_items(settings, keys, items, &bytes_max, ret_text, text_bytes);

@@ -2,9 +2,9 @@
 /* Copyright 2026 The dray authors */
 /* state.c - files that outlive the process, replaced whole.
  *
- * A file is written beside its place, synced, and renamed over it; the folder is synced after. A crash at
- * any point leaves the old file or the new one. What is read back is treated as somebody else's: bounded
- * and checked.
+ * A file is written beside its place, synced, and renamed over it; the folder is synced after. A
+ * crash at any point leaves the old file or the new one. What is read back is treated as somebody
+ * else's: bounded and checked.
  */
 #include "state.h"
 
@@ -26,8 +26,9 @@
 static enum dray_status fail(const char *what, const char *path, char *ret_text, size_t text_bytes)
 {
     int error = errno;
-    snprintf(ret_text, text_bytes, "%s %s: %s; choose another folder with `state:` or mend its rights",
-             what, path, strerrordesc_np(error));
+    snprintf(ret_text, text_bytes,
+             "%s %s: %s; choose another folder with `state:` or mend its rights", what, path,
+             strerrordesc_np(error));
     return error == EACCES || error == EPERM || error == EROFS ? DRAY_EAUTH : DRAY_EIO;
 }
 
@@ -156,8 +157,8 @@ enum dray_status dri_state_worker_id(const char *folder, const char *wanted,
     if (wanted != NULL && wanted[0] != '\0') {
         if (!is_id(wanted)) {
             snprintf(ret_text, text_bytes,
-                     "worker.id \"%s\" may hold letters, digits, '.', '_' and '-', at most %u", wanted,
-                     DRI_WORKER_ID_BYTES - 1);
+                     "worker.id \"%s\" may hold letters, digits, '.', '_' and '-', at most %u",
+                     wanted, DRI_WORKER_ID_BYTES - 1);
             return DRAY_EINVALID;
         }
         snprintf(ret_id, DRI_WORKER_ID_BYTES, "%s", wanted);

@@ -2,14 +2,15 @@
 /* Copyright 2026 The dray authors */
 /* worker.c - builds the objects of one replica, drives the engine, tears down in reverse.
  *
- * Threads: the caller's drives the engine (polls the broker, decides, publishes, settles); one a lane
- * runs handlers; one serves the admin port; one keeps deadlines; the client library brings its own.
+ * Threads: the caller's drives the engine (polls the broker, decides, publishes, settles); one a
+ * lane runs handlers; one serves the admin port; one keeps deadlines; the client library brings its
+ * own.
  *
- * The loop never waits for time: it sleeps on the transport's descriptor and on the wake that lanes and
- * signals write to, at most until the core's next deadline.
+ * The loop never waits for time: it sleeps on the transport's descriptor and on the wake that lanes
+ * and signals write to, at most until the core's next deadline.
  *
- * The end is crash-only: drain, every outcome stored, settled, then close. A handler that does not return
- * within the grace is left behind: the process ends by _exit, and its command comes again.
+ * The end is crash-only: drain, every outcome stored, settled, then close. A handler that does not
+ * return within the grace is left behind: the process ends by _exit, and its command comes again.
  */
 #include "worker.h"
 
@@ -47,7 +48,11 @@
 #define TOPIC_BYTES    260u
 #define MODULES_FOLDER "./modules"
 
-enum request { REQUEST_NONE, REQUEST_DRAIN, REQUEST_STOP };
+enum request {
+    REQUEST_NONE,
+    REQUEST_DRAIN,
+    REQUEST_STOP
+};
 
 struct dri_worker {
     const struct dri_settings *settings; /* borrowed */
@@ -57,15 +62,15 @@ struct dri_worker {
     size_t patterns_count;
     char *patterns_text; /* owned: the comma list, cut up */
 
-    struct dri_metrics *metrics;          /* owned */
-    struct dri_metrics_page *page;        /* the loop's */
-    struct dri_admin *admin;              /* owned */
-    struct dri_modules *modules;          /* owned */
-    struct dri_registry *registry;        /* owned */
+    struct dri_metrics *metrics;   /* owned */
+    struct dri_metrics_page *page; /* the loop's */
+    struct dri_admin *admin;       /* owned */
+    struct dri_modules *modules;   /* owned */
+    struct dri_registry *registry; /* owned */
     const struct dri_transport_ops *ops;
-    struct dri_transport *transport;      /* owned */
-    struct dri_executor *executor;        /* owned */
-    struct dri_engine *engine;            /* owned */
+    struct dri_transport *transport;            /* owned */
+    struct dri_executor *executor;              /* owned */
+    struct dri_engine *engine;                  /* owned */
     struct dri_control_thread *_Atomic control; /* owned; writes the registry from start to stop */
     struct dri_wake wake;
     bool has_wake;
@@ -82,7 +87,8 @@ const char *dri_worker_id(const struct dri_worker *worker)
     return worker->id;
 }
 
-/* --- probes ----------------------------------------------------------------------------------------- */
+/* --- probes
+ * ----------------------------------------------------------------------------------------- */
 
 static bool is_alive(void *arg, char *ret_text, size_t text_bytes)
 {
@@ -103,7 +109,8 @@ static bool is_ready(void *arg, char *ret_text, size_t text_bytes)
     return is_fine && control != NULL && dri_control_is_fit(control, ret_text, text_bytes);
 }
 
-/* --- building --------------------------------------------------------------------------------------- */
+/* --- building
+ * --------------------------------------------------------------------------------------- */
 
 static enum dray_status make_registry(struct dri_worker *worker)
 {
@@ -162,8 +169,7 @@ static void split_patterns(struct dri_worker *worker)
     }
 }
 
-static enum dray_status open_transport(struct dri_worker *worker, char *ret_text,
-                                       size_t text_bytes)
+static enum dray_status open_transport(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
     const struct dri_source sources[] = {
@@ -283,8 +289,7 @@ static enum dray_status start_admin(struct dri_worker *worker, char *ret_text, s
 static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
-    enum dray_status status =
-        dri_transport_for(settings->bus, &worker->ops, ret_text, text_bytes);
+    enum dray_status status = dri_transport_for(settings->bus, &worker->ops, ret_text, text_bytes);
     if (status == DRAY_OK) {
         status = dri_state_open(settings->state, ret_text, text_bytes);
     }
@@ -343,15 +348,15 @@ enum dray_status dri_worker_create(const struct dri_settings *settings,
     return DRAY_OK;
 }
 
-/* --- ending ----------------------------------------------------------------------------------------- */
+/* --- ending
+ * ----------------------------------------------------------------------------------------- */
 
 void dri_worker_destroy(struct dri_worker *worker)
 {
     if (worker == NULL) {
         return;
     }
-    if (worker->executor != NULL &&
-        dri_lanes_stop(worker->executor, STOP_MS) == DRAY_ETIMEOUT) {
+    if (worker->executor != NULL && dri_lanes_stop(worker->executor, STOP_MS) == DRAY_ETIMEOUT) {
         DRI_LOG(DRI_LOG_ERROR, "WRK-STUCK",
                 "a handler does not return; ending the process, its command will come again",
                 DRI_TEXT("worker", worker->id));
@@ -397,7 +402,8 @@ void dri_worker_stop(struct dri_worker *worker)
     ask(worker, REQUEST_STOP);
 }
 
-/* --- the loop --------------------------------------------------------------------------------------- */
+/* --- the loop
+ * --------------------------------------------------------------------------------------- */
 
 static void obey(struct dri_worker *worker, struct dri_now now)
 {

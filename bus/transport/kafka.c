@@ -176,11 +176,13 @@ static void on_consumer_handle_error(rd_kafka_t *rk, int err, const char *reason
     dri_kafka_trouble(kafka, (rd_kafka_resp_err_t)err, reason);
 }
 
+/* One id a facility: the log drops what comes too often by its id. */
 void dri_kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
+    char id[48];
     enum dri_log_level ours = level <= 4 ? DRI_LOG_WARN : level <= 6 ? DRI_LOG_INFO : DRI_LOG_DEBUG;
-    DRI_LOG(ours, "KAFKA-LIBRARY", text, DRI_TEXT("facility", facility),
-            DRI_TEXT("handle", rk == NULL ? NULL : rd_kafka_name(rk)));
+    (void)snprintf(id, sizeof(id), "RDKAFKA-%s", facility);
+    DRI_LOG(ours, id, text, DRI_TEXT("handle", rk == NULL ? NULL : rd_kafka_name(rk)));
 }
 
 /* -- opening -------------------------------------------------------------------------------------

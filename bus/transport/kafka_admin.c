@@ -114,8 +114,15 @@ static enum dray_status unreachable(struct dri_kafka_admin *admin, rd_kafka_resp
     if (admin->trouble != RD_KAFKA_RESP_ERR_NO_ERROR) {
         bool is_vague = admin->trouble == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
         bool has_better = is_vague && admin->failure_text[0] != '\0';
-        (void)snprintf(ret_text, text_bytes, "%s",
-                       has_better ? admin->failure_text : admin->trouble_text);
+        bool is_scram = strstr(admin->trouble_text, "SCRAM-") != NULL &&
+                        is_refused(admin->trouble) && rd_kafka_version() < DRI_KAFKA_SCRAM_VERSION;
+        (void)snprintf(
+            ret_text, text_bytes, "%s%s%s%s", is_scram ? "before 2.6.1 librdkafka (this is " : "",
+            is_scram ? rd_kafka_version_str() : "",
+            is_scram ? ") cannot do SCRAM with Kafka 4 (if it is one, use PLAIN over TLS "
+                       "or a newer librdkafka): "
+                     : "",
+            has_better ? admin->failure_text : admin->trouble_text);
         return is_refused(admin->trouble) ? DRAY_EAUTH : DRAY_EBROKER;
     }
     (void)snprintf(ret_text, text_bytes, "the brokers did not answer in time: %s",

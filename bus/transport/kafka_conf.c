@@ -85,7 +85,7 @@ static const struct fixed default_table[] = {
     {"check.crcs", "true", CONSUMER, NULL},
     {"socket.nagle.disable", "true", ADMIN | CONSUMER | PRODUCER, NULL},
     {"socket.keepalive.enable", "true", ADMIN | CONSUMER | PRODUCER, NULL},
-    {"log.connection.close", "false", ADMIN | CONSUMER | PRODUCER, NULL},
+    {"log.connection.close", "false", CONSUMER | PRODUCER, NULL},
     {"log.thread.name", "false", ADMIN | CONSUMER | PRODUCER, NULL},
     {"ssl.endpoint.identification.algorithm", "https", ADMIN | CONSUMER | PRODUCER, NULL},
     {"linger.ms", "5", PRODUCER, NULL},
@@ -166,7 +166,7 @@ struct properties {
 
 static void properties_fini(struct properties *properties)
 {
-    free(properties->items);
+    dri_free(properties->items);
     *properties = (struct properties){0};
 }
 
@@ -212,7 +212,7 @@ static enum dray_status properties_init(struct properties *properties)
     for (size_t i = 0; i < text_len; i++) {
         lines += text[i] == '\n';
     }
-    properties->items = calloc(lines, sizeof(*properties->items));
+    properties->items = dri_zalloc_array(lines, sizeof(*properties->items));
     if (properties->items == NULL) {
         free(text);
         return DRAY_ENOMEM;

@@ -51,6 +51,9 @@
 /** The consumer group protocol of KIP-848 is finished from here on (K24). */
 #define DRI_KAFKA_KIP848_VERSION 0x020c00ff
 
+/** SCRAM as Kafka 4 wants it: before, the client's nonce was sent twice (K22). */
+#define DRI_KAFKA_SCRAM_VERSION 0x020601ff
+
 /** What a handle is for. */
 enum dri_kafka_use {
     DRI_KAFKA_ADMIN,

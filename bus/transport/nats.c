@@ -150,7 +150,7 @@ static bool next_change(struct dri_nats *self, struct dri_transport_event *ret_e
     }
     memset(ret_event, 0, sizeof(*ret_event));
     ret_event->type = DRI_TE_ERROR;
-    ret_event->status = DRAY_EBROKER;
+    ret_event->status = self->error_status;
     memcpy(self->told_text, self->error_text, sizeof(self->told_text));
     self->error_text[0] = '\0';
     ret_event->as.text = dray_slice_text(self->told_text);

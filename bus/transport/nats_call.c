@@ -126,22 +126,6 @@ void dri_nats_calls_fail(struct dri_nats *self, enum dray_status status)
     }
 }
 
-/** The server refused the request and said so on the side only. */
-static bool was_forbidden(const struct dri_nats *self, const char *subject, char *ret_text,
-                          size_t bytes)
-{
-    const char *text = NULL;
-    if (self->wire == NULL) {
-        return false;
-    }
-    (void)natsConnection_GetLastError(self->wire->nc, &text);
-    if (text == NULL || strstr(text, "ermissions") == NULL || strstr(text, subject) == NULL) {
-        return false;
-    }
-    (void)snprintf(ret_text, bytes, "not permitted to publish to %s", subject);
-    return true;
-}
-
 void dri_nats_calls_expire(struct dri_nats *self, struct dri_now now)
 {
     for (uint32_t i = 0; i < DRI_NATS_CALLS_MAX; i++) {
@@ -150,8 +134,10 @@ void dri_nats_calls_expire(struct dri_nats *self, struct dri_now now)
             continue;
         }
         struct dri_nats_reply reply = {.status = DRAY_ETIMEOUT};
-        if (was_forbidden(self, call->subject, reply.description, sizeof(reply.description))) {
+        if (dri_nats_link_is_forbidden(self, call->subject)) {
             reply.status = DRAY_EAUTH;
+            (void)snprintf(reply.description, sizeof(reply.description),
+                           "not permitted to publish to %.120s", call->subject);
         } else {
             (void)snprintf(reply.description, sizeof(reply.description), "no answer to %.120s",
                            call->subject);

@@ -17,8 +17,8 @@
  * process has settled (the acknowledgement was lost on the way) is acknowledged again and not
  * handed up.
  *
- * A message that is delivered again while it is out gets a new name, and the old one is stale: whoever
- * holds it knows the new one by then, and nothing is kept for ever.
+ * A message that is delivered again while it is out gets a new name, and the old one is stale:
+ * whoever holds it knows the new one by then, and nothing is kept for ever.
  *
  * A delivery is named by index and generation. The subject of its acknowledgement is made again
  * from its numbers: keeping 120 bytes of text for each of 400,000 deliveries would cost 50 MB. */
@@ -90,8 +90,7 @@ static uint32_t place_of(const struct dri_nats_deliveries *deliveries, uint32_t 
 {
     uint32_t place = home_of(deliveries, slot, stream_seq);
     while (deliveries->places[place] != 0) {
-        const struct dri_nats_delivery *entry =
-            entry_at(deliveries, deliveries->places[place] - 1);
+        const struct dri_nats_delivery *entry = entry_at(deliveries, deliveries->places[place] - 1);
         if (entry->stream_seq == stream_seq && entry->slot == slot) {
             break;
         }

@@ -126,7 +126,7 @@ static bool adopt(struct dri_nats *self, struct dri_nats_wire *wire, struct dri_
     self->wire = wire;
     self->server = wire->server;
     self->heard_ns = now.mono_ns;
-    self->was_pinged = false;
+    self->was_pinged = self->wants_other_wire = false;
     self->dials_failed = 0;
     (void)snprintf(self->server_text, sizeof(self->server_text), "nats-server %s",
                    wire->server.version);
@@ -141,6 +141,7 @@ static bool adopt(struct dri_nats *self, struct dri_nats_wire *wire, struct dri_
 static void link_down(struct dri_nats *self, struct dri_now now, const char *why)
 {
     struct dri_nats_wire *wire = self->wire;
+    self->error_status = DRAY_EBROKER;
     dri_nats_say(self->error_text, "connection to %s lost: %s", wire->url, why);
     self->wire = NULL;
     DRI_LOG(DRI_LOG_WARN, "NATS-LOST", "connection lost; connecting again",
@@ -200,6 +201,9 @@ void dri_nats_link_step(struct dri_nats *self, struct dri_now now)
                   why != NULL && why[0] != '\0' ? why
                   : last == NATS_OK             ? "closed by the server"
                                                 : natsStatus_GetText(last));
+    }
+    if (self->wire != NULL && self->wants_other_wire) {
+        link_down(self, now, "a consumer makes no progress");
     }
     if (self->wire != NULL) {
         ping(self, now);
@@ -272,6 +276,17 @@ bool dri_nats_link_send(struct dri_nats *self, const char *subject, const char *
             ? natsConnection_Publish(self->wire->nc, subject, body, (int)body_bytes)
             : natsConnection_PublishRequest(self->wire->nc, subject, reply, body, (int)body_bytes);
     return status == NATS_OK;
+}
+
+bool dri_nats_link_is_forbidden(const struct dri_nats *self, const char *subject)
+{
+    const char *text = NULL;
+    if (self->wire == NULL) {
+        return false;
+    }
+    (void)natsConnection_GetLastError(self->wire->nc, &text);
+    const char *at = text == NULL ? NULL : strstr(text, "ermissions Violation for Publish to");
+    return at != NULL && strstr(at, subject) != NULL;
 }
 
 bool dri_nats_link_has_room(const struct dri_nats *self)

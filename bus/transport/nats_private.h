@@ -180,8 +180,9 @@ struct dri_nats {
     uint32_t server_next;
     uint32_t dials_failed; /* in a row */
     uint64_t dial_at_ns;
-    uint64_t heard_ns;  /* when the server was last heard */
-    uint64_t pinged_ns; /* when it was last asked; 0: nothing is out */
+    bool wants_other_wire; /* this one does not do its work */
+    uint64_t heard_ns;     /* when the server was last heard */
+    uint64_t pinged_ns;    /* when it was last asked; 0: nothing is out */
     bool was_pinged;
     struct dri_nats_server_info server; /* of the last connection */
     char library_text[32], server_text[48];
@@ -199,6 +200,7 @@ struct dri_nats {
     natsMsg **held;                /* handed up by the last poll */
     size_t held_count, held_capacity;
 
+    enum dray_status error_status;
     char error_text[DRI_NATS_TEXT_BYTES]; /* of the ERROR event to be told; "": none */
     char told_text[DRI_NATS_TEXT_BYTES];  /* of the one handed up last */
 
@@ -224,6 +226,8 @@ void dri_nats_link_wait(struct dri_nats *self, uint64_t until_ns);
 /** A publish of ours that nobody acknowledges: requests, acks. False when it could not be taken. */
 bool dri_nats_link_send(struct dri_nats *self, const char *subject, const char *reply,
                         const void *body, size_t body_bytes);
+/** The server said on the side that we may not publish to a subject that begins so. */
+bool dri_nats_link_is_forbidden(const struct dri_nats *self, const char *subject);
 /** Whether more may be buffered for the socket. */
 bool dri_nats_link_has_room(const struct dri_nats *self);
 

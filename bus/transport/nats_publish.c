@@ -430,16 +430,10 @@ void dri_nats_publishes_link_down(struct dri_nats *self)
     }
 }
 
-/** The server says on the side only that we may not publish there. */
 static bool is_forbidden(const struct dri_nats *self, const struct dri_nats_pending *pending)
 {
-    const char *text = NULL;
-    if (self->wire == NULL || pending->target == DRI_NATS_NONE) {
-        return false;
-    }
-    (void)natsConnection_GetLastError(self->wire->nc, &text);
-    const char *at = text == NULL ? NULL : strstr(text, "ermissions Violation for Publish to");
-    return at != NULL && strstr(at, self->publishes.targets[pending->target].subject) != NULL;
+    return pending->target != DRI_NATS_NONE &&
+           dri_nats_link_is_forbidden(self, self->publishes.targets[pending->target].subject);
 }
 
 void dri_nats_publishes_expire(struct dri_nats *self, struct dri_now now)

@@ -13,18 +13,19 @@
  * in 3.4.1 it writes past its block in ordinary use, and waits its whole time when the batch is
  * full.
  *
- * A slot keeps a window of messages asked for: when half of it has come, the next request tops it
- * up, so that the server never waits for us. Each request ends by its count, by a status of the
- * server, or by our own deadline (2.9 does not always send the status). Messages do not say which
- * request they answer; they count for the oldest, as the server serves them.
+ * A slot keeps a window of messages and bytes asked for: when half of it has come, the next request
+ * tops it up, so that the server never waits for us. Each request ends by its count, by a status of
+ * the server, or by our own deadline (2.9 does not always send the status). Messages do not say
+ * which request they answer; they count for the oldest, as the server serves them.
  *
  * What has come and cannot be handed up yet waits in a ring. Its leases run: they are renewed while
  * the engine is only busy; when the slot is paused they are left to end, so that another replica
  * gets the messages. What is past its lease is dropped, the server delivers it again. */
 
-#define STATUS_BACKOFF_NS UINT64_C(250000000)
-#define DEADLINE_SLACK_NS UINT64_C(1000000000)
-#define AVERAGE_BYTES_LOW 256u
+#define STATUS_BACKOFF_NS   UINT64_C(250000000)
+#define DEADLINE_SLACK_NS   UINT64_C(1000000000)
+#define AVERAGE_BYTES_LOW   256u
+#define MESSAGE_EXTRA_BYTES (64u * 1024u) /* subjects, and slack */
 
 /* --- the ring ------------------------------------------------------------------------------- */
 
@@ -108,20 +109,36 @@ static uint32_t window(const struct dri_nats *self, const struct dri_nats_slot *
     return wanted == 0 ? 1 : (uint32_t)wanted;
 }
 
+/** Bytes that one request may bring; 0: no bound. Never below what one message may have. */
+static uint64_t bytes_max(const struct dri_nats *self)
+{
+    uint64_t share = self->memory_bytes / DRI_NATS_PULLS_MAX;
+    uint64_t least = self->server.payload_bytes_max + MESSAGE_EXTRA_BYTES;
+    return self->memory_bytes == 0 ? 0 : share < least ? least : share;
+}
+
 static void request(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
                     uint32_t batch)
 {
-    char subject[DRI_NATS_SUBJECT_BYTES], reply[DRI_NATS_SUBJECT_BYTES], body[96];
-    uint64_t number = ++self->pull_number;
+    char subject[DRI_NATS_SUBJECT_BYTES], reply[DRI_NATS_SUBJECT_BYTES], body[160], wait[48];
+    uint64_t number = ++self->pull_number, bytes = bytes_max(self);
     uint64_t expires_ns = self->settings.pull_expires_ms * UINT64_C(1000000);
     bool is_no_wait = slot->kind == DRI_NATS_LOG && !slot->is_caught_up && !slot->is_at_end;
     (void)snprintf(subject, sizeof(subject), "%sCONSUMER.MSG.NEXT.%s.%s", self->api_prefix,
                    slot->stream, slot->consumer);
     (void)snprintf(reply, sizeof(reply), "%s.S%u.%llu", self->inbox, slot->number,
                    (unsigned long long)number);
-    (void)snprintf(body, sizeof(body), "{\"batch\":%u%s,\"%s\":%llu}", batch, bytes,
-                   is_no_wait ? "no_wait" : "expires",
-                   is_no_wait ? 1ull : (unsigned long long)expires_ns);
+    if (is_no_wait) {
+        (void)snprintf(wait, sizeof(wait), "\"no_wait\":true");
+    } else {
+        (void)snprintf(wait, sizeof(wait), "\"expires\":%llu", (unsigned long long)expires_ns);
+    }
+    if (bytes == 0) {
+        (void)snprintf(body, sizeof(body), "{\"batch\":%u,%s}", batch, wait);
+    } else {
+        (void)snprintf(body, sizeof(body), "{\"batch\":%u,\"max_bytes\":%llu,%s}", batch,
+                       (unsigned long long)bytes, wait);
+    }
     if (dri_nats_link_send(self, subject, reply, body, strlen(body))) {
         slot->pulls[slot->pulls_count++] =
             (struct dri_nats_pull){number, batch, now.mono_ns + expires_ns + DEADLINE_SLACK_NS};
@@ -150,8 +167,12 @@ void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struc
             pull_remove(slot, i);
         }
     }
-    if (slot->is_paused || !slot->is_assigned || slot->state != DRI_NATS_READY ||
-        self->wire == NULL || slot->kind == DRI_NATS_CORE) {
+    bool can_pull = !slot->is_paused && slot->is_assigned && slot->state == DRI_NATS_READY &&
+                    self->wire != NULL && slot->kind != DRI_NATS_CORE;
+    if (!can_pull || self->room == 0 || slot->waiting_count > 0) {
+        slot->progress_ns = now.mono_ns;
+    }
+    if (!can_pull) {
         return;
     }
     if (slot->kind == DRI_NATS_GROUP && slot->waiting_count > 0) {
@@ -254,6 +275,9 @@ static void take_status(struct dri_nats *self, struct dri_nats_slot *slot, natsM
         dri_nats_slot_setup_again(self, slot, now);
         break;
     case 409:
+        if (strstr(line.text, "MaxBytes") != NULL && strstr(line.text, "Exceeded") == NULL) {
+            break; /* the next message did not fit any more: ask again */
+        }
         slot->pull_at_ns = now.mono_ns + STATUS_BACKOFF_NS;
         if (strstr(line.text, "eleted") != NULL) {
             dri_nats_slot_setup_again(self, slot, now);
@@ -345,6 +369,7 @@ void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, nat
         return;
     }
     pulls_count_one(slot);
+    slot->progress_ns = now.mono_ns;
     bool is_wanted = slot->kind == DRI_NATS_LOG ? log_accepts(self, slot, &numbers, now)
                                                 : group_accepts(self, slot, message, &numbers);
     struct dri_nats_waiting waiting = {

@@ -29,7 +29,8 @@
 #define END_INTERVAL_NS   UINT64_C(2000000000)
 #define LOG_INACTIVE_NS   UINT64_C(60000000000)
 #define MARGIN_MAX_NS     UINT64_C(1000000000)
-#define DELIVER_MAX_LOW   1000 /* each crash of a worker costs one */
+#define PROGRESS_PULLS    UINT64_C(6) /* requests without a message, while some wait */
+#define DELIVER_MAX_LOW   1000        /* each crash of a worker costs one */
 #define CONFIG_BYTES      4096u
 
 enum {
@@ -328,6 +329,7 @@ static void on_log_created(struct dri_nats *self, void *arg, const struct dri_na
 {
     struct dri_nats_slot *slot = arg;
     struct dri_now now = dri_clock_now();
+    (void)self;
     if (slot->state != DRI_NATS_SETUP_CREATE) {
         return;
     }
@@ -497,12 +499,46 @@ void dri_nats_slot_setup_again(struct dri_nats *self, struct dri_nats_slot *slot
 
 /* --- what is asked now and then ------------------------------------------------------------- */
 
+/** Messages wait at the server, we have asked for some, and none comes: not permitted to ask, or a
+ *  server that has forgotten its consumer (there were several such bugs). */
+static void watch_progress(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
+                           struct dray_slice info)
+{
+    char subject[DRI_NATS_SUBJECT_BYTES];
+    uint64_t patience = PROGRESS_PULLS * self->settings.pull_expires_ms * UINT64_C(1000000);
+    uint64_t pending = dri_nats_json_uint(info, "num_pending", 0);
+    uint64_t unacked = dri_nats_json_uint(info, "num_ack_pending", 0);
+    uint64_t bound = dri_nats_json_uint(info, "config.max_ack_pending", UINT64_MAX);
+    if (pending == 0 || unacked >= bound) {
+        slot->progress_ns = now.mono_ns;
+    }
+    if (now.mono_ns - slot->progress_ns < patience) {
+        return;
+    }
+    slot->progress_ns = now.mono_ns;
+    (void)snprintf(subject, sizeof(subject), "%sCONSUMER.MSG.NEXT.%s.%s", self->api_prefix,
+                   slot->stream, slot->consumer);
+    bool is_forbidden = dri_nats_link_is_forbidden(self, subject);
+    DRI_LOG(DRI_LOG_ERROR, "NATS-STUCK",
+            is_forbidden ? "messages wait, and we may not ask for them"
+                         : "messages wait, and none comes; connecting again",
+            DRI_TEXT("stream", slot->stream), DRI_TEXT("consumer", slot->consumer),
+            DRI_UINT("pending", pending));
+    if (is_forbidden) {
+        dri_nats_say(self->error_text, "not permitted to publish to %s", subject);
+        self->error_status = DRAY_EAUTH;
+    } else {
+        self->wants_other_wire = true;
+    }
+}
+
 static void on_floor(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
 {
     struct dri_nats_slot *slot = arg;
     if (reply->status == DRAY_OK) {
         uint64_t floor = dri_nats_json_uint(reply->json, "ack_floor.stream_seq", 0);
         slot->ack_floor = floor > slot->ack_floor ? floor : slot->ack_floor;
+        watch_progress(self, slot, dri_clock_now(), reply->json);
     } else if (reply->status == DRAY_ENOTFOUND) {
         dri_nats_slot_setup_again(self, slot, dri_clock_now());
     }

@@ -88,6 +88,7 @@ struct dri_nats_slot {
     uint64_t end_at_ns;    /* when it was asked for; 0: never */
     bool is_end_known, is_end_asked;
     uint64_t floor_at_ns; /* when to ask for the floor next */
+    uint64_t progress_ns; /* when a message came last, or could not come for a reason of ours */
     uint64_t start_offset;
 
     enum dri_nats_slot_state state;
@@ -163,7 +164,7 @@ struct dri_nats_deliveries {
     struct dri_nats_delivery **chunks;
     uint32_t chunks_count, chunks_max;
     uint32_t free;
-    uint32_t *places; /* by slot and stream sequence: index + 1 of what is out; 0: free */
+    uint32_t *places;    /* by slot and stream sequence: index + 1 of what is out; 0: free */
     uint32_t places_max; /* power of two */
     uint32_t late_first, late_last, late_count; /* settled while the connection was down */
     uint32_t out;

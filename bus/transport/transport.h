@@ -43,7 +43,8 @@ enum dri_source_role {
     DRI_ROLE_COMMANDS,
     DRI_ROLE_REPLAY,
     DRI_ROLE_PARK,
-    DRI_ROLE_LOG, /* read from a position, without a group: control, status, dead letters, results */
+    DRI_ROLE_LOG, /* read from a position, without a group: control, status, dead letters, results
+                   */
 };
 
 /** Where reading starts. For a group: when it has no committed position. */
@@ -51,7 +52,8 @@ enum dri_start {
     DRI_START_EARLIEST,
     DRI_START_LATEST,
     DRI_START_FAIL,   /* a group without a position is an error */
-    DRI_START_OFFSET, /* DRI_ROLE_LOG only: at source.start_offset (and the same on every partition) */
+    DRI_START_OFFSET, /* DRI_ROLE_LOG only: at source.start_offset (and the same on every partition)
+                       */
 };
 
 struct dri_source {
@@ -83,43 +85,43 @@ struct dri_option {
 };
 
 struct dri_transport_config {
-    const char *url;       /* kafka://host:port,... | nats://host:port | sim://... */
-    const char *group;     /* NULL: no group; then sources must all be DRI_ROLE_LOG */
-    const char *client_id; /* worker id */
+    const char *url;                  /* kafka://host:port,... | nats://host:port | sim://... */
+    const char *group;                /* NULL: no group; then sources must all be DRI_ROLE_LOG */
+    const char *client_id;            /* worker id */
     const struct dri_source *sources; /* may be none: publish only */
     size_t sources_count;
     const struct dri_topic *topics; /* that must exist, sources and outputs alike */
     size_t topics_count;
-    bool can_create;           /* create what is missing; else ENOTFOUND that names it */
-    uint32_t partitions;       /* of a created commands topic */
-    uint32_t timeout_ms;       /* of open */
-    uint32_t unacked_max;      /* publishes out at once */
-    uint32_t in_flight_max;    /* deliveries out at once, for servers that bound them */
-    uint64_t memory_bytes;     /* budget for client queues */
+    bool can_create;                  /* create what is missing; else ENOTFOUND that names it */
+    uint32_t partitions;              /* of a created commands topic */
+    uint32_t timeout_ms;              /* of open */
+    uint32_t unacked_max;             /* publishes out at once */
+    uint32_t in_flight_max;           /* deliveries out at once, for servers that bound them */
+    uint64_t memory_bytes;            /* budget for client queues */
     const struct dri_option *options; /* passed through to the client library, checked */
     size_t options_count;
     void *sim; /* the simulated broker; NULL else */
 };
 
 enum dri_transport_event_type {
-    DRI_TE_ASSIGNED, /* slot, epoch, origin, mode, role, committed, metadata, lease_ns */
-    DRI_TE_REVOKED,  /* slot, epoch: finish or cancel, settle, then call unassign */
-    DRI_TE_LOST,     /* slot, epoch: gone already; nothing of it may be settled any more */
-    DRI_TE_MESSAGE,  /* slot, epoch, message */
-    DRI_TE_CAUGHT_UP,/* slot: a log source has reached what was its end when it was opened */
-    DRI_TE_PUBLISHED,/* ack */
-    DRI_TE_SETTLED,  /* slot, epoch, position, status: a watermark settle was answered */
-    DRI_TE_ERROR,    /* status, text: fatal ones mean close and open again or exit */
+    DRI_TE_ASSIGNED,  /* slot, epoch, origin, mode, role, committed, metadata, lease_ns */
+    DRI_TE_REVOKED,   /* slot, epoch: finish or cancel, settle, then call unassign */
+    DRI_TE_LOST,      /* slot, epoch: gone already; nothing of it may be settled any more */
+    DRI_TE_MESSAGE,   /* slot, epoch, message */
+    DRI_TE_CAUGHT_UP, /* slot: a log source has reached what was its end when it was opened */
+    DRI_TE_PUBLISHED, /* ack */
+    DRI_TE_SETTLED,   /* slot, epoch, position, status: a watermark settle was answered */
+    DRI_TE_ERROR,     /* status, text: fatal ones mean close and open again or exit */
 };
 
 struct dri_message {
-    uint64_t offset;   /* Kafka offset, stream sequence */
-    uint64_t delivery; /* names this delivery in settle and extend; 0 for watermark slots */
-    uint32_t deliveries; /* how often the broker has delivered it, from 1; 0: not known */
-    int64_t timestamp_ms; /* of the broker or producer; -1: none */
+    uint64_t offset;           /* Kafka offset, stream sequence */
+    uint64_t delivery;         /* names this delivery in settle and extend; 0 for watermark slots */
+    uint32_t deliveries;       /* how often the broker has delivered it, from 1; 0: not known */
+    int64_t timestamp_ms;      /* of the broker or producer; -1: none */
     struct dray_slice subject; /* concrete topic or subject */
     struct dray_slice key;
-    struct dray_slice value; /* absent: tombstone */
+    struct dray_slice value;   /* absent: tombstone */
     struct dray_slice headers; /* flat form of wire/headers.h; empty: none */
 };
 
@@ -133,10 +135,11 @@ enum dri_ack {
 struct dri_published {
     uint64_t token;
     enum dri_ack ack;
-    enum dray_status reason; /* NOT_STORED: ELIMIT too large, EAUTH, ENOTFOUND no such target, ... */
-    bool is_duplicate;       /* the server had it already under this dedup_id */
-    int32_t partition;       /* -1: not known */
-    uint64_t offset;         /* Kafka offset or stream sequence; UINT64_MAX: not known */
+    enum dray_status
+        reason;        /* NOT_STORED: ELIMIT too large, EAUTH, ENOTFOUND no such target, ... */
+    bool is_duplicate; /* the server had it already under this dedup_id */
+    int32_t partition; /* -1: not known */
+    uint64_t offset;   /* Kafka offset or stream sequence; UINT64_MAX: not known */
 };
 
 struct dri_transport_event {
@@ -148,11 +151,12 @@ struct dri_transport_event {
         struct {
             enum dri_source_role role;
             enum dri_settle_mode mode;
-            int32_t partition;  /* number within the topic; NATS partition or 0 */
-            int64_t committed;  /* position read next, or -1 when the group has none */
-            uint64_t lease_ns;  /* EACH: how long a delivery stays ours without extend; else 0 */
+            int32_t partition; /* number within the topic; NATS partition or 0 */
+            int64_t committed; /* position read next, or -1 when the group has none */
+            uint64_t lease_ns; /* EACH: how long a delivery stays ours without extend; else 0 */
             struct dray_slice metadata; /* that was committed with the position; hostile */
-            struct dray_slice origin;   /* "topic/partition" or "stream": first part of a source name */
+            struct dray_slice
+                origin; /* "topic/partition" or "stream": first part of a source name */
             struct dray_slice topic;
         } assigned;
         struct dri_message message;
@@ -163,23 +167,23 @@ struct dri_transport_event {
 };
 
 struct dri_publish {
-    uint64_t token;           /* comes back in the ack */
+    uint64_t token; /* comes back in the ack */
     struct dray_slice topic;
-    int32_t partition;        /* -1: by key (murmur2_random) */
-    struct dray_slice key;    /* absent: none */
-    struct dray_slice value;  /* absent: tombstone */
-    struct dray_slice headers; /* flat form */
+    int32_t partition;          /* -1: by key (murmur2_random) */
+    struct dray_slice key;      /* absent: none */
+    struct dray_slice value;    /* absent: tombstone */
+    struct dray_slice headers;  /* flat form */
     struct dray_slice dedup_id; /* of the broker's deduplication, where it has one */
-    bool is_courtesy; /* fire and forget, no ack event: an inbox; others ignore it */
+    bool is_courtesy;           /* fire and forget, no ack event: an inbox; others ignore it */
 };
 
 struct dri_settle {
     uint32_t slot;
     uint32_t epoch;
-    uint64_t position;         /* WATERMARK: the next offset to read */
-    uint64_t delivery;         /* EACH */
+    uint64_t position;          /* WATERMARK: the next offset to read */
+    uint64_t delivery;          /* EACH */
     struct dray_slice metadata; /* WATERMARK: text, at most 3,900 bytes; absent: none */
-    bool is_final;             /* before unassign: wait for the answer (bounded), then report SETTLED */
+    bool is_final; /* before unassign: wait for the answer (bounded), then report SETTLED */
 };
 
 /** Facts about the other side, for doctor and for messages. */
@@ -187,12 +191,13 @@ struct dri_transport_info {
     const char *kind;           /* "kafka", "nats", "sim" */
     const char *library;        /* "librdkafka 2.0.2" */
     const char *server;         /* "nats-server 2.9.10" or "" */
-    uint64_t message_bytes_max; /* largest message that the broker takes, headers included; 0: not known */
+    uint64_t message_bytes_max; /* largest message that the broker takes, headers included; 0: not
+                                   known */
     uint64_t first_offset;      /* dri_message.offset of the very first message of a log: 0 or 1 */
 };
 
 struct dri_topic_report {
-    const char *topic;  /* borrows from the config */
+    const char *topic;       /* borrows from the config */
     enum dray_status status; /* OK, ENOTFOUND, EAUTH, EINVALID (exists, but not fit: text) */
     uint32_t partitions;
     bool was_created;
@@ -204,15 +209,15 @@ struct dri_transport_ops {
 
     /** Connect, check or create the topics, subscribe. Blocks up to config->timeout_ms.
      *  Owns:   *ret_transport returned owned; config borrows for the call only.
-     *  Errors: EBROKER, ETIMEOUT, ENOTFOUND (missing topic), EAUTH, EINVALID (option or topic that does
-     *          not fit), EUNSUPPORTED (guarded library version); ret_text (size bytes) then says what
+     *  Errors: EBROKER, ETIMEOUT, ENOTFOUND (missing topic), EAUTH, EINVALID (option or topic that
+     * does not fit), EUNSUPPORTED (guarded library version); ret_text (size bytes) then says what
      *          happened, where, and what to do. */
     enum dray_status (*open)(const struct dri_transport_config *config,
                              struct dri_transport **ret_transport, char *ret_text,
                              size_t text_bytes);
 
-    /** Up to max events, of which at most messages_max are messages. Never blocks. With messages_max 0
-     *  everything else goes on (heartbeats, acks, rebalances): that is back-pressure.
+    /** Up to max events, of which at most messages_max are messages. Never blocks. With
+     * messages_max 0 everything else goes on (heartbeats, acks, rebalances): that is back-pressure.
      *  *ret_more: true when another poll at once would bring more; false: wait for the fd. */
     size_t (*poll)(struct dri_transport *self, struct dri_now now, size_t messages_max,
                    struct dri_transport_event *ret_events, size_t max, bool *ret_more);
@@ -220,8 +225,9 @@ struct dri_transport_ops {
     /** A descriptor that becomes readable when poll may have news; -1: poll by time only (sim). */
     int (*fd)(struct dri_transport *self);
 
-    /** Hand over messages, in order; returns how many were taken (fewer: full, try the rest after the
-     *  next acks). Every one that was taken and is no courtesy gets exactly one PUBLISHED event. */
+    /** Hand over messages, in order; returns how many were taken (fewer: full, try the rest after
+     * the next acks). Every one that was taken and is no courtesy gets exactly one PUBLISHED event.
+     */
     size_t (*publish)(struct dri_transport *self, struct dri_now now,
                       const struct dri_publish *messages, size_t count);
 
@@ -261,8 +267,8 @@ struct dri_transport_ops {
     /** Report on topics, and create the missing ones when config->can_create: what doctor shows.
      *  Blocks up to config->timeout_ms. reports has config->topics_count elements. */
     enum dray_status (*check)(const struct dri_transport_config *config,
-                              struct dri_transport_info *ret_info,
-                              struct dri_topic_report *reports, char *ret_text, size_t text_bytes);
+                              struct dri_transport_info *ret_info, struct dri_topic_report *reports,
+                              char *ret_text, size_t text_bytes);
 };
 
 struct dri_transport_base {

@@ -2,17 +2,17 @@
 /* Copyright 2026 The dray authors */
 /* raw_kafka.c - the limit: a loop that consumes and produces with librdkafka and does nothing else.
  *
- * raw_kafka SERVERS GROUP TOPIC RESULTS COUNT: consumes COUNT messages in batches, produces one 100-byte
- * result for each with rd_kafka_produce_batch, commits what was acknowledged every second, ends when all
- * are acknowledged and committed. Settings are those that were measured to be best in bulk (docs
- * performance.md). It decodes nothing, looks nothing up, keeps no order but the partition's.
+ * raw_kafka SERVERS GROUP TOPIC RESULTS COUNT: consumes COUNT messages in batches, produces one
+ * 100-byte result for each with rd_kafka_produce_batch, commits what was acknowledged every second,
+ * ends when all are acknowledged and committed. Settings are those that were measured to be best in
+ * bulk (docs performance.md). It decodes nothing, looks nothing up, keeps no order but the
+ * partition's.
  */
+#include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include <librdkafka/rdkafka.h>
 
 #define BATCH        1000
 #define RESULT_BYTES 100
@@ -96,9 +96,8 @@ static void produce_all(rd_kafka_t *producer, rd_kafka_topic_t *results,
 {
     size_t left = count;
     while (left > 0) {
-        left -= (size_t)rd_kafka_produce_batch(results, RD_KAFKA_PARTITION_UA,
-                                               RD_KAFKA_MSG_F_COPY, messages + (count - left),
-                                               (int)left);
+        left -= (size_t)rd_kafka_produce_batch(results, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
+                                               messages + (count - left), (int)left);
         rd_kafka_poll(producer, left > 0 ? 1 : 0);
     }
 }

@@ -2,16 +2,15 @@
 /* Copyright 2026 The dray authors */
 /* raw_nats.c - the limit on JetStream: pulls, publishes with acknowledgement, acks, nothing else.
  *
- * raw_nats URL STREAM CONSUMER RESULTS COUNT: pulls in windows through an inbox of its own (the library's
- * fetch of 3.4.1 overruns its heap), publishes one 100-byte result for each command and acks the command
- * when the result was acknowledged. At most WINDOW results are on the way.
+ * raw_nats URL STREAM CONSUMER RESULTS COUNT: pulls in windows through an inbox of its own (the
+ * library's fetch of 3.4.1 overruns its heap), publishes one 100-byte result for each command and
+ * acks the command when the result was acknowledged. At most WINDOW results are on the way.
  */
+#include <nats/nats.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include <nats/nats.h>
 
 #define WINDOW       1000
 #define PULL         500
@@ -73,7 +72,8 @@ static void take_acks(struct loop *loop, int64_t timeout_ms)
             exit(1);
         }
         natsMsg *command = loop->pending[number % WINDOW];
-        check(natsConnection_Publish(loop->connection, natsMsg_GetReply(command), "+ACK", 4), "ack");
+        check(natsConnection_Publish(loop->connection, natsMsg_GetReply(command), "+ACK", 4),
+              "ack");
         natsMsg_Destroy(command);
         natsMsg_Destroy(ack);
         loop->done++;

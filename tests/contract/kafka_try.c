@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "transport/transport.h"
 
 #define TRY_MS 15000u
@@ -114,10 +115,11 @@ static int try(struct dri_transport_config *config, const char *topic)
         dri_kafka_ops.close(transport, 3000);
         dri_kafka_ops.destroy(transport);
     }
-    (void)printf("open=%s ack=%s reason=%s got=%d settled=%s error=%s ms=%llu text=%s\n",
+    (void)printf("open=%s ack=%s reason=%s got=%d settled=%s error=%s ms=%llu version=%d "
+                 "text=%s\n",
                  dray_status_name(status), or_none(result.ack), or_none(result.reason),
                  result.has_message ? 1 : 0, or_none(result.settled), or_none(result.error),
-                 (unsigned long long)ms, result.text);
+                 (unsigned long long)ms, rd_kafka_version(), result.text);
     return 0;
 }
 
@@ -178,6 +180,9 @@ int main(int argc, char **argv)
         }
         *equals = '\0';
         options[options_count++] = (struct dri_option){argv[i], equals + 1};
+        if (strcmp(argv[i], "debug") == 0) {
+            dri_log_set_level(DRI_LOG_DEBUG);
+        }
     }
     struct dri_source source = {.topic = argv[2], .role = DRI_ROLE_COMMANDS};
     struct dri_topic topic = {.topic = argv[2], .use = DRI_USE_COMMANDS};

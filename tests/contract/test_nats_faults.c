@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "nats_fixture.h"
+#include "transport/nats_private.h"
 
 /* What servers, networks and senders do to the NATS transport, and the rules that it keeps against
  * the traps of nats.c and nats-server. */
@@ -230,6 +231,66 @@ static void past_its_lease_a_delivery_is_not_extended(void **state)
                         &event.as.message.delivery, 1);
     contract_await(&other, DRI_TE_MESSAGE, 2, NULL); /* it would be later if that had counted */
     contract_fini(&other);
+    contract_fini(&client);
+}
+
+static void large_messages_come_within_the_memory_that_was_given(void **state)
+{
+    enum {
+        COUNT = 40,
+        BYTES = 600000
+    };
+    struct contract_client client, producer;
+    const char *topic = contract_name("large");
+    (void)state;
+    uint8_t *bytes = calloc(1, BYTES);
+    assert_non_null(bytes);
+    contract_open_producer(&producer, topic);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        struct dri_publish message = {.token = i,
+                                      .topic = dray_slice_text(topic),
+                                      .partition = -1,
+                                      .value = dray_slice_of(bytes, BYTES)};
+        contract_publish(&producer, &message);
+    }
+    contract_await(&producer, DRI_TE_PUBLISHED, COUNT, NULL);
+    free(bytes);
+    for (uint64_t memory = 0; memory <= (32u << 20); memory += 16u << 20) {
+        contract_init(&client, contract_name("g"));
+        contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
+        contract_topic(&client, topic, DRI_USE_COMMANDS);
+        client.config.memory_bytes = memory;
+        contract_open(&client);
+        uint64_t start_ns = dri_clock_mono_ns();
+        contract_await(&client, DRI_TE_MESSAGE, COUNT, NULL);
+        assert_true(dri_clock_mono_ns() - start_ns < UINT64_C(9000000000)); /* no time-outs */
+        contract_settle_first(&client, COUNT);
+        contract_fini(&client);
+    }
+    contract_fini(&producer);
+}
+
+static void a_message_delivered_again_and_again_keeps_one_place(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("again");
+    (void)state;
+    subject.options[0].value = "300";
+    contract_open_group(&client, "g", topic);
+    contract_fill(&client, topic, 50);
+    contract_await(&client, DRI_TE_MESSAGE, 200, NULL);
+    const struct dri_nats *inside = (const struct dri_nats *)(void *)client.transport;
+    assert_int_equal(inside->deliveries.out, 50);
+    size_t count = contract_count(&client, DRI_TE_MESSAGE);
+    for (size_t i = 0; i < count; i++) {
+        struct dri_transport_event event = *contract_event(&client, DRI_TE_MESSAGE, i);
+        contract_settle(&client, &event); /* only the newest of each counts */
+    }
+    assert_int_equal(inside->deliveries.out, 0);
+    watch_for(700, &client);
+    assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), count);
+    assert_int_equal(ack_pending_of(stream_of(topic), "g"), 0);
+    subject.options[0].value = "1500";
     contract_fini(&client);
 }
 
@@ -533,6 +594,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_consumer_that_an_operator_set_back_runs_everything_again),
         cmocka_unit_test(what_was_not_handed_up_goes_to_the_others_at_close),
         cmocka_unit_test(past_its_lease_a_delivery_is_not_extended),
+        cmocka_unit_test(large_messages_come_within_the_memory_that_was_given),
+        cmocka_unit_test(a_message_delivered_again_and_again_keeps_one_place),
         cmocka_unit_test(a_message_that_looks_like_a_status_is_a_message),
         cmocka_unit_test(a_key_header_of_others_is_the_key),
         cmocka_unit_test(an_inbox_gets_courtesies_also_after_an_outage),

@@ -264,26 +264,23 @@ def snapshot_start(bench):
 
     # A control topic that is not there and may not be made: what was seen is on disk.
     hide_control(bench)
-    try:
-        with open(worker.config_path, "w", encoding="utf-8") as file:
-            config = dict(worker.config)
-            config["worker"] = dict(config["worker"], create_topics=False)
-            json.dump(config, file)
-        worker.start().wait_ready()
-        assert "CTL-FROM-SNAPSHOT" in worker.log()
-        workers.settle_down(lambda: worker.metric("dray_registry_revision") == put["revision"], 10,
-                            "the snapshot's revision")
-        assert bench.send("snap.run")[0]["status"] == "ok"
-        assert worker.stop() == 0
+    with open(worker.config_path, "w", encoding="utf-8") as file:
+        config = dict(worker.config)
+        config["worker"] = dict(config["worker"], create_topics=False)
+        json.dump(config, file)
+    worker.start().wait_ready()
+    assert "CTL-FROM-SNAPSHOT" in worker.log()
+    workers.settle_down(lambda: worker.metric("dray_registry_revision") == put["revision"], 10,
+                        "the snapshot's revision")
+    assert bench.send("snap.run")[0]["status"] == "ok"
+    assert worker.stop() == 0
 
-        # Without a snapshot it does not start, and says what is wrong.
-        os.remove(os.path.join(bench.folder, "state-one", "registry.snapshot"))
-        worker.process = subprocess.run([workers.DRAY, "worker", "-c", worker.config_path],
-                                        capture_output=True, text=True, timeout=90, check=False)
-        assert worker.process.returncode == 78, worker.process
-        assert "dray.control" in worker.process.stderr, worker.process.stderr
-    finally:
-        worker.process = None
+    # Without a snapshot it does not start, and says what is wrong.
+    os.remove(os.path.join(bench.folder, "state-one", "registry.snapshot"))
+    done = subprocess.run([workers.DRAY, "worker", "-c", worker.config_path], capture_output=True,
+                          text=True, timeout=90, check=False)
+    assert done.returncode == 78, f"{done.returncode}: {done.stderr}"
+    assert "dray.control" in done.stderr, done.stderr
 
 
 def hide_control(bench):

@@ -75,7 +75,8 @@ def wait_for(condition, timeout_s, what, every_s=0.02):
         time.sleep(every_s)
 
 
-def _before_exec(death_signal=signal.SIGKILL):
+def before_exec(death_signal=signal.SIGKILL):
+    """For preexec_fn: the child ends when its parent does, so that a killed test leaves nothing behind."""
     _libc.prctl(1, death_signal, 0, 0, 0)  # PR_SET_PDEATHSIG
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
@@ -128,7 +129,7 @@ class Broker:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(  # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir,
-                start_new_session=True, preexec_fn=_before_exec)
+                start_new_session=True, preexec_fn=before_exec)
         return self
 
     def wait_ready(self):
@@ -361,7 +362,7 @@ class _Ended(BaseException):
 
 def _run_command(command, env):
     child = subprocess.Popen(  # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
-        command, env=env, preexec_fn=lambda: _before_exec(signal.SIGTERM))
+        command, env=env, preexec_fn=lambda: before_exec(signal.SIGTERM))
     seen = []
 
     def forward(number, _):

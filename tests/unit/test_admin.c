@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
-#include "support/test.h"
-
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -12,6 +10,7 @@
 
 #include "admin.h"
 #include "metrics.h"
+#include "support/test.h"
 
 struct fixture {
     struct dri_metrics *metrics;
@@ -58,7 +57,8 @@ static void ask(const struct fixture *fixture, const char *request, char *ret_an
 {
     const char *address = dri_admin_address(fixture->admin);
     struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10)),
+                             .sin_port =
+                                 htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10)),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(fd >= 0);

@@ -2,11 +2,9 @@
 /* Copyright 2026 The dray authors */
 /* test_engine.c - the shell around the core, with a transport and an executor that only record.
  *
- * One turn of the engine at a time: the case puts events in, looks at what was published and settled,
- * and answers. Faults, many messages and many seeds are the simulator's part.
+ * One turn of the engine at a time: the case puts events in, looks at what was published and
+ * settled, and answers. Faults, many messages and many seeds are the simulator's part.
  */
-#include "support/test.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +14,7 @@
 #include "letter.h"
 #include "mem.h"
 #include "result.h"
+#include "support/test.h"
 
 #define EVENTS 64
 #define BYTES  4096
@@ -166,9 +165,17 @@ static int set_up(void **state)
     fixture->take_max = EVENTS;
     fixture->now = (struct dri_now){1000000000, 1700000000000};
     struct dri_engine_config config = {
-        .core = {.in_flight_max = 32, .unacked_max = 32, .bytes_max = 1u << 20, .slots_max = 4,
-                 .lanes = 1, .lane_depth = 32, .chain_max = 8, .settle_ms = 100,
-                 .revoke_ms = 1000, .drain_ms = 1000, .republish_ms = 10},
+        .core = {.in_flight_max = 32,
+                 .unacked_max = 32,
+                 .bytes_max = 1u << 20,
+                 .slots_max = 4,
+                 .lanes = 1,
+                 .lane_depth = 32,
+                 .chain_max = 8,
+                 .settle_ms = 100,
+                 .revoke_ms = 1000,
+                 .drain_ms = 1000,
+                 .republish_ms = 10},
         .transport_ops = &fake_ops,
         .transport = (struct dri_transport *)(void *)fixture,
         .executor = (struct dri_executor *)(void *)&fixture->run,
@@ -183,11 +190,16 @@ static int set_up(void **state)
         .limits = DRI_WIRE_LIMITS_DEFAULT,
     };
     test_ok(dri_engine_create(&config, &fixture->engine));
-    fixture->events[0] = (struct dri_transport_event){
-        .type = DRI_TE_ASSIGNED, .slot = 1, .epoch = 7,
-        .as.assigned = {.role = DRI_ROLE_COMMANDS, .mode = DRI_SETTLE_EACH, .committed = -1,
-                        .lease_ns = 30000000000, .origin = dray_slice_text("COMMANDS"),
-                        .topic = dray_slice_text("commands")}};
+    fixture->events[0] =
+        (struct dri_transport_event){.type = DRI_TE_ASSIGNED,
+                                     .slot = 1,
+                                     .epoch = 7,
+                                     .as.assigned = {.role = DRI_ROLE_COMMANDS,
+                                                     .mode = DRI_SETTLE_EACH,
+                                                     .committed = -1,
+                                                     .lease_ns = 30000000000,
+                                                     .origin = dray_slice_text("COMMANDS"),
+                                                     .topic = dray_slice_text("commands")}};
     fixture->events_count = 1;
     *state = fixture;
     return 0;
@@ -217,11 +229,17 @@ static void receive_bytes(struct fixture *fixture, uint64_t offset, const void *
 {
     memcpy(bytes_of_message[offset], value, len);
     fixture->events[fixture->events_count++] = (struct dri_transport_event){
-        .type = DRI_TE_MESSAGE, .slot = 1, .epoch = 7,
-        .as.message = {.offset = offset, .delivery = 100 + offset, .deliveries = 1,
-                       .timestamp_ms = -1, .subject = dray_slice_text("commands"),
+        .type = DRI_TE_MESSAGE,
+        .slot = 1,
+        .epoch = 7,
+        .as.message = {.offset = offset,
+                       .delivery = 100 + offset,
+                       .deliveries = 1,
+                       .timestamp_ms = -1,
+                       .subject = dray_slice_text("commands"),
                        .key = dray_slice_text("k"),
-                       .value = dray_slice_of(bytes_of_message[offset], len), .headers = headers}};
+                       .value = dray_slice_of(bytes_of_message[offset], len),
+                       .headers = headers}};
     turn(fixture);
 }
 
@@ -364,9 +382,12 @@ static void reply_to_goes_only_where_it_is_allowed(void **state)
         const char *reply_to, *topic;
         bool has_failed;
     } rows[] = {
-        {"results.mine", "results.mine", false}, {"results", "results", false},
-        {"results.a.b", "results", true},        {"commands", "results", true},
-        {"_INBOX", "results", true},             {"resultsx", "results", true},
+        {"results.mine", "results.mine", false},
+        {"results", "results", false},
+        {"results.a.b", "results", true},
+        {"commands", "results", true},
+        {"_INBOX", "results", true},
+        {"resultsx", "results", true},
         {"results.", "results", true},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -504,16 +525,16 @@ static void receive_copy(struct fixture *fixture, uint64_t offset, const char *r
 static void a_second_copy_of_a_replay_is_settled_without_any_outcome(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->events[fixture->events_count++] = (struct dri_transport_event){
-        .type = DRI_TE_ASSIGNED,
-        .slot = 2,
-        .epoch = 9,
-        .as.assigned = {.role = DRI_ROLE_REPLAY,
-                        .mode = DRI_SETTLE_EACH,
-                        .committed = -1,
-                        .lease_ns = 30000000000,
-                        .origin = dray_slice_text("REPLAY"),
-                        .topic = dray_slice_text("replay")}};
+    fixture->events[fixture->events_count++] =
+        (struct dri_transport_event){.type = DRI_TE_ASSIGNED,
+                                     .slot = 2,
+                                     .epoch = 9,
+                                     .as.assigned = {.role = DRI_ROLE_REPLAY,
+                                                     .mode = DRI_SETTLE_EACH,
+                                                     .committed = -1,
+                                                     .lease_ns = 30000000000,
+                                                     .origin = dray_slice_text("REPLAY"),
+                                                     .topic = dray_slice_text("replay")}};
     receive_copy(fixture, 5, "1");
     assert_int_equal(fixture->published_count, 1); /* the letter of the first copy */
     receive_copy(fixture, 6, "1");

@@ -311,7 +311,7 @@ static struct dray_slice large(const char *field, unsigned count, bool is_map)
 
     assert_non_null(json);
     len = (size_t)snprintf(json, room, "{\"v\":1,\"id\":\"a\",\"cmd\":\"b\",\"%s\":%s", field,
-                          is_map ? "{" : "[");
+                           is_map ? "{" : "[");
     for (unsigned i = 0; i < count; i++) {
         len += (size_t)snprintf(json + len, room - len, is_map ? "%s\"k%u\":\"v\"" : "%s%u",
                                 i == 0 ? "" : ",", i);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
-/* test_executor.c - lanes with real threads, a real registry, and handlers that stand in this file. */
-#include "support/test.h"
-
+/* test_executor.c - lanes with real threads, a real registry, and handlers that stand in this file.
+ */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "mem.h"
 #include "queue.h"
 #include "registry.h"
+#include "support/test.h"
 
 #define LANES   2
 #define FLIGHTS 16
@@ -137,10 +137,15 @@ static void put_route(struct fixture *fixture, const char *name, struct dri_poli
                       enum dri_route_state state, uint64_t revision)
 {
     struct dri_route_view view = {
-        .ns = dray_slice_text("default"), .name = dray_slice_text(name),
-        .version = dray_slice_text("1.0.0"), .runtime = dray_slice_text("native"),
-        .module = dray_slice_text("m.so"), .handler = dray_slice_text(name),
-        .state = state, .policy = policy, .has_version = true,
+        .ns = dray_slice_text("default"),
+        .name = dray_slice_text(name),
+        .version = dray_slice_text("1.0.0"),
+        .runtime = dray_slice_text("native"),
+        .module = dray_slice_text("m.so"),
+        .handler = dray_slice_text(name),
+        .state = state,
+        .policy = policy,
+        .has_version = true,
     };
     uint8_t bytes[512];
     size_t len = 0;
@@ -168,8 +173,13 @@ static int set_up(void **state)
     put_route(fixture, "back", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 10);
     test_ok(dri_wake_init(&fixture->wake));
     struct dri_lanes_config lanes = {
-        .lanes = LANES, .lane_depth = 8, .chain_max = 8, .result_bytes_max = 4096,
-        .worker = "w-1", .registry = fixture->registry, .wake = &fixture->wake,
+        .lanes = LANES,
+        .lane_depth = 8,
+        .chain_max = 8,
+        .result_bytes_max = 4096,
+        .worker = "w-1",
+        .registry = fixture->registry,
+        .wake = &fixture->wake,
     };
     test_ok(dri_lanes_create(&lanes, &fixture->executor));
     fixture->ops = ((struct dri_executor_base *)(void *)fixture->executor)->ops;

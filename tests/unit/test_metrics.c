@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
-#include "support/test.h"
-
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +8,7 @@
 
 #include "mem.h"
 #include "metrics.h"
+#include "support/test.h"
 
 static char *text_of(struct dri_metrics *metrics)
 {

@@ -7,15 +7,15 @@
 
 #ifdef __cplusplus
 #define DRAY_BEGIN extern "C" {
-#define DRAY_END }
+#define DRAY_END   }
 #else
 #define DRAY_BEGIN
 #define DRAY_END
 #endif
 
 #if defined(__GNUC__)
-#define DRAY_API __attribute__((visibility("default")))
-#define DRAY_MUST_CHECK __attribute__((warn_unused_result))
+#define DRAY_API                         __attribute__((visibility("default")))
+#define DRAY_MUST_CHECK                  __attribute__((warn_unused_result))
 #define DRAY_FORMAT(string_at, first_at) __attribute__((format(printf, string_at, first_at)))
 #else
 #define DRAY_API

@@ -39,7 +39,7 @@ enum dray_error_kind {
 #define DRAY_KIND_ENUM(name, text, retried) DRAY_KIND_##name,
     DRAY_KIND_TABLE(DRAY_KIND_ENUM)
 #undef DRAY_KIND_ENUM
-        DRAY_KIND_COUNT
+    DRAY_KIND_COUNT
 };
 
 /** The wire's word, "" for NONE, never NULL. Threads: any. */

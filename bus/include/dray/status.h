@@ -38,7 +38,7 @@ enum dray_status {
 #define DRAY_STATUS_ENUM(name, class_, text) DRAY_##name,
     DRAY_STATUS_TABLE(DRAY_STATUS_ENUM)
 #undef DRAY_STATUS_ENUM
-        DRAY_STATUS_COUNT
+    DRAY_STATUS_COUNT
 };
 
 enum dray_status_class {

@@ -65,7 +65,8 @@ struct dray_host {
     /* fn NULL: take the function back, and wait while it runs */
     enum dray_status (*on_cancel)(struct dray_call *call, dray_cancel_fn *fn, void *arg);
     enum dray_error_kind (*note_failure)(struct dray_call *call, enum dray_error_kind kind,
-                                 const char *code, const char *message, uint32_t retry_after_ms);
+                                         const char *code, const char *message,
+                                         uint32_t retry_after_ms);
     void (*log)(struct dray_call *call, int level, const char *text);
     const void *(*payload_object)(struct dray_call *call);
 };

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "registry_fixture.h"
+#include "run/control_log.h"
+#include "run/control_thread.h"
+#include "run/snapshot.h"
+#include "run/state.h"
+#include "support/test.h"
+#include "transport/sim.h"
+
+/* The control thread on the simulated broker, which can lose what the real ones lose seldom. */
+
+#define BROKER   "control"
+#define TOPIC    "dray.control"
+#define STATUS   "dray.status"
+#define REPLICAS 2
+
+struct replica {
+    struct dri_settings settings;
+    struct dray_slice route;
+    uint8_t bytes[ROUTE_BYTES];
+    char folder[64];
+    char name[8];
+    struct fixture base;
+    struct dri_metrics *metrics;
+    struct dri_control_thread *control;
+    enum dray_status status;
+    char text[512];
+};
+
+static struct dri_sim_broker *broker;
+
+static void open_broker(enum dri_settle_mode mode, enum dri_sim_fault fault, uint16_t rate)
+{
+    struct dri_sim_config config = {.seed = 7, .mode = mode};
+    config.rates[fault] = rate;
+    test_ok(dri_sim_shared(BROKER, &config, &broker));
+}
+
+static void replica_init(struct replica *replica, unsigned number)
+{
+    struct spec spec = order;
+    *replica = (struct replica){.status = DRAY_OK};
+    fixture_open(&replica->base);
+    (void)snprintf(replica->name, sizeof(replica->name), "w%u", number);
+    (void)snprintf(replica->folder, sizeof(replica->folder), "/tmp/dray-control-XXXXXX");
+    assert_non_null(mkdtemp(replica->folder));
+    replica->route = route_of(&spec, replica->bytes);
+    replica->settings = (struct dri_settings){
+        .bus = "sim://" BROKER,
+        .group = "g",
+        .state = replica->folder,
+        .cluster = "default",
+        .topics = {.control = TOPIC, .status = STATUS},
+        .worker = {.create_topics = true, .partitions = 1},
+        .routes = &replica->route,
+        .routes_count = 1,
+    };
+    test_ok(dri_metrics_create("g", replica->name, "0", &replica->metrics));
+}
+
+static void *replica_start(void *arg)
+{
+    struct replica *replica = arg;
+    const struct dri_control_config config = {
+        .settings = &replica->settings,
+        .ops = &dri_sim_ops,
+        .registry = replica->base.registry,
+        .metrics = replica->metrics,
+        .worker = replica->name,
+        .version = "0",
+        .admin = "",
+    };
+    replica->status =
+        dri_control_start(&config, &replica->control, replica->text, sizeof(replica->text));
+    return NULL;
+}
+
+/* After it the registry may be looked at: its writer is gone. */
+static void replica_stop(struct replica *replica)
+{
+    dri_control_stop(replica->control);
+    replica->control = NULL;
+}
+
+static void replica_leave(struct replica *replica)
+{
+    char file[128];
+    (void)snprintf(file, sizeof(file), "%s/%s", replica->folder, DRI_SNAPSHOT_FILE);
+    (void)unlink(file);
+    assert_int_equal(rmdir(replica->folder), 0);
+    dri_metrics_destroy(replica->metrics);
+}
+
+static void replica_fini(struct replica *replica)
+{
+    replica_leave(replica);
+    fixture_close(&replica->base);
+}
+
+static size_t records_of(const char *topic)
+{
+    size_t count = 0;
+    while (dri_sim_record_at(broker, topic, 0, count) != NULL) {
+        count++;
+    }
+    return count;
+}
+
+static void an_empty_registry_is_seeded_and_the_replica_says_so(void **state)
+{
+    static const enum dri_settle_mode modes[] = {DRI_SETTLE_WATERMARK, DRI_SETTLE_EACH};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct replica one;
+        replica_init(&one, 1);
+        open_broker(modes[i], DRI_SIM_ACK_LATE, 0);
+        (void)replica_start(&one);
+        test_ok(one.status);
+        replica_stop(&one);
+        assert_int_equal(records_of(TOPIC), 1);
+        assert_true(records_of(STATUS) >= 2); /* ready, and goodbye */
+        assert_true(dri_registry_revision(one.base.registry) == 1);
+        assert_int_equal(dri_registry_count(one.base.registry), 1);
+        const struct dri_snapshot_place place = {one.folder, "default", TOPIC};
+        assert_true(dri_snapshot_revision(&place) == 1);
+        dri_sim_forget(BROKER);
+        replica_fini(&one);
+    }
+}
+
+static void replicas_that_seed_at_once_come_to_one_registry(void **state)
+{
+    struct replica replicas[REPLICAS];
+    pthread_t threads[REPLICAS];
+    char digests[REPLICAS][65];
+    (void)state;
+    for (unsigned i = 0; i < REPLICAS; i++) {
+        replica_init(&replicas[i], i);
+    }
+    open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_FETCH_LATE, 500);
+    for (unsigned i = 0; i < REPLICAS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, replica_start, &replicas[i]), 0);
+    }
+    for (unsigned i = 0; i < REPLICAS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    for (unsigned i = 0; i < REPLICAS; i++) {
+        test_ok(replicas[i].status);
+        replica_stop(&replicas[i]);
+        dri_registry_digest(replicas[i].base.registry, digests[i]);
+    }
+    assert_string_equal(digests[0], digests[1]);
+    dri_sim_forget(BROKER);
+    for (unsigned i = REPLICAS - 1; i > 0; i--) {
+        replica_leave(&replicas[i]);
+        dri_reader_unregister(replicas[i].base.reader);
+        dri_registry_destroy(replicas[i].base.registry);
+    }
+    replica_fini(&replicas[0]); /* made first, so it counts what all of them leak */
+}
+
+static void a_seed_whose_acknowledgement_is_lost_is_applied_once(void **state)
+{
+    struct replica one;
+    (void)state;
+    replica_init(&one, 1);
+    open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_PUBLISH_STORED_UNKNOWN, 1000);
+    (void)replica_start(&one);
+    test_ok(one.status);
+    replica_stop(&one);
+    const struct dri_route *route =
+        dri_registry_find_key(one.base.registry, dray_slice_text("default/order.create@1.0.0"));
+    assert_non_null(route);
+    assert_true(route->revision == 1);
+    dri_sim_forget(BROKER);
+    replica_fini(&one);
+}
+
+static void a_seed_that_was_lost_is_sent_again(void **state)
+{
+    struct replica one;
+    uint64_t counts[DRI_SIM_FAULT_COUNT];
+    (void)state;
+    replica_init(&one, 1);
+    open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_PUBLISH_LOST_UNKNOWN, 600);
+    (void)replica_start(&one);
+    test_ok(one.status);
+    replica_stop(&one);
+    dri_sim_counts(broker, counts);
+    assert_true(counts[DRI_SIM_PUBLISH_LOST_UNKNOWN] > 0);
+    assert_int_equal(dri_registry_count(one.base.registry), 1);
+    dri_sim_forget(BROKER);
+    replica_fini(&one);
+}
+
+static void a_control_topic_that_takes_nothing_stops_the_start(void **state)
+{
+    struct replica one;
+    (void)state;
+    replica_init(&one, 1);
+    open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_ACK_LATE, 0);
+    test_ok(dri_sim_topic_create(broker, TOPIC, 1));
+    dri_sim_topic_refuse(broker, TOPIC, DRAY_EAUTH);
+    (void)replica_start(&one);
+    test_status(DRAY_EAUTH, one.status);
+    assert_non_null(strstr(one.text, TOPIC));
+    dri_sim_forget(BROKER);
+    replica_fini(&one);
+}
+
+static void a_log_that_ends_before_the_snapshot_stops_the_start(void **state)
+{
+    struct replica one;
+    struct fixture old;
+    (void)state;
+    replica_init(&one, 1);
+    fixture_open(&old);
+    dri_registry_see(old.registry, 12);
+    const struct dri_snapshot_place place = {one.folder, "default", TOPIC};
+    test_ok(dri_snapshot_save(&place, old.registry, one.text, sizeof(one.text)));
+    fixture_close(&old);
+    open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_ACK_LATE, 0);
+    (void)replica_start(&one);
+    test_status(DRAY_EINVALID, one.status);
+    assert_non_null(strstr(one.text, "made anew"));
+    assert_int_equal(records_of(TOPIC), 0); /* and it is not seeded */
+    dri_sim_forget(BROKER);
+    replica_fini(&one);
+}
+
+static void a_topic_that_is_away_is_replaced_by_the_snapshot(void **state)
+{
+    struct replica one;
+    struct fixture old;
+    (void)state;
+    replica_init(&one, 1);
+    fixture_open(&old);
+    test_ok(fixture_put(&old, 0, &order));
+    const struct dri_snapshot_place place = {one.folder, "default", TOPIC};
+    test_ok(dri_snapshot_save(&place, old.registry, one.text, sizeof(one.text)));
+    fixture_close(&old);
+    open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_ACK_LATE, 0);
+    one.settings.worker.create_topics = false; /* and nobody has made it */
+    (void)replica_start(&one);
+    test_ok(one.status);
+    replica_stop(&one);
+    assert_int_equal(dri_registry_count(one.base.registry), 1);
+    assert_true(dri_registry_revision(one.base.registry) == 1);
+    dri_sim_forget(BROKER);
+    replica_fini(&one);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_registry_is_seeded_and_the_replica_says_so),
+        cmocka_unit_test(replicas_that_seed_at_once_come_to_one_registry),
+        cmocka_unit_test(a_seed_whose_acknowledgement_is_lost_is_applied_once),
+        cmocka_unit_test(a_seed_that_was_lost_is_sent_again),
+        cmocka_unit_test(a_control_topic_that_takes_nothing_stops_the_start),
+        cmocka_unit_test(a_log_that_ends_before_the_snapshot_stops_the_start),
+        cmocka_unit_test(a_topic_that_is_away_is_replaced_by_the_snapshot),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
