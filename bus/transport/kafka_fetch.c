@@ -127,7 +127,8 @@ static bool write_message(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
 {
     struct dray_slice flat = {0};
     rd_kafka_headers_t *headers = NULL;
-    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    rd_kafka_resp_err_t err = rd_kafka_message_headers(message, &headers);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         size_t bytes = dri_kafka_headers_bytes(headers);
         uint8_t *at = lend_bytes(kafka, bytes);
         if (at == NULL) {
@@ -135,6 +136,10 @@ static bool write_message(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
         }
         dri_kafka_headers_flatten(headers, at);
         flat = dray_slice_of(at, bytes);
+    } else if (err != RD_KAFKA_RESP_ERR__NOENT) {
+        DRI_LOG(DRI_LOG_WARN, "KAFKA-HEADERS", "headers could not be read and are left out",
+                DRI_TEXT("source", slot->origin), DRI_INT("offset", message->offset),
+                DRI_TEXT("error", rd_kafka_err2str(err)));
     }
     rd_kafka_timestamp_type_t time_type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     int64_t time = rd_kafka_message_timestamp(message, &time_type);

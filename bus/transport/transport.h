@@ -95,7 +95,7 @@ struct dri_transport_config {
     bool can_create;                  /* create what is missing; else ENOTFOUND that names it */
     uint32_t partitions;              /* of a created commands topic */
     uint32_t timeout_ms;              /* of open */
-    uint32_t unacked_max;             /* publishes out at once */
+    uint32_t unacked_max;             /* publishes out at once; 0: nothing will be published */
     uint32_t in_flight_max;           /* deliveries out at once, for servers that bound them */
     uint64_t memory_bytes;            /* budget for client queues */
     const struct dri_option *options; /* passed through to the client library, checked */

@@ -287,7 +287,7 @@ static bool turn(struct contract_client *client, struct contract_client *other, 
 void contract_await_that(struct contract_client *client, struct contract_client *other,
                          contract_condition_fn *condition, void *arg, const char *what)
 {
-    uint64_t patience = contract_it->patience_ms == 0 ? 20000 : contract_it->patience_ms;
+    uint64_t patience = contract_it->patience_ms == 0 ? 90000 : contract_it->patience_ms;
     uint64_t until_ns = now().mono_ns + patience * 1000000u;
     while (!condition(arg)) {
         if (!turn(client, other, until_ns) && !condition(arg)) {

@@ -14,7 +14,7 @@
 #include "assert.h"
 #include "clock.h"
 
-#define PATIENCE_NS 20000000000u
+#define PATIENCE_NS 90000000000u
 
 void mock_start(struct mock *mock, int brokers)
 {
@@ -319,6 +319,44 @@ const char *fresh_name(const char *prefix)
     (void)snprintf(name, sizeof(names[0]), "%s-%d-%u-%lx", prefix, (int)getpid(), next,
                    (unsigned long)(dri_clock_wall_ms() & 0xffffff));
     return name;
+}
+
+/* -- a broker of our own --------------------------------------------------------------------------
+ */
+
+static pid_t signalled;
+
+bool broker_is_ours(void)
+{
+    return getenv("DRAY_TEST_BROKER_PIDFILE") != NULL;
+}
+
+/* 0: not now. */
+static pid_t broker_pid(void)
+{
+    long pid = 0;
+    FILE *file = fopen(getenv("DRAY_TEST_BROKER_PIDFILE"), "re");
+    if (file != NULL) {
+        pid = fscanf(file, "%ld", &pid) == 1 ? pid : 0;
+        (void)fclose(file);
+    }
+    return (pid_t)pid;
+}
+
+void broker_signal(int number)
+{
+    signalled = broker_pid();
+    assert_true(signalled > 1);
+    assert_int_equal(kill(signalled, number), 0);
+}
+
+void broker_await(void)
+{
+    uint64_t deadline = dri_clock_mono_ns() + 90000000000u;
+    for (pid_t pid = broker_pid(); pid == 0 || pid == signalled; pid = broker_pid()) {
+        assert_true(dri_clock_mono_ns() < deadline);
+        (void)poll(NULL, 0, 50); /* between two looks at the file */
+    }
 }
 
 /* -- parts ---------------------------------------------------------------------------------------

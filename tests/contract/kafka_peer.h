@@ -86,6 +86,14 @@ void peer_unassign(struct peer *peer, const struct dri_transport_event *event);
 typedef int part_fn(unsigned part, unsigned parts, void *arg);
 int run_parts(unsigned parts, part_fn *run, void *arg);
 
+/** The broker of this test alone, run by tests/e2e/test_kafka_broker_dies.py, which starts it again
+ * when it is gone and writes its pid into the file named by DRAY_TEST_BROKER_PIDFILE. */
+bool broker_is_ours(void);
+/** SIGKILL, SIGSTOP, SIGCONT. */
+void broker_signal(int number);
+/** Waits until there is another one, that is ready. Requires: it was killed. */
+void broker_await(void);
+
 /** A name that no other test run has used: topics and groups of real brokers are shared. */
 const char *fresh_name(const char *prefix);
 

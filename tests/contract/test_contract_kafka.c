@@ -10,6 +10,7 @@
  * with 77.
  */
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -49,6 +50,21 @@ static void bring_back(struct contract_subject *self)
 {
     (void)self;
     assert_int_equal(rd_kafka_mock_broker_set_up(mock.cluster, -1), 0);
+}
+
+/* -- a real broker that dies
+ * ----------------------------------------------------------------------- */
+
+static void kill_broker(struct contract_subject *self)
+{
+    (void)self;
+    broker_signal(SIGKILL);
+}
+
+static void await_broker(struct contract_subject *self)
+{
+    (void)self;
+    broker_await();
 }
 
 /* -- another producer ----------------------------------------------------------------------------
@@ -135,6 +151,11 @@ int main(int argc, char **argv)
             return 77;
         }
         (void)snprintf(subject.url, sizeof(subject.url), "%s", url);
+        if (broker_is_ours()) {
+            subject.broker_kill = kill_broker;
+            subject.broker_start = await_broker;
+            subject.patience_ms = 90000;
+        }
     }
     if (argc > 2) {
         return run_part(0, 1, &subject);

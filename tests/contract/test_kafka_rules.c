@@ -10,6 +10,7 @@
  * mock creates no topics, a real broker cannot be made to answer with an error.
  */
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,6 +18,7 @@
 #include "clock.h"
 #include "headers.h"
 #include "kafka_peer.h"
+#include "mem.h"
 
 static const char *real_url; /* NULL: the mock cluster */
 static bool is_kafka4;
@@ -1130,6 +1132,57 @@ static void a_topic_without_permission_is_an_answer_not_a_wait(void **state)
     peer_fini(&peer);
 }
 
+/* K11, and fact: a broker that says nothing for long must cost time, but no message and no order.
+ * With a short message.timeout.ms this is where messages failed that were stored. */
+static void a_broker_that_is_silent_for_long_costs_nothing_but_time(void **state)
+{
+    (void)state;
+    if (!broker_is_ours()) {
+        test_skip("this broker is not ours to stop");
+    }
+    enum {
+        ROUNDS = 4,
+        EACH = 300
+    };
+    const char *topic = make_topic("silent", 1);
+    struct peer peer;
+    member_init(&peer, fresh_name("g"), topic);
+    peer.options[1].value = "60000"; /* the group stays */
+    peer_option(&peer, "socket.timeout.ms", "3000");
+    peer_open(&peer);
+    uint64_t token = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < EACH; i++) {
+            char value[24];
+            (void)snprintf(value, sizeof(value), "%llu", (unsigned long long)token);
+            peer_publish(&peer, token++, topic, 0, NULL, value);
+            if (i == EACH / 2) {
+                (void)peer_poll(&peer); /* some are on their way when it falls silent */
+                broker_signal(SIGSTOP);
+            }
+        }
+        peer_watch(&peer, 5000, NULL);
+        broker_signal(SIGCONT);
+        peer_watch(&peer, 1000, NULL);
+    }
+    uint64_t deadline = dri_clock_mono_ns() + 120000000000u;
+    while ((peer_count(&peer, DRI_TE_PUBLISHED) < token ||
+            peer_count(&peer, DRI_TE_MESSAGE) < token) &&
+           dri_clock_mono_ns() < deadline) {
+        peer_watch(&peer, 100, NULL);
+    }
+    peer_watch(&peer, 2000, NULL);
+    assert_int_equal(peer_count(&peer, DRI_TE_PUBLISHED), token);
+    assert_int_equal(peer_count(&peer, DRI_TE_MESSAGE), token);
+    for (size_t i = 0; i < token; i++) {
+        const struct dri_published *ack = &peer_event(&peer, DRI_TE_PUBLISHED, i)->as.published;
+        assert_int_equal(ack->ack, DRI_ACK_STORED);
+        struct dray_slice value = peer_event(&peer, DRI_TE_MESSAGE, i)->as.message.value;
+        assert_int_equal(strtoull((const char *)value.at, NULL, 10), i);
+    }
+    peer_fini(&peer);
+}
+
 static void a_courtesy_is_never_answered(void **state)
 {
     (void)state;
@@ -1423,6 +1476,77 @@ static void a_broker_that_is_not_there_is_said_within_the_time(void **state)
     peer_fini(&peer);
 }
 
+/* K16 */
+static void a_log_that_jumps_back_is_told_and_still_read(void **state)
+{
+    (void)state;
+    const char *topic = make_topic("jump", 1);
+    struct peer peer;
+    member_open(&peer, fresh_name("g"), topic);
+    peer_await(&peer, DRI_TE_ASSIGNED, 1, NULL);
+    /* As if more had been read before the log was cut. */
+    peer_kafka(&peer)->slots[assigned(&peer, 0).slot]->next_offset = 50;
+    peer_fill(&peer, topic, 0, 2);
+    peer_await(&peer, DRI_TE_MESSAGE, 2, NULL);
+    assert_int_equal(peer_kafka(&peer)->stats.jumps_back, 1);
+    peer_fini(&peer);
+}
+
+static void open_gives_back_everything_when_memory_ends_anywhere(void **state)
+{
+    (void)state;
+    const char *topic = make_topic("memory", 2);
+    size_t live = dri_mem_live();
+    bool has_failed = true;
+    for (uint64_t n = 1; has_failed; n++) {
+        assert_true(n < 500);
+        struct peer peer;
+        member_init(&peer, fresh_name("g"), topic);
+        peer_source(&peer, topic, DRI_ROLE_LOG, DRI_START_EARLIEST);
+        dri_mem_fail_at(n);
+        enum dray_status status =
+            dri_kafka_ops.open(&peer.config, &peer.transport, peer.text, sizeof(peer.text));
+        has_failed = dri_mem_failed() != 0;
+        dri_mem_fail_at(0);
+        /* What is only a nicety may be left out: then it opened all the same. */
+        assert_true(status == DRAY_OK || (has_failed && status == DRAY_ENOMEM));
+        peer_fini(&peer);
+        assert_int_equal(dri_mem_live(), live);
+    }
+}
+
+static void running_short_of_memory_loses_no_message(void **state)
+{
+    (void)state;
+    const char *topic = make_topic("short", 1);
+    uint8_t flat[64];
+    size_t len = 0;
+    test_ok(
+        dri_headers_append(flat, sizeof(flat), &len, dray_slice_text("a"), dray_slice_text("1")));
+    struct peer peer;
+    member_open(&peer, fresh_name("g"), topic);
+    peer_await(&peer, DRI_TE_ASSIGNED, 1, NULL);
+    struct dri_publish message = {.topic = dray_slice_text(topic),
+                                  .partition = -1,
+                                  .value = dray_slice_text("v"),
+                                  .headers = dray_slice_of(flat, len)};
+    for (uint64_t i = 0; i < 40; i++) {
+        message.token = i;
+        dri_mem_fail_at(i % 3 + 1);
+        size_t taken = dri_kafka_ops.publish(peer.transport, dri_clock_now(), &message, 1);
+        (void)peer_poll(&peer);
+        dri_mem_fail_at(0);
+        if (taken == 0) {
+            assert_int_equal(dri_kafka_ops.publish(peer.transport, dri_clock_now(), &message, 1),
+                             1);
+        }
+        peer_await(&peer, DRI_TE_MESSAGE, i + 1, NULL);
+        assert_int_equal(offset_of(&peer, i), i);
+        assert_int_equal(peer_event(&peer, DRI_TE_MESSAGE, i)->as.message.headers.len, len);
+    }
+    peer_fini(&peer);
+}
+
 static void an_outage_is_survived(void **state)
 {
     (void)state;
@@ -1514,6 +1638,7 @@ static const struct CMUnitTest cases[] = {
     CASE(one_key_stays_in_one_partition_and_in_order_with_and_without_headers),
     CASE(a_lost_answer_stores_nothing_twice),
     CASE(a_topic_without_permission_is_an_answer_not_a_wait),
+    CASE(a_broker_that_is_silent_for_long_costs_nothing_but_time),
     CASE(a_courtesy_is_never_answered),
     CASE(a_log_is_read_from_where_it_is_told_to_its_end),
     CASE(what_was_stored_before_open_returned_is_not_latest),
@@ -1524,6 +1649,9 @@ static const struct CMUnitTest cases[] = {
     CASE(a_topic_that_does_not_fit_is_named_with_the_cure),
     CASE(a_missing_topic_is_named_when_it_may_not_be_created),
     CASE(a_broker_that_is_not_there_is_said_within_the_time),
+    CASE(a_log_that_jumps_back_is_told_and_still_read),
+    CASE(open_gives_back_everything_when_memory_ends_anywhere),
+    CASE(running_short_of_memory_loses_no_message),
     CASE(an_outage_is_survived),
     CASE(a_second_member_with_the_same_instance_id_ends_the_first),
 };

@@ -11,7 +11,7 @@
 static void without_readers_everything_may_be_freed_at_once(void **state)
 {
     (void)state;
-    struct dri_epoch epoch;
+    static struct dri_epoch epoch; /* static: ASan places no local on 64 bytes */
     dri_epoch_init(&epoch);
     for (int i = 0; i < 5; i++) {
         uint64_t retired = dri_epoch_advance(&epoch);
@@ -22,8 +22,8 @@ static void without_readers_everything_may_be_freed_at_once(void **state)
 static void an_online_reader_holds_what_is_retired_until_it_is_quiescent(void **state)
 {
     (void)state;
-    struct dri_epoch epoch;
-    struct dri_epoch_reader slow, quick;
+    static struct dri_epoch epoch; /* static: ASan places no local on 64 bytes */
+    static struct dri_epoch_reader slow, quick;
     dri_epoch_init(&epoch);
     dri_epoch_add(&epoch, &slow);
     dri_epoch_add(&epoch, &quick);
@@ -48,8 +48,8 @@ static void an_online_reader_holds_what_is_retired_until_it_is_quiescent(void **
 static void an_offline_reader_holds_nothing(void **state)
 {
     (void)state;
-    struct dri_epoch epoch;
-    struct dri_epoch_reader reader;
+    static struct dri_epoch epoch; /* static: ASan places no local on 64 bytes */
+    static struct dri_epoch_reader reader;
     dri_epoch_init(&epoch);
     dri_epoch_add(&epoch, &reader);
     assert_false(dri_epoch_is_online(&reader));
@@ -77,6 +77,8 @@ struct cell {
 
 struct race {
     struct dri_epoch epoch;
+    struct dri_epoch_reader readers[2];
+    int readers_count;    /* guarded by lock */
     struct dri_lock lock; /* of epoch's readers */
     _Atomic(struct cell *) shown;
     _Atomic(int) is_stopping;
@@ -87,26 +89,26 @@ struct race {
 static void *look_all_the_time(void *arg)
 {
     struct race *race = (struct race *)arg;
-    struct dri_epoch_reader reader;
     dri_lock_take(&race->lock);
-    dri_epoch_add(&race->epoch, &reader);
+    struct dri_epoch_reader *reader = &race->readers[race->readers_count++];
+    dri_epoch_add(&race->epoch, reader);
     dri_lock_drop(&race->lock);
-    dri_epoch_online(&race->epoch, &reader);
+    dri_epoch_online(&race->epoch, reader);
     for (uint64_t turn = 1; atomic_load(&race->is_stopping) == 0; turn++) {
         const struct cell *cell = atomic_load_explicit(&race->shown, memory_order_acquire);
         atomic_fetch_add(&race->torn, cell->value != cell->same_value);
         atomic_fetch_add(&race->looks, 1);
         if (turn % 5 == 0) {
-            dri_epoch_quiescent(&race->epoch, &reader);
+            dri_epoch_quiescent(&race->epoch, reader);
         }
         if (turn % 37 == 0) {
-            dri_epoch_offline(&reader);
-            dri_epoch_online(&race->epoch, &reader);
+            dri_epoch_offline(reader);
+            dri_epoch_online(&race->epoch, reader);
         }
     }
-    dri_epoch_offline(&reader);
+    dri_epoch_offline(reader);
     dri_lock_take(&race->lock);
-    dri_epoch_remove(&race->epoch, &reader);
+    dri_epoch_remove(&race->epoch, reader);
     dri_lock_drop(&race->lock);
     return NULL;
 }
@@ -146,7 +148,7 @@ static void readers_never_see_what_was_freed(void **state)
 {
     (void)state;
     size_t before = dri_mem_live();
-    struct race race = {.is_stopping = 0};
+    static struct race race; /* static: see above */
     struct cell *limbo = NULL;
     struct cell **limbo_end = &limbo;
     pthread_t threads[2];

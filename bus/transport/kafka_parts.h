@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#ifndef DRI_KAFKA_PARTS_H
+#define DRI_KAFKA_PARTS_H
+
+#include "kafka_private.h"
+
+/* kafka_parts.h - the functions by which the files of the Kafka transport call each other. */
+
+/* kafka_conf.c */
+
+/** "host:port,host:port" of a kafka:// URL. Owns: *ret_bootstrap returned owned.
+ *  Errors: EINVALID, ENOMEM; ret_text says why. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_parse_url(const char *url, char **ret_bootstrap,
+                                                     char *ret_text, size_t text_bytes);
+
+/** The properties of one handle: our defaults, the user's options, what must not be changed.
+ *  facts may be NULL. Owns: *ret_conf returned owned.
+ *  Errors: EINVALID (unknown, refused, out of range), EUNSUPPORTED (guarded version), ENOMEM. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_conf_create(const struct dri_transport_config *config,
+                                                       enum dri_kafka_use use,
+                                                       const struct dri_kafka_facts *facts,
+                                                       rd_kafka_conf_t **ret_conf, char *ret_text,
+                                                       size_t text_bytes);
+
+/** Whether these options ask for cooperative rebalancing. */
+bool dri_kafka_conf_is_cooperative(const struct dri_transport_config *config);
+
+/** Whether an option may be used with this version of the library; the sentence if not.
+ *  Split from the rest so that tests can ask about other versions. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_option_check(const struct dri_option *option,
+                                                        int version, char *ret_text,
+                                                        size_t text_bytes);
+
+/* kafka_admin.c */
+
+struct dri_kafka_admin {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+    uint64_t deadline_ns;
+    bool has_controller;         /* one of the brokers that there are; the mock cluster has none */
+    rd_kafka_resp_err_t trouble; /* last error that librdkafka told */
+    char trouble_text[256];
+    char failure_text[256]; /* of the last connection that failed */
+};
+
+DRAY_MUST_CHECK enum dray_status dri_kafka_admin_init(struct dri_kafka_admin *admin,
+                                                      const struct dri_transport_config *config,
+                                                      char *ret_text, size_t text_bytes);
+void dri_kafka_admin_fini(struct dri_kafka_admin *admin);
+
+/** Looks at config->topics, creates the missing ones if it may, and describes them.
+ *  reports has config->topics_count elements. Errors: EBROKER, ETIMEOUT, EAUTH: the cluster could
+ * not be asked at all. What is wrong with one topic stands in its report only. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_admin_topics(struct dri_kafka_admin *admin,
+                                                        const struct dri_transport_config *config,
+                                                        struct dri_topic_report *reports,
+                                                        struct dri_kafka_facts *ret_facts,
+                                                        char *ret_text, size_t text_bytes);
+
+/** How many partitions a topic has. ret_text: what is said of the topic, without its name. Errors:
+ * ENOTFOUND, EAUTH, EBROKER, ETIMEOUT. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_admin_partitions(struct dri_kafka_admin *admin,
+                                                            const char *topic, int32_t *ret_count,
+                                                            char *ret_text, size_t text_bytes);
+
+/** Begin and end of each partition of the list: the offsets of two lists of the same order.
+ *  Owns: both returned owned. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_admin_bounds(
+    struct dri_kafka_admin *admin, const rd_kafka_topic_partition_list_t *partitions,
+    rd_kafka_topic_partition_list_t **ret_begins, rd_kafka_topic_partition_list_t **ret_ends,
+    char *ret_text, size_t text_bytes);
+
+/* kafka.c */
+
+uint64_t dri_kafka_now_ns(void);
+/** Writes "what: reason" and gives the status for an error of librdkafka. */
+enum dray_status dri_kafka_fail(char *ret_text, size_t text_bytes, rd_kafka_resp_err_t err,
+                                const char *format, ...) DRAY_FORMAT(4, 5);
+enum dray_status dri_kafka_status_of(rd_kafka_resp_err_t err);
+/** Queue an ERROR event; the same status is not told again for a while unless it is fatal. */
+void dri_kafka_notice(struct dri_kafka *kafka, enum dray_status status, const char *format, ...)
+    DRAY_FORMAT(3, 4);
+/** Make the fd readable: there is something for the next poll that librdkafka does not know of. */
+void dri_kafka_wake(struct dri_kafka *kafka);
+/** The log_cb of every handle. Threads: librdkafka's. */
+void dri_kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text);
+/** An error that a handle reports. */
+void dri_kafka_trouble(struct dri_kafka *kafka, rd_kafka_resp_err_t err, const char *reason);
+
+/* kafka_slots.c */
+
+/** A new slot in a new epoch, with nothing to tell yet; NULL: no memory. */
+struct dri_kafka_slot *dri_kafka_slot_add(struct dri_kafka *kafka, uint32_t source,
+                                          int32_t partition);
+/** The slot with this number and epoch that is not free, or NULL: stale. */
+struct dri_kafka_slot *dri_kafka_slot_find(const struct dri_kafka *kafka, uint32_t index,
+                                           uint32_t epoch);
+struct dri_kafka_slot *dri_kafka_slot_at(const struct dri_kafka *kafka, const char *topic,
+                                         int32_t partition, bool is_log);
+void dri_kafka_slot_tell(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
+                         enum dri_kafka_tell what);
+/** Takes it out of its source: no message finds it any more. */
+void dri_kafka_slot_detach(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+void dri_kafka_slot_free(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+void dri_kafka_slots_fini(struct dri_kafka *kafka);
+/** Writes what slots have to tell; returns how many events. */
+size_t dri_kafka_slots_poll(struct dri_kafka *kafka, struct dri_transport_event *ret_events,
+                            size_t max);
+/** Frees what told slots lent out. */
+void dri_kafka_slots_release(struct dri_kafka *kafka);
+bool dri_kafka_is_log_slot(const struct dri_kafka *kafka, const struct dri_kafka_slot *slot);
+
+/* kafka_group.c */
+
+void dri_kafka_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+                         rd_kafka_topic_partition_list_t *partitions, void *opaque);
+/** An answer to a lookup. */
+void dri_kafka_lookup_answer(struct dri_kafka *kafka, rd_kafka_event_t *event);
+/** Timers of lookup and revoke; *deadline_ns is lowered to the next one. */
+void dri_kafka_group_tick(struct dri_kafka *kafka);
+uint64_t dri_kafka_group_deadline(const struct dri_kafka *kafka);
+void dri_kafka_group_unassign(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+/** Let go of everything at once: the handle is about to be closed. */
+void dri_kafka_group_abandon(struct dri_kafka *kafka);
+
+/* kafka_commit.c */
+
+void dri_kafka_settle(struct dri_kafka *kafka, const struct dri_settle *settle);
+void dri_kafka_commit_flush(struct dri_kafka *kafka);
+void dri_kafka_commit_answer(struct dri_kafka *kafka, rd_kafka_event_t *event);
+void dri_kafka_commit_tick(struct dri_kafka *kafka);
+uint64_t dri_kafka_commit_deadline(const struct dri_kafka *kafka);
+
+/* kafka_fetch.c */
+
+/** Gives back what the last poll lent out. */
+void dri_kafka_release(struct dri_kafka *kafka);
+/** Up to messages_max messages; *ret_more: there may be more of them. */
+size_t dri_kafka_fetch(struct dri_kafka *kafka, struct dri_transport_event *ret_events,
+                       size_t messages_max, bool *ret_more);
+void dri_kafka_slot_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool is_paused);
+/** Forget stashed messages of slots that are gone (all: every one). */
+void dri_kafka_stash_drop(struct dri_kafka *kafka, const struct dri_kafka_slot *slot);
+/** Assign the log sources where they start. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_log_open(struct dri_kafka *kafka,
+                                                    struct dri_kafka_admin *admin, char *ret_text,
+                                                    size_t text_bytes);
+
+/* kafka_publish.c */
+
+DRAY_MUST_CHECK enum dray_status dri_kafka_producer_open(struct dri_kafka *kafka,
+                                                         const struct dri_transport_config *config,
+                                                         uint64_t deadline_ns, char *ret_text,
+                                                         size_t text_bytes);
+size_t dri_kafka_publish(struct dri_kafka *kafka, const struct dri_publish *messages, size_t count);
+size_t dri_kafka_producer_poll(struct dri_kafka *kafka, struct dri_transport_event *ret_events,
+                               size_t max, bool *ret_more);
+/** The producer reported an error from which it does not recover (K11). */
+void dri_kafka_producer_fatal(struct dri_kafka *kafka);
+void dri_kafka_producer_tick(struct dri_kafka *kafka);
+uint64_t dri_kafka_producer_deadline(const struct dri_kafka *kafka);
+void dri_kafka_producer_close(struct dri_kafka *kafka, uint64_t deadline_ns);
+void dri_kafka_producer_fini(struct dri_kafka *kafka);
+/** What a delivery report means. */
+enum dri_ack dri_kafka_ack_of(rd_kafka_resp_err_t err, rd_kafka_msg_status_t status,
+                              enum dray_status *ret_reason);
+
+/* kafka_headers.c */
+
+/** Errors: EINVALID: not the flat form; ENOMEM. Owns: *ret_headers returned owned; NULL: none. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_headers_make(struct dray_slice flat,
+                                                        rd_kafka_headers_t **ret_headers);
+/** Bytes that these headers take in the flat form. */
+size_t dri_kafka_headers_bytes(const rd_kafka_headers_t *headers);
+/** Writes them; Requires: room for dri_kafka_headers_bytes. */
+void dri_kafka_headers_flatten(const rd_kafka_headers_t *headers, uint8_t *at);
+
+#endif
