@@ -9,8 +9,7 @@
  * Bytes. A message is copied into one pool block at intake and the broker's buffer is let go at the
  * next poll. Borrowing was considered and rejected for now: one borrowed message pins its whole
  * fetch, a handler may outlive its assignment, and a client handle must not be destroyed while a
- * message is out, so every slow path would need the copy anyway. tests/bench/bench_engine prints
- * what the copy costs.
+ * message is out, so every slow path would need the copy anyway: docs/adr/0004 has the number.
  *
  * Outcomes. The core says which outcome of which flight; the bytes are encoded here, right before
  * they are handed over, into one scratch arena a batch. What the transport does not take stays in
