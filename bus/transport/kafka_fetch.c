@@ -26,8 +26,7 @@
 
 #define CHUNK_BYTES 65536u
 
-/* -- what is lent out ----------------------------------------------------------------------------
- */
+/* ---- what is lent out ---- */
 
 static uint8_t *lend_bytes(struct dri_kafka *kafka, size_t bytes)
 {
@@ -84,8 +83,7 @@ static bool held_reserve(struct dri_kafka *kafka, size_t count)
     return true;
 }
 
-/* -- messages ------------------------------------------------------------------------------------
- */
+/* ---- messages ---- */
 
 static struct dri_kafka_slot *slot_in(const struct dri_kafka_source *source, int32_t partition)
 {
@@ -199,7 +197,7 @@ static void on_consumer_error(struct dri_kafka *kafka, const rd_kafka_message_t 
         return;
     }
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && slot != NULL) {
-        dri_kafka_notice(kafka, DRAY_EFATAL,
+        dri_kafka_notice(kafka, is_log ? DRAY_ENOTFOUND : DRAY_EFATAL,
                          "%s: position %" PRId64 " is out of range: the records there were removed "
                          "before they were handled, or the topic was made anew. The worker ends "
                          "rather than skip them: set the group's position "
@@ -234,8 +232,7 @@ static rd_kafka_message_t *next_message(struct dri_kafka *kafka, bool is_log,
     }
 }
 
-/* -- pausing -------------------------------------------------------------------------------------
- */
+/* ---- pausing ---- */
 
 static void apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
 {
@@ -366,8 +363,7 @@ size_t dri_kafka_fetch(struct dri_kafka *kafka, struct dri_transport_event *ret_
     return count;
 }
 
-/* -- logs ----------------------------------------------------------------------------------------
- */
+/* ---- logs ---- */
 
 static int64_t log_start(const struct dri_kafka_source *source, int64_t begin, int64_t end)
 {
