@@ -38,8 +38,7 @@ static struct dri_kafka *from_base(struct dri_transport *self)
     return (struct dri_kafka *)(void *)self;
 }
 
-/* -- errors --------------------------------------------------------------------------------------
- */
+/* ---- errors ---- */
 
 enum dray_status dri_kafka_status_of(rd_kafka_resp_err_t err)
 {
@@ -185,8 +184,7 @@ void dri_kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, c
     DRI_LOG(ours, id, text, DRI_TEXT("handle", rk == NULL ? NULL : rd_kafka_name(rk)));
 }
 
-/* -- opening -------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static bool has_role(const struct dri_transport_config *config, bool is_log)
 {
@@ -288,9 +286,7 @@ static enum dray_status look_at_topics(struct dri_kafka *kafka, struct dri_kafka
 /* A consumer whose events wake the owner. */
 static enum dray_status consumer_start(struct dri_kafka *kafka,
                                        const struct dri_transport_config *config,
-                                       enum dri_kafka_use use, rd_kafka_t **ret_rk,
-                                       rd_kafka_queue_t **ret_queue, char *ret_text,
-                                       size_t text_bytes)
+                                       enum dri_kafka_use use, char *ret_text, size_t text_bytes)
 {
     static const uint64_t one = 1;
     rd_kafka_conf_t *conf = NULL;
@@ -311,10 +307,16 @@ static enum dray_status consumer_start(struct dri_kafka *kafka,
         (void)snprintf(ret_text, text_bytes, "librdkafka refuses the configuration: %s", reason);
         return DRAY_EINVALID;
     }
-    *ret_rk = rk;
     (void)rd_kafka_poll_set_consumer(rk);
-    *ret_queue = rd_kafka_queue_get_consumer(rk);
-    rd_kafka_queue_io_event_enable(*ret_queue, kafka->efd, &one, sizeof(one));
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(rk);
+    rd_kafka_queue_io_event_enable(queue, kafka->efd, &one, sizeof(one));
+    if (use == DRI_KAFKA_GROUP) {
+        kafka->group = rk;
+        kafka->group_queue = queue;
+    } else {
+        kafka->log = rk;
+        kafka->log_queue = queue;
+    }
     return DRAY_OK;
 }
 
@@ -328,8 +330,7 @@ static enum dray_status group_start(struct dri_kafka *kafka,
         return DRAY_ENOMEM;
     }
     kafka->is_cooperative = dri_kafka_conf_is_cooperative(config);
-    enum dray_status status = consumer_start(kafka, config, DRI_KAFKA_GROUP, &kafka->group,
-                                             &kafka->group_queue, ret_text, text_bytes);
+    enum dray_status status = consumer_start(kafka, config, DRI_KAFKA_GROUP, ret_text, text_bytes);
     if (status != DRAY_OK) {
         return status;
     }
@@ -383,8 +384,7 @@ static enum dray_status open_parts(struct dri_kafka *kafka, struct dri_kafka_adm
         status = dri_kafka_producer_open(kafka, config, admin->deadline_ns, ret_text, text_bytes);
     }
     if (status == DRAY_OK && has_role(config, true)) {
-        status = consumer_start(kafka, config, DRI_KAFKA_LOG, &kafka->log, &kafka->log_queue,
-                                ret_text, text_bytes);
+        status = consumer_start(kafka, config, DRI_KAFKA_LOG, ret_text, text_bytes);
         if (status == DRAY_OK) {
             status = dri_kafka_log_open(kafka, admin, ret_text, text_bytes);
         }
@@ -436,8 +436,7 @@ static enum dray_status kafka_open(const struct dri_transport_config *config,
     return DRAY_OK;
 }
 
-/* -- polling -------------------------------------------------------------------------------------
- */
+/* ---- polling ---- */
 
 static void serve_reply(struct dri_kafka *kafka, rd_kafka_event_t *event)
 {
@@ -545,8 +544,7 @@ static uint64_t kafka_next_deadline(struct dri_transport *self)
     return kafka->is_closed ? UINT64_MAX : deadline;
 }
 
-/* -- the other calls -----------------------------------------------------------------------------
- */
+/* ---- the other calls ---- */
 
 static size_t kafka_publish(struct dri_transport *self, struct dri_now now,
                             const struct dri_publish *messages, size_t count)
@@ -648,8 +646,7 @@ static void kafka_info(struct dri_transport *self, struct dri_transport_info *re
     fill_info(from_base(self), ret_info);
 }
 
-/* -- closing -------------------------------------------------------------------------------------
- */
+/* ---- closing ---- */
 
 /* Positions that were asked for are committed before we leave: what they stand for is done. */
 static void commits_close(struct dri_kafka *kafka, uint64_t deadline_ns)
@@ -760,8 +757,7 @@ static void kafka_destroy(struct dri_transport *self)
     dri_free(kafka);
 }
 
-/* -- doctor --------------------------------------------------------------------------------------
- */
+/* ---- doctor ---- */
 
 static enum dray_status kafka_check(const struct dri_transport_config *config,
                                     struct dri_transport_info *ret_info,

@@ -192,8 +192,7 @@ enum dray_status dri_kafka_admin_partitions(struct dri_kafka_admin *admin, const
     return status;
 }
 
-/* -- creating ------------------------------------------------------------------------------------
- */
+/* ---- creating ---- */
 
 static rd_kafka_event_t *await(struct dri_kafka_admin *admin, rd_kafka_event_type_t type)
 {
@@ -307,8 +306,7 @@ static enum dray_status await_topic(struct dri_kafka_admin *admin, const char *t
     return status;
 }
 
-/* -- describing ----------------------------------------------------------------------------------
- */
+/* ---- describing ---- */
 
 struct topic_config {
     bool is_known;
@@ -441,8 +439,7 @@ static enum dray_status judge(enum dri_topic_use use, const struct topic_config 
     return DRAY_OK;
 }
 
-/* -- all topics ----------------------------------------------------------------------------------
- */
+/* ---- all topics ---- */
 
 static int partitions_wanted(enum dri_topic_use use, const struct dri_transport_config *config,
                              int32_t commands)
@@ -588,8 +585,7 @@ enum dray_status dri_kafka_admin_topics(struct dri_kafka_admin *admin,
     return look_inside(admin, config, commands, reports, ret_facts);
 }
 
-/* -- begins and ends -----------------------------------------------------------------------------
- */
+/* ---- begins and ends ---- */
 
 /* OffsetsForTimes with the protocol's special times: it keeps its time-out, query_watermark_offsets
  * does not (K13). */

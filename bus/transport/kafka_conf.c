@@ -95,18 +95,27 @@ static const struct fixed default_table[] = {
     {"partition.assignment.strategy", "roundrobin,range", GROUP, NULL},
 };
 
-bool dri_kafka_conf_is_cooperative(const struct dri_transport_config *config)
+static bool is_kip848(const struct dri_transport_config *config)
 {
     for (size_t i = 0; i < config->options_count; i++) {
-        const struct dri_option *option = &config->options[i];
-        if ((strcmp(option->name, "partition.assignment.strategy") == 0 &&
-             strstr(option->value, "cooperative") != NULL) ||
-            (strcmp(option->name, "group.protocol") == 0 &&
-             strcasecmp(option->value, "consumer") == 0)) {
+        if (strcmp(config->options[i].name, "group.protocol") == 0 &&
+            strcasecmp(config->options[i].value, "consumer") == 0) {
             return true;
         }
     }
     return false;
+}
+
+bool dri_kafka_conf_is_cooperative(const struct dri_transport_config *config)
+{
+    for (size_t i = 0; i < config->options_count; i++) {
+        const struct dri_option *option = &config->options[i];
+        if (strcmp(option->name, "partition.assignment.strategy") == 0 &&
+            strstr(option->value, "cooperative") != NULL) {
+            return true;
+        }
+    }
+    return is_kip848(config);
 }
 
 enum dray_status dri_kafka_parse_url(const char *url, char **ret_bootstrap, char *ret_text,
@@ -151,8 +160,7 @@ enum dray_status dri_kafka_parse_url(const char *url, char **ret_bootstrap, char
     return DRAY_OK;
 }
 
-/* -- the library's own table of properties -------------------------------------------------------
- */
+/* ---- the library's own table of properties ---- */
 
 struct property {
     char name[NAME_MAX_BYTES];
@@ -277,8 +285,7 @@ static const char *properties_nearest(const struct properties *properties, const
     return nearest;
 }
 
-/* -- what may be set -----------------------------------------------------------------------------
- */
+/* ---- what may be set ---- */
 
 static bool values_agree(const char *ours, const char *theirs)
 {
@@ -372,41 +379,48 @@ static bool is_fixed(const char *name)
     return false;
 }
 
-/* -- building ------------------------------------------------------------------------------------
- */
+/* ---- building ---- */
+
+/* One set of properties in the making. */
+struct build {
+    rd_kafka_conf_t *conf;
+    const struct dri_transport_config *config;
+    const struct dri_kafka_facts *facts; /* NULL: nothing is known of the brokers */
+    struct properties properties;
+    enum dri_kafka_use use;
+    char *text; /* what went wrong */
+    size_t text_bytes;
+};
 
 /* Ours: the library must know it, whatever its version, or it is not in the tables. */
-static enum dray_status set_ours(rd_kafka_conf_t *conf, const char *name, const char *value,
-                                 char *ret_text, size_t text_bytes)
+static enum dray_status set_ours(struct build *build, const char *name, const char *value)
 {
     char reason[256];
-    if (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) != RD_KAFKA_CONF_OK) {
-        (void)snprintf(ret_text, text_bytes, "librdkafka %s does not take %s=%s: %s",
+    if (rd_kafka_conf_set(build->conf, name, value, reason, sizeof(reason)) != RD_KAFKA_CONF_OK) {
+        (void)snprintf(build->text, build->text_bytes, "librdkafka %s does not take %s=%s: %s",
                        rd_kafka_version_str(), name, value, reason);
         return DRAY_EUNSUPPORTED;
     }
     return DRAY_OK;
 }
 
-static enum dray_status set_number(rd_kafka_conf_t *conf, const char *name, uint64_t value,
-                                   char *ret_text, size_t text_bytes)
+static enum dray_status set_number(struct build *build, const char *name, uint64_t value)
 {
     char text[24];
     (void)snprintf(text, sizeof(text), "%" PRIu64, value);
-    return set_ours(conf, name, text, ret_text, text_bytes);
+    return set_ours(build, name, text);
 }
 
-static enum dray_status set_table(rd_kafka_conf_t *conf, const struct fixed *table, size_t count,
-                                  enum dri_kafka_use use, const char *except, char *ret_text,
-                                  size_t text_bytes)
+/* except may be NULL. */
+static enum dray_status set_table(struct build *build, const struct fixed *table, size_t count,
+                                  const char *except)
 {
     for (size_t i = 0; i < count; i++) {
-        if ((table[i].uses & (1u << use)) == 0 ||
+        if ((table[i].uses & (1u << build->use)) == 0 ||
             (except != NULL && strcmp(table[i].name, except) == 0)) {
             continue;
         }
-        enum dray_status status =
-            set_ours(conf, table[i].name, table[i].value, ret_text, text_bytes);
+        enum dray_status status = set_ours(build, table[i].name, table[i].value);
         if (status != DRAY_OK) {
             return status;
         }
@@ -419,46 +433,47 @@ static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
     return value < low ? low : value > high ? high : value;
 }
 
-static enum dray_status set_fetch_sizes(rd_kafka_conf_t *conf, uint64_t memory,
-                                        enum dri_kafka_use use, bool has_backoff, char *ret_text,
-                                        size_t text_bytes)
+static uint64_t memory_of(const struct dri_transport_config *config)
 {
-    uint64_t kbytes = use == DRI_KAFKA_LOG ? memory / 16 : memory / (has_backoff ? 8 : 4);
-    kbytes = clamp(kbytes >> 10, 1024, has_backoff || use == DRI_KAFKA_LOG ? 65536 : 2097151);
-    enum dray_status status =
-        set_number(conf, "queued.max.messages.kbytes", kbytes, ret_text, text_bytes);
+    return config->memory_bytes == 0 ? MEMORY_BYTES_DEFAULT : config->memory_bytes;
+}
+
+static enum dray_status set_fetch_sizes(struct build *build)
+{
+    bool has_backoff = properties_find(&build->properties, "fetch.queue.backoff.ms") != NULL;
+    bool is_log = build->use == DRI_KAFKA_LOG;
+    uint64_t share = is_log ? 16 : has_backoff ? 8 : 4;
+    uint64_t kbytes = memory_of(build->config) / share >> 10;
+    kbytes = clamp(kbytes, 1024, has_backoff || is_log ? 65536 : 2097151);
+    enum dray_status status = set_number(build, "queued.max.messages.kbytes", kbytes);
     if (status == DRAY_OK) {
-        status = set_number(conf, "queued.min.messages", has_backoff ? 100000 : 10000000, ret_text,
-                            text_bytes);
+        status = set_number(build, "queued.min.messages", has_backoff ? 100000 : 10000000);
     }
     if (status == DRAY_OK && has_backoff) {
-        status = set_number(conf, "fetch.queue.backoff.ms", 5, ret_text, text_bytes);
+        status = set_number(build, "fetch.queue.backoff.ms", 5);
     }
     return status;
 }
 
-static enum dray_status set_producer_sizes(rd_kafka_conf_t *conf,
-                                           const struct dri_transport_config *config,
-                                           uint64_t memory, const struct dri_kafka_facts *facts,
-                                           char *ret_text, size_t text_bytes)
+static enum dray_status set_producer_sizes(struct build *build)
 {
-    uint64_t broker_max = facts == NULL ? 0 : facts->message_bytes_max;
+    uint64_t broker_max = build->facts == NULL ? 0 : build->facts->message_bytes_max;
     /* Where its limit is known, the broker decides what is too large; but a batch over that limit
      * would be refused whole, with every small message in it. */
     uint64_t message_max = broker_max == 0 ? 1000000 : clamp(broker_max, 16u << 20, 1000000000);
     uint64_t batch = broker_max == 0 ? 1000000 : clamp(broker_max - broker_max / 16, 1, 1000000);
-    uint64_t kbytes = clamp(memory / 4, message_max * 2, (uint64_t)INT32_MAX << 10) >> 10;
-    enum dray_status status =
-        set_number(conf, "message.max.bytes", message_max, ret_text, text_bytes);
+    uint64_t kbytes =
+        clamp(memory_of(build->config) / 4, message_max * 2, (uint64_t)INT32_MAX << 10) >> 10;
+    uint64_t messages = clamp(build->config->unacked_max, 1000, 10000000);
+    enum dray_status status = set_number(build, "message.max.bytes", message_max);
     if (status == DRAY_OK) {
-        status = set_number(conf, "batch.size", batch, ret_text, text_bytes);
+        status = set_number(build, "batch.size", batch);
     }
     if (status == DRAY_OK) {
-        status = set_number(conf, "queue.buffering.max.kbytes", kbytes, ret_text, text_bytes);
+        status = set_number(build, "queue.buffering.max.kbytes", kbytes);
     }
     if (status == DRAY_OK) {
-        status = set_number(conf, "queue.buffering.max.messages",
-                            clamp(config->unacked_max, 1000, 10000000), ret_text, text_bytes);
+        status = set_number(build, "queue.buffering.max.messages", messages);
     }
     return status;
 }
@@ -467,53 +482,51 @@ static enum dray_status set_producer_sizes(rd_kafka_conf_t *conf,
 static bool is_for(const struct property *property, enum dri_kafka_use use)
 {
     char mine = use == DRI_KAFKA_PRODUCER ? 'P' : 'C';
-    if (use == DRI_KAFKA_ADMIN) {
-        return property->scope == '*';
+    bool is_group_only = strcmp(property->name, "group.instance.id") == 0 ||
+                         strcmp(property->name, "group.protocol") == 0;
+    if (is_group_only && use != DRI_KAFKA_GROUP) {
+        return false;
     }
-    return property->scope == '*' || property->scope == mine;
+    return property->scope == '*' || (use != DRI_KAFKA_ADMIN && property->scope == mine);
 }
 
-static enum dray_status set_option(rd_kafka_conf_t *conf, const struct dri_option *option,
-                                   enum dri_kafka_use use, const struct properties *properties,
-                                   char *ret_text, size_t text_bytes)
+static enum dray_status unknown_option(struct build *build, const struct dri_option *option)
+{
+    const char *nearest = properties_nearest(&build->properties, option->name);
+    (void)snprintf(build->text, build->text_bytes,
+                   "kafka.%s: librdkafka %s has no such property%s%s%s", option->name,
+                   rd_kafka_version_str(), nearest == NULL ? "" : "; did you mean \"",
+                   nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
+    return DRAY_EINVALID;
+}
+
+static enum dray_status set_option(struct build *build, const struct dri_option *option)
 {
     enum dray_status status =
-        dri_kafka_option_check(option, rd_kafka_version(), ret_text, text_bytes);
+        dri_kafka_option_check(option, rd_kafka_version(), build->text, build->text_bytes);
     if (status != DRAY_OK) {
         return status;
     }
-    const struct property *property = properties_find(properties, option->name);
+    const struct property *property = properties_find(&build->properties, option->name);
     if (property == NULL) {
-        const char *nearest = properties_nearest(properties, option->name);
-        (void)snprintf(ret_text, text_bytes, "kafka.%s: librdkafka %s has no such property%s%s%s",
-                       option->name, rd_kafka_version_str(),
-                       nearest == NULL ? "" : "; did you mean \"", nearest == NULL ? "" : nearest,
-                       nearest == NULL ? "" : "\"?");
-        return DRAY_EINVALID;
+        return unknown_option(build, option);
     }
-    bool is_group_only = strcmp(option->name, "group.instance.id") == 0 ||
-                         strcmp(option->name, "group.protocol") == 0;
-    if (is_fixed(option->name) || !is_for(property, use) ||
-        (is_group_only && use != DRI_KAFKA_GROUP)) {
+    if (is_fixed(option->name) || !is_for(property, build->use)) {
         return DRAY_OK;
     }
     char reason[256];
-    if (rd_kafka_conf_set(conf, option->name, option->value, reason, sizeof(reason)) !=
+    if (rd_kafka_conf_set(build->conf, option->name, option->value, reason, sizeof(reason)) !=
         RD_KAFKA_CONF_OK) {
-        (void)snprintf(ret_text, text_bytes, "kafka.%s: %s", option->name, reason);
+        (void)snprintf(build->text, build->text_bytes, "kafka.%s: %s", option->name, reason);
         return DRAY_EINVALID;
     }
     return DRAY_OK;
 }
 
-static enum dray_status set_options(rd_kafka_conf_t *conf,
-                                    const struct dri_transport_config *config,
-                                    enum dri_kafka_use use, const struct properties *properties,
-                                    char *ret_text, size_t text_bytes)
+static enum dray_status set_options(struct build *build)
 {
-    for (size_t i = 0; i < config->options_count; i++) {
-        enum dray_status status =
-            set_option(conf, &config->options[i], use, properties, ret_text, text_bytes);
+    for (size_t i = 0; i < build->config->options_count; i++) {
+        enum dray_status status = set_option(build, &build->config->options[i]);
         if (status != DRAY_OK) {
             return status;
         }
@@ -521,65 +534,52 @@ static enum dray_status set_options(rd_kafka_conf_t *conf,
     return DRAY_OK;
 }
 
-static enum dray_status set_identity(rd_kafka_conf_t *conf,
-                                     const struct dri_transport_config *config,
-                                     enum dri_kafka_use use, char *ret_text, size_t text_bytes)
+static enum dray_status set_identity(struct build *build)
 {
+    const struct dri_transport_config *config = build->config;
     const char *client = config->client_id == NULL ? "dray" : config->client_id;
     char *bootstrap = NULL;
-    enum dray_status status = dri_kafka_parse_url(config->url, &bootstrap, ret_text, text_bytes);
+    enum dray_status status =
+        dri_kafka_parse_url(config->url, &bootstrap, build->text, build->text_bytes);
     if (status != DRAY_OK) {
         return status;
     }
-    status = set_ours(conf, "bootstrap.servers", bootstrap, ret_text, text_bytes);
+    status = set_ours(build, "bootstrap.servers", bootstrap);
     dri_free(bootstrap);
     if (status == DRAY_OK) {
-        status = set_ours(conf, "client.id", client, ret_text, text_bytes);
+        status = set_ours(build, "client.id", client);
     }
-    if (status == DRAY_OK && use == DRI_KAFKA_GROUP) {
-        status = set_ours(conf, "group.id", config->group, ret_text, text_bytes);
+    if (status == DRAY_OK && build->use == DRI_KAFKA_GROUP) {
+        status = set_ours(build, "group.id", config->group);
     }
-    if (status == DRAY_OK && use == DRI_KAFKA_LOG) {
+    if (status == DRAY_OK && build->use == DRI_KAFKA_LOG) {
         /* Never joined and never committed to: the library's consumer wants one all the same. */
         char group[256];
         (void)snprintf(group, sizeof(group), "dray-log-%s", client);
-        status = set_ours(conf, "group.id", group, ret_text, text_bytes);
+        status = set_ours(build, "group.id", group);
     }
     return status;
 }
 
-static enum dray_status set_all(rd_kafka_conf_t *conf, const struct dri_transport_config *config,
-                                enum dri_kafka_use use, const struct dri_kafka_facts *facts,
-                                const struct properties *properties, char *ret_text,
-                                size_t text_bytes)
+static enum dray_status set_all(struct build *build)
 {
-    uint64_t memory = config->memory_bytes == 0 ? MEMORY_BYTES_DEFAULT : config->memory_bytes;
-    bool is_consumer = use == DRI_KAFKA_GROUP || use == DRI_KAFKA_LOG;
-    bool is_kip848 = false;
-    for (size_t i = 0; i < config->options_count; i++) {
-        is_kip848 = is_kip848 || (strcmp(config->options[i].name, "group.protocol") == 0 &&
-                                  strcasecmp(config->options[i].value, "consumer") == 0);
-    }
-    enum dray_status status = set_identity(conf, config, use, ret_text, text_bytes);
+    enum dray_status status = set_identity(build);
     if (status == DRAY_OK) {
         /* The broker assigns there, and the library refuses a client-side strategy. */
-        status =
-            set_table(conf, default_table, DRI_ARRAY_LEN(default_table), use,
-                      is_kip848 ? "partition.assignment.strategy" : NULL, ret_text, text_bytes);
+        status = set_table(build, default_table, DRI_ARRAY_LEN(default_table),
+                           is_kip848(build->config) ? "partition.assignment.strategy" : NULL);
     }
-    if (status == DRAY_OK && is_consumer) {
-        bool has_backoff = properties_find(properties, "fetch.queue.backoff.ms") != NULL;
-        status = set_fetch_sizes(conf, memory, use, has_backoff, ret_text, text_bytes);
+    if (status == DRAY_OK && (build->use == DRI_KAFKA_GROUP || build->use == DRI_KAFKA_LOG)) {
+        status = set_fetch_sizes(build);
     }
-    if (status == DRAY_OK && use == DRI_KAFKA_PRODUCER) {
-        status = set_producer_sizes(conf, config, memory, facts, ret_text, text_bytes);
+    if (status == DRAY_OK && build->use == DRI_KAFKA_PRODUCER) {
+        status = set_producer_sizes(build);
     }
     if (status == DRAY_OK) {
-        status = set_options(conf, config, use, properties, ret_text, text_bytes);
+        status = set_options(build);
     }
     if (status == DRAY_OK) {
-        status = set_table(conf, fixed_table, DRI_ARRAY_LEN(fixed_table), use, NULL, ret_text,
-                           text_bytes);
+        status = set_table(build, fixed_table, DRI_ARRAY_LEN(fixed_table), NULL);
     }
     return status;
 }
@@ -589,19 +589,20 @@ enum dray_status dri_kafka_conf_create(const struct dri_transport_config *config
                                        rd_kafka_conf_t **ret_conf, char *ret_text,
                                        size_t text_bytes)
 {
-    struct properties properties;
-    enum dray_status status = properties_init(&properties);
+    struct build build = {
+        .config = config, .facts = facts, .use = use, .text = ret_text, .text_bytes = text_bytes};
+    enum dray_status status = properties_init(&build.properties);
     if (status != DRAY_OK) {
         return status;
     }
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    status = set_all(conf, config, use, facts, &properties, ret_text, text_bytes);
-    properties_fini(&properties);
+    build.conf = rd_kafka_conf_new();
+    status = set_all(&build);
+    properties_fini(&build.properties);
     if (status != DRAY_OK) {
-        rd_kafka_conf_destroy(conf);
+        rd_kafka_conf_destroy(build.conf);
         return status;
     }
-    rd_kafka_conf_set_log_cb(conf, dri_kafka_log_line);
-    *ret_conf = conf;
+    rd_kafka_conf_set_log_cb(build.conf, dri_kafka_log_line);
+    *ret_conf = build.conf;
     return DRAY_OK;
 }

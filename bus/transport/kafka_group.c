@@ -62,8 +62,7 @@ static void unassign(struct dri_kafka *kafka, const rd_kafka_topic_partition_lis
     }
 }
 
-/* -- committed positions -------------------------------------------------------------------------
- */
+/* ---- committed positions ---- */
 
 static void lookup_forget(struct dri_kafka *kafka)
 {
@@ -273,8 +272,7 @@ void dri_kafka_lookup_answer(struct dri_kafka *kafka, rd_kafka_event_t *event)
     lookup_apply(kafka, found);
 }
 
-/* -- rebalancing ---------------------------------------------------------------------------------
- */
+/* ---- rebalancing ---- */
 
 static void on_assign(struct dri_kafka *kafka, const rd_kafka_topic_partition_list_t *partitions)
 {

@@ -32,8 +32,7 @@
 
 #define NONE UINT32_MAX
 
-/* -- the table of what is out --------------------------------------------------------------------
- */
+/* ---- the table of what is out ---- */
 
 static enum dray_status table_init(struct dri_kafka_producer *producer, uint32_t count)
 {
@@ -100,8 +99,7 @@ static void answer_here(struct dri_kafka *kafka, uint32_t index, enum dri_ack ac
     dri_kafka_wake(kafka);
 }
 
-/* -- opening -------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static struct dri_kafka_topic *topic_find(struct dri_kafka_producer *producer,
                                           struct dray_slice name)
@@ -202,8 +200,7 @@ enum dray_status dri_kafka_producer_open(struct dri_kafka *kafka,
     return status;
 }
 
-/* -- publishing ----------------------------------------------------------------------------------
- */
+/* ---- publishing ---- */
 
 /* What a refusal by rd_kafka_produce* itself means; EFULL: not now, take it later. */
 static enum dray_status refusal_of(rd_kafka_resp_err_t err)
@@ -388,8 +385,7 @@ size_t dri_kafka_publish(struct dri_kafka *kafka, const struct dri_publish *mess
     return taken;
 }
 
-/* -- reports -------------------------------------------------------------------------------------
- */
+/* ---- reports ---- */
 
 /* Errors after which sending the same again to the same place cannot help. */
 static bool is_permanent(rd_kafka_resp_err_t err, enum dray_status *ret_reason)
@@ -533,8 +529,7 @@ size_t dri_kafka_producer_poll(struct dri_kafka *kafka, struct dri_transport_eve
     return count;
 }
 
-/* -- fatal errors --------------------------------------------------------------------------------
- */
+/* ---- fatal errors ---- */
 
 static void *reap(void *arg)
 {
@@ -658,8 +653,7 @@ uint64_t dri_kafka_producer_deadline(const struct dri_kafka *kafka)
     }
 }
 
-/* -- closing -------------------------------------------------------------------------------------
- */
+/* ---- closing ---- */
 
 void dri_kafka_producer_close(struct dri_kafka *kafka, uint64_t deadline_ns)
 {

@@ -107,8 +107,7 @@ struct dri_kafka *peer_kafka(struct peer *peer)
     return (struct dri_kafka *)(void *)peer->transport;
 }
 
-/* -- events --------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 static void keep(struct dray_slice *slice, char **at)
 {
@@ -265,8 +264,7 @@ void peer_watch(struct peer *peer, uint32_t ms, struct peer *other)
     }
 }
 
-/* -- acting --------------------------------------------------------------------------------------
- */
+/* ---- acting ---- */
 
 void peer_publish(struct peer *peer, uint64_t token, const char *topic, int32_t partition,
                   const char *key, const char *value)
@@ -321,8 +319,7 @@ const char *fresh_name(const char *prefix)
     return name;
 }
 
-/* -- a broker of our own --------------------------------------------------------------------------
- */
+/* ---- a broker of our own ---- */
 
 static pid_t signalled;
 
@@ -334,13 +331,14 @@ bool broker_is_ours(void)
 /* 0: not now. */
 static pid_t broker_pid(void)
 {
-    long pid = 0;
+    char line[32] = "";
     FILE *file = fopen(getenv("DRAY_TEST_BROKER_PIDFILE"), "re");
-    if (file != NULL) {
-        pid = fscanf(file, "%ld", &pid) == 1 ? pid : 0;
-        (void)fclose(file);
+    if (file == NULL) {
+        return 0;
     }
-    return (pid_t)pid;
+    bool has_line = fgets(line, sizeof(line), file) != NULL;
+    (void)fclose(file);
+    return has_line ? (pid_t)strtol(line, NULL, 10) : 0;
 }
 
 void broker_signal(int number)
@@ -359,8 +357,7 @@ void broker_await(void)
     }
 }
 
-/* -- parts ---------------------------------------------------------------------------------------
- */
+/* ---- parts ---- */
 
 #define PARTS_MAX 8u
 

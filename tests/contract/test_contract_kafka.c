@@ -19,8 +19,7 @@
 
 static struct mock mock;
 
-/* -- the mock cluster ----------------------------------------------------------------------------
- */
+/* ---- the mock cluster ---- */
 
 static void create(const struct dri_transport_config *config, const struct dri_topic *topic)
 {
@@ -67,8 +66,7 @@ static void await_broker(struct contract_subject *self)
     broker_await();
 }
 
-/* -- another producer ----------------------------------------------------------------------------
- */
+/* ---- another producer ---- */
 
 /** By librdkafka as anybody uses it. */
 static void produce(struct contract_subject *self, const struct dri_publish *message)
