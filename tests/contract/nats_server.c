@@ -161,7 +161,8 @@ void nats_server_fini(struct nats_server *server)
     char command[160];
     nats_server_kill(server);
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", server->folder);
-    if (strncmp(server->folder, "/tmp/dray-nats-", 15) == 0) {
-        (void)system(command); /* NOLINT(cert-env33-c): a folder of our own making */
+    if (strncmp(server->folder, "/tmp/dray-nats-", 15) == 0 &&
+        system(command) != 0) { /* NOLINT(cert-env33-c): a folder of our own making */
+        print_error("%s stays behind\n", server->folder);
     }
 }
