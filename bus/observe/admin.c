@@ -92,6 +92,7 @@ static enum MHD_Result answer_probes(const struct dri_admin *admin,
     return answer_text(connection, is_fine ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, text);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd calls it with these eight */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_len, void **state)

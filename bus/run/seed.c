@@ -39,6 +39,7 @@ static enum dray_status fill_items(const struct dri_settings *settings, char (*k
     return DRAY_OK;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a result in two parts and a text in two parts */
 enum dray_status dri_seed_change(const struct dri_settings *settings, const char *author,
                                  uint64_t wall_ms, uint8_t **ret_bytes, size_t *ret_len,
                                  char *ret_text, size_t text_bytes)
