@@ -104,11 +104,13 @@ void dri_kafka_notice(struct dri_kafka *kafka, enum dray_status status, const ch
     va_start(args, format);
     (void)vsnprintf(notice.text, sizeof(notice.text), format, args);
     va_end(args);
-    DRI_LOG(status == DRAY_EFATAL ? DRI_LOG_ERROR : DRI_LOG_WARN, "KAFKA-TROUBLE", notice.text,
-            DRI_TEXT("status", dray_status_name(status)));
     uint64_t *noticed = &kafka->noticed_ns[status];
     bool is_due = *noticed == 0 || kafka->now_ns - *noticed >= DRI_KAFKA_NOTICE_NS ||
                   status == DRAY_EFATAL || status == DRAY_ENOTFOUND;
+    DRI_LOG(!is_due                 ? DRI_LOG_DEBUG
+            : status == DRAY_EFATAL ? DRI_LOG_ERROR
+                                    : DRI_LOG_WARN,
+            "KAFKA-TROUBLE", notice.text, DRI_TEXT("status", dray_status_name(status)));
     if (!is_due || kafka->notices_count == DRI_KAFKA_NOTICES) {
         return;
     }

@@ -22,6 +22,12 @@
 #include "log.h"
 #include "mem.h"
 
+/* Whether its positions are still ours to commit. */
+static bool is_ours(const struct dri_kafka_slot *slot)
+{
+    return slot->state == DRI_KAFKA_SLOT_ASSIGNED || slot->state == DRI_KAFKA_SLOT_REVOKED;
+}
+
 static void tell_settled(struct dri_kafka *kafka, struct dri_kafka_slot *slot, int64_t position,
                          enum dray_status status)
 {
@@ -112,8 +118,7 @@ void dri_kafka_commit_flush(struct dri_kafka *kafka)
     rd_kafka_topic_partition_list_t *list = NULL;
     for (uint32_t i = 0; i < kafka->slots_count; i++) {
         struct dri_kafka_slot *slot = kafka->slots[i];
-        if (slot->wanted < 0 ||
-            (slot->state != DRI_KAFKA_SLOT_ASSIGNED && slot->state != DRI_KAFKA_SLOT_REVOKED)) {
+        if (slot->wanted < 0 || !is_ours(slot)) {
             continue;
         }
         list = list == NULL ? rd_kafka_topic_partition_list_new(8) : list;
@@ -203,7 +208,7 @@ void dri_kafka_commit_tick(struct dri_kafka *kafka)
     for (uint32_t i = 0; i < kafka->slots_count; i++) {
         struct dri_kafka_slot *slot = kafka->slots[i];
         if (slot->final_deadline_ns != 0 && kafka->now_ns >= slot->final_deadline_ns &&
-            slot->state == DRI_KAFKA_SLOT_REVOKED) {
+            is_ours(slot)) {
             tell_settled(kafka, slot, slot->final_position, DRAY_ETIMEOUT);
         }
     }
@@ -214,8 +219,7 @@ uint64_t dri_kafka_commit_deadline(const struct dri_kafka *kafka)
     uint64_t deadline = UINT64_MAX;
     for (uint32_t i = 0; i < kafka->slots_count; i++) {
         const struct dri_kafka_slot *slot = kafka->slots[i];
-        if (slot->final_deadline_ns != 0 && slot->state == DRI_KAFKA_SLOT_REVOKED &&
-            slot->final_deadline_ns < deadline) {
+        if (slot->final_deadline_ns != 0 && is_ours(slot) && slot->final_deadline_ns < deadline) {
             deadline = slot->final_deadline_ns;
         }
     }

@@ -225,6 +225,7 @@ static rd_kafka_message_t *next_message(struct dri_kafka *kafka, bool is_log,
         } else if (slot == NULL || slot->state != DRI_KAFKA_SLOT_ASSIGNED) {
             kafka->stats.stale_messages++;
         } else {
+            kafka->are_brokers_down = false;
             *ret_slot = slot;
             return message;
         }

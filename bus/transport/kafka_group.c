@@ -71,6 +71,7 @@ static void lookup_forget(struct dri_kafka *kafka)
     }
     kafka->lookup.partitions = NULL;
     kafka->lookup.retry_ns = 0;
+    kafka->lookup.tries = 0;
     kafka->lookup.id++; /* an answer that is under way is of no interest */
 }
 
@@ -96,7 +97,9 @@ static void lookup_send(struct dri_kafka *kafka)
 
 static void lookup_retry(struct dri_kafka *kafka, rd_kafka_resp_err_t err, const char *reason)
 {
-    kafka->lookup.retry_ns = kafka->now_ns + DRI_KAFKA_LOOKUP_WAIT_NS;
+    unsigned doubled = kafka->lookup.tries < 5 ? kafka->lookup.tries : 5;
+    kafka->lookup.tries++;
+    kafka->lookup.retry_ns = kafka->now_ns + ((uint64_t)DRI_KAFKA_LOOKUP_WAIT_NS << doubled);
     dri_kafka_notice(kafka, dri_kafka_status_of(err),
                      "group %s: committed positions cannot be read, will try again: %s",
                      kafka->group_id, reason == NULL ? rd_kafka_err2str(err) : reason);
@@ -357,6 +360,18 @@ static void on_revoke(struct dri_kafka *kafka, const rd_kafka_topic_partition_li
     }
 }
 
+static void lose_all(struct dri_kafka *kafka)
+{
+    for (uint32_t i = 0; i < kafka->slots_count; i++) {
+        struct dri_kafka_slot *slot = kafka->slots[i];
+        bool is_held =
+            slot->state == DRI_KAFKA_SLOT_ASSIGNED || slot->state == DRI_KAFKA_SLOT_REVOKED;
+        if (is_held && !dri_kafka_is_log_slot(kafka, slot)) {
+            lose_slot(kafka, slot);
+        }
+    }
+}
+
 void dri_kafka_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
                          rd_kafka_topic_partition_list_t *partitions, void *opaque)
 {
@@ -374,6 +389,8 @@ void dri_kafka_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
     } else {
         dri_kafka_notice(kafka, DRAY_EBROKER, "group %s: rebalance failed: %s", kafka->group_id,
                          rd_kafka_err2str(err));
+        lookup_forget(kafka);
+        lose_all(kafka);
         unassign(kafka, NULL);
     }
 }

@@ -40,7 +40,7 @@
 #define DRI_KAFKA_HOLD_NS        500000000u  /* back-pressure for so long pauses the partitions */
 #define DRI_KAFKA_FINAL_NS       5000000000u /* a final settle is answered by then */
 #define DRI_KAFKA_LOOKUP_MS      10000       /* one request for committed positions */
-#define DRI_KAFKA_LOOKUP_WAIT_NS 200000000u  /* between two of them */
+#define DRI_KAFKA_LOOKUP_WAIT_NS 200000000u  /* before the second; doubles five times */
 #define DRI_KAFKA_ENDS_MS        2000        /* one question for the ends of partitions; blocks */
 #define DRI_KAFKA_PURGE_NS       5000000000u /* for the reports of a producer that is given up */
 #define DRI_KAFKA_REVIVE_NS      1000000000u /* first wait between two producers; doubles */
@@ -189,7 +189,7 @@ struct dri_kafka_producer {
 
 struct dri_kafka_notice {
     enum dray_status status;
-    char text[256];
+    char text[400];
 };
 
 /** Numbers that tests and logs look at. */
@@ -260,7 +260,7 @@ struct dri_kafka {
 
     struct dri_kafka_notice notices[DRI_KAFKA_NOTICES];
     size_t notices_first, notices_count;
-    char told_text[256]; /* lent out by the last poll */
+    char told_text[400]; /* lent out by the last poll */
     uint64_t noticed_ns[DRAY_STATUS_COUNT];
     bool are_brokers_down;
 

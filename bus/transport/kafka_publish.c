@@ -523,6 +523,7 @@ size_t dri_kafka_producer_poll(struct dri_kafka *kafka, struct dri_transport_eve
             producer->reports = NULL;
         } else if (write_report(producer, message, &ret_events[count])) {
             count++;
+            kafka->are_brokers_down = false;
         }
     }
     *ret_more = count == max;

@@ -187,8 +187,16 @@ class Broker:
         return self.start()
 
     def pause(self):
-        """SIGSTOP: alive to the kernel, silent to its clients."""
+        """SIGSTOP; returns when every thread of it has stopped."""
         self.process.send_signal(signal.SIGSTOP)
+        wait_for(self._has_stopped, 30, f"{self.name} stopped")
+
+    def _has_stopped(self):
+        states = []
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{task}/stat", encoding="ascii", errors="replace") as file:
+                states.append(file.read().rsplit(")", 1)[1].split()[0])
+        return all(state == "T" for state in states)
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
