@@ -119,9 +119,9 @@ static void garbage_and_huge_headers_do_not_hurt(void **state)
     static char answer[65536];
     static char huge[60000];
     ask(*state, "\x16\x03\x01 this is no HTTP\r\n\r\n", answer, sizeof(answer));
-    memset(huge, 'a', sizeof(huge) - 1);
-    memcpy(huge, "GET /", 5);
-    memcpy(huge + sizeof(huge) - 40, " HTTP/1.1\r\n\r\n", 13);
+    int len = snprintf(huge, sizeof(huge), "GET /");
+    memset(huge + len, 'a', sizeof(huge) - 64);
+    (void)snprintf(huge + sizeof(huge) - 40, 40, " HTTP/1.1\r\n\r\n");
     ask(*state, huge, answer, sizeof(answer));
     assert_answer(*state, "GET /livez", "200 OK", "ok");
 }
