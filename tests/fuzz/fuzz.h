@@ -13,6 +13,7 @@
  * replay_main.c calls it.
  */
 
+/* NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /** A property that must hold for every input. */
