@@ -215,6 +215,7 @@ struct dri_kafka_lookup {
     rd_kafka_topic_partition_list_t *partitions; /* to assign; NULL: nothing pending */
     uint64_t id;                                 /* of the request that counts */
     uint64_t retry_ns;                           /* 0: a request is out */
+    unsigned tries;                              /* that failed since the assignment */
 };
 
 struct dri_kafka {
