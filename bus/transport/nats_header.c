@@ -24,7 +24,9 @@
  * and values are cleaned here, so that no byte of a command can begin a line of its own.
  *
  * Names that begin with Nats- are instructions to the server (a copied Nats-Expected-Stream makes a
- * letter unpublishable for ever): they go out as dray-orig-<name>. The broker's message key is the
+ * letter unpublishable for ever): they go out as dray-orig-<name>. The Nats-Msg-Id of a letter or a
+ * replay is dray's own and is left out when it is read, or each replay would carry all earlier ones
+ * along as originals. The broker's message key is the
  * header dray-key; bytes that are no clean UTF-8 text go as base64, and dray-key-encoding says so.
  */
 
@@ -247,8 +249,9 @@ static size_t flat_put(uint8_t *put, struct line line)
     return 6 + line.name.len + line.value.len;
 }
 
-enum dray_status dri_nats_header_decode(natsMsg *message, struct dri_nats_arena *arena,
-                                        struct dray_slice *ret_key, struct dray_slice *ret_headers)
+enum dray_status dri_nats_header_decode(natsMsg *message, bool is_ours,
+                                        struct dri_nats_arena *arena, struct dray_slice *ret_key,
+                                        struct dray_slice *ret_headers)
 {
     const struct dray_slice absent = {NULL, 0};
     struct dray_slice block = block_of(message), key = absent;
@@ -268,7 +271,7 @@ enum dray_status dri_nats_header_decode(natsMsg *message, struct dri_nats_arena 
         return DRAY_ENOMEM;
     }
     while (next_line(block, &at, &line)) {
-        if (line.name.len > UINT16_MAX) {
+        if (line.name.len > UINT16_MAX || (is_ours && name_is(line.name, DEDUP_NAME))) {
             continue;
         }
         if (name_is(line.name, KEY_NAME)) {

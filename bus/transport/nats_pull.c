@@ -403,7 +403,9 @@ static bool fill_event(struct dri_nats *self, const struct dri_nats_slot *slot,
     int len = natsMsg_GetDataLength(message);
     memset(ret_event, 0, sizeof(*ret_event));
     struct dri_message *out = &ret_event->as.message;
-    if (dri_nats_header_decode(message, &self->arena, &out->key, &out->headers) != DRAY_OK) {
+    bool is_ours = slot->role != DRI_ROLE_COMMANDS;
+    if (dri_nats_header_decode(message, is_ours, &self->arena, &out->key, &out->headers) !=
+        DRAY_OK) {
         return false;
     }
     if (slot->kind == DRI_NATS_GROUP) {

@@ -104,9 +104,10 @@ struct dri_nats_status_line {
 /** The status that the server put into a message without a body. */
 struct dri_nats_status_line dri_nats_header_status(natsMsg *message);
 
-/** Key and headers of a received message, in the flat form of wire/headers.h.
+/** Key and headers of a received message, in the flat form of wire/headers.h. is_ours: it stands in
+ * a stream that dray writes, so its deduplication id is ours and no part of the original: left out.
  *  Errors: ENOMEM. */
-DRAY_MUST_CHECK enum dray_status dri_nats_header_decode(natsMsg *message,
+DRAY_MUST_CHECK enum dray_status dri_nats_header_decode(natsMsg *message, bool is_ours,
                                                         struct dri_nats_arena *arena,
                                                         struct dray_slice *ret_key,
                                                         struct dray_slice *ret_headers);

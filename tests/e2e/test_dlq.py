@@ -112,8 +112,13 @@ def check_letters_are_whole(scene):
         "unknown_command": (b"k-2", msgpack.packb({"v": 1, "id": "l-2", "cmd": "no.such"})),
         "invalid": (b"k-3", b"\x82\xa1v\x01\xa2id"),
     }
+    if not scene.is_kafka:
+        mine.append(("Nats-Msg-Id", "shop-{}"))  # the producer's own, one for each message
     positions = scene.client.publish(
-        TOPICS["commands"], [(key, value, mine) for key, value in sent.values()])
+        TOPICS["commands"],
+        [(key, value, [(name, text.format(number) if name == "Nats-Msg-Id" else text)
+                       for name, text in mine])
+         for number, (key, value) in enumerate(sent.values())])
     letters = {letter.header("dray-dlq-reason"): letter for letter in scene.wait_letters(3)}
     for (reason, (key, value)), position in zip(sent.items(), positions):
         letter = letters[reason]
@@ -127,7 +132,7 @@ def check_letters_are_whole(scene):
         assert letter.header("dray-dlq-worker") == "one"
         for name in ("first-failed-at", "last-failed-at"):
             assert TIME.match(letter.header(f"dray-dlq-{name}")), letter.header(f"dray-dlq-{name}")
-        assert all(name == name.lower() for name, _ in letter.headers if name.startswith("dray-"))
+        assert all(name == name.lower() for name, _ in letter.headers if name.startswith("dray-dlq"))
     assert letters["rejected"].header("dray-dlq-command") == "probe.run"
     assert letters["rejected"].header("dray-dlq-id") == "l-1"
     assert letters["rejected"].header("dray-dlq-namespace") == "default"
@@ -212,8 +217,26 @@ def check_second_failure(scene, letters):
     # The same question again goes on behind the cursor: the new letter is another generation.
     assert scene.replay("--reason", "rejected")["replayed"] == 1
     scene.wait_letters(5)
+    check_headers_do_not_grow(scene, old)
     rows = scene.ls("--reason", "rejected")
     assert sorted(row["replays"] for row in rows) == [0, 1, 2]
+
+
+def check_headers_do_not_grow(scene, old):
+    """Every copy has the original's headers, each once, and the three of a replay: no more in each
+    generation."""
+    # Nats-Msg-Id of what dray stores is dray's; the producer's goes along under another name.
+    kept = sorted((name, value) for name, value in old.headers
+                  if not name.startswith("dray-dlq-") and name != "Nats-Msg-Id")
+    assert scene.is_kafka or ("dray-orig-Nats-Msg-Id", b"shop-0") in kept, kept
+    copies = scene.client.read(REPLAY)
+    assert len(copies) == 2
+    for number, copy in enumerate(copies, 1):
+        theirs = [(name, value) for name, value in copy.headers if name != "Nats-Msg-Id"]
+        added = {"dray-replays", "dray-replay-of", "dray-first-failed-at"}
+        assert sorted(pair for pair in theirs if pair[0] not in added) == kept, theirs
+        assert sorted(name for name, _ in theirs if name in added) == sorted(added), theirs
+        assert copy.header("dray-replays") == str(number)
 
 
 def check_loop_cap(scene):
