@@ -46,6 +46,20 @@
     X(ASSIGNMENTS, "dray_assignments_total", counter, "sources assigned")                          \
     X(REVOCATIONS, "dray_revocations_total", counter, "sources revoked")                           \
     X(LOSSES, "dray_losses_total", counter, "sources lost")                                        \
+    X(STALE_SETTLES, "dray_transport_stale_settles_total", counter,                                \
+      "settles of an assignment that was gone")                                                    \
+    X(STALE_FETCHED, "dray_transport_stale_messages_total", counter,                               \
+      "fetched messages of an assignment that was gone")                                           \
+    X(POSITIONS_BACK, "dray_transport_positions_back_total", counter,                              \
+      "times that a log or our position in it went back: look at the broker")                      \
+    X(METADATA_DROPPED, "dray_transport_metadata_dropped_total", counter,                          \
+      "commits that had to leave their metadata out")                                              \
+    X(LEASES_MISSED, "dray_transport_leases_missed_total", counter,                                \
+      "deliveries whose lease had ended before they were handed up or renewed")                    \
+    X(ARRIVALS_DROPPED, "dray_transport_arrivals_dropped_total", counter,                          \
+      "messages that came in and could not be kept; the broker delivers again")                    \
+    X(CLIENTS_MADE, "dray_transport_clients_made_total", counter,                                  \
+      "client handles made after the first, because one failed or stood still")                    \
     X(CONTROL_APPLIED, "dray_control_applied_total", counter, "control changes applied")           \
     X(CONTROL_CONFLICTS, "dray_control_conflicts_total", counter,                                  \
       "control changes skipped because of a conflict")                                             \

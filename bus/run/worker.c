@@ -431,7 +431,9 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
     worker->metrics_due_ns = now.mono_ns + METRICS_NS;
     struct dri_engine_stats engine;
     struct dri_core_stats core;
+    struct dri_transport_stats transport;
     dri_engine_stats(worker->engine, &engine, &core);
+    worker->ops->stats(worker->transport, &transport);
     const struct {
         enum dri_metric metric;
         uint64_t value;
@@ -463,6 +465,13 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_UNACKED, core.unacked},
         {DRI_METRIC_IN_FLIGHT_BYTES, core.bytes},
         {DRI_METRIC_SETTLE_GAP, core.settle_gap},
+        {DRI_METRIC_STALE_SETTLES, transport.stale_settles},
+        {DRI_METRIC_STALE_FETCHED, transport.stale_messages},
+        {DRI_METRIC_POSITIONS_BACK, transport.positions_back},
+        {DRI_METRIC_METADATA_DROPPED, transport.metadata_dropped},
+        {DRI_METRIC_LEASES_MISSED, transport.leases_missed},
+        {DRI_METRIC_ARRIVALS_DROPPED, transport.arrivals_dropped},
+        {DRI_METRIC_CLIENTS_MADE, transport.clients_made},
         {DRI_METRIC_SLOTS, engine.assignments - engine.unassignments},
         {DRI_METRIC_REVISION, dri_registry_revision(worker->registry)},
         {DRI_METRIC_READY, atomic_load(&worker->is_ready) ? 1 : 0},

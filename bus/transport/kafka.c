@@ -648,6 +648,18 @@ static void kafka_info(struct dri_transport *self, struct dri_transport_info *re
     fill_info(from_base(self), ret_info);
 }
 
+static void kafka_stats(struct dri_transport *self, struct dri_transport_stats *ret_stats)
+{
+    const struct dri_kafka_stats *stats = &from_base(self)->stats;
+    *ret_stats = (struct dri_transport_stats){
+        .stale_settles = stats->stale_settles,
+        .stale_messages = stats->stale_messages,
+        .positions_back = stats->jumps_back,
+        .metadata_dropped = stats->metadata_dropped,
+        .clients_made = stats->producers > 1 ? stats->producers - 1 : 0,
+    };
+}
+
 /* ---- closing ---- */
 
 /* Positions that were asked for are committed before we leave: what they stand for is done. */
@@ -798,6 +810,7 @@ const struct dri_transport_ops dri_kafka_ops = {
     .next_deadline = kafka_next_deadline,
     .lag = kafka_lag,
     .info = kafka_info,
+    .stats = kafka_stats,
     .close = kafka_close,
     .destroy = kafka_destroy,
     .check = kafka_check,

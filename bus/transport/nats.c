@@ -365,6 +365,16 @@ static void nats_info(struct dri_transport *transport, struct dri_transport_info
     ret_info->first_offset = 1; /* stream sequences */
 }
 
+static void nats_stats(struct dri_transport *transport, struct dri_transport_stats *ret_stats)
+{
+    const struct dri_nats *self = self_of(transport);
+    *ret_stats = (struct dri_transport_stats){
+        .stale_settles = self->stale_settles,
+        .leases_missed = self->expired_waiting + self->expired_extends,
+        .arrivals_dropped = atomic_load(&self->mailbox->dropped),
+    };
+}
+
 /* --- open and close ------------------------------------------------------------------------- */
 
 static void nats_close(struct dri_transport *transport, uint32_t timeout_ms)
@@ -689,6 +699,7 @@ const struct dri_transport_ops dri_nats_ops = {
     .next_deadline = nats_next_deadline,
     .lag = nats_lag,
     .info = nats_info,
+    .stats = nats_stats,
     .close = nats_close,
     .destroy = nats_destroy,
     .check = nats_check,

@@ -786,6 +786,13 @@ static void sim_info(struct dri_transport *client, struct dri_transport_info *re
     sim_fill_info(client->broker, ret_info);
 }
 
+static void sim_stats(struct dri_transport *client, struct dri_transport_stats *ret_stats)
+{
+    dri_lock_take(&client->broker->lock);
+    *ret_stats = (struct dri_transport_stats){.stale_settles = client->stale};
+    dri_lock_drop(&client->broker->lock);
+}
+
 /* --- life
  * ----------------------------------------------------------------------------------------- */
 
@@ -840,6 +847,7 @@ const struct dri_transport_ops dri_sim_ops = {
     .next_deadline = sim_next_deadline,
     .lag = sim_lag,
     .info = sim_info,
+    .stats = sim_stats,
     .close = sim_close,
     .destroy = sim_destroy_client,
     .check = sim_check,

@@ -196,6 +196,22 @@ struct dri_transport_info {
     uint64_t first_offset;      /* dri_message.offset of the very first message of a log: 0 or 1 */
 };
 
+/** X(field, help): counts since open; what a broker does not have stays 0. */
+#define DRI_TRANSPORT_COUNTER_TABLE(X)                                                             \
+    X(stale_settles, "settles of an assignment that was gone")                                     \
+    X(stale_messages, "fetched messages of an assignment that was gone")                           \
+    X(positions_back, "times that a log or our position in it went back")                          \
+    X(metadata_dropped, "commits that had to leave their metadata out")                            \
+    X(leases_missed, "deliveries whose lease had ended before they were handed up or renewed")     \
+    X(arrivals_dropped, "messages that came in and could not be kept; the broker delivers again")  \
+    X(clients_made, "client handles made after the first, because one failed or stood still")
+
+struct dri_transport_stats {
+#define DRI_TRANSPORT_COUNTER(field, help) uint64_t field;
+    DRI_TRANSPORT_COUNTER_TABLE(DRI_TRANSPORT_COUNTER)
+#undef DRI_TRANSPORT_COUNTER
+};
+
 struct dri_topic_report {
     const char *topic;       /* borrows from the config */
     enum dray_status status; /* OK, ENOTFOUND, EAUTH, EINVALID (exists, but not fit: text) */
@@ -256,6 +272,9 @@ struct dri_transport_ops {
                             uint64_t *ret_end);
 
     void (*info)(struct dri_transport *self, struct dri_transport_info *ret_info);
+
+    /** Counts for metrics. */
+    void (*stats)(struct dri_transport *self, struct dri_transport_stats *ret_stats);
 
     /** Leave the group, flush acks and publishes for up to timeout_ms, refuse everything after.
      *  Idempotent. Publishes that were not acknowledged are forgotten: drain first. */

@@ -180,6 +180,9 @@ static void a_settle_of_another_epoch_is_dropped(void **state)
     put(topic, 6);
     contract_open_group(&client, group, topic);
     contract_await(&client, DRI_TE_MESSAGE, 6, NULL);
+    struct dri_transport_stats stats;
+    contract_it->ops->stats(client.transport, &stats);
+    assert_int_equal(stats.stale_settles, 0);
     for (size_t i = 0; i < 6; i++) {
         struct dri_transport_event event = *contract_event(&client, DRI_TE_MESSAGE, i);
         event.epoch += i % 2 == 0 ? 1u : UINT32_MAX;
@@ -192,6 +195,8 @@ static void a_settle_of_another_epoch_is_dropped(void **state)
         contract_it->ops->unassign(client.transport, event.slot, event.epoch);
     }
     contract_watch(&client, NULL);
+    contract_it->ops->stats(client.transport, &stats);
+    assert_true(stats.stale_settles >= 12);
     contract_fini(&client);
     contract_open_group(&client, group, topic);
     contract_await(&client, DRI_TE_MESSAGE, 6, NULL);
