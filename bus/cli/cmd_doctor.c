@@ -22,6 +22,7 @@
 #include "assert.h"
 #include "cli.h"
 #include "config.h"
+#include "exposure.h"
 #include "log.h"
 #include "mem.h"
 #include "run/binding.h"
@@ -186,6 +187,14 @@ static void tell_topic(struct doctor *doctor, const struct dri_topic_report *rep
         find(doctor, MARK_FAIL, "topic", "%s \"%s\": %s", what, report->topic,
              report->text[0] != '\0' ? report->text : dray_status_text(report->status));
         fail_with(doctor, report->status == DRAY_EAUTH ? DRI_EXIT_DENIED : DRI_EXIT_FAILED);
+    }
+}
+
+static void look_at_exposure(struct doctor *doctor)
+{
+    char text[TEXT_BYTES];
+    if (dri_exposure_find(&doctor->cli->settings, text, sizeof(text))) {
+        find(doctor, MARK_WARN, "network", "%s", text);
     }
 }
 
@@ -444,6 +453,7 @@ static int doctor_run(struct dri_cli *cli)
     /* Its findings are the output; what the code below logs on the way would say them twice. */
     dri_log_setup(DRI_LOG_LOGFMT, DRI_LOG_ERROR, NULL, NULL);
     if (look_at_configuration(&doctor)) {
+        look_at_exposure(&doctor);
         look_at_broker(&doctor);
         look_at_modules(&doctor);
         look_at_state(&doctor);

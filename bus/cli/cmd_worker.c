@@ -28,6 +28,7 @@
 #include "cli.h"
 #include "clock.h"
 #include "config.h"
+#include "exposure.h"
 #include "log.h"
 #include "run/state.h"
 #include "run/worker.h"
@@ -260,6 +261,10 @@ static void log_begin(const struct dri_cli *cli, const struct dri_worker *worker
             DRI_TEXT("dead_letters", settings->topics.dead_letters),
             DRI_UINT("configured_routes", settings->routes_count),
             DRI_UINT("lanes", settings->worker.lanes));
+    char text[TEXT_BYTES];
+    if (dri_exposure_find(settings, text, sizeof(text))) {
+        dri_log_write(DRI_LOG_WARN, "WRK-EXPOSED", text, NULL, 0);
+    }
 }
 
 static int serve(struct watch *watch)

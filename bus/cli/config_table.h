@@ -66,7 +66,7 @@
       "How long a drain waits for commands that run.")                                             \
     X("worker.settle_ms", worker.settle_ms, U32, "200", 1, 60000, false,                           \
       "Time between two commits of a partition. NATS acks each command by itself.")                \
-    X("worker.revoke_ms", worker.revoke_ms, U32, "10000", 0, 600000, false,                        \
+    X("worker.revoke_ms", worker.revoke_ms, U32, "10000", 0, 60000, false,                         \
       "How long a partition that is being taken away waits for its commands.")                     \
     X("worker.message_bytes", worker.message_bytes, SIZE32, "1MiB", 1024, 1073741824, false,       \
       "Largest command that is decoded, and largest result.")                                      \
