@@ -18,7 +18,8 @@
  * 985 characters; as decimal numbers with commas 3,720, as varints in base64 2,251, as a bitmap in
  * base64 1,667; for every hundredth of a hundred thousand it is 2,118, 5,299, 3,039 and 16,667. So
  * the text reaches 39,000 offsets far with a tenth unfinished, where decimal numbers reach 10,000.
- * The bitmap wins only when less than half is finished, which is when there is little to remember.
+ * The bitmap is shorter where more than a quarter is unfinished, which is when there is least to
+ * remember.
  *
  * What does not fit is left out from the far end: what is written is as true without it, and what
  * is near is settled sooner.
@@ -96,13 +97,12 @@ static void put_sum(char *text, uint32_t sum)
     }
 }
 
-/* More than 32 bits: no sum. */
+/* Of characters of the alphabet. More than 32 bits: no sum. */
 static uint64_t get_sum(const uint8_t *text)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < SUM_CHARS; i++) {
-        unsigned value = value_of(text[1 + i]);
-        sum = value < 64 ? sum << CHAR_BITS | value : UINT64_MAX >> CHAR_BITS;
+        sum = sum << CHAR_BITS | value_of(text[1 + i]);
     }
     return sum;
 }

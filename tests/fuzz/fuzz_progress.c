@@ -71,6 +71,7 @@ static void text_try(struct dray_slice text, uint64_t position)
     }
     FUZZ_CHECK(end > position && !dri_claims_has(&claims, end));
     FUZZ_CHECK(dray_slice_equal(dri_progress_close(&writer), text));
+    FUZZ_CHECK(dri_progress_sum(text) == dri_progress_sum(dray_slice_of(again, text.len)));
 }
 
 /* A gap or a length: the low bits of a byte, shifted by the high ones. */
@@ -100,6 +101,7 @@ static void runs_try(const uint8_t *data, size_t size, uint64_t position)
     FUZZ_CHECK(written.len <= DRI_PROGRESS_BYTES_MAX);
     if (dray_slice_is_absent(written)) {
         FUZZ_CHECK(taken <= 1 && dri_progress_sum(written) == 0);
+        FUZZ_CHECK(!dri_progress_read(&reader, written, position));
         return;
     }
     at = position;
