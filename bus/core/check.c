@@ -281,6 +281,27 @@ static const char *check_tracker(const struct dri_core *core, const struct dri_s
     return NULL;
 }
 
+static const char *check_claims(const struct dri_core *core, const struct dri_slot *slot)
+{
+    const struct dri_claims *claims = slot->claims;
+    const struct dri_progress_run *runs = claims->given_up;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < claims->given_up_count; i++) {
+        CHECK(runs[i].begin < runs[i].end && runs[i].end <= claims->ceiling,
+              "a run of what was given up is none");
+        CHECK(i == 0 || runs[i - 1].end < runs[i].begin, "runs of what was given up touch");
+    }
+    for (uint32_t node = slot->tracker.head; node != 0; node = core->nodes[node - 1].next) {
+        uint64_t offset = core->nodes[node - 1].offset;
+        while (at < claims->given_up_count && runs[at].end <= offset) {
+            at++;
+        }
+        CHECK(at == claims->given_up_count || offset < runs[at].begin,
+              "what is unfinished was given up");
+    }
+    return NULL;
+}
+
 static const char *check_slots(const struct dri_core *core)
 {
     uint32_t tracked = 0;
@@ -296,6 +317,8 @@ static const char *check_slots(const struct dri_core *core)
         const char *fault = check_tracker(core, slot, i, &count);
         CHECK(fault == NULL, fault);
         fault = check_leases(core, slot, i);
+        CHECK(fault == NULL, fault);
+        fault = slot->is_watermark ? check_claims(core, slot) : NULL;
         CHECK(fault == NULL, fault);
         in_trackers += count;
         CHECK(slot->is_settle_armed ==

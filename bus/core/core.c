@@ -24,6 +24,10 @@
  * between is not handed out at all. The other way, producing actions when they are asked for, was
  * rejected: it scatters each decision over two places.
  *
+ * The bytes of a settle's metadata stand with its slot, and a slot has one settle that still means
+ * something in the queue at a time: so each of those that are handed out between two steps has
+ * bytes of its own, however many the shell collects before it sends them.
+ *
  * Room has hysteresis, from full until everything is below three quarters: each change of mind
  * pauses or resumes the client, and a paused Kafka partition throws away what it had fetched. A
  * quarter is 2,500 commands at the default bound: some milliseconds of work, which hides the fetch.
@@ -71,6 +75,7 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     core->slots = carve(carver, config->slots_max, sizeof(*core->slots));
     core->lanes = carve(carver, config->lanes, sizeof(*core->lanes));
     core->flights = carve(carver, flights, sizeof(*core->flights));
+    core->claims = carve(carver, config->slots_max, sizeof(*core->claims));
     core->nodes = carve(carver, flights, sizeof(*core->nodes));
     core->recent = carve(carver, recent, sizeof(*core->recent));
     core->recent_mask = recent - 1;

@@ -69,7 +69,7 @@ struct dri_core_event {
             bool is_watermark; /* else each delivery by itself */
             uint64_t lease_ns;
             int64_t committed;
-            struct dray_slice metadata;
+            struct dray_slice metadata; /* that was committed with it; hostile; copied */
         } assigned;
         struct dri_flight *flight;
         struct {
@@ -108,7 +108,7 @@ struct dri_core_action {
         struct {
             uint64_t position;
             uint64_t delivery;
-            struct dray_slice metadata; /* borrows until the next step */
+            struct dray_slice metadata; /* text, or absent; borrows until the next step */
             bool is_watermark;
             bool is_final;
         } settle;
@@ -164,7 +164,9 @@ uint64_t dri_core_next_deadline(const struct dri_core *core);
     X(dropped_on_drain, "flights given up because the worker drains; they come again")             \
     X(expired, "commands that were not run because their deadline had passed")                     \
     X(leases_lost, "deliveries whose lease ended before it was renewed")                           \
-    X(settles_failed, "settles that the broker refused")
+    X(settles_failed, "settles that the broker refused")                                           \
+    X(skipped_finished, "messages not run again: the commit said that they are finished")          \
+    X(metadata_refused, "commits whose metadata says nothing: damaged, foreign, or of elsewhere")
 
 struct dri_core_stats {
 #define DRI_CORE_COUNTER(field, help) uint64_t field;

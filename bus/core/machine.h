@@ -4,6 +4,7 @@
 #define DRI_MACHINE_H
 
 #include "assert.h"
+#include "claims.h"
 #include "core.h"
 #include "keys.h"
 #include "map.h"
@@ -16,6 +17,7 @@
  *   lanes.c    who runs when: keys, the keyless, chains, DONE
  *   outcome.c  what is published, and what after which acknowledgement
  *   slots.c    assignments: admission, settling, revocation
+ *   claims.c   what a commit says of the commands beyond its position; progress.c: as text
  *   leases.c   deliveries that are settled one by one: leases, redelivery
  *   drain.c    the end
  *   check.c    whether all of it is consistent
@@ -56,7 +58,9 @@ struct dri_slot {
     uint64_t sent;    /* last position sent */
     uint64_t final_position;
     uint64_t last_settle_ns;
+    uint32_t settled_sum, sent_sum; /* of the metadata beside settled and sent; 0: none */
     struct dri_tracker tracker;
+    struct dri_claims *claims;                  /* its own; only of a WATERMARK slot */
     struct dri_flight *lease_head, *lease_tail; /* by lease_due_ns */
 };
 
@@ -99,6 +103,7 @@ struct dri_core {
     bool is_full;
 
     struct dri_slot *slots;
+    struct dri_claims *claims; /* by slot; untouched until its slot is assigned */
     struct dri_tracker_node *nodes;
     struct dri_map deliveries; /* (slot, offset) of EACH slots to flight */
     struct dri_recent *recent;
@@ -188,7 +193,8 @@ void dri_slot_settled(struct dri_core *core, const struct dri_core_event *event)
 void dri_slot_due(struct dri_core *core, struct dri_slot *slot, enum dri_slot_timer kind);
 /** Fill in an action of a slot that is read now; false: it means nothing any more. */
 bool dri_slot_read(struct dri_slot *slot, uint8_t bit, struct dri_core_action *ret_action);
-bool dri_slot_needs_settle(const struct dri_slot *slot, uint64_t *ret_position);
+/** Whether the broker does not know yet how far it is, or what is finished beyond. */
+bool dri_slot_needs_settle(struct dri_slot *slot, uint64_t *ret_position);
 void dri_slot_settle_final(struct dri_core *core, struct dri_slot *slot, uint64_t position);
 /** A completion of an old assignment came in: it is counted, and reaches no tracker. */
 void dri_slot_stale(struct dri_core *core, const struct dri_flight *flight);

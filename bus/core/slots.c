@@ -16,6 +16,12 @@
  * watermark stays at or below it, so the next owner reads it. Dropped flights that are still with a
  * lane or the broker wait in DROPPED for what is out and then are released; they reach no tracker.
  *
+ * What is finished beyond the watermark goes along with each settle (claims.c), and a settle is
+ * sent for its sake alone, too: behind one slow command the watermark may stand still for hours
+ * while thousands finish. It is then compared by its checksum with what was sent and confirmed
+ * last, so that nothing is sent when there is nothing new. A record that was finished in an earlier
+ * assignment is not let in; the watermark passes over it.
+ *
  * The first record of an assignment without a committed position is settled at once, as a position:
  * with `start: latest` a crash before the first commit would lose what came meanwhile.
  */
@@ -39,6 +45,36 @@ static void arm_settle(struct dri_core *core, struct dri_slot *slot)
 
 /* --- admission --- */
 
+/* The first record: where the log really goes on. */
+static void begin_log(struct dri_core *core, struct dri_slot *slot, uint64_t offset)
+{
+    /* Below what was committed: the log was cut and begins anew. Then the commit follows it, and
+     * what was finished in the log that was is not what stands there now. */
+    bool is_cut = slot->has_settled && offset < slot->settled;
+    if (is_cut) {
+        slot->has_settled = false;
+        dri_claims_forget(slot->claims);
+    }
+    if (!slot->has_settled) {
+        slot->has_sent = false;
+        arm_settle(core, slot);
+    }
+}
+
+/* Whether its outcome was stored in an earlier assignment; then it was refused. */
+static bool skip_finished(struct dri_core *core, struct dri_slot *slot, struct dri_flight *flight)
+{
+    if (!dri_claims_has(slot->claims, flight->offset)) {
+        return false;
+    }
+    core->stats.skipped_finished++;
+    if (dri_tracker_skip(&slot->tracker, flight->offset)) {
+        arm_settle(core, slot);
+    }
+    dri_refuse(core, flight);
+    return true;
+}
+
 bool dri_slot_admit(struct dri_core *core, struct dri_flight *flight)
 {
     struct dri_slot *slot = slot_at(core, flight->slot);
@@ -61,15 +97,13 @@ bool dri_slot_admit(struct dri_core *core, struct dri_flight *flight)
     if (!slot->is_watermark && dri_lease_is_redelivery(core, slot, flight)) {
         return false;
     }
-    core->stats.admitted++;
     if (slot->is_watermark && tracker->received == 0) {
-        /* Below what was committed: the log was cut and begins anew. Then the commit follows it. */
-        slot->has_settled = slot->has_settled && flight->offset >= slot->settled;
-        if (!slot->has_settled) {
-            slot->has_sent = false;
-            arm_settle(core, slot);
-        }
+        begin_log(core, slot, flight->offset);
     }
+    if (slot->is_watermark && skip_finished(core, slot, flight)) {
+        return false;
+    }
+    core->stats.admitted++;
     dri_tracker_append(tracker, flight->index, flight->offset);
     flight->is_tracked = true;
     if (!slot->is_watermark) {
@@ -105,12 +139,12 @@ void dri_slot_finish(struct dri_core *core, struct dri_flight *flight)
         return; /* only with a planted bug: it was finished before */
     }
     flight->is_tracked = false;
-    bool has_moved = dri_tracker_finish(&slot->tracker, flight->index);
+    (void)dri_tracker_finish(&slot->tracker, flight->index);
     if (!slot->is_watermark) {
         dri_push(core, DRI_CA_SETTLE, flight->index, 0, 0);
         forget_delivery(core, slot, flight);
         dri_lease_remember(core, flight);
-    } else if (has_moved) {
+    } else {
         arm_settle(core, slot);
     }
     try_end(core, slot);
@@ -143,6 +177,9 @@ void dri_slot_give_up(struct dri_core *core, struct dri_flight *flight, uint64_t
     if (flight->is_tracked) {
         flight->is_tracked = false;
         dri_tracker_give_up(&slot->tracker, flight->index);
+        if (slot->is_watermark) {
+            dri_claims_give_up(slot->claims, flight->offset);
+        }
         forget_delivery(core, slot, flight);
     }
     dri_move(core, flight, DRI_FLIGHT_DROPPED);
@@ -192,25 +229,17 @@ void dri_slot_stale(struct dri_core *core, const struct dri_flight *flight)
 
 /* --- settling --- */
 
-bool dri_slot_needs_settle(const struct dri_slot *slot, uint64_t *ret_position)
+static struct dray_slice metadata_of(struct dri_slot *slot, uint64_t position)
+{
+    return dri_claims_text(slot->claims, &slot->tracker, position);
+}
+
+bool dri_slot_needs_settle(struct dri_slot *slot, uint64_t *ret_position)
 {
     return slot->is_assigned && slot->is_watermark &&
            dri_tracker_watermark(&slot->tracker, ret_position) &&
-           !(slot->has_settled && slot->settled == *ret_position);
-}
-
-/* What is done beyond the watermark goes here with the issue that brings its format: written from
- * the tracker's list, read back in restore. Until then a restart runs it again. */
-static struct dray_slice make_metadata(const struct dri_slot *slot)
-{
-    (void)slot;
-    return dray_slice_of(NULL, 0);
-}
-
-static void restore(struct dri_slot *slot, struct dray_slice metadata)
-{
-    (void)slot;
-    (void)metadata;
+           !(slot->has_settled && slot->settled == *ret_position &&
+             slot->settled_sum == dri_progress_sum(metadata_of(slot, *ret_position)));
 }
 
 static void want(struct dri_core *core, struct dri_slot *slot, enum dri_core_action_type type,
@@ -232,14 +261,19 @@ bool dri_slot_read(struct dri_slot *slot, uint8_t bit, struct dri_core_action *r
         ret_action->epoch = slot->unassign_epoch;
         return is_wanted;
     }
+    if (!is_wanted) {
+        return false;
+    }
     bool is_final = bit == DRI_SLOT_FINAL;
+    uint64_t position = is_final ? slot->final_position : slot->sent;
     ret_action->epoch = slot->epoch;
-    ret_action->as.settle.position = is_final ? slot->final_position : slot->sent;
+    ret_action->as.settle.position = position;
     ret_action->as.settle.delivery = 0;
-    ret_action->as.settle.metadata = make_metadata(slot);
+    ret_action->as.settle.metadata = metadata_of(slot, position);
     ret_action->as.settle.is_watermark = true;
     ret_action->as.settle.is_final = is_final;
-    return is_wanted;
+    slot->sent_sum = dri_progress_sum(ret_action->as.settle.metadata);
+    return true;
 }
 
 static void settle_now(struct dri_core *core, struct dri_slot *slot, uint64_t position)
@@ -273,7 +307,8 @@ static void settle_due(struct dri_core *core, struct dri_slot *slot)
     if (core->is_draining || !dri_slot_needs_settle(slot, &position)) {
         return; /* a drain settles finally when it is empty */
     }
-    if (!slot->has_sent || slot->sent != position) {
+    if (!slot->has_sent || slot->sent != position ||
+        slot->sent_sum != dri_progress_sum(metadata_of(slot, position))) {
         settle_now(core, slot, position);
         want(core, slot, DRI_CA_SETTLE, DRI_SLOT_SETTLE);
     }
@@ -308,6 +343,21 @@ static void end(struct dri_core *core, struct dri_slot *slot)
     }
 }
 
+/* The answer names a position, not its metadata. Of two that were sent with the same position the
+ * later is taken for confirmed: it is on its way, and should it get lost, some runs are repeated.
+ */
+static void confirm(struct dri_slot *slot, uint64_t position)
+{
+    if (slot->has_settled && position < slot->settled) {
+        return;
+    }
+    slot->has_settled = true;
+    slot->settled = position;
+    if (slot->has_sent && position == slot->sent) {
+        slot->settled_sum = slot->sent_sum;
+    }
+}
+
 void dri_slot_settled(struct dri_core *core, const struct dri_core_event *event)
 {
     struct dri_slot *slot = slot_at(core, event->slot);
@@ -321,16 +371,14 @@ void dri_slot_settled(struct dri_core *core, const struct dri_core_event *event)
         slot->is_final_out = false;
     }
     if (status == DRAY_OK) {
-        if (!slot->has_settled || position > slot->settled) {
-            slot->has_settled = true;
-            slot->settled = position;
-        }
+        confirm(slot, position);
         try_end(core, slot);
         return;
     }
     core->stats.settles_failed++;
     slot->has_sent = slot->has_settled;
     slot->sent = slot->settled;
+    slot->sent_sum = slot->settled_sum;
     if (status == DRAY_ESTALE && slot->is_revoking) {
         dri_slot_lost(core, event->slot, event->epoch); /* nothing that we send will be taken */
         return;
@@ -343,6 +391,21 @@ void dri_slot_settled(struct dri_core *core, const struct dri_core_event *event)
 }
 
 /* --- assignment --- */
+
+static void restore(struct dri_core *core, struct dri_slot *slot, struct dray_slice metadata,
+                    int64_t committed)
+{
+    dri_claims_init(slot->claims);
+    if (metadata.len == 0) {
+        return;
+    }
+    if (committed < 0 || !dri_claims_restore(slot->claims, metadata, (uint64_t)committed)) {
+        core->stats.metadata_refused++;
+        return;
+    }
+    slot->settled_sum = dri_progress_sum(metadata);
+    slot->sent_sum = slot->settled_sum;
+}
 
 void dri_slot_assigned(struct dri_core *core, const struct dri_core_event *event)
 {
@@ -364,10 +427,13 @@ void dri_slot_assigned(struct dri_core *core, const struct dri_core_event *event
         .wanted = slot->wanted & DRI_SLOT_UNASSIGN,
         .unassign_epoch = slot->unassign_epoch,
         .lease_ns = is_watermark ? 0 : event->as.assigned.lease_ns,
+        .claims = &core->claims[event->slot],
     };
     *slot = next;
     dri_tracker_init(&slot->tracker, core->nodes, is_watermark, committed);
-    restore(slot, event->as.assigned.metadata);
+    if (is_watermark) {
+        restore(core, slot, event->as.assigned.metadata, committed);
+    }
 }
 
 static void cancel(struct dri_core *core, struct dri_flight *flight)

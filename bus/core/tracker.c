@@ -17,7 +17,7 @@
  * costs one; both are far below the cost of the flight itself.
  *
  * What is finished beyond the watermark is not lost by this: it is the complement. The commit
- * metadata will be written from this list (runs of offsets between two unfinished ones are
+ * metadata is written from this list (claims.c: what was received between two unfinished ones is
  * finished), which is also its shortest form, because there are fewer unfinished offsets than
  * finished ones.
  *
@@ -37,6 +37,15 @@ void dri_tracker_init(struct dri_tracker *tracker, struct dri_tracker_node *node
     }
 }
 
+static void receive(struct dri_tracker *tracker, uint64_t offset)
+{
+    if (tracker->received++ == 0) {
+        tracker->first_offset = offset;
+    }
+    tracker->has_next = true;
+    tracker->next_offset = offset + 1;
+}
+
 void dri_tracker_append(struct dri_tracker *tracker, uint32_t number, uint64_t offset)
 {
     struct dri_tracker_node *node = &tracker->nodes[number];
@@ -50,11 +59,14 @@ void dri_tracker_append(struct dri_tracker *tracker, uint32_t number, uint64_t o
     }
     tracker->tail = number + 1;
     tracker->count++;
-    if (tracker->received++ == 0) {
-        tracker->first_offset = offset;
-    }
-    tracker->has_next = true;
-    tracker->next_offset = offset + 1;
+    receive(tracker, offset);
+}
+
+bool dri_tracker_skip(struct dri_tracker *tracker, uint64_t offset)
+{
+    DRI_ASSERT(!dri_tracker_is_duplicate(tracker, offset));
+    receive(tracker, offset);
+    return tracker->head == 0;
 }
 
 static void unlink_node(struct dri_tracker *tracker, uint32_t number)

@@ -49,6 +49,10 @@ static inline bool dri_tracker_is_duplicate(const struct dri_tracker *tracker, u
 /** Requires: not a duplicate; the node is in no tracker. */
 void dri_tracker_append(struct dri_tracker *tracker, uint32_t number, uint64_t offset);
 
+/** A message that was finished in an earlier assignment: it counts as received and finished.
+ * Returns whether the watermark may have moved. Requires: not a duplicate. */
+bool dri_tracker_skip(struct dri_tracker *tracker, uint64_t offset);
+
 /** The message is finished. Returns whether the watermark may have moved. */
 bool dri_tracker_finish(struct dri_tracker *tracker, uint32_t number);
 

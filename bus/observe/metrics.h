@@ -40,6 +40,10 @@
     X(DROPPED, "dray_dropped_on_revoke_total", counter,                                            \
       "flights given up because their assignment ended")                                           \
     X(SETTLES_FAILED, "dray_settles_failed_total", counter, "settles that the broker refused")     \
+    X(SKIPPED_FINISHED, "dray_skipped_finished_total", counter,                                    \
+      "messages not run again: the commit said that they are finished")                            \
+    X(METADATA_REFUSED, "dray_commit_metadata_refused_total", counter,                             \
+      "commits whose metadata says nothing: damaged, foreign, or of elsewhere")                    \
     X(PUBLISHES, "dray_publishes_total", counter, "messages handed to the broker")                 \
     X(PUBLISH_UNKNOWN, "dray_publish_unknown_total", counter, "publishes whose fate is not known") \
     X(PUBLISH_REFUSED, "dray_publish_refused_total", counter, "publishes that the broker refused") \

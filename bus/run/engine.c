@@ -143,7 +143,8 @@ static void take_assigned(struct dri_engine *engine, const struct dri_transport_
     };
     DRI_LOG(DRI_LOG_INFO, "ENG-ASSIGNED", "source assigned",
             DRI_SLICE("source", event->as.assigned.origin), DRI_UINT("epoch", event->epoch),
-            DRI_INT("committed", event->as.assigned.committed));
+            DRI_INT("committed", event->as.assigned.committed),
+            DRI_UINT("metadata_bytes", event->as.assigned.metadata.len));
 }
 
 static void take_ended(struct dri_engine *engine, const struct dri_transport_event *event)

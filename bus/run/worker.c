@@ -453,6 +453,8 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_SETTLED, core.settled},
         {DRI_METRIC_DROPPED, core.dropped_on_revoke},
         {DRI_METRIC_SETTLES_FAILED, core.settles_failed},
+        {DRI_METRIC_SKIPPED_FINISHED, core.skipped_finished},
+        {DRI_METRIC_METADATA_REFUSED, core.metadata_refused},
         {DRI_METRIC_PUBLISHES, engine.publishes},
         {DRI_METRIC_PUBLISH_UNKNOWN, engine.publish_unknown},
         {DRI_METRIC_PUBLISH_REFUSED, engine.publish_refused},

@@ -111,8 +111,9 @@ uint32_t sim_slot_get(struct dri_transport *client, struct sim_partition *partit
     return (uint32_t)client->slots_count++;
 }
 
-static void see_slot(const struct dri_transport *client, uint32_t slot,
-                     enum dri_sim_sight_type type, uint64_t offset, uint32_t deliveries)
+static void see_metadata(const struct dri_transport *client, uint32_t slot,
+                         enum dri_sim_sight_type type, uint64_t offset, uint32_t deliveries,
+                         struct dray_slice metadata)
 {
     const struct sim_slot *at = &client->slots[slot];
     sim_see(client->broker, &(struct dri_sim_sight){.type = type,
@@ -122,7 +123,30 @@ static void see_slot(const struct dri_transport *client, uint32_t slot,
                                                     .slot = slot,
                                                     .epoch = at->epoch,
                                                     .offset = offset,
+                                                    .metadata = metadata,
                                                     .deliveries = deliveries});
+}
+
+static void see_slot(const struct dri_transport *client, uint32_t slot,
+                     enum dri_sim_sight_type type, uint64_t offset, uint32_t deliveries)
+{
+    see_metadata(client, slot, type, offset, deliveries, dray_slice_of(NULL, 0));
+}
+
+/* What comes back of the metadata, as far as nothing happens to it on the way. */
+static struct dray_slice stored_metadata(struct dri_sim_broker *broker,
+                                         const struct sim_claim *claim)
+{
+    if (claim == NULL) {
+        return dray_slice_of(NULL, 0);
+    }
+    if (claim->old_metadata != NULL && sim_strikes(broker, DRI_SIM_METADATA_FOREIGN)) {
+        return dray_slice_of(claim->old_metadata, claim->old_metadata_len);
+    }
+    if (claim->metadata_len > 0 && sim_strikes(broker, DRI_SIM_METADATA_LOST)) {
+        return dray_slice_of(NULL, 0);
+    }
+    return dray_slice_of(claim->metadata, claim->metadata_len);
 }
 
 /* Origin, topic and the metadata of the last commit, in one block. */
@@ -131,8 +155,8 @@ static char *assigned_bytes(struct dri_transport *client, const struct sim_slot 
 {
     struct dri_sim_broker *broker = client->broker;
     const struct sim_topic *topic = slot->partition->topic;
-    size_t metadata_len = slot->claim == NULL ? 0 : slot->claim->metadata_len;
-    size_t bytes = strlen(topic->name) * 2 + strlen(topic->stream) + 32 + metadata_len;
+    struct dray_slice metadata = stored_metadata(broker, slot->claim);
+    size_t bytes = strlen(topic->name) * 2 + strlen(topic->stream) + 32 + metadata.len;
     char *block = dri_zalloc(bytes);
     if (block == NULL) {
         return NULL;
@@ -146,11 +170,11 @@ static char *assigned_bytes(struct dri_transport *client, const struct sim_slot 
     memcpy(at, topic->name, strlen(topic->name));
     event->as.assigned.topic = dray_slice_of(at, strlen(topic->name));
     at += strlen(topic->name);
-    if (metadata_len > 0 && !sim_strikes(broker, DRI_SIM_METADATA_LOST)) {
-        memcpy(at, slot->claim->metadata, metadata_len);
-        event->as.assigned.metadata = dray_slice_of(at, metadata_len);
+    if (metadata.len > 0) {
+        memcpy(at, metadata.at, metadata.len);
+        event->as.assigned.metadata = dray_slice_of(at, metadata.len);
         if (sim_strikes(broker, DRI_SIM_METADATA_DAMAGED)) {
-            at[sim_below(broker, metadata_len)] ^= (char)(1 << sim_below(broker, 7));
+            at[sim_below(broker, metadata.len)] ^= (char)(1 << sim_below(broker, 7));
         }
     }
     *ret_len = bytes;
@@ -191,9 +215,10 @@ static void open_slot(struct dri_transport *client, uint32_t number, enum dri_st
     size_t bytes_len = 0;
     char *bytes = assigned_bytes(client, slot, &event, &bytes_len);
     DRI_ASSERT(bytes != NULL);
+    see_metadata(client, number, DRI_SIM_ASSIGNED,
+                 slot->claim == NULL ? UINT64_MAX : (uint64_t)slot->claim->committed, 0,
+                 event.as.assigned.metadata);
     sim_tell(client, &event, bytes, bytes_len);
-    see_slot(client, number, DRI_SIM_ASSIGNED,
-             slot->claim == NULL ? UINT64_MAX : (uint64_t)slot->claim->committed, 0);
 }
 
 void sim_slot_open(struct dri_transport *client, uint32_t slot)
@@ -668,7 +693,7 @@ static void settle_one(struct dri_transport *client, const struct dri_settle *se
         return;
     }
     if (client->broker->config.mode == DRI_SETTLE_WATERMARK) {
-        see_slot(client, settle->slot, DRI_SIM_SETTLING, settle->position, 0);
+        see_metadata(client, settle->slot, DRI_SIM_SETTLING, settle->position, 0, settle->metadata);
         settle_watermark(client, slot, settle);
     } else {
         settle_each(client, slot, settle);

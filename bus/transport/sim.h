@@ -50,6 +50,7 @@ struct dri_sim_broker;
     X(ANSWER_NEVER, true, "settles that were never answered, done or not")                         \
     X(METADATA_LOST, true, "assignments without the metadata that was committed")                  \
     X(METADATA_DAMAGED, true, "assignments with damaged metadata")                                 \
+    X(METADATA_FOREIGN, true, "assignments with the metadata of another position")                 \
     X(DELIVERY_LOST, true, "deliveries that left the server and never arrived")                    \
     X(REDELIVERY_SHUFFLED, true, "redeliveries out of order")                                      \
     X(EXTEND_LOST, true, "lease renewals that never reached the broker")                           \
@@ -177,14 +178,15 @@ uint32_t dri_sim_client_number(const struct dri_transport *client);
 uint64_t dri_sim_stale(const struct dri_transport *client);
 
 enum dri_sim_sight_type {
-    DRI_SIM_APPENDED, /* record */
-    DRI_SIM_ASSIGNED, /* client, slot, epoch; offset: position read next, UINT64_MAX: none committed
-                       */
-    DRI_SIM_ENDED,    /* client, slot, epoch: revoked or lost, as the client was told */
-    DRI_SIM_LET_GO,   /* client, slot, epoch: unassigned by the client */
+    DRI_SIM_APPENDED,  /* record */
+    DRI_SIM_ASSIGNED,  /* client, slot, epoch; offset: position read next, UINT64_MAX: none
+                          committed; metadata as it was handed out */
+    DRI_SIM_ENDED,     /* client, slot, epoch: revoked or lost, as the client was told */
+    DRI_SIM_LET_GO,    /* client, slot, epoch: unassigned by the client */
     DRI_SIM_DELIVERED, /* client, slot, epoch, offset, deliveries */
-    DRI_SIM_SETTLING,  /* client, slot, epoch, offset: a position leaves the client (WATERMARK) */
-    DRI_SIM_COMMITTED, /* client, offset: position as it stands now; metadata_bytes */
+    DRI_SIM_SETTLING,  /* client, slot, epoch, offset, metadata: a position leaves the client
+                          (WATERMARK) */
+    DRI_SIM_COMMITTED, /* client, offset: position as it stands now; metadata */
     DRI_SIM_ACKED,     /* client, offset */
 };
 
@@ -195,8 +197,8 @@ struct dri_sim_sight {
     const char *topic;
     int32_t partition;
     uint32_t client, slot, epoch, deliveries;
-    size_t metadata_bytes;
     uint64_t offset;
+    struct dray_slice metadata; /* absent: none; lives as long as the broker */
     const struct dri_sim_record *record;
 };
 

@@ -53,6 +53,7 @@ void sim_group_free(struct sim_group *group)
         struct sim_claim *claim = group->claims;
         group->claims = claim->next;
         dri_free(claim->metadata);
+        dri_free(claim->old_metadata);
         dri_free(claim->deliveries);
         dri_free(claim);
     }
@@ -542,6 +543,21 @@ uint64_t sim_groups_deadline(const struct dri_sim_broker *broker)
 /* --- commits (WATERMARK)
  * -------------------------------------------------------------------------- */
 
+/* Consumes the metadata of the op. */
+static void keep_metadata(struct sim_claim *claim, struct sim_op *op)
+{
+    if (claim->metadata != NULL && claim->committed != (int64_t)op->position) {
+        dri_free(claim->old_metadata);
+        claim->old_metadata = claim->metadata;
+        claim->old_metadata_len = claim->metadata_len;
+    } else {
+        dri_free(claim->metadata);
+    }
+    claim->metadata = op->metadata;
+    claim->metadata_len = op->metadata_len;
+    op->metadata = NULL;
+}
+
 enum dray_status sim_commit(struct dri_sim_broker *broker, struct sim_op *op)
 {
     struct sim_claim *claim = op->claim;
@@ -558,18 +574,16 @@ enum dray_status sim_commit(struct dri_sim_broker *broker, struct sim_op *op)
     if ((int64_t)op->position < claim->committed) {
         sim_count(broker, DRI_SIM_REWIND);
     }
+    keep_metadata(claim, op);
     claim->committed = (int64_t)op->position;
-    dri_free(claim->metadata);
-    claim->metadata = op->metadata;
-    claim->metadata_len = op->metadata_len;
-    op->metadata = NULL;
-    sim_see(broker, &(struct dri_sim_sight){.type = DRI_SIM_COMMITTED,
-                                            .topic = claim->partition->topic->name,
-                                            .partition = claim->partition->number,
-                                            .client = op->member->number,
-                                            .epoch = op->epoch,
-                                            .metadata_bytes = claim->metadata_len,
-                                            .offset = op->position});
+    sim_see(broker, &(struct dri_sim_sight){
+                        .type = DRI_SIM_COMMITTED,
+                        .topic = claim->partition->topic->name,
+                        .partition = claim->partition->number,
+                        .client = op->member->number,
+                        .epoch = op->epoch,
+                        .offset = op->position,
+                        .metadata = dray_slice_of(claim->metadata, claim->metadata_len)});
     return DRAY_OK;
 }
 

@@ -85,6 +85,8 @@ struct sim_claim { /* one partition as one group sees it */
     int64_t committed; /* -1: none */
     char *metadata;    /* owned */
     size_t metadata_len;
+    char *old_metadata; /* owned: the last that stood with another position */
+    size_t old_metadata_len;
     struct sim_member *owner, *target, *last_owner;
     uint32_t slot, epoch; /* of the owner */
     bool is_revoking;
@@ -139,6 +141,11 @@ struct sim_op {
     size_t metadata_len;
 };
 
+struct sim_text { /* of a sight */
+    struct sim_text *next;
+    uint8_t bytes[];
+};
+
 struct dri_sim_broker {
     struct dri_lock lock;
     struct dri_sim_config config; /* immutable but for rates */
@@ -154,6 +161,7 @@ struct dri_sim_broker {
     size_t heap_count, heap_capacity;
     struct dri_sim_sight *sights; /* owned */
     size_t sights_count, sights_capacity, sights_read;
+    struct sim_text *texts; /* owned */
     uint64_t counts[DRI_SIM_FAULT_COUNT];
 };
 

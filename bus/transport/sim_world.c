@@ -106,8 +106,17 @@ void sim_see(struct dri_sim_broker *broker, const struct dri_sim_sight *sight)
     broker->sights = sim_grown(broker->sights, &broker->sights_capacity, broker->sights_count,
                                sizeof(*broker->sights));
     DRI_ASSERT(broker->sights != NULL); /* a checker that misses something is worse than none */
-    broker->sights[broker->sights_count] = *sight;
-    broker->sights[broker->sights_count++].at_ns = broker->now.mono_ns;
+    struct dri_sim_sight *seen = &broker->sights[broker->sights_count++];
+    *seen = *sight;
+    seen->at_ns = broker->now.mono_ns;
+    if (sight->metadata.len > 0) {
+        struct sim_text *text = dri_zalloc(sizeof(*text) + sight->metadata.len);
+        DRI_ASSERT(text != NULL);
+        memcpy(text->bytes, sight->metadata.at, sight->metadata.len);
+        text->next = broker->texts;
+        broker->texts = text;
+        seen->metadata.at = text->bytes;
+    }
 }
 
 /* --- the wire
@@ -415,6 +424,11 @@ void dri_sim_destroy(struct dri_sim_broker *broker)
     }
     for (size_t i = 0; i < broker->heap_count; i++) {
         sim_op_free(broker->heap[i]);
+    }
+    while (broker->texts != NULL) {
+        struct sim_text *text = broker->texts;
+        broker->texts = text->next;
+        dri_free(text);
     }
     dri_free(broker->heap);
     dri_free(broker->sights);

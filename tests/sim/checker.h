@@ -22,6 +22,8 @@
  * "invariant: text".
  *
  *   outcome     every command has an outcome, the right one, after its runs; none is made up
+ *   progress    what is committed beside a position is true, and stays said; what a client was told
+ * is finished neither runs there nor is published again
  *   bytes       a dead letter carries the original bytes, key and headers; a result the handler's
  * answer settled     nothing is settled (committed, acknowledged) whose outcome is not stored order
  * first runs of a key in the order produced; a retry is never overtaken in its epoch overlap     no
@@ -89,7 +91,7 @@ uint64_t sim_checker_hash(const struct sim_checker *checker);
 
 struct sim_tally {
     uint64_t commands, events, runs, retries, results, errors, letters, pointers, limits, fallbacks;
-    uint64_t expired, deliveries, redeliveries, reruns, duplicates, metadata;
+    uint64_t expired, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
 };
 
 void sim_checker_tally(const struct sim_checker *checker, struct sim_tally *ret_tally);

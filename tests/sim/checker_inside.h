@@ -6,7 +6,8 @@
 #include "checker.h"
 
 /* checker_inside.h - what the checker remembers. checker.c judges settling, runs and the whole;
- * checker_outcome.c judges results and dead letters. */
+ * checker_outcome.c judges results and dead letters, checker_progress.c what is committed beside a
+ * position. */
 
 #define SIM_FAILURE_BYTES    400u
 #define SIM_PARTITIONS_MAX   8u
@@ -20,6 +21,7 @@ struct sim_command {
     uint64_t offset;
     const struct dri_sim_record *record; /* as the broker has it */
     uint32_t deliveries, runs, ok_runs, final_runs;
+    uint32_t skips; /* deliveries to somebody who was told that it is finished */
     uint32_t results, errors, letters;
     bool is_complete;
 };
@@ -40,6 +42,15 @@ struct sim_arrival { /* a message that was delivered in an epoch */
     bool is_vague;    /* nobody can tell from outside which delivery a run belongs to */
 };
 
+struct sim_run { /* of offsets, the end not with it */
+    uint64_t begin, end;
+};
+
+struct sim_runs {
+    struct sim_run *runs; /* owned */
+    size_t count, capacity;
+};
+
 struct sim_epoch {
     uint32_t client;
     int topic; /* -1: none of the sources */
@@ -49,6 +60,7 @@ struct sim_epoch {
     struct sim_arrival *arrivals; /* owned */
     size_t count, capacity;
     size_t started[SIM_KEYS_MAX]; /* highest arrival + 1 of a key that has run */
+    struct sim_runs told;         /* finished, as it was told when it began */
 };
 
 struct sim_open_run {
@@ -81,6 +93,12 @@ void sim_judge_result(struct sim_checker *checker, const struct dri_sim_record *
 void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *record);
 /** Something happened to a command: has it all that it needs now? */
 void sim_judge_completion(struct sim_checker *checker, struct sim_command *command);
+/** What a client says beside a position, when it leaves the client and when it is committed. */
+void sim_judge_progress(struct sim_checker *checker, const struct dri_sim_sight *sight, int topic);
+/** Read metadata of a position. False: it says nothing. */
+bool sim_progress_read(struct dray_slice text, uint64_t position, struct sim_runs *ret_runs);
+bool sim_progress_has(const struct sim_runs *runs, uint64_t offset);
+struct sim_run *sim_runs_put(struct sim_runs *runs);
 struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32_t partition,
                                    uint64_t offset);
 

@@ -57,6 +57,7 @@ static void draw_rates(struct chance *chance, uint16_t *rates)
     rates[DRI_SIM_ANSWER_NEVER] = rate(chance, 400);
     rates[DRI_SIM_METADATA_LOST] = rate(chance, 500);
     rates[DRI_SIM_METADATA_DAMAGED] = rate(chance, 500);
+    rates[DRI_SIM_METADATA_FOREIGN] = rate(chance, 500);
     rates[DRI_SIM_DELIVERY_LOST] = rate(chance, 100);
     rates[DRI_SIM_REDELIVERY_SHUFFLED] = rate(chance, 1000);
     rates[DRI_SIM_EXTEND_LOST] = rate(chance, 500);

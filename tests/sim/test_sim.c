@@ -238,6 +238,36 @@ static void metadata_that_is_too_long_fails_the_commit(void **state)
     dri_sim_destroy(scene.broker);
 }
 
+/* What comes back of metadata "new" at 2, after "old" at 1. */
+static void metadata_comes_back(enum dri_sim_fault fault, uint64_t struck, struct dray_slice wanted,
+                                bool is_equal)
+{
+    struct dri_sim_config config = {.is_virtual = true};
+    struct scene scene;
+    config.rates[fault] = struck > 0 ? 1000 : 0;
+    begin(&scene, &config);
+    struct dri_transport *client = join(&scene, 10);
+    struct place place = place_of(poll_for(&scene, client, DRI_TE_ASSIGNED));
+    settle(&scene, client, place, 1, "old");
+    settle(&scene, client, place, 2, "new");
+    dri_sim_storm(scene.broker, scene.now, true, 1);
+    const struct dri_transport_event *assigned = poll_for(&scene, client, DRI_TE_ASSIGNED);
+    assert_int_equal(assigned->as.assigned.committed, 2);
+    assert_int_equal(dray_slice_equal(assigned->as.assigned.metadata, wanted), is_equal);
+    assert_int_equal(count_of(&scene, fault), struck);
+    leave(client);
+    dri_sim_destroy(scene.broker);
+}
+
+static void metadata_may_be_lost_damaged_or_of_another_position(void **state)
+{
+    (void)state;
+    metadata_comes_back(DRI_SIM_METADATA_LOST, 0, dray_slice_text("new"), true);
+    metadata_comes_back(DRI_SIM_METADATA_LOST, 1, dray_slice_of(NULL, 0), true);
+    metadata_comes_back(DRI_SIM_METADATA_DAMAGED, 1, dray_slice_text("new"), false);
+    metadata_comes_back(DRI_SIM_METADATA_FOREIGN, 1, dray_slice_text("old"), true);
+}
+
 static void what_a_dead_member_held_goes_to_the_others_after_its_session(void **state)
 {
     const struct dri_sim_config config = {.is_virtual = true, .session_ms = 1000};
@@ -488,6 +518,7 @@ int main(void)
         cmocka_unit_test(a_zombie_is_fenced_until_it_polls_again),
         cmocka_unit_test(a_commit_may_go_backwards),
         cmocka_unit_test(metadata_that_is_too_long_fails_the_commit),
+        cmocka_unit_test(metadata_may_be_lost_damaged_or_of_another_position),
         cmocka_unit_test(what_a_dead_member_held_goes_to_the_others_after_its_session),
         cmocka_unit_test(a_member_dies_in_the_middle_of_a_call),
         cmocka_unit_test(assignments_that_are_lost_come_back_with_a_new_epoch),
