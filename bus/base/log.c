@@ -395,6 +395,13 @@ static void tell_dropped(uint64_t min_age_ns)
     }
 }
 
+void dri_log_last_word(enum dri_log_level level, const char *id, const char *text)
+{
+    if (dri_log_is_on(level)) {
+        write_line(level, id, text, NULL, 0, 0);
+    }
+}
+
 void dri_log_write(enum dri_log_level level, const char *id, const char *text,
                    const struct dri_field *fields, size_t fields_count)
 {

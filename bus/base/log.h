@@ -65,6 +65,10 @@ struct dri_field {
 void dri_log_write(enum dri_log_level level, const char *id, const char *text,
                    const struct dri_field *fields, size_t fields_count);
 
+/** The same past the rate limit and without any lock: for a thread that is about to end the process
+ * while others may hang in a call. */
+void dri_log_last_word(enum dri_log_level level, const char *id, const char *text);
+
 /** Say now what was dropped and not yet said: at the end of the process. */
 void dri_log_flush(void);
 

@@ -13,7 +13,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +20,13 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "cli.h"
-#include "clock.h"
 #include "config.h"
 #include "log.h"
 #include "run/state.h"
+#include "run/supervise.h"
 #include "run/worker.h"
 #include "version.h"
 
@@ -44,40 +41,6 @@ struct watch {
     int end_fd; /* main writes: no more signals are wanted */
     pthread_t thread;
 };
-
-/* ---- systemd ---- */
-
-/* One datagram to the socket that NOTIFY_SOCKET names. It is a courtesy: nothing depends on it. */
-static void notify(const char *state)
-{
-    const char *path = getenv("NOTIFY_SOCKET"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t len = path == NULL ? 0 : strlen(path);
-    if (len < 2 || len >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@')) {
-        return;
-    }
-    memcpy(address.sun_path, path, len);
-    address.sun_path[0] = path[0] == '@' ? '\0' : path[0];
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return;
-    }
-    socklen_t address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
-               address_len) < 0) {
-        DRI_LOG(DRI_LOG_WARN, "WRK-NOTIFY", "cannot tell the service manager",
-                DRI_TEXT("socket", path), DRI_TEXT("reason", strerrordesc_np(errno)));
-    }
-    (void)close(fd);
-}
-
-static void notify_reloading(void)
-{
-    char text[96];
-    (void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
-                   (unsigned long long)(dri_clock_mono_ns() / 1000u));
-    notify(text);
-}
 
 /* ---- HUP ---- */
 
@@ -104,7 +67,7 @@ static void reload(struct watch *watch)
     struct dri_settings settings;
     struct dri_config *config = NULL;
     struct reload seen = {0, 0};
-    notify_reloading();
+    dri_supervise_tell_reloading();
     enum dray_status status =
         dri_cli_load(watch->cli, true, &config, &settings, text, sizeof(text));
     if (status != DRAY_OK) {
@@ -117,7 +80,7 @@ static void reload(struct watch *watch)
                 DRI_UINT("applied", seen.applied), DRI_UINT("need_restart", seen.waiting));
         dri_config_destroy(config);
     }
-    notify("READY=1");
+    dri_supervise_tell("READY=1");
 }
 
 /* ---- signals ---- */
@@ -139,7 +102,7 @@ static void obey(struct watch *watch, int number, unsigned *stops)
         return; /* not reached */
     }
     (*stops)++;
-    notify("STOPPING=1");
+    dri_supervise_tell("STOPPING=1\nSTATUS=drains");
     if (*stops == 1) {
         dri_worker_drain(worker);
     } else {
@@ -234,6 +197,7 @@ static int take_state(struct dri_settings *settings, char ret_id[DRI_WORKER_ID_B
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) {
         return fd;
     }
+    settings->is_state_shared = true;
     if (settings->worker.id == NULL && gethostname(host, sizeof(host) - 1) == 0 &&
         getrandom(&number, sizeof(number), 0) == (ssize_t)sizeof(number)) {
         snprintf(ret_id, DRI_WORKER_ID_BYTES, "%s-%08x", host, number);
@@ -275,10 +239,10 @@ static int serve(struct watch *watch)
     }
     atomic_store(&watch->worker, worker);
     log_begin(cli, worker);
-    notify("READY=1");
+    dri_supervise_tell("READY=1\nSTATUS=takes commands");
     bool is_clean = false;
     status = dri_worker_run(worker, &is_clean);
-    notify("STOPPING=1");
+    dri_supervise_tell("STOPPING=1\nSTATUS=leaves");
     dri_log_write(is_clean ? DRI_LOG_INFO : DRI_LOG_WARN, "WRK-END",
                   is_clean            ? "everything taken in was finished and settled"
                   : status == DRAY_OK ? "stopped; what was not settled comes again"

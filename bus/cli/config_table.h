@@ -72,6 +72,10 @@
       "Largest command that is decoded, and largest result.")                                      \
     X("worker.timeout_ms", worker.timeout_ms, U32, "30000", 1, 86400000, false,                    \
       "Time limit of a handler whose route sets none.")                                            \
+    X("worker.close_ms", worker.close_ms, U32, "10000", 100, 600000, false,                        \
+      "How long leaving the broker may take once the work is done; then the process ends anyway.") \
+    X("worker.stall_ms", worker.stall_ms, U32, "30000", 100, 3600000, false,                       \
+      "Time without a turn of the poll loop from which on `/livez` answers 503.")                  \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, false,                                 \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

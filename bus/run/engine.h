@@ -45,12 +45,13 @@ struct dri_engine_stats {
 #undef DRI_ENGINE_COUNTER
 };
 
-/** Points at which a test may kill the process (environment DRAY_CRASH_AT=<point>[:<n>], test hooks
- *  built in only with DRI_CRASH_POINTS). */
+/** Points at which a test may kill or hang the process (environment DRAY_CRASH_AT and
+ * DRAY_HANG_AT=<point>[:<n>], test hooks built in only with DRI_CRASH_POINTS). */
 #define DRI_CRASH_POINT_TABLE(X)                                                                   \
     X(after_receive)                                                                               \
     X(before_handler)                                                                              \
-    X(after_handler) X(before_publish) X(after_publish) X(before_settle) X(after_settle)
+    X(after_handler)                                                                               \
+    X(before_publish) X(after_publish) X(before_settle) X(after_settle) X(before_close)
 
 struct dri_engine_config {
     struct dri_core_config core;

@@ -9,8 +9,16 @@
  * The loop never waits for time: it sleeps on the transport's descriptor and on the wake that lanes
  * and signals write to, at most until the core's next deadline.
  *
- * The end is crash-only: drain, every outcome stored, settled, then close. A handler that does not
- * return within the grace is left behind: the process ends by _exit, and its command comes again.
+ * Whether the loop lives is said by the loop alone: each turn notes its time, from which /livez is
+ * answered, and pulses the service manager's watchdog. A turn that does not end (a call into a
+ * client library that hangs) stops both, though every other thread goes on; and a client library's
+ * own idea of being polled (librdkafka 2.0 counts any queue) plays no part.
+ *
+ * The end is crash-only: drain, every outcome stored, settled, the mark of a clean end, then close,
+ * under an alarm. What comes after the mark is politeness: when it hangs or crashes, the process
+ * ends all the same, nothing is lost, and nothing is run again but what the broker was not told. A
+ * handler that does not return within the grace is left behind: the process ends by _exit, and its
+ * command comes again.
  */
 #include "worker.h"
 
@@ -28,6 +36,8 @@
 #include "control_thread.h"
 #include "crash.h"
 #include "engine.h"
+#include "exit_alarm.h"
+#include "last_run.h"
 #include "log.h"
 #include "mem.h"
 #include "metrics.h"
@@ -35,6 +45,7 @@
 #include "queue.h"
 #include "registry.h"
 #include "state.h"
+#include "supervise.h"
 #include "version.h"
 
 #define SLOTS_MAX      4096u
@@ -42,7 +53,6 @@
 #define SLEEP_MAX_NS   UINT64_C(1000000000)
 #define METRICS_NS     UINT64_C(200000000)
 #define STOP_MS        5000u
-#define CLOSE_MS       10000u
 #define CONNECT_MS     30000u
 #define PATTERNS_MAX   16u
 #define TOPIC_BYTES    260u
@@ -78,7 +88,13 @@ struct dri_worker {
     _Atomic(int) request; /* enum request; only grows */
     int obeyed;           /* the loop's */
     uint64_t metrics_due_ns;
-    _Atomic(uint64_t) turned_ns; /* the loop's last turn, for /livez */
+    uint64_t pulse_every_ns; /* 0: no service manager watches */
+    uint64_t pulse_due_ns;
+    _Atomic(uint64_t) turned_ns; /* the loop's last turn, for /livez; 0: there is none yet */
+    _Atomic(uint32_t) stall_ms;
+    enum dri_last_run last_run; /* how the one before this ended */
+    bool has_run, is_clean;     /* how this one ended */
+    struct dri_exit_alarm alarm;
     _Atomic(bool) is_ready;
 };
 
@@ -94,10 +110,14 @@ static bool is_alive(void *arg, char *ret_text, size_t text_bytes)
 {
     const struct dri_worker *worker = arg;
     uint64_t turned = atomic_load(&worker->turned_ns);
-    uint64_t age_ms = (dri_clock_mono_ns() - turned) / 1000000u;
-    bool is_fine = turned == 0 || age_ms < 30000;
+    uint64_t now = dri_clock_mono_ns();
+    uint64_t age_ms = now > turned ? (now - turned) / 1000000u : 0;
+    if (turned == 0) {
+        snprintf(ret_text, text_bytes, "starting");
+        return true;
+    }
     snprintf(ret_text, text_bytes, "last turn %llu ms ago", (unsigned long long)age_ms);
-    return is_fine;
+    return age_ms < atomic_load(&worker->stall_ms);
 }
 
 static bool is_ready(void *arg, char *ret_text, size_t text_bytes)
@@ -286,6 +306,18 @@ static enum dray_status start_admin(struct dri_worker *worker, char *ret_text, s
     return status;
 }
 
+static void note_last_run(struct dri_worker *worker)
+{
+    const struct dri_settings *settings = worker->settings;
+    worker->last_run =
+        settings->is_state_shared ? DRI_LAST_RUN_NONE : dri_last_run_read(settings->state);
+    if (worker->last_run == DRI_LAST_RUN_UNCLEAN) {
+        DRI_LOG(DRI_LOG_WARN, "WRK-UNCLEAN",
+                "the last run did not end cleanly; what it had not settled comes again",
+                DRI_TEXT("state", settings->state));
+    }
+}
+
 static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
@@ -298,6 +330,7 @@ static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t 
                                      text_bytes);
     }
     if (status == DRAY_OK) {
+        note_last_run(worker);
         status = dri_wake_init(&worker->wake);
         worker->has_wake = status == DRAY_OK;
     }
@@ -335,6 +368,8 @@ enum dray_status dri_worker_create(const struct dri_settings *settings,
         return DRAY_ENOMEM;
     }
     worker->settings = settings;
+    worker->pulse_every_ns = dri_supervise_interval_ns();
+    atomic_store(&worker->stall_ms, settings->worker.stall_ms);
     ret_text[0] = '\0';
     enum dray_status status = build(worker, ret_text, text_bytes);
     if (status != DRAY_OK) {
@@ -351,19 +386,48 @@ enum dray_status dri_worker_create(const struct dri_settings *settings,
 /* --- ending
  * ----------------------------------------------------------------------------------------- */
 
-void dri_worker_destroy(struct dri_worker *worker)
+static void crash_point(const char *name)
 {
-    if (worker == NULL) {
-        return;
+    dri_crash_point_fn *hook = dri_crash_point_hook();
+    if (hook != NULL) {
+        hook(name);
     }
-    if (worker->executor != NULL && dri_lanes_stop(worker->executor, STOP_MS) == DRAY_ETIMEOUT) {
+}
+
+/* From here the end comes, whatever hangs. The client gets half of the time to say goodbye, so that
+ * the rest (freeing it, the goodbye on the status topic) has its share. */
+static uint32_t set_alarm(struct dri_worker *worker)
+{
+    uint32_t close_ms = worker->settings->worker.close_ms;
+    if (worker->has_run &&
+        dri_exit_alarm_arm(&worker->alarm, close_ms,
+                           worker->is_clean ? EXIT_SUCCESS : EXIT_FAILURE) != DRAY_OK) {
+        dri_log_write(DRI_LOG_WARN, "WRK-ALARM", "nothing bounds the time that leaving takes", NULL,
+                      0);
+    }
+    return close_ms / 2;
+}
+
+static void stop_lanes(struct dri_worker *worker, uint32_t grace_ms)
+{
+    if (worker->executor != NULL && dri_lanes_stop(worker->executor, grace_ms) == DRAY_ETIMEOUT) {
         DRI_LOG(DRI_LOG_ERROR, "WRK-STUCK",
                 "a handler does not return; ending the process, its command will come again",
                 DRI_TEXT("worker", worker->id));
         _exit(EXIT_FAILURE);
     }
+}
+
+void dri_worker_destroy(struct dri_worker *worker)
+{
+    if (worker == NULL) {
+        return;
+    }
+    stop_lanes(worker, STOP_MS);
+    uint32_t close_ms = set_alarm(worker);
+    crash_point("before_close");
     if (worker->transport != NULL) {
-        worker->ops->close(worker->transport, CLOSE_MS);
+        worker->ops->close(worker->transport, close_ms);
     }
     dri_engine_destroy(worker->engine);
     if (worker->transport != NULL) {
@@ -379,6 +443,7 @@ void dri_worker_destroy(struct dri_worker *worker)
         dri_wake_fini(&worker->wake);
     }
     dri_free(worker->patterns_text);
+    dri_exit_alarm_disarm(&worker->alarm);
     dri_free(worker);
 }
 
@@ -472,9 +537,21 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
     }
 }
 
+/* Only from the loop, and in each of its turns: that is what the pulse says. */
+static void pulse(struct dri_worker *worker, struct dri_now now)
+{
+    if (worker->pulse_every_ns != 0 && now.mono_ns >= worker->pulse_due_ns) {
+        worker->pulse_due_ns = now.mono_ns + worker->pulse_every_ns;
+        dri_supervise_tell("WATCHDOG=1");
+    }
+}
+
 static void sleep_until(struct dri_worker *worker, uint64_t deadline_ns)
 {
     uint64_t now = dri_clock_mono_ns();
+    if (worker->pulse_every_ns != 0 && worker->pulse_due_ns < deadline_ns) {
+        deadline_ns = worker->pulse_due_ns;
+    }
     uint64_t wait_ns = deadline_ns > now ? deadline_ns - now : 0;
     wait_ns = wait_ns < SLEEP_MAX_NS ? wait_ns : SLEEP_MAX_NS;
     struct pollfd fds[] = {
@@ -489,6 +566,7 @@ static enum dray_status turn(struct dri_worker *worker, bool *ret_idle)
 {
     struct dri_now now = dri_clock_now();
     atomic_store_explicit(&worker->turned_ns, now.mono_ns, memory_order_relaxed);
+    pulse(worker, now);
     obey(worker, now);
     enum dray_status status = dri_engine_turn(worker->engine, now, ret_idle);
     show_metrics(worker, now);
@@ -500,6 +578,10 @@ enum dray_status dri_worker_run(struct dri_worker *worker, bool *ret_clean)
     enum dray_status status = DRAY_OK;
     bool is_clean = false;
     bool is_idle = false;
+    worker->has_run = true;
+    if (!worker->settings->is_state_shared) {
+        dri_last_run_begin(worker->settings->state);
+    }
     atomic_store(&worker->is_ready, true);
     dri_control_set_state(worker->control, DRI_WORKER_READY);
     while (status == DRAY_OK && !dri_engine_is_drained(worker->engine, &is_clean)) {
@@ -518,6 +600,10 @@ enum dray_status dri_worker_run(struct dri_worker *worker, bool *ret_clean)
     atomic_store(&worker->is_ready, false);
     worker->metrics_due_ns = 0;
     show_metrics(worker, dri_clock_now());
-    *ret_clean = status == DRAY_OK && is_clean;
+    worker->is_clean = status == DRAY_OK && is_clean;
+    if (worker->is_clean && !worker->settings->is_state_shared) {
+        dri_last_run_end(worker->settings->state);
+    }
+    *ret_clean = worker->is_clean;
     return status;
 }
