@@ -35,7 +35,9 @@ typedef void dri_log_sink_fn(void *arg, const char *line, size_t len);
 /** Default before any call: logfmt, info, standard error. sink NULL: standard error. */
 void dri_log_setup(enum dri_log_format format, enum dri_log_level level, dri_log_sink_fn *sink,
                    void *arg);
+/** Threads: any. */
 void dri_log_set_level(enum dri_log_level level);
+void dri_log_set_format(enum dri_log_format format);
 bool dri_log_is_on(enum dri_log_level level);
 
 enum dri_field_type {

@@ -85,6 +85,13 @@ DRAY_MUST_CHECK enum dray_status dri_engine_turn(struct dri_engine *engine, stru
 
 uint64_t dri_engine_next_deadline(const struct dri_engine *engine);
 
+/** As dri_core_set_limits. */
+void dri_engine_set_limits(struct dri_engine *engine, const struct dri_core_limits *limits);
+/** Replace namespaces and reply_patterns of the configuration; borrowed until they are replaced or
+ * the engine ends. */
+void dri_engine_set_names(struct dri_engine *engine, const char *namespaces,
+                          const char *const *reply_patterns, size_t count);
+
 /** Finish what was taken in, then report drained. */
 void dri_engine_drain(struct dri_engine *engine, struct dri_now now);
 void dri_engine_stop(struct dri_engine *engine, struct dri_now now);
