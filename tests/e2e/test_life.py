@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright 2026 The dray authors
 """The life of a worker process, against a real broker: what the service manager is told, a loop that
-hangs, leaving when nobody answers, what the next run knows of it.
+hangs, leaving when nobody answers, what the next run knows of it, settings that change, quiet, the ramp.
 
 test_life.py --bus nats|kafka[:VERSION] [case...]
 """
 
 import argparse
+import json
 import os
+import re
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 import traceback
@@ -220,6 +223,165 @@ def a_broker_that_is_silent_at_the_end_does_not_hold_it(scene):
     assert "WRK-UNCLEAN" not in worker.log()
     assert worker.stop() == 0
     assert len(workers.runs(worker.probe_log)) == 2, "nothing ran again"
+
+
+def read_again(replica, text=None, **changes):
+    """HUP with a changed file; returns the lines that it was answered with."""
+    if text is None:
+        config = json.load(open(replica.config_path, encoding="utf-8"))
+        for section, values in changes.items():
+            config.setdefault(section, {}).update(values)
+        text = json.dumps(config, indent=1)
+    with open(replica.config_path, "w", encoding="utf-8") as file:
+        file.write(text)
+    begin = len(replica.log())
+    replica.process.send_signal(signal.SIGHUP)
+    workers.settle_down(lambda: re.search("CFG-(READ|REFUSED)[^\\n]*\\n", replica.log()[begin:]), 60, "HUP")
+    return replica.log()[begin:]
+
+
+def errors(scene, worker):
+    """Command id -> kind of its error result."""
+    found = (msgpack.unpackb(m.value) for m in scene.client.read(f"{worker.name}.out"))
+    return {r["id"]: r["error"]["kind"] for r in found if r["status"] == "error"}
+
+
+@case
+def hup_takes_up_limits_and_defaults(scene):
+    worker = scene.worker("reload", max_in_flight=100).start().wait_ready()
+    limit = lambda: worker.metric("dray_in_flight_limit_commands")
+    workers.settle_down(lambda: limit() == 100, 60, "the limit of the start")
+    log = read_again(worker, worker={"max_in_flight": 7, "lanes": 9, "timeout_ms": 1000}, log={"level": "debug"})
+    for key in ("worker.max_in_flight", "worker.timeout_ms", "log.level"):
+        assert re.search(f"id=CFG-APPLIED .*key={key}\\n", log), log
+    assert re.search("id=CFG-RESTART .*key=worker.lanes\\n", log), log
+    assert re.search("id=CFG-READ .*applied=3 need_restart=1\\n", log), log
+    workers.settle_down(lambda: limit() == 7, 60, "the new limit")
+
+    ids = [f"c-{n}" for n in range(40)]
+    scene.send(worker, ids, do="sleep", ms=200)
+    seen = set()
+
+    def done():
+        seen.add(worker.metric("dray_in_flight_commands"))
+        return (worker.metric("dray_results_stored_total") or 0) >= 40
+    workers.settle_down(done, 120, "forty results")
+    assert max(seen) <= 7 and max(seen) >= 1, seen
+    scene.wait_results(worker, ids)
+
+    scene.send(worker, ["slow"], do="sleep", ms=600000)
+    workers.settle_down(lambda: errors(scene, worker) == {"slow": "timeout"}, 120, "the new time limit")
+    read_again(worker, worker={"namespaces": "elsewhere"})
+    scene.send(worker, ["foreign"])
+    workers.settle_down(lambda: errors(scene, worker).get("foreign") == "auth", 120, "the new namespaces")
+    assert worker.stop() == 0
+
+
+@case
+def hup_says_once_what_needs_a_restart(scene):
+    worker = scene.worker("again", max_in_flight=100).start().wait_ready()
+    good = open(worker.config_path, encoding="utf-8").read()
+    assert "key=worker.max_in_flight" in read_again(worker, worker={"max_in_flight": 101})
+    log = read_again(worker)
+    assert "CFG-RESTART" not in log and re.search("applied=0 need_restart=0\\n", log), log
+    log = read_again(worker, worker={"max_in_flight": 100})
+    assert re.search("id=CFG-APPLIED .*key=worker.max_in_flight\\n", log), "again what it runs with"
+
+    bad = good.replace('"lanes": 4', '"lanse": 4').replace('"max_in_flight": 100', '"max_in_flight": 3')
+    assert bad.count('"lanse"') == 1 and bad.count('"max_in_flight": 3') == 1
+    line = bad[:bad.index('"lanse"')].count("\n") + 1
+    log = read_again(worker, text=bad)
+    assert re.search(f"id=CFG-REFUSED .*{worker.config_path}:{line}: unknown key", log), log
+    assert "CFG-APPLIED" not in log
+    workers.settle_down(lambda: worker.metric("dray_in_flight_limit_commands") == 100, 60, "the old limit")
+    scene.send(worker, ["a"])
+    scene.wait_results(worker, ["a"])
+    assert worker.metric("dray_in_flight_limit_commands") == 100, "nothing of a broken file counts"
+
+    log = read_again(worker, text=good.replace('"admin"', '"log": {"format": "json"}, "admin"'))
+    assert json.loads(log.splitlines()[-1])["id"] == "CFG-READ"
+    assert worker.stop() == 0
+    assert json.loads(worker.log().splitlines()[-1])["id"] == "WRK-END"
+
+
+def status_of(scene, worker):
+    said = subprocess.run([workers.DRAY, "registry", "status", "--json", "-c", worker.config_path],
+                          capture_output=True, text=True, check=False, timeout=60)
+    states = [json.loads(line) for line in said.stdout.splitlines()]
+    return [s["state"] for s in states if s["worker"] == worker.name]
+
+
+@case
+def a_quiet_worker_finishes_and_takes_nothing_new(scene):
+    worker = scene.worker("quiet").start().wait_ready()
+    ran = lambda: {run.id for run in workers.runs(worker.probe_log)}
+    scene.send(worker, ["slow"], do="sleep", ms=3000)
+    workers.settle_down(lambda: worker.metric("dray_running_commands") == 1, 60, "a run")
+    sources = worker.metric("dray_assigned_sources")
+    worker.process.send_signal(signal.SIGUSR1)
+    workers.settle_down(lambda: worker.get("/readyz")[0] == 503, 60, "quiet")
+    assert "paused" in worker.get("/readyz")[1] and worker.get("/livez")[0] == 200
+    workers.settle_down(lambda: status_of(scene, worker) == ["paused"], 60, "the status says so")
+    scene.wait_results(worker, ["slow"])
+    scene.wait_settled(worker)
+
+    ids = [f"c-{n}" for n in range(50)]
+    scene.send(worker, ids)
+    # Longer than the session: a member that did not speak would be gone by then.
+    begin = worker.metric("dray_messages_total")
+    until = time.monotonic() + 9
+    while time.monotonic() < until:
+        assert len(ran()) == 1, "something new ran"
+        time.sleep(0.2)
+    assert worker.metric("dray_messages_total") == begin
+    assert worker.metric("dray_in_flight_limit_commands") == 0
+    assert worker.metric("dray_assigned_sources") == sources > 0
+    assert worker.metric("dray_revocations_total") == worker.metric("dray_losses_total") == 0
+    assert not scene.client.is_settled(worker.name, f"{worker.name}.in"), "they wait at the broker"
+
+    worker.process.send_signal(signal.SIGUSR1)  # twice is once
+    worker.process.send_signal(signal.SIGUSR2)
+    worker.wait_ready()
+    scene.wait_results(worker, ids + ["slow"])
+    assert len(workers.runs(worker.probe_log)) == 51, "each ran once"
+    assert (worker.metric("dray_revocations_total"), worker.metric("dray_losses_total")) == (0, 0)
+    worker.process.send_signal(signal.SIGUSR1)
+    workers.settle_down(lambda: worker.get("/readyz")[0] == 503, 60, "quiet again")
+    assert worker.stop() == 0, "a quiet worker drains like any other"
+
+
+@case
+def a_signal_while_it_starts_is_kept(scene):
+    worker = scene.worker("early", max_in_flight=100).start()
+    worker.process.send_signal(signal.SIGUSR1)
+    worker.process.send_signal(signal.SIGHUP)
+    workers.settle_down(lambda: "paused" in worker.get("/readyz")[1], 60, "quiet from the start")
+    workers.settle_down(lambda: "CFG-READ" in worker.log(), 60, "the file read again")
+    scene.send(worker, ["a"])
+    worker.process.send_signal(signal.SIGUSR2)
+    scene.wait_results(worker, ["a"])
+    assert worker.stop() == 0
+
+
+@case
+def a_ramp_lets_in_more_from_step_to_step(scene):
+    worker = scene.worker("ramp", ramp_ms=4000, max_in_flight=1000).start()
+    seen = []
+
+    def is_up():
+        limit = worker.metric("dray_in_flight_limit_commands")
+        if limit is not None and worker.get("/readyz")[0] == 200:
+            seen.append(limit)
+        return seen and seen[-1] == 1000
+    workers.settle_down(is_up, 120, "the whole limit")
+    assert seen == sorted(seen) and seen[0] < 1000 and len(set(seen)) > 3, seen
+    assert re.search("id=WRK-RAMP .*ramp_ms=4000 from=1 to=1000\\n", worker.log()), worker.log()
+    worker.kill()
+    worker.start().wait_ready()
+    assert re.search("id=WRK-RAMP .*ramp_ms=16000 from=1 to=1000\\n", worker.log()), "longer after a crash"
+    scene.send(worker, ["a", "b", "c"])
+    scene.wait_results(worker, ["a", "b", "c"])
+    assert worker.stop() == 0
 
 
 def main():
