@@ -45,9 +45,9 @@ static void write_stderr(void *arg, const char *line, size_t len)
     }
 }
 
-/* Set before there are threads; level alone may change later. */
+/* Set before there are threads; format and level may change later. */
 static struct {
-    enum dri_log_format format;
+    _Atomic(int) format;
     _Atomic(int) level;
     dri_log_sink_fn *sink;
     void *arg;
@@ -56,10 +56,15 @@ static struct {
 void dri_log_setup(enum dri_log_format format, enum dri_log_level level, dri_log_sink_fn *sink,
                    void *arg)
 {
-    setup.format = format;
+    dri_log_set_format(format);
     setup.sink = sink == NULL ? write_stderr : sink;
     setup.arg = arg;
     dri_log_set_level(level);
+}
+
+void dri_log_set_format(enum dri_log_format format)
+{
+    atomic_store_explicit(&setup.format, (int)format, memory_order_relaxed);
 }
 
 void dri_log_set_level(enum dri_log_level level)
@@ -361,7 +366,7 @@ static void write_line(enum dri_log_level level, const char *id, const char *tex
     dri_clock_format(dri_clock_wall_ms(), time_text);
     line.len = 0;
     line.is_cut = false;
-    line.is_json = setup.format == DRI_LOG_JSON;
+    line.is_json = atomic_load_explicit(&setup.format, memory_order_relaxed) == (int)DRI_LOG_JSON;
     const struct dri_field head[] = {
         DRI_TEXT("ts", time_text),
         DRI_TEXT("level", level_names[level]),
@@ -392,6 +397,13 @@ static void tell_dropped(uint64_t min_age_ns)
     while (limit_take_dropped(now_ns, min_age_ns, &limit)) {
         write_line(DRI_LOG_WARN, limit.id, "lines of this id were dropped: too many in one second",
                    NULL, 0, limit.dropped);
+    }
+}
+
+void dri_log_last_word(enum dri_log_level level, const char *id, const char *text)
+{
+    if (dri_log_is_on(level)) {
+        write_line(level, id, text, NULL, 0, 0);
     }
 }
 

@@ -35,7 +35,9 @@ typedef void dri_log_sink_fn(void *arg, const char *line, size_t len);
 /** Default before any call: logfmt, info, standard error. sink NULL: standard error. */
 void dri_log_setup(enum dri_log_format format, enum dri_log_level level, dri_log_sink_fn *sink,
                    void *arg);
+/** Threads: any. */
 void dri_log_set_level(enum dri_log_level level);
+void dri_log_set_format(enum dri_log_format format);
 bool dri_log_is_on(enum dri_log_level level);
 
 enum dri_field_type {
@@ -64,6 +66,10 @@ struct dri_field {
 /** id: "SUBJECT-WORD", as CTL-CONFLICT; text: one sentence for a person. */
 void dri_log_write(enum dri_log_level level, const char *id, const char *text,
                    const struct dri_field *fields, size_t fields_count);
+
+/** The same past the rate limit and without any lock: for a thread that is about to end the process
+ * while others may hang in a call. */
+void dri_log_last_word(enum dri_log_level level, const char *id, const char *text);
 
 /** Say now what was dropped and not yet said: at the end of the process. */
 void dri_log_flush(void);

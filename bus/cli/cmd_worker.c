@@ -13,7 +13,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,16 +20,14 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "cli.h"
-#include "clock.h"
 #include "config.h"
 #include "exposure.h"
 #include "log.h"
 #include "run/state.h"
+#include "run/supervise.h"
 #include "run/worker.h"
 #include "version.h"
 
@@ -40,45 +37,13 @@
 struct watch {
     const struct dri_cli *cli;
     _Atomic(struct dri_worker *) worker; /* set by main before it runs, never cleared */
-    struct dri_config *config;           /* the watching thread's; owned when not cli's */
+    struct dri_config *config; /* that was read last; the watching thread's, owned when not cli's */
+    _Atomic(int) kept_quiet;   /* SIGUSR1 or SIGUSR2 that came before there was a worker; or 0 */
+    _Atomic(bool) has_kept_hup; /* the same for SIGHUP */
     int signal_fd;
     int end_fd; /* main writes: no more signals are wanted */
     pthread_t thread;
 };
-
-/* ---- systemd ---- */
-
-/* One datagram to the socket that NOTIFY_SOCKET names. It is a courtesy: nothing depends on it. */
-static void notify(const char *state)
-{
-    const char *path = getenv("NOTIFY_SOCKET"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t len = path == NULL ? 0 : strlen(path);
-    if (len < 2 || len >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@')) {
-        return;
-    }
-    memcpy(address.sun_path, path, len);
-    address.sun_path[0] = path[0] == '@' ? '\0' : path[0];
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return;
-    }
-    socklen_t address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
-               address_len) < 0) {
-        DRI_LOG(DRI_LOG_WARN, "WRK-NOTIFY", "cannot tell the service manager",
-                DRI_TEXT("socket", path), DRI_TEXT("reason", strerrordesc_np(errno)));
-    }
-    (void)close(fd);
-}
-
-static void notify_reloading(void)
-{
-    char text[96];
-    (void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
-                   (unsigned long long)(dri_clock_mono_ns() / 1000u));
-    notify(text);
-}
 
 /* ---- HUP ---- */
 
@@ -86,48 +51,98 @@ struct reload {
     size_t applied, waiting;
 };
 
-static void on_difference(void *arg, const char *key, bool is_live)
+static void on_difference(void *arg, const char *key, bool is_applied)
 {
     struct reload *reload = arg;
-    if (is_live) {
+    if (is_applied) {
         reload->applied++;
         DRI_LOG(DRI_LOG_INFO, "CFG-APPLIED", "a changed key is in effect", DRI_TEXT("key", key));
     } else {
         reload->waiting++;
-        DRI_LOG(DRI_LOG_WARN, "CFG-RESTART", "a changed key takes effect after a restart",
-                DRI_TEXT("key", key));
+        DRI_LOG(DRI_LOG_WARN, "CFG-RESTART", "a changed key needs a restart", DRI_TEXT("key", key));
     }
 }
 
-static void reload(struct watch *watch)
+static void refuse(const char *text)
+{
+    DRI_LOG(DRI_LOG_ERROR, "CFG-REFUSED", "the configuration is not applied; the old one stays",
+            DRI_TEXT("reason", text));
+}
+
+/* All of it or nothing: what has an error anywhere changes nothing. */
+static void apply(struct watch *watch, struct dri_worker *worker, struct dri_config *config,
+                  const struct dri_settings *settings)
+{
+    struct reload seen = {0, 0};
+    enum dray_status status = dri_worker_reload(worker, settings);
+    if (status != DRAY_OK) {
+        refuse(dray_status_text(status));
+        dri_config_destroy(config);
+        return;
+    }
+    dri_log_set_level(settings->log.level);
+    dri_log_set_format(settings->log.format);
+    dri_config_differences(watch->cli->config, watch->config, config, on_difference, &seen);
+    DRI_LOG(DRI_LOG_INFO, "CFG-READ", "configuration read again", DRI_UINT("applied", seen.applied),
+            DRI_UINT("need_restart", seen.waiting));
+    if (watch->config != watch->cli->config) {
+        dri_config_destroy(watch->config);
+    }
+    watch->config = config;
+}
+
+static void reload(struct watch *watch, struct dri_worker *worker)
 {
     char text[TEXT_BYTES] = "";
     struct dri_settings settings;
     struct dri_config *config = NULL;
-    struct reload seen = {0, 0};
-    notify_reloading();
-    enum dray_status status =
-        dri_cli_load(watch->cli, true, &config, &settings, text, sizeof(text));
-    if (status != DRAY_OK) {
-        DRI_LOG(DRI_LOG_ERROR, "CFG-REFUSED", "the configuration is not applied; the old one stays",
-                DRI_TEXT("reason", text));
+    dri_supervise_tell_reloading();
+    if (dri_cli_load(watch->cli, true, &config, &settings, text, sizeof(text)) != DRAY_OK) {
+        refuse(text);
     } else {
-        dri_log_set_level(settings.log.level);
-        dri_config_differences(watch->config, config, on_difference, &seen);
-        DRI_LOG(DRI_LOG_INFO, "CFG-READ", "configuration read again",
-                DRI_UINT("applied", seen.applied), DRI_UINT("need_restart", seen.waiting));
-        dri_config_destroy(config);
+        apply(watch, worker, config, &settings);
     }
-    notify("READY=1");
+    dri_supervise_tell("READY=1");
 }
 
 /* ---- signals ---- */
 
+static void watch_repeat(struct watch *watch)
+{
+    int quiet = atomic_exchange(&watch->kept_quiet, 0);
+    if (quiet != 0) {
+        (void)kill(getpid(), quiet);
+    }
+    if (atomic_exchange(&watch->has_kept_hup, false)) {
+        (void)kill(getpid(), SIGHUP);
+    }
+}
+
+/* What comes while the worker starts is done when it is there: the signal is sent once more then.
+ */
+static void watch_keep(struct watch *watch, int number)
+{
+    if (number == SIGHUP) {
+        atomic_store(&watch->has_kept_hup, true);
+    } else {
+        atomic_store(&watch->kept_quiet, number);
+    }
+    if (atomic_load(&watch->worker) != NULL) {
+        watch_repeat(watch);
+    }
+}
+
 static void obey(struct watch *watch, int number, unsigned *stops)
 {
     struct dri_worker *worker = atomic_load(&watch->worker);
-    if (number == SIGHUP) {
-        reload(watch);
+    if (number == SIGHUP || number == SIGUSR1 || number == SIGUSR2) {
+        if (worker == NULL) {
+            watch_keep(watch, number);
+        } else if (number == SIGHUP) {
+            reload(watch, worker);
+        } else {
+            dri_worker_quiet(worker, number == SIGUSR1);
+        }
         return;
     }
     if (worker == NULL) {
@@ -140,7 +155,7 @@ static void obey(struct watch *watch, int number, unsigned *stops)
         return; /* not reached */
     }
     (*stops)++;
-    notify("STOPPING=1");
+    dri_supervise_tell("STOPPING=1\nSTATUS=drains");
     if (*stops == 1) {
         dri_worker_drain(worker);
     } else {
@@ -176,6 +191,8 @@ static bool watch_start(struct watch *watch)
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, SIGUSR1);
+    (void)sigaddset(&signals, SIGUSR2);
     (void)signal(SIGPIPE, SIG_IGN);
     watch->signal_fd = -1;
     watch->end_fd = -1;
@@ -203,6 +220,9 @@ static void watch_stop(struct watch *watch)
     sigset_t signals;
     if (write(watch->end_fd, &one, sizeof(one)) == (ssize_t)sizeof(one)) {
         (void)pthread_join(watch->thread, NULL);
+    }
+    if (watch->config != watch->cli->config) {
+        dri_config_destroy(watch->config);
     }
     (void)close(watch->signal_fd);
     (void)close(watch->end_fd);
@@ -235,6 +255,7 @@ static int take_state(struct dri_settings *settings, char ret_id[DRI_WORKER_ID_B
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) {
         return fd;
     }
+    settings->is_state_shared = true;
     if (settings->worker.id == NULL && gethostname(host, sizeof(host) - 1) == 0 &&
         getrandom(&number, sizeof(number), 0) == (ssize_t)sizeof(number)) {
         snprintf(ret_id, DRI_WORKER_ID_BYTES, "%s-%08x", host, number);
@@ -279,11 +300,12 @@ static int serve(struct watch *watch)
         return (int)dri_exit_for_open(status);
     }
     atomic_store(&watch->worker, worker);
+    watch_repeat(watch);
     log_begin(cli, worker);
-    notify("READY=1");
+    dri_supervise_tell("READY=1\nSTATUS=takes commands");
     bool is_clean = false;
     status = dri_worker_run(worker, &is_clean);
-    notify("STOPPING=1");
+    dri_supervise_tell("STOPPING=1\nSTATUS=leaves");
     dri_log_write(is_clean ? DRI_LOG_INFO : DRI_LOG_WARN, "WRK-END",
                   is_clean            ? "everything taken in was finished and settled"
                   : status == DRAY_OK ? "stopped; what was not settled comes again"
@@ -338,9 +360,11 @@ const struct dri_cli_command dri_worker_command = {
         "for each. Start as many replicas as you like with the same group: they share the work.\n\n"
         "TERM or INT drains: what was taken in is finished and settled, then the worker leaves; a "
         "second "
-        "one stops at once. HUP reads the configuration again, applies log.level, and lists in the "
-        "log "
-        "what else has changed and needs a restart.\n\n"
+        "one stops at once. HUP reads the configuration again, applies log, limits and defaults, "
+        "and "
+        "names in the log each changed key that needs a restart. USR1 makes the worker quiet: it "
+        "finishes what it has and takes nothing new, but stays in the group with its partitions; "
+        "USR2 ends that.\n\n"
         "Exit code 0: drained cleanly. 1: stopped with work unfinished; it comes again. 69: the "
         "broker "
         "cannot be reached. 77: it refuses us. 78: the configuration is wrong, or a topic is "

@@ -526,27 +526,60 @@ static bool are_routes_same(const struct dri_routes *a, const struct dri_routes 
     return is_equal;
 }
 
-void dri_config_differences(const struct dri_config *before, const struct dri_config *after,
-                            dri_config_difference_fn *on_difference, void *arg)
+/* Both texts passed the check when they were read. */
+static bool is_at_most(const struct dri_config_row *row, const char *text, const char *bound)
+{
+    struct dri_settings settings;
+    char ret_text[160];
+    uint32_t numbers[2] = {0, 0};
+    const char *const texts[] = {text, bound};
+    for (size_t i = 0; i < DRI_ARRAY_LEN(numbers); i++) {
+        if (dri_config_store(row, texts[i], &settings, ret_text, sizeof(ret_text)) != DRAY_OK) {
+            return false;
+        }
+        numbers[i] = *(const uint32_t *)(const void *)((const char *)&settings + row->at);
+    }
+    return numbers[0] <= numbers[1];
+}
+
+static bool is_row_applied(size_t n, const struct dri_config *start, const struct dri_config *after)
+{
+    const struct dri_config_row *row = &dri_config_rows[n];
+    const char *text = after->rows[n].text;
+    const char *bound = start->rows[n].text;
+    DRI_ASSERT(row->reload != DRI_CONFIG_UP_TO_START || row->type == DRI_CONFIG_U32);
+    return row->reload == DRI_CONFIG_APPLIED || is_same(bound, text) ||
+           (row->reload == DRI_CONFIG_UP_TO_START && is_at_most(row, text, bound));
+}
+
+static void tell_option(const struct dri_config *start, const struct dri_config *after,
+                        const char *key, dri_config_difference_fn *on_difference, void *arg)
+{
+    on_difference(arg, key, is_same(option_of(start, key), option_of(after, key)));
+}
+
+void dri_config_differences(const struct dri_config *start, const struct dri_config *before,
+                            const struct dri_config *after, dri_config_difference_fn *on_difference,
+                            void *arg)
 {
     for (size_t i = 0; i < dri_config_rows_count; i++) {
         if (!is_same(before->rows[i].text, after->rows[i].text)) {
-            on_difference(arg, dri_config_rows[i].key, dri_config_rows[i].is_live);
+            on_difference(arg, dri_config_rows[i].key, is_row_applied(i, start, after));
         }
     }
     for (size_t i = 0; i < after->options_count; i++) {
         const char *key = after->options[i].key;
         if (!is_same(option_of(before, key), after->options[i].text)) {
-            on_difference(arg, key, false);
+            tell_option(start, after, key, on_difference, arg);
         }
     }
     for (size_t i = 0; i < before->options_count; i++) {
         if (option_of(after, before->options[i].key) == NULL) {
-            on_difference(arg, before->options[i].key, false);
+            tell_option(start, after, before->options[i].key, on_difference, arg);
         }
     }
     if (!are_routes_same(&before->routes, &after->routes)) {
-        on_difference(arg, "routes", false);
+        on_difference(arg, "routes", are_routes_same(&start->routes, &after->routes));
     }
 }
 

@@ -56,10 +56,13 @@ struct dri_config_value {
 bool dri_config_value(const struct dri_config *config, size_t n,
                       struct dri_config_value *ret_value);
 
-/** Called for each key whose value differs. is_live: SIGHUP applies it. */
-typedef void dri_config_difference_fn(void *arg, const char *key, bool is_live);
-void dri_config_differences(const struct dri_config *before, const struct dri_config *after,
-                            dri_config_difference_fn *on_difference, void *arg);
+/** Called for each key whose value differs. is_applied: a worker that was started with start and is
+ * told to reload has what after says, either because SIGHUP applies the key, or because it is again
+ * what it was started with; else it needs a restart. */
+typedef void dri_config_difference_fn(void *arg, const char *key, bool is_applied);
+void dri_config_differences(const struct dri_config *start, const struct dri_config *before,
+                            const struct dri_config *after, dri_config_difference_fn *on_difference,
+                            void *arg);
 
 /** A row of the table, for the reference. Strings are static. */
 struct dri_config_key {
@@ -67,7 +70,7 @@ struct dri_config_key {
     const char *type; /* "number from 1 to 1024", "size, as 64MiB", "one of key, partition, none" */
     const char *standard; /* default, or NULL */
     const char *help;
-    bool is_live;
+    const char *reload; /* what SIGHUP does: "applied", "restart", "up to the start's" */
 };
 /** false past the end. ret_type_text keeps the text of type. */
 bool dri_config_key(size_t n, struct dri_config_key *ret_key, char *ret_type_text,

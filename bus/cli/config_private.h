@@ -28,13 +28,20 @@ enum dri_config_type {
     DRI_CONFIG_LEVEL,
 };
 
+/** What SIGHUP does with a key. The first two are what false and true say in the table. */
+enum dri_config_reload {
+    DRI_CONFIG_RESTART,
+    DRI_CONFIG_APPLIED,
+    DRI_CONFIG_UP_TO_START
+};
+
 struct dri_config_row {
     const char *key;
     size_t at; /* offset in struct dri_settings */
     enum dri_config_type type;
     const char *standard;
     uint64_t low, high;
-    bool is_live;
+    enum dri_config_reload reload;
     const char *help;
 };
 

@@ -19,14 +19,14 @@
 #include "nearest.h"
 
 const struct dri_config_row dri_config_rows[] = {
-#define DRI_CONFIG_ROW(key_, member, type_, standard_, low_, high_, live, help_)                   \
+#define DRI_CONFIG_ROW(key_, member, type_, standard_, low_, high_, reload_, help_)                \
     {.key = (key_),                                                                                \
      .at = offsetof(struct dri_settings, member),                                                  \
      .type = DRI_CONFIG_##type_,                                                                   \
      .standard = (standard_),                                                                      \
      .low = (low_),                                                                                \
      .high = (high_),                                                                              \
-     .is_live = (live),                                                                            \
+     .reload = (enum dri_config_reload)(reload_),                                                  \
      .help = (help_)},
     DRI_CONFIG_TABLE(DRI_CONFIG_ROW)
 #undef DRI_CONFIG_ROW
@@ -245,6 +245,12 @@ static void type_format(const struct dri_config_row *row, char *ret_text, size_t
     }
 }
 
+static const char *const reload_words[] = {
+    [DRI_CONFIG_RESTART] = "restart",
+    [DRI_CONFIG_APPLIED] = "applied",
+    [DRI_CONFIG_UP_TO_START] = "up to the start's",
+};
+
 bool dri_config_key(size_t n, struct dri_config_key *ret_key, char *ret_type_text,
                     size_t type_text_bytes)
 {
@@ -257,7 +263,7 @@ bool dri_config_key(size_t n, struct dri_config_key *ret_key, char *ret_type_tex
                                        .type = ret_type_text,
                                        .standard = row->standard,
                                        .help = row->help,
-                                       .is_live = row->is_live};
+                                       .reload = reload_words[row->reload]};
     return true;
 }
 

@@ -7,8 +7,11 @@
  * and docs/reference/configuration.md are made of it. What stands below `kafka` and `nats` is the
  * client library's and is passed through; `routes` is a list of its own.
  *
- * X(key, member of struct dri_settings, type, default (NULL: none), least, greatest, applied by
- * SIGHUP, help: one or two sentences)
+ * X(key, member of struct dri_settings, type, default (NULL: none), least, greatest, whether SIGHUP
+ * applies it, help: one or two sentences)
+ *
+ * Whether SIGHUP applies it: false, a restart does; true, at once; DRI_CONFIG_UP_TO_START, at once
+ * as far as it is not above what the worker was started with, because that much was laid out.
  */
 #define DRI_CONFIG_TABLE(X)                                                                        \
     X("bus", bus, TEXT, NULL, 0, 0, false,                                                         \
@@ -38,11 +41,12 @@
     X("worker.id", worker.id, TEXT, NULL, 0, 0, false,                                             \
       "Id of this replica. Default: `<host>-<8 hex digits>`, made once and kept in `state`.")      \
     X("worker.lanes", worker.lanes, U32, "2", 1, 1024, false, "Threads that run handlers.")        \
-    X("worker.max_in_flight", worker.max_in_flight, U32, "10000", 1, 16777216, false,              \
+    X("worker.max_in_flight", worker.max_in_flight, U32, "10000", 1, 16777216,                     \
+      DRI_CONFIG_UP_TO_START,                                                                      \
       "Commands that wait or run at once; beyond it nothing more is taken in.")                    \
-    X("worker.max_unacked", worker.max_unacked, U32, "400000", 1, 33554432, false,                 \
-      "Commands that ran and whose outcome is on its way to the broker.")                          \
-    X("worker.max_bytes", worker.max_bytes, SIZE, "64MiB", 4096, 1099511627776, false,             \
+    X("worker.max_unacked", worker.max_unacked, U32, "400000", 1, 33554432,                        \
+      DRI_CONFIG_UP_TO_START, "Commands that ran and whose outcome is on its way to the broker.")  \
+    X("worker.max_bytes", worker.max_bytes, SIZE, "64MiB", 4096, 1099511627776, true,              \
       "Bytes of all commands in flight.")                                                          \
     X("worker.memory", worker.memory, SIZE, "512MiB", 16777216, 1099511627776, false,              \
       "What the process may use; the client library's queues are sized from it.")                  \
@@ -56,29 +60,37 @@
       "Create missing topics and streams. `false`: a missing one is an error at start.")           \
     X("worker.partitions", worker.partitions, U32, "8", 1, 10000, false,                           \
       "Partitions of a commands topic that is created.")                                           \
-    X("worker.namespaces", worker.namespaces, LIST, NULL, 0, 0, false,                             \
+    X("worker.namespaces", worker.namespaces, LIST, NULL, 0, 0, true,                              \
       "Namespaces that are served; commands of others become dead letters `auth`. Default: all.")  \
-    X("worker.reply_to", worker.reply_to, LIST, NULL, 0, 0, false,                                 \
+    X("worker.reply_to", worker.reply_to, LIST, NULL, 0, 0, true,                                  \
       "Patterns that a command's `reply_to` must match (`*` one token, `>` the rest). Default: "   \
       "the "                                                                                       \
       "results topic, `<results>.*`, and on NATS `_INBOX.>`.")                                     \
-    X("worker.drain_ms", worker.drain_ms, U32, "30000", 0, 3600000, false,                         \
+    X("worker.drain_ms", worker.drain_ms, U32, "30000", 0, 3600000, true,                          \
       "How long a drain waits for commands that run.")                                             \
-    X("worker.settle_ms", worker.settle_ms, U32, "200", 1, 60000, false,                           \
+    X("worker.settle_ms", worker.settle_ms, U32, "200", 1, 60000, true,                            \
       "Time between two commits of a partition. NATS acks each command by itself.")                \
-    X("worker.revoke_ms", worker.revoke_ms, U32, "10000", 0, 60000, false,                         \
+    X("worker.revoke_ms", worker.revoke_ms, U32, "10000", 0, 60000, true,                         \
       "How long a partition that is being taken away waits for its commands.")                     \
     X("worker.message_bytes", worker.message_bytes, SIZE32, "1MiB", 1024, 1073741824, false,       \
       "Largest command that is decoded, and largest result.")                                      \
-    X("worker.timeout_ms", worker.timeout_ms, U32, "30000", 1, 86400000, false,                    \
+    X("worker.timeout_ms", worker.timeout_ms, U32, "30000", 1, 86400000, true,                     \
       "Time limit of a handler whose route sets none.")                                            \
-    X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, false,                                 \
+    X("worker.close_ms", worker.close_ms, U32, "10000", 100, 600000, true,                         \
+      "How long leaving the broker may take once the work is done; then the process ends anyway.") \
+    X("worker.stall_ms", worker.stall_ms, U32, "30000", 100, 3600000, true,                        \
+      "Time without a turn of the poll loop from which on `/livez` answers 503.")                  \
+    X("worker.ramp_ms", worker.ramp_ms, U32, "0", 0, 3600000, false,                               \
+      "After a start: time in which first the commands that run at once grow from 1 to "           \
+      "`worker.lanes`, then those in flight to `worker.max_in_flight`. Four times as long after "  \
+      "a run that did not end cleanly. 0: all at once.")                                           \
+    X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \
       "Address of /metrics, /livez, /readyz and /healthz. Port 0: a free one, which the log "      \
       "names; "                                                                                    \
       "empty: off.")                                                                               \
-    X("log.format", log.format, FORMAT, "logfmt", 0, 0, false, "`logfmt` or `json`.")              \
+    X("log.format", log.format, FORMAT, "logfmt", 0, 0, true, "`logfmt` or `json`.")               \
     X("log.level", log.level, LEVEL, "info", 0, 0, true, "`debug`, `info`, `warn` or `error`.")
 
 #endif

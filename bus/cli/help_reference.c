@@ -91,24 +91,32 @@ static void print_configuration(FILE *to)
         "`--set worker.lanes=4`; `--bus`, `--topic` and `--group` stand for `bus`,\n"
         "`topics.commands` and `group`. Unknown keys are errors that name the line and the nearest "
         "known key.\n`dray doctor --settings` shows every value with where it came from.\n\n"
-        "`SIGHUP` makes a worker read the file again: keys marked *live* are applied, the others "
-        "are "
-        "listed in the log.\n\n| key | type | default | meaning |\n|---|---|---|---|\n");
+        "`SIGHUP` makes a worker read the file again, and the log names each key that has changed. "
+        "The "
+        "column HUP says what becomes of it: *applied* at once; *restart*, from the next start on; "
+        "or "
+        "*up to the start's*, at once, but a value above the one at the start counts as that one "
+        "until "
+        "a restart.\n\n| key | type | default | HUP | meaning |\n|---|---|---|---|---|\n");
     for (size_t i = 0; dri_config_key(i, &key, type, sizeof(type)); i++) {
-        fprintf(to, "| `%s` | %s | %s%s%s | ", key.key, type, key.standard == NULL ? "" : "`",
-                key.standard == NULL ? "" : key.standard, key.standard == NULL ? "" : "`");
+        fprintf(to, "| `%s` | %s | %s%s%s | %s | ", key.key, type, key.standard == NULL ? "" : "`",
+                key.standard == NULL ? "" : key.standard, key.standard == NULL ? "" : "`",
+                key.reload);
         print_cell(key.help, to);
-        fprintf(to, "%s |\n", key.is_live ? " *Live.*" : "");
+        fprintf(to, " |\n");
     }
     fprintf(
         to,
-        "| `routes` | list of maps | | Seeds an empty registry as one change; see the guide. Keys: "
+        "| `routes` | list of maps | | restart | Seeds an empty registry as one change; see the "
+        "guide. Keys: "
         "`ns` `name` `version` `runtime` `module` `handler` `sha256` `signature` `tags` `weight` "
         "`state` `policy`. Unknown ones are kept, with a warning. |\n"
-        "| `kafka.<property>` | text | | Any librdkafka property. What would break a guarantee is "
+        "| `kafka.<property>` | text | | restart | Any librdkafka property. What would break a "
+        "guarantee is "
         "refused with the reason. Environment: `DRAY_KAFKA_SECURITY_PROTOCOL` is "
         "`kafka.security.protocol`. |\n"
-        "| `nats.<option>` | text | | Options of the NATS connection: `creds`, `nkey`, `tls`, "
+        "| `nats.<option>` | text | | restart | Options of the NATS connection: `creds`, `nkey`, "
+        "`tls`, "
         "`ack_wait_ms` and others. |\n");
 }
 

@@ -28,6 +28,10 @@
  * something in the queue at a time: so each of those that are handed out between two steps has
  * bytes of its own, however many the shell collects before it sends them.
  *
+ * The bounds are soft: dri_core_set_limits may lower them below what is in flight, and raise them
+ * to what was carved. A limit of 0 is how a worker goes quiet: room is 0 then, and no count is ever
+ * low enough to end it.
+ *
  * Room has hysteresis, from full until everything is below three quarters: each change of mind
  * pauses or resumes the client, and a paused Kafka partition throws away what it had fetched. A
  * quarter is 2,500 commands at the default bound: some milliseconds of work, which hides the fetch.
@@ -71,6 +75,7 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     uint32_t timers = flights + config->slots_max * DRI_TIMER_SLOT_COUNT + 1;
     core->config = *config;
     core->flights_max = flights;
+    core->in_flight_carved = config->in_flight_max;
     core->flight_bytes = sizeof(struct dri_flight);
     core->slots = carve(carver, config->slots_max, sizeof(*core->slots));
     core->lanes = carve(carver, config->lanes, sizeof(*core->lanes));
@@ -198,6 +203,20 @@ static uint32_t takeable(const struct dri_core *core)
         waiting < core->config.in_flight_max ? core->config.in_flight_max - waiting : 0;
     uint32_t slab = core->flights_max - core->used;
     return in_flight < slab ? in_flight : slab;
+}
+
+void dri_core_set_limits(struct dri_core *core, const struct dri_core_limits *limits)
+{
+    DRI_ASSERT(limits->in_flight_max <= core->in_flight_carved);
+    DRI_ASSERT(limits->unacked_max <= core->flights_max - core->in_flight_carved);
+    DRI_ASSERT(limits->unacked_max > 0 && limits->bytes_max > 0);
+    core->config.in_flight_max = limits->in_flight_max;
+    core->config.unacked_max = limits->unacked_max;
+    core->config.bytes_max = limits->bytes_max;
+    core->config.settle_ms = limits->settle_ms;
+    core->config.revoke_ms = limits->revoke_ms;
+    core->config.drain_ms = limits->drain_ms;
+    update_room(core);
 }
 
 size_t dri_core_room(const struct dri_core *core)

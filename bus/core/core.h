@@ -42,6 +42,14 @@ struct dri_core_config {
     uint32_t republish_ms;  /* first wait after an unknown or refused publish; doubles to 30 s */
 };
 
+/** What of the configuration can change while it runs. */
+struct dri_core_limits {
+    uint32_t in_flight_max; /* 0: nothing more is taken in; what is in goes on */
+    uint32_t unacked_max;
+    uint64_t bytes_max;
+    uint32_t settle_ms, revoke_ms, drain_ms;
+};
+
 enum dri_core_event_type {
     DRI_CE_ASSIGNED,  /* slot, epoch, mode, lease_ns, committed, metadata */
     DRI_CE_REVOKED,   /* slot, epoch */
@@ -122,6 +130,11 @@ size_t dri_core_bytes(const struct dri_core_config *config);
 /** Build a core in memory (64-byte aligned, zeroed, dri_core_bytes long), which it borrows for
  * life. Requires: a sane configuration (asserted). */
 struct dri_core *dri_core_init(void *memory, const struct dri_core_config *config);
+
+/** From now on. What is in flight stays, also beyond a limit that shrank; timers that run keep
+ * their time. Requires: in_flight_max and unacked_max at most those of dri_core_init, the latter
+ * and bytes_max not 0 (asserted). */
+void dri_core_set_limits(struct dri_core *core, const struct dri_core_limits *limits);
 
 /** How many messages may come in now: what is left of in_flight_max and of the slab; 0 from when
  *  in_flight_max, unacked_max or bytes_max is reached until all are below three quarters; 0 while

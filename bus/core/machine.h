@@ -88,13 +88,14 @@ struct dri_recent {
 };
 
 struct dri_core {
-    struct dri_core_config config; /* immutable */
+    struct dri_core_config config; /* immutable but for dri_core_set_limits */
     struct dri_now now;            /* of the step */
 
     struct dri_flight *flights;
-    uint32_t flights_max; /* in_flight_max + unacked_max */
-    size_t flight_bytes;  /* sizeof(struct dri_flight) */
-    uint32_t fresh;       /* flights from here on were never used */
+    uint32_t flights_max;      /* in_flight_max + unacked_max as they were at init */
+    uint32_t in_flight_carved; /* in_flight_max as it was at init */
+    size_t flight_bytes;       /* sizeof(struct dri_flight) */
+    uint32_t fresh;            /* flights from here on were never used */
     struct dri_flight *free;
     uint32_t used;      /* not FREE */
     uint32_t releasing; /* RELEASE stands in the queue */

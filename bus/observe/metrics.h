@@ -69,6 +69,8 @@
       "control changes skipped because of a conflict")                                             \
     X(CONTROL_REFUSED, "dray_control_refused_total", counter, "control records refused")           \
     X(IN_FLIGHT, "dray_in_flight_commands", gauge, "commands that wait or run")                    \
+    X(IN_FLIGHT_LIMIT, "dray_in_flight_limit_commands", gauge,                                     \
+      "commands that may wait or run now: the setting, less while ramping up, 0 while quiet")      \
     X(RUNNING, "dray_running_commands", gauge, "commands that run")                                \
     X(WAITING, "dray_waiting_commands", gauge, "commands that wait for a time")                    \
     X(UNACKED, "dray_unacked_commands", gauge, "commands whose outcome is on its way")             \

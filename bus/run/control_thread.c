@@ -413,6 +413,8 @@ static const char *state_text(const struct dri_control_thread *control)
     switch (atomic_load(&control->state)) {
     case DRI_WORKER_READY:
         return "ready";
+    case DRI_WORKER_PAUSED:
+        return "paused";
     case DRI_WORKER_DRAINING:
         return "draining";
     default:

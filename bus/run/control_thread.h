@@ -33,6 +33,7 @@ struct dri_control_config {
 enum dri_worker_state {
     DRI_WORKER_STARTING,
     DRI_WORKER_READY,
+    DRI_WORKER_PAUSED, /* quiet: finishes what it has, takes nothing new */
     DRI_WORKER_DRAINING,
 };
 

@@ -443,6 +443,18 @@ uint64_t dri_engine_next_deadline(const struct dri_engine *engine)
     return core < transport ? core : transport;
 }
 
+void dri_engine_set_limits(struct dri_engine *engine, const struct dri_core_limits *limits)
+{
+    dri_core_set_limits(engine->core, limits);
+}
+
+void dri_engine_set_names(struct dri_engine *engine, const char *namespaces,
+                          const char *const *reply_patterns, size_t count)
+{
+    dri_intake_set_namespaces(engine->intake, namespaces);
+    dri_outcomes_set_patterns(engine->outcomes, reply_patterns, count);
+}
+
 static void send_to_core(struct dri_engine *engine, struct dri_now now,
                          enum dri_core_event_type type)
 {

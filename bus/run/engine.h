@@ -45,12 +45,13 @@ struct dri_engine_stats {
 #undef DRI_ENGINE_COUNTER
 };
 
-/** Points at which a test may kill the process (environment DRAY_CRASH_AT=<point>[:<n>], test hooks
- *  built in only with DRI_CRASH_POINTS). */
+/** Points at which a test may kill or hang the process (environment DRAY_CRASH_AT and
+ * DRAY_HANG_AT=<point>[:<n>], test hooks built in only with DRI_CRASH_POINTS). */
 #define DRI_CRASH_POINT_TABLE(X)                                                                   \
     X(after_receive)                                                                               \
     X(before_handler)                                                                              \
-    X(after_handler) X(before_publish) X(after_publish) X(before_settle) X(after_settle)
+    X(after_handler)                                                                               \
+    X(before_publish) X(after_publish) X(before_settle) X(after_settle) X(before_close)
 
 struct dri_engine_config {
     struct dri_core_config core;
@@ -83,6 +84,13 @@ DRAY_MUST_CHECK enum dray_status dri_engine_turn(struct dri_engine *engine, stru
                                                  bool *ret_idle);
 
 uint64_t dri_engine_next_deadline(const struct dri_engine *engine);
+
+/** As dri_core_set_limits. */
+void dri_engine_set_limits(struct dri_engine *engine, const struct dri_core_limits *limits);
+/** Replace namespaces and reply_patterns of the configuration; borrowed until they are replaced or
+ * the engine ends. */
+void dri_engine_set_names(struct dri_engine *engine, const char *namespaces,
+                          const char *const *reply_patterns, size_t count);
 
 /** Finish what was taken in, then report drained. */
 void dri_engine_drain(struct dri_engine *engine, struct dri_now now);

@@ -101,6 +101,7 @@ struct lanes {
     struct dri_lanes_config config;
     struct lane *lane; /* owned array */
     uint32_t started;
+    _Atomic(uint32_t) timeout_ms; /* of a route that says nothing */
     _Atomic(bool) is_stopping;
     struct dri_lock calls;
     struct dri_cond keeper_cond;
@@ -413,7 +414,7 @@ static void set_deadline(struct run *run, const struct dri_flight *flight,
 {
     uint32_t timeout_ms = route->view.policy.timeout_ms;
     if (timeout_ms == 0) {
-        timeout_ms = run->lane->lanes->config.timeout_ms;
+        timeout_ms = atomic_load_explicit(&run->lane->lanes->timeout_ms, memory_order_relaxed);
     }
     uint64_t left_ns = timeout_ms != 0 ? (uint64_t)timeout_ms * 1000000u : UINT64_MAX;
     if (flight->deadline_ms != 0) {
@@ -782,6 +783,7 @@ enum dray_status dri_lanes_create(const struct dri_lanes_config *config,
     }
     lanes->base.ops = &lanes_ops;
     lanes->config = *config;
+    atomic_store(&lanes->timeout_ms, config->timeout_ms);
     dri_lock_init(&lanes->calls, DRI_LOCK_LANE);
     dri_cond_init(&lanes->keeper_cond);
     lanes->lane = dri_zalloc_array(config->lanes, sizeof(*lanes->lane));
@@ -823,6 +825,11 @@ static bool have_stopped(const struct lanes *lanes)
         }
     }
     return true;
+}
+
+void dri_lanes_set_timeout(struct dri_executor *executor, uint32_t timeout_ms)
+{
+    atomic_store(&lanes_of(executor)->timeout_ms, timeout_ms);
 }
 
 enum dray_status dri_lanes_stop(struct dri_executor *executor, uint32_t timeout_ms)

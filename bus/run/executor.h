@@ -64,6 +64,9 @@ struct dri_lanes_config {
 DRAY_MUST_CHECK enum dray_status dri_lanes_create(const struct dri_lanes_config *config,
                                                   struct dri_executor **ret_executor);
 
+/** Time limit of routes that say nothing, for calls that begin from now on. Threads: any. */
+void dri_lanes_set_timeout(struct dri_executor *executor, uint32_t timeout_ms);
+
 /** Cancel what runs, wait for up to timeout_ms until every lane stands still. ETIMEOUT: a handler
  * does not return; the process must end by _exit. After OK only take and release are called. */
 DRAY_MUST_CHECK enum dray_status dri_lanes_stop(struct dri_executor *executor, uint32_t timeout_ms);

@@ -35,7 +35,7 @@ struct origin {
 };
 
 struct dri_intake {
-    const struct dri_engine_config *config; /* copied below; immutable */
+    const struct dri_engine_config *config; /* copied below; immutable but for namespaces */
     struct dri_engine_config own;
     struct dri_pool *pool;  /* owned */
     struct block out;       /* head of the ring of blocks that are out */
@@ -64,6 +64,11 @@ enum dray_status dri_intake_create(const struct dri_engine_config *config,
     }
     *ret_intake = intake;
     return DRAY_OK;
+}
+
+void dri_intake_set_namespaces(struct dri_intake *intake, const char *namespaces)
+{
+    intake->own.namespaces = namespaces;
 }
 
 void dri_intake_destroy(struct dri_intake *intake)

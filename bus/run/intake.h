@@ -26,6 +26,9 @@ DRAY_MUST_CHECK enum dray_status dri_intake_create(const struct dri_engine_confi
 /** Frees what is still out, too, and lets the executor free its part. NULL is a no-op. */
 void dri_intake_destroy(struct dri_intake *intake);
 
+/** Replace the list of namespaces that are served; NULL: all. Borrowed. */
+void dri_intake_set_namespaces(struct dri_intake *intake, const char *namespaces);
+
 /** Remember a slot's origin. Requires: event is ASSIGNED. */
 void dri_intake_assigned(struct dri_intake *intake, const struct dri_transport_event *event);
 

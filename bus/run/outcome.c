@@ -38,7 +38,7 @@
 #define RESULT_TOO_LONG "the result is larger than the broker takes"
 
 struct dri_outcomes {
-    struct dri_engine_config config; /* immutable */
+    struct dri_engine_config config; /* immutable but for the patterns */
     const struct dri_intake *intake; /* borrowed */
     uint8_t *arena;                  /* owned */
     size_t arena_bytes, arena_len;
@@ -75,6 +75,13 @@ void dri_outcomes_destroy(struct dri_outcomes *outcomes)
         dri_free(outcomes->arena);
         dri_free(outcomes);
     }
+}
+
+void dri_outcomes_set_patterns(struct dri_outcomes *outcomes, const char *const *patterns,
+                               size_t count)
+{
+    outcomes->config.reply_patterns = patterns;
+    outcomes->config.reply_patterns_count = count;
 }
 
 void dri_outcomes_begin(struct dri_outcomes *outcomes)

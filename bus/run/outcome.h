@@ -28,6 +28,10 @@ DRAY_MUST_CHECK enum dray_status dri_outcomes_create(const struct dri_engine_con
 /** NULL is a no-op. */
 void dri_outcomes_destroy(struct dri_outcomes *outcomes);
 
+/** Replace the patterns of reply_to. Borrowed. */
+void dri_outcomes_set_patterns(struct dri_outcomes *outcomes, const char *const *patterns,
+                               size_t count);
+
 void dri_outcomes_begin(struct dri_outcomes *outcomes);
 /** False: this batch is full; the first add after begin fits unless there is no memory. */
 bool dri_outcomes_add(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight,

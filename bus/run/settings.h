@@ -32,7 +32,8 @@ struct dri_settings {
     } topics;
     const char *modules;
     const char *state;
-    const char *cluster; /* id in control changes; default "default" */
+    bool is_state_shared; /* another process uses the folder: how a run ends is not noted there */
+    const char *cluster;  /* id in control changes; default "default" */
 
     struct {
         const char *id; /* NULL: made once and kept in state */
@@ -54,6 +55,9 @@ struct dri_settings {
         uint32_t revoke_ms;
         uint32_t message_bytes; /* largest envelope that is decoded */
         uint32_t timeout_ms;    /* default of a route */
+        uint32_t close_ms;      /* leaving, after everything was settled or given up */
+        uint32_t stall_ms;      /* age of the loop's last turn from which on /livez says no */
+        uint32_t ramp_ms;       /* from the start to max_in_flight; 0: at once */
     } worker;
 
     struct {

@@ -9,8 +9,16 @@
  * The loop never waits for time: it sleeps on the transport's descriptor and on the wake that lanes
  * and signals write to, at most until the core's next deadline.
  *
- * The end is crash-only: drain, every outcome stored, settled, then close. A handler that does not
- * return within the grace is left behind: the process ends by _exit, and its command comes again.
+ * Whether the loop lives is said by the loop alone: each turn notes its time, from which /livez is
+ * answered, and pulses the service manager's watchdog. A turn that does not end (a call into a
+ * client library that hangs) stops both, though every other thread goes on; and a client library's
+ * own idea of being polled (librdkafka 2.0 counts any queue) plays no part.
+ *
+ * The end is crash-only: drain, every outcome stored, settled, the mark of a clean end, then close,
+ * under an alarm. What comes after the mark is politeness: when it hangs or crashes, the process
+ * ends all the same, nothing is lost, and nothing is run again but what the broker was not told. A
+ * handler that does not return within the grace is left behind: the process ends by _exit, and its
+ * command comes again.
  */
 #include "worker.h"
 
@@ -28,24 +36,28 @@
 #include "control_thread.h"
 #include "crash.h"
 #include "engine.h"
+#include "exit_alarm.h"
+#include "last_run.h"
+#include "live.h"
 #include "log.h"
 #include "mem.h"
 #include "metrics.h"
 #include "module.h"
 #include "queue.h"
+#include "ramp.h"
 #include "registry.h"
 #include "state.h"
+#include "supervise.h"
 #include "version.h"
 
 #define SLOTS_MAX      4096u
 #define CHAIN_MAX      64u
 #define SLEEP_MAX_NS   UINT64_C(1000000000)
 #define METRICS_NS     UINT64_C(200000000)
+#define RAMP_STEP_NS   UINT64_C(50000000)
+#define RAMP_UNCLEAN   4u /* times as long after a run that did not end cleanly */
 #define STOP_MS        5000u
-#define CLOSE_MS       10000u
 #define CONNECT_MS     30000u
-#define PATTERNS_MAX   16u
-#define TOPIC_BYTES    260u
 #define MODULES_FOLDER "./modules"
 
 enum request {
@@ -55,12 +67,11 @@ enum request {
 };
 
 struct dri_worker {
-    const struct dri_settings *settings; /* borrowed */
+    const struct dri_settings *settings; /* borrowed; of the start */
     char id[DRI_WORKER_ID_BYTES];
-    char results_pattern[TOPIC_BYTES];
-    const char *patterns[PATTERNS_MAX];
-    size_t patterns_count;
-    char *patterns_text; /* owned: the comma list, cut up */
+
+    struct dri_live *live;           /* owned; the loop's from run on */
+    _Atomic(struct dri_live *) next; /* owned: read again, and not taken up yet; NULL: none */
 
     struct dri_metrics *metrics;   /* owned */
     struct dri_metrics_page *page; /* the loop's */
@@ -77,9 +88,21 @@ struct dri_worker {
 
     _Atomic(int) request; /* enum request; only grows */
     int obeyed;           /* the loop's */
+    _Atomic(bool) wants_quiet;
+    bool is_quiet; /* the loop's */
+
+    uint64_t ramp_begun_ns, ramp_ns; /* the loop's */
+    uint64_t ramp_due_ns;            /* next step; UINT64_MAX: it is over */
+    uint32_t in_flight_limit;
     uint64_t metrics_due_ns;
-    _Atomic(uint64_t) turned_ns; /* the loop's last turn, for /livez */
-    _Atomic(bool) is_ready;
+    uint64_t pulse_every_ns; /* 0: no service manager watches */
+    uint64_t pulse_due_ns;
+    _Atomic(uint64_t) turned_ns; /* the loop's last turn, for /livez; 0: there is none yet */
+    _Atomic(uint32_t) stall_ms;
+    enum dri_last_run last_run; /* how the one before this ended */
+    bool has_run, is_clean;     /* how this one ended */
+    struct dri_exit_alarm alarm;
+    _Atomic(int) state; /* enum dri_worker_state */
 };
 
 const char *dri_worker_id(const struct dri_worker *worker)
@@ -94,19 +117,30 @@ static bool is_alive(void *arg, char *ret_text, size_t text_bytes)
 {
     const struct dri_worker *worker = arg;
     uint64_t turned = atomic_load(&worker->turned_ns);
-    uint64_t age_ms = (dri_clock_mono_ns() - turned) / 1000000u;
-    bool is_fine = turned == 0 || age_ms < 30000;
+    uint64_t now = dri_clock_mono_ns();
+    uint64_t age_ms = now > turned ? (now - turned) / 1000000u : 0;
+    if (turned == 0) {
+        snprintf(ret_text, text_bytes, "starting");
+        return true;
+    }
     snprintf(ret_text, text_bytes, "last turn %llu ms ago", (unsigned long long)age_ms);
-    return is_fine;
+    return age_ms < atomic_load(&worker->stall_ms);
 }
 
 static bool is_ready(void *arg, char *ret_text, size_t text_bytes)
 {
     const struct dri_worker *worker = arg;
-    bool is_fine = atomic_load(&worker->is_ready);
+    static const char *const texts[] = {
+        [DRI_WORKER_STARTING] = "starting",
+        [DRI_WORKER_READY] = "takes commands",
+        [DRI_WORKER_PAUSED] = "paused: finishes what it has, takes nothing new",
+        [DRI_WORKER_DRAINING] = "draining",
+    };
+    int state = atomic_load(&worker->state);
     struct dri_control_thread *control = atomic_load(&worker->control);
-    snprintf(ret_text, text_bytes, "%s", is_fine ? "takes commands" : "starting or draining");
-    return is_fine && control != NULL && dri_control_is_fit(control, ret_text, text_bytes);
+    snprintf(ret_text, text_bytes, "%s", texts[state]);
+    return state == DRI_WORKER_READY && control != NULL &&
+           dri_control_is_fit(control, ret_text, text_bytes);
 }
 
 /* --- building
@@ -143,30 +177,6 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
     enum dray_status status = dri_control_start(&config, &control, ret_text, text_bytes);
     atomic_store(&worker->control, control);
     return status;
-}
-
-static void split_patterns(struct dri_worker *worker)
-{
-    const struct dri_settings *settings = worker->settings;
-    if (settings->worker.reply_to == NULL) {
-        snprintf(worker->results_pattern, sizeof(worker->results_pattern), "%s.*",
-                 settings->topics.results);
-        worker->patterns[0] = settings->topics.results;
-        worker->patterns[1] = worker->results_pattern;
-        worker->patterns_count = 2;
-        if (strcmp(worker->ops->scheme, "kafka") != 0) {
-            worker->patterns[worker->patterns_count++] = "_INBOX.>";
-        }
-        return;
-    }
-    worker->patterns_text = dri_strdup(settings->worker.reply_to);
-    char *rest = worker->patterns_text;
-    while (rest != NULL && worker->patterns_count < PATTERNS_MAX) {
-        char *pattern = strsep(&rest, ",");
-        if (*pattern != '\0') {
-            worker->patterns[worker->patterns_count++] = pattern;
-        }
-    }
 }
 
 static enum dray_status open_transport(struct dri_worker *worker, char *ret_text, size_t text_bytes)
@@ -217,6 +227,7 @@ static uint32_t lane_depth(const struct dri_settings *settings)
 static enum dray_status make_engine(struct dri_worker *worker)
 {
     const struct dri_settings *settings = worker->settings;
+    const struct dri_live *live = worker->live;
     struct dri_lanes_config lanes = {
         .lanes = settings->worker.lanes,
         .lane_depth = lane_depth(settings),
@@ -254,11 +265,11 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .executor = worker->executor,
         .worker = worker->id,
         .namespace_ = settings->namespace_,
-        .namespaces = settings->worker.namespaces,
+        .namespaces = live->namespaces,
         .results_topic = settings->topics.results,
         .dead_letters_topic = settings->topics.dead_letters,
-        .reply_patterns = worker->patterns,
-        .reply_patterns_count = worker->patterns_count,
+        .reply_patterns = live->reply_patterns,
+        .reply_patterns_count = live->reply_patterns_count,
         .order = settings->worker.order,
         .limits = limits,
         .on_crash_point = dri_crash_point_hook(),
@@ -286,6 +297,23 @@ static enum dray_status start_admin(struct dri_worker *worker, char *ret_text, s
     return status;
 }
 
+static bool has_inboxes(const struct dri_worker *worker)
+{
+    return strcmp(worker->ops->scheme, "kafka") != 0;
+}
+
+static void note_last_run(struct dri_worker *worker)
+{
+    const struct dri_settings *settings = worker->settings;
+    worker->last_run =
+        settings->is_state_shared ? DRI_LAST_RUN_NONE : dri_last_run_read(settings->state);
+    if (worker->last_run == DRI_LAST_RUN_UNCLEAN) {
+        DRI_LOG(DRI_LOG_WARN, "WRK-UNCLEAN",
+                "the last run did not end cleanly; what it had not settled comes again",
+                DRI_TEXT("state", settings->state));
+    }
+}
+
 static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
@@ -298,6 +326,7 @@ static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t 
                                      text_bytes);
     }
     if (status == DRAY_OK) {
+        note_last_run(worker);
         status = dri_wake_init(&worker->wake);
         worker->has_wake = status == DRAY_OK;
     }
@@ -317,7 +346,9 @@ static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t 
         status = start_control(worker, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
-        split_patterns(worker);
+        status = dri_live_create(settings, settings, has_inboxes(worker), &worker->live);
+    }
+    if (status == DRAY_OK) {
         status = open_transport(worker, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
@@ -335,6 +366,8 @@ enum dray_status dri_worker_create(const struct dri_settings *settings,
         return DRAY_ENOMEM;
     }
     worker->settings = settings;
+    worker->pulse_every_ns = dri_supervise_interval_ns();
+    atomic_store(&worker->stall_ms, settings->worker.stall_ms);
     ret_text[0] = '\0';
     enum dray_status status = build(worker, ret_text, text_bytes);
     if (status != DRAY_OK) {
@@ -351,19 +384,49 @@ enum dray_status dri_worker_create(const struct dri_settings *settings,
 /* --- ending
  * ----------------------------------------------------------------------------------------- */
 
-void dri_worker_destroy(struct dri_worker *worker)
+static void crash_point(const char *name)
 {
-    if (worker == NULL) {
-        return;
+    dri_crash_point_fn *hook = dri_crash_point_hook();
+    if (hook != NULL) {
+        hook(name);
     }
-    if (worker->executor != NULL && dri_lanes_stop(worker->executor, STOP_MS) == DRAY_ETIMEOUT) {
+}
+
+/* From here the end comes, whatever hangs. The client gets half of the time to say goodbye, so that
+ * the rest (freeing it, the goodbye on the status topic) has its share. */
+static uint32_t set_alarm(struct dri_worker *worker)
+{
+    uint32_t close_ms =
+        worker->live != NULL ? worker->live->close_ms : worker->settings->worker.close_ms;
+    if (worker->has_run &&
+        dri_exit_alarm_arm(&worker->alarm, close_ms,
+                           worker->is_clean ? EXIT_SUCCESS : EXIT_FAILURE) != DRAY_OK) {
+        dri_log_write(DRI_LOG_WARN, "WRK-ALARM", "nothing bounds the time that leaving takes", NULL,
+                      0);
+    }
+    return close_ms / 2;
+}
+
+static void stop_lanes(struct dri_worker *worker, uint32_t grace_ms)
+{
+    if (worker->executor != NULL && dri_lanes_stop(worker->executor, grace_ms) == DRAY_ETIMEOUT) {
         DRI_LOG(DRI_LOG_ERROR, "WRK-STUCK",
                 "a handler does not return; ending the process, its command will come again",
                 DRI_TEXT("worker", worker->id));
         _exit(EXIT_FAILURE);
     }
+}
+
+void dri_worker_destroy(struct dri_worker *worker)
+{
+    if (worker == NULL) {
+        return;
+    }
+    stop_lanes(worker, STOP_MS);
+    uint32_t close_ms = set_alarm(worker);
+    crash_point("before_close");
     if (worker->transport != NULL) {
-        worker->ops->close(worker->transport, CLOSE_MS);
+        worker->ops->close(worker->transport, close_ms);
     }
     dri_engine_destroy(worker->engine);
     if (worker->transport != NULL) {
@@ -378,7 +441,9 @@ void dri_worker_destroy(struct dri_worker *worker)
     if (worker->has_wake) {
         dri_wake_fini(&worker->wake);
     }
-    dri_free(worker->patterns_text);
+    dri_live_destroy(worker->live);
+    dri_live_destroy(atomic_load(&worker->next));
+    dri_exit_alarm_disarm(&worker->alarm);
     dri_free(worker);
 }
 
@@ -402,8 +467,93 @@ void dri_worker_stop(struct dri_worker *worker)
     ask(worker, REQUEST_STOP);
 }
 
+void dri_worker_quiet(struct dri_worker *worker, bool is_quiet)
+{
+    atomic_store(&worker->wants_quiet, is_quiet);
+    dri_wake_notify(&worker->wake);
+}
+
+enum dray_status dri_worker_reload(struct dri_worker *worker, const struct dri_settings *settings)
+{
+    struct dri_live *live = NULL;
+    enum dray_status status =
+        dri_live_create(worker->settings, settings, has_inboxes(worker), &live);
+    if (status == DRAY_OK) {
+        dri_live_destroy(atomic_exchange(&worker->next, live));
+        dri_wake_notify(&worker->wake);
+    }
+    return status;
+}
+
 /* --- the loop
  * --------------------------------------------------------------------------------------- */
+
+static void set_state(struct dri_worker *worker, enum dri_worker_state state)
+{
+    atomic_store(&worker->state, (int)state);
+    dri_control_set_state(worker->control, state);
+}
+
+/* What the core may take in follows from three things: the setting, the ramp, and being quiet. */
+static void set_limits(struct dri_worker *worker, struct dri_now now)
+{
+    const struct dri_live *live = worker->live;
+    uint64_t elapsed_ns = now.mono_ns - worker->ramp_begun_ns;
+    uint32_t ramped = dri_ramp_limit(elapsed_ns, worker->ramp_ns, worker->settings->worker.lanes,
+                                     live->max_in_flight);
+    worker->ramp_due_ns = elapsed_ns < worker->ramp_ns ? now.mono_ns + RAMP_STEP_NS : UINT64_MAX;
+    worker->in_flight_limit = worker->is_quiet ? 0 : ramped;
+    const struct dri_core_limits limits = {
+        .in_flight_max = worker->in_flight_limit,
+        .unacked_max = live->max_unacked,
+        .bytes_max = live->max_bytes,
+        .settle_ms = live->settle_ms,
+        .revoke_ms = live->revoke_ms,
+        .drain_ms = live->drain_ms,
+    };
+    dri_engine_set_limits(worker->engine, &limits);
+}
+
+/* Settings that were read again: all of them at once, between two turns. */
+static void take_up(struct dri_worker *worker, struct dri_live *live)
+{
+    dri_engine_set_names(worker->engine, live->namespaces, live->reply_patterns,
+                         live->reply_patterns_count);
+    dri_lanes_set_timeout(worker->executor, live->timeout_ms);
+    atomic_store(&worker->stall_ms, live->stall_ms);
+    dri_live_destroy(worker->live);
+    worker->live = live;
+}
+
+/* Quiet is not a drain: the assignments stay, heartbeats and acknowledgements go on. */
+static void change_quiet(struct dri_worker *worker)
+{
+    worker->is_quiet = !worker->is_quiet;
+    dri_log_write(DRI_LOG_INFO, worker->is_quiet ? "WRK-QUIET" : "WRK-RESUME",
+                  worker->is_quiet ? "quiet: finishes what it has, takes nothing new"
+                                   : "takes commands again",
+                  NULL, 0);
+    if (worker->obeyed == REQUEST_NONE) {
+        set_state(worker, worker->is_quiet ? DRI_WORKER_PAUSED : DRI_WORKER_READY);
+        dri_supervise_tell(worker->is_quiet ? "STATUS=quiet" : "STATUS=takes commands");
+    }
+}
+
+static void adapt(struct dri_worker *worker, struct dri_now now)
+{
+    struct dri_live *live = atomic_exchange(&worker->next, NULL);
+    bool has_changed = live != NULL || now.mono_ns >= worker->ramp_due_ns;
+    if (live != NULL) {
+        take_up(worker, live);
+    }
+    if (atomic_load(&worker->wants_quiet) != worker->is_quiet) {
+        change_quiet(worker);
+        has_changed = true;
+    }
+    if (has_changed) {
+        set_limits(worker, now);
+    }
+}
 
 static void obey(struct dri_worker *worker, struct dri_now now)
 {
@@ -412,8 +562,7 @@ static void obey(struct dri_worker *worker, struct dri_now now)
         return;
     }
     worker->obeyed = wanted;
-    atomic_store(&worker->is_ready, false);
-    dri_control_set_state(worker->control, DRI_WORKER_DRAINING);
+    set_state(worker, DRI_WORKER_DRAINING);
     if (wanted == REQUEST_STOP) {
         dri_log_write(DRI_LOG_WARN, "WRK-STOP", "stopping at once", NULL, 0);
         dri_engine_stop(worker->engine, now);
@@ -462,6 +611,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_REVOCATIONS, engine.revocations},
         {DRI_METRIC_LOSSES, engine.losses},
         {DRI_METRIC_IN_FLIGHT, core.in_flight},
+        {DRI_METRIC_IN_FLIGHT_LIMIT, worker->in_flight_limit},
         {DRI_METRIC_RUNNING, core.running},
         {DRI_METRIC_WAITING, core.waiting},
         {DRI_METRIC_UNACKED, core.unacked},
@@ -476,16 +626,29 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_CLIENTS_MADE, transport.clients_made},
         {DRI_METRIC_SLOTS, engine.assignments - engine.unassignments},
         {DRI_METRIC_REVISION, dri_registry_revision(worker->registry)},
-        {DRI_METRIC_READY, atomic_load(&worker->is_ready) ? 1 : 0},
+        {DRI_METRIC_READY, atomic_load(&worker->state) == DRI_WORKER_READY ? 1 : 0},
     };
     for (size_t i = 0; i < DRI_ARRAY_LEN(values); i++) {
         dri_metrics_set(worker->page, values[i].metric, values[i].value);
     }
 }
 
+/* Only from the loop, and in each of its turns: that is what the pulse says. */
+static void pulse(struct dri_worker *worker, struct dri_now now)
+{
+    if (worker->pulse_every_ns != 0 && now.mono_ns >= worker->pulse_due_ns) {
+        worker->pulse_due_ns = now.mono_ns + worker->pulse_every_ns;
+        dri_supervise_tell("WATCHDOG=1");
+    }
+}
+
 static void sleep_until(struct dri_worker *worker, uint64_t deadline_ns)
 {
     uint64_t now = dri_clock_mono_ns();
+    if (worker->pulse_every_ns != 0 && worker->pulse_due_ns < deadline_ns) {
+        deadline_ns = worker->pulse_due_ns;
+    }
+    deadline_ns = worker->ramp_due_ns < deadline_ns ? worker->ramp_due_ns : deadline_ns;
     uint64_t wait_ns = deadline_ns > now ? deadline_ns - now : 0;
     wait_ns = wait_ns < SLEEP_MAX_NS ? wait_ns : SLEEP_MAX_NS;
     struct pollfd fds[] = {
@@ -500,10 +663,28 @@ static enum dray_status turn(struct dri_worker *worker, bool *ret_idle)
 {
     struct dri_now now = dri_clock_now();
     atomic_store_explicit(&worker->turned_ns, now.mono_ns, memory_order_relaxed);
+    pulse(worker, now);
+    adapt(worker, now);
     obey(worker, now);
     enum dray_status status = dri_engine_turn(worker->engine, now, ret_idle);
     show_metrics(worker, now);
     return status;
+}
+
+/* A run that did not end cleanly may have been ended by its load: the next one comes to it later.
+ */
+static void begin_ramp(struct dri_worker *worker, struct dri_now now)
+{
+    uint64_t ramp_ms = worker->settings->worker.ramp_ms;
+    ramp_ms *= worker->last_run == DRI_LAST_RUN_UNCLEAN ? RAMP_UNCLEAN : 1;
+    worker->ramp_ns = ramp_ms * 1000000u;
+    worker->ramp_begun_ns = now.mono_ns;
+    set_limits(worker, now);
+    if (ramp_ms > 0) {
+        DRI_LOG(DRI_LOG_INFO, "WRK-RAMP", "takes in more from step to step",
+                DRI_UINT("ramp_ms", ramp_ms), DRI_UINT("from", worker->in_flight_limit),
+                DRI_UINT("to", worker->live->max_in_flight));
+    }
 }
 
 enum dray_status dri_worker_run(struct dri_worker *worker, bool *ret_clean)
@@ -511,8 +692,12 @@ enum dray_status dri_worker_run(struct dri_worker *worker, bool *ret_clean)
     enum dray_status status = DRAY_OK;
     bool is_clean = false;
     bool is_idle = false;
-    atomic_store(&worker->is_ready, true);
-    dri_control_set_state(worker->control, DRI_WORKER_READY);
+    worker->has_run = true;
+    if (!worker->settings->is_state_shared) {
+        dri_last_run_begin(worker->settings->state);
+    }
+    begin_ramp(worker, dri_clock_now());
+    set_state(worker, DRI_WORKER_READY);
     while (status == DRAY_OK && !dri_engine_is_drained(worker->engine, &is_clean)) {
         status = turn(worker, &is_idle);
         if (!is_idle || status != DRAY_OK) {
@@ -526,9 +711,13 @@ enum dray_status dri_worker_run(struct dri_worker *worker, bool *ret_clean)
         }
         dri_wake_cancel(&worker->wake);
     }
-    atomic_store(&worker->is_ready, false);
+    atomic_store(&worker->state, (int)DRI_WORKER_DRAINING);
     worker->metrics_due_ns = 0;
     show_metrics(worker, dri_clock_now());
-    *ret_clean = status == DRAY_OK && is_clean;
+    worker->is_clean = status == DRAY_OK && is_clean;
+    if (worker->is_clean && !worker->settings->is_state_shared) {
+        dri_last_run_end(worker->settings->state);
+    }
+    *ret_clean = worker->is_clean;
     return status;
 }

@@ -13,8 +13,8 @@
 
 /* worker.h - one replica: builds the objects, starts the threads, drains and tears down in reverse.
  *
- * Threads: create, run and destroy from one thread; drain, stop and reload from any thread or a
- * signal handler (they only set a flag and write an eventfd).
+ * Threads: create, run and destroy from one thread; drain, stop and quiet from any thread or a
+ * signal handler (they only set a flag and write an eventfd); reload from any one thread.
  */
 
 struct dri_worker;
@@ -34,6 +34,15 @@ DRAY_MUST_CHECK enum dray_status dri_worker_run(struct dri_worker *worker, bool 
 void dri_worker_drain(struct dri_worker *worker);
 /** Stop at once. Async-signal-safe. */
 void dri_worker_stop(struct dri_worker *worker);
+/** Quiet: finish what was taken in and take nothing new, but stay in the group with what is
+ * assigned; false: go on. Idempotent. Async-signal-safe. */
+void dri_worker_quiet(struct dri_worker *worker, bool is_quiet);
+
+/** Take up, at the loop's next turn, what of the settings can change while it runs (live.h); what
+ * the start laid out counts at most as at the start. Settings may go after the call. Errors:
+ * ENOMEM: nothing has changed. */
+DRAY_MUST_CHECK enum dray_status dri_worker_reload(struct dri_worker *worker,
+                                                   const struct dri_settings *settings);
 
 /** NULL is a no-op. */
 void dri_worker_destroy(struct dri_worker *worker);

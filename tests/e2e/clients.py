@@ -120,6 +120,19 @@ class Kafka:
         finally:
             consumer.close()
 
+    def is_settled(self, group, topic):
+        """Whether the broker has the group at the end of what is stored."""
+        consumer = self._kafka.Consumer({"bootstrap.servers": self.servers, "group.id": group})
+        try:
+            for partition, committed in self.committed(group, topic).items():
+                low, high = consumer.get_watermark_offsets(
+                    self._kafka.TopicPartition(topic, partition), timeout=30)
+                if high > low and committed != high:
+                    return False
+            return True
+        finally:
+            consumer.close()
+
     def close(self):
         self._producer.flush(10)
 
@@ -201,6 +214,16 @@ class Nats:
                                     int(message.metadata.timestamp.timestamp() * 1000)))
         await reader.unsubscribe()
         return messages
+
+    def is_settled(self, group, topic):
+        """Whether the server waits for no acknowledgement, and has nothing left to deliver."""
+        del group  # the streams of tests have one
+        return self._run(self._is_settled(topic))
+
+    async def _is_settled(self, topic):
+        stream = await self._stream.find_stream_name_by_subject(topic)
+        consumers = await self._stream.consumers_info(stream)
+        return bool(consumers) and all(c.num_pending == 0 and c.num_ack_pending == 0 for c in consumers)
 
     def close(self):
         self._run(self.connection.close())

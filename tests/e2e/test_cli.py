@@ -319,12 +319,12 @@ def systemd_is_told(scene):
         manager.bind(path)
         manager.settimeout(30)
         worker = scene.start_worker("notified", {"NOTIFY_SOCKET": path})
-        assert manager.recv(100) == b"READY=1"
+        assert manager.recv(100) == b"READY=1\nSTATUS=takes commands"
         worker.process.send_signal(signal.SIGHUP)
         assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", manager.recv(100))
         assert manager.recv(100) == b"READY=1"
         assert worker.stop() == 0
-        assert manager.recv(100) == b"STOPPING=1"
+        assert manager.recv(100) == b"STOPPING=1\nSTATUS=drains"
 
 
 @case

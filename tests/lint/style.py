@@ -21,6 +21,10 @@ FORBIDDEN = [
     (r"", r"atoi|atol|atoll|atof", "reports no error: use strtol and check"),
     (r"", r"strtok", "keeps global state: walk the slice"),
     (r"", r"natsSubscription_Fetch", "overflows the heap in nats.c 3.4.1"),
+    (r"bus/", r"rd_kafka_consume_batch\w*", "skips messages around pause and rebalance before librdkafka 2.1"),
+    (r"bus/", r"rd_kafka_offsets?_store", "loses metadata, and is a second way to commit"),
+    (r"bus/", r"rd_kafka_query_watermark_offsets", "may never time out before librdkafka 2.12"),
+    (r"bus/", r"v?fork|posix_spawnp?|popen|system", "client libraries do not survive it"),
     (BELOW_CLI, r"printf|vprintf|puts|putchar", "nothing below cli prints: log it or return it"),
     (r"bus/(?!base/)", r"malloc|calloc|realloc|strdup|strndup|aligned_alloc", "the door to the heap is base/mem.h"),
     (r"bus/(?!base/)", r"pthread_(?:mutex|cond|rwlock)_\w+", "locks are ranked: base/lock.h"),
@@ -114,6 +118,10 @@ def self_test():
     case("strcpy", "tests/unit/a.c", head + "void f(void)\n{\n    strcpy(a, b);\n}\n", r"a\.c:5: strcpy")
     case("atoi", "handlers/x/a.c", head + "int y = atoi(s);\n", "atoi")
     case("fetch", "tests/unit/a.c", head + "int y = natsSubscription_Fetch(l);\n", "overflows")
+    case("batch", "bus/transport/a.c", head + "int y = rd_kafka_consume_batch_queue(q);\n", "skips")
+    case("batch in a bench", "tests/bench/a.c", head + "int y = rd_kafka_consume_batch_queue(q);\n", None)
+    case("fork", "bus/run/a.c", head + "int y = fork();\n", "survive")
+    case("no fork", "bus/run/a.c", head + "int y = my_fork() + a.system(b);\n", None)
     case("printf in run", "bus/run/a.c", head + 'int y = printf("x");\n', "below cli")
     case("stdout in run", "bus/run/a.c", head + 'int y = fputs("x", stdout);\n', "below cli")
     case("snprintf", "bus/run/a.c", head + 'int y = snprintf(a, 1, "printf(");\n', None)

@@ -84,6 +84,34 @@ static void a_line_below_the_level_is_not_written(void **state)
     assert_int_equal(seen.lines, 1);
 }
 
+static void the_format_may_change_between_two_lines(void **state)
+{
+    (void)state;
+    dri_log_write(DRI_LOG_INFO, "TEST-FORMAT", "a", NULL, 0);
+    assert_int_equal(seen.line[0], 't');
+    dri_log_set_format(DRI_LOG_JSON);
+    dri_log_write(DRI_LOG_INFO, "TEST-FORMAT", "b", NULL, 0);
+    assert_int_equal(seen.line[0], '{');
+}
+
+/* Whoever says it ends the process: the lines before it must not have used up its place. */
+static void the_last_word_is_not_limited(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        dri_log_write(DRI_LOG_WARN, "TEST-LAST", "many", NULL, 0);
+    }
+    assert_true(seen.lines < 100);
+    unsigned before = (unsigned)seen.lines;
+    dri_log_last_word(DRI_LOG_WARN, "TEST-LAST", "one");
+    assert_int_equal(seen.lines, before + 1);
+    assert_non_null(strstr(seen.line, "msg=one"));
+    dri_log_set_level(DRI_LOG_ERROR);
+    dri_log_last_word(DRI_LOG_WARN, "TEST-LAST", "two");
+    assert_int_equal(seen.lines, before + 1);
+    dri_log_flush();
+}
+
 static void control_bytes_do_not_reach_the_terminal(void **state)
 {
     (void)state;
@@ -219,6 +247,8 @@ int main(void)
         cmocka_unit_test_setup(a_line_has_level_id_text_and_fields, start),
         cmocka_unit_test_setup(the_same_line_as_json, start),
         cmocka_unit_test_setup(a_line_below_the_level_is_not_written, start),
+        cmocka_unit_test_setup(the_format_may_change_between_two_lines, start),
+        cmocka_unit_test_setup(the_last_word_is_not_limited, start),
         cmocka_unit_test_setup(control_bytes_do_not_reach_the_terminal, start),
         cmocka_unit_test_setup(every_byte_gives_one_line_that_is_sound_json, start),
         cmocka_unit_test_setup(a_line_that_is_too_long_is_cut_and_says_so, start),

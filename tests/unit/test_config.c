@@ -540,14 +540,65 @@ static void differences_are_listed_and_live_ones_marked(void **state)
                                "routes: [{name: a, module: m.so, handler: h}]\n"));
     test_ok(load_yaml(&after, "bus: nats://h:1\nworker: {lanes: 4}\nlog: {level: debug}\n"
                               "kafka: {a.b: 2}\nroutes: [{name: b, module: m.so, handler: h}]\n"));
-    dri_config_differences(before.config, after.config, note_difference, &seen);
+    dri_config_differences(before.config, before.config, after.config, note_difference, &seen);
     assert_string_equal(seen.keys, "worker.lanes log.level kafka.a.b kafka.c.d routes ");
     assert_int_equal(seen.live, 1);
     seen = (struct seen){.keys = "", .live = 0};
-    dri_config_differences(after.config, after.config, note_difference, &seen);
+    dri_config_differences(after.config, after.config, after.config, note_difference, &seen);
     assert_string_equal(seen.keys, "");
     unload(&before);
     unload(&after);
+}
+
+/* Each row: what the worker was started with, read before, and read now. */
+static void a_change_is_in_effect_or_needs_a_restart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *start, *before, *after, *keys;
+        unsigned applied;
+    } rows[] = {
+        {"worker: {timeout_ms: 5}", "worker: {timeout_ms: 5}",
+         "log: {format: json}\nworker: {drain_ms: 9, namespaces: a}",
+         "worker.namespaces worker.drain_ms worker.timeout_ms log.format ", 4},
+        {"worker: {max_in_flight: 100}", "worker: {max_in_flight: 100}",
+         "worker: {max_in_flight: 50}", "worker.max_in_flight ", 1},
+        {"worker: {max_in_flight: 100}", "worker: {max_in_flight: 100}",
+         "worker: {max_in_flight: 101}", "worker.max_in_flight ", 0},
+        {"worker: {max_in_flight: 100}", "worker: {max_in_flight: 50}",
+         "worker: {max_in_flight: 100}", "worker.max_in_flight ", 1},
+        {"worker: {max_in_flight: 100}", "worker: {max_in_flight: 50}",
+         "worker: {max_in_flight: 99}", "worker.max_in_flight ", 1},
+        {"worker: {max_unacked: 400000}", "", "worker: {max_unacked: 400001}",
+         "worker.max_unacked ", 0},
+        /* Told once, not again. */
+        {"worker: {lanes: 2}", "worker: {lanes: 3}", "worker: {lanes: 3}", "", 0},
+        /* Back to what it runs with: no restart is needed any more. */
+        {"worker: {lanes: 2}", "worker: {lanes: 3}", "worker: {lanes: 2}", "worker.lanes ", 1},
+        {"kafka: {a.b: 1}", "kafka: {a.b: 2}", "kafka: {a.b: 1}", "kafka.a.b ", 1},
+        {"kafka: {a.b: 1}", "kafka: {a.b: 1}", "", "kafka.a.b ", 0},
+        {"", "kafka: {a.b: 1}", "", "kafka.a.b ", 1},
+        {"routes: [{name: a, module: m.so, handler: h}]",
+         "routes: [{name: b, module: m.so, handler: h}]",
+         "routes: [{name: a, module: m.so, handler: h}]", "routes ", 1},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct loaded loaded[3];
+        struct seen seen = {.keys = "", .live = 0};
+        const char *const texts[] = {rows[i].start, rows[i].before, rows[i].after};
+        for (size_t j = 0; j < 3; j++) {
+            char yaml[300];
+            snprintf(yaml, sizeof(yaml), "bus: nats://h:1\n%s\n", texts[j]);
+            test_ok(load_yaml(&loaded[j], yaml));
+        }
+        dri_config_differences(loaded[0].config, loaded[1].config, loaded[2].config,
+                               note_difference, &seen);
+        assert_string_equal(seen.keys, rows[i].keys);
+        assert_int_equal(seen.live, rows[i].applied);
+        for (size_t j = 0; j < 3; j++) {
+            unload(&loaded[j]);
+        }
+    }
 }
 
 static void a_url_loses_its_passwords(void **state)
@@ -682,6 +733,7 @@ int main(void)
         cmocka_unit_test(an_anchor_that_grows_without_end_is_refused),
         cmocka_unit_test(a_file_of_routes_is_a_route_a_list_or_a_configuration),
         cmocka_unit_test(differences_are_listed_and_live_ones_marked),
+        cmocka_unit_test(a_change_is_in_effect_or_needs_a_restart),
         cmocka_unit_test(a_url_loses_its_passwords),
         cmocka_unit_test(sizes_have_units),
         cmocka_unit_test(a_swap_of_neighbours_is_one_edit),

@@ -80,6 +80,8 @@ struct lane_queue {
 
 struct world {
     struct dri_core *core;
+    struct dri_core_config config;
+    uint64_t limits_changed, quiet;
     struct dri_now now;
     uint64_t seed;
     struct source sources[SLOTS];
@@ -503,6 +505,27 @@ static void do_settle_answer(struct world *w)
     }
 }
 
+/* Any limits below those of the start, now and then none at all; all of them when it is calm. */
+static void do_limits(struct world *w)
+{
+    struct dri_core_limits limits = {.in_flight_max = w->config.in_flight_max,
+                                     .unacked_max = w->config.unacked_max,
+                                     .bytes_max = w->config.bytes_max,
+                                     .settle_ms = w->config.settle_ms,
+                                     .revoke_ms = w->config.revoke_ms,
+                                     .drain_ms = w->config.drain_ms};
+    if (!w->is_calm) {
+        limits.in_flight_max = (uint32_t)random_below(w, w->config.in_flight_max + 1);
+        limits.unacked_max = 1 + (uint32_t)random_below(w, w->config.unacked_max);
+        limits.bytes_max = 1 + random_below(w, 2 * w->config.bytes_max);
+        limits.settle_ms = (uint32_t)random_below(w, 50);
+        limits.revoke_ms = (uint32_t)random_below(w, 200);
+        w->limits_changed++;
+        w->quiet += limits.in_flight_max == 0 ? 1 : 0;
+    }
+    dri_core_set_limits(w->core, &limits);
+}
+
 static void one_step(struct world *w)
 {
     uint32_t slot = (uint32_t)random_below(w, SLOTS);
@@ -516,6 +539,8 @@ static void one_step(struct world *w)
     case 1:
         if (happens(w, 10)) {
             do_end(w, slot);
+        } else if (w->is_calm || happens(w, 10)) {
+            do_limits(w);
         }
         return;
     case 2:
@@ -595,6 +620,7 @@ static void open_world(struct world *w, uint64_t seed)
     void *memory = dri_zalloc(dri_core_bytes(&config));
     assert_non_null(memory);
     w->core = dri_core_init(memory, &config);
+    w->config = config;
 }
 
 static void drain(struct world *w)
@@ -649,12 +675,17 @@ static void every_message_has_an_outcome_and_nothing_is_settled_before_it(void *
 {
     uint64_t only = number_from("DRAY_WALK_SEED", 0);
     uint64_t last = only != 0 ? only : number_from("DRAY_WALK_SEEDS", 60);
+    uint64_t limits_changed = 0;
+    uint64_t quiet = 0;
     (void)state;
     for (uint64_t seed = only != 0 ? only : 1; seed <= last; seed++) {
         print_message("DRAY_WALK_SEED=%llu\n", (unsigned long long)seed);
         walk(&world, seed);
+        limits_changed += world.limits_changed;
+        quiet += world.quiet;
     }
     assert_true(only != 0 || skipped > 0);
+    assert_true(only != 0 || (limits_changed > last && quiet > 0));
 }
 
 int main(void)

@@ -32,6 +32,7 @@ struct fixture {
     struct dri_executor_base run;   /* and, from here on, the executor */
     struct dri_transport_event events[EVENTS];
     size_t events_count;
+    size_t messages_max; /* of the last poll */
     struct published published[EVENTS];
     size_t published_count;
     size_t take_max; /* publishes that the transport takes at once */
@@ -50,7 +51,7 @@ static size_t fake_poll(struct dri_transport *self, struct dri_now now, size_t m
 {
     struct fixture *fixture = (struct fixture *)(void *)self;
     (void)now;
-    (void)messages_max;
+    fixture->messages_max = messages_max;
     assert_true(fixture->events_count <= max);
     memcpy(ret_events, fixture->events, fixture->events_count * sizeof(*ret_events));
     size_t count = fixture->events_count;
@@ -492,6 +493,41 @@ static void a_namespace_that_is_not_served_is_dead_lettered_as_auth(void **state
     test_slice("theirs", dri_headers_find(headers, "dray-dlq-namespace"));
 }
 
+static void names_may_be_replaced_between_two_turns(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const patterns[] = {"mine"};
+    dri_engine_set_names(fixture->engine, NULL, patterns, 1);
+    receive(fixture, 31,
+            (struct dri_envelope){.namespace_ = dray_slice_text("theirs"),
+                                  .reply_to = dray_slice_text("mine")});
+    assert_int_equal(fixture->started_count, 1);
+    finish(fixture, DRAY_KIND_NONE);
+    assert_string_equal(fixture->published[0].topic, "mine");
+    fixture->published_count = 0;
+    receive(fixture, 32, (struct dri_envelope){.reply_to = dray_slice_text("results.mine")});
+    finish(fixture, DRAY_KIND_NONE);
+    assert_non_null(result_of(&fixture->published[0]).reply_failed.at);
+}
+
+static void a_limit_of_nothing_asks_the_broker_for_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct dri_core_limits limits = {.in_flight_max = 0,
+                                     .unacked_max = 32,
+                                     .bytes_max = 1u << 20,
+                                     .settle_ms = 100,
+                                     .revoke_ms = 1000,
+                                     .drain_ms = 1000};
+    dri_engine_set_limits(fixture->engine, &limits);
+    turn(fixture);
+    assert_int_equal(fixture->messages_max, 0);
+    limits.in_flight_max = 5;
+    dri_engine_set_limits(fixture->engine, &limits);
+    turn(fixture);
+    assert_int_equal(fixture->messages_max, 5);
+}
+
 static void an_engine_that_is_destroyed_in_flight_leaks_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -566,6 +602,8 @@ int main(void)
         CASE(an_unknown_acknowledgement_publishes_the_same_again),
         CASE(what_a_full_transport_does_not_take_goes_out_later_in_order),
         CASE(a_namespace_that_is_not_served_is_dead_lettered_as_auth),
+        CASE(names_may_be_replaced_between_two_turns),
+        CASE(a_limit_of_nothing_asks_the_broker_for_nothing),
         CASE(a_second_copy_of_a_replay_is_settled_without_any_outcome),
         CASE(an_engine_that_is_destroyed_in_flight_leaks_nothing),
     };
