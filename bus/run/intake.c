@@ -245,6 +245,8 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
     flight->delivery = message->delivery;
     flight->deliveries = message->deliveries;
     flight->received_ns = now.mono_ns;
+    flight->source_ms = message->timestamp_ms > 0 ? (uint64_t)message->timestamp_ms : 0;
+    flight->is_id_taken = false;
     flight->lane_hint = UINT16_MAX;
     flight->is_replay = intake->origins[event->slot].role == DRI_ROLE_REPLAY;
     flight->invalid = DRAY_KIND_NONE;

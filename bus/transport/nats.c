@@ -92,6 +92,7 @@ void dri_nats_turn(struct dri_nats *self, struct dri_now now, bool *ret_more)
     dri_nats_link_step(self, now);
     dri_nats_calls_expire(self, now);
     dri_nats_publishes_expire(self, now);
+    dri_nats_publishes_check(self, now);
     dri_nats_slots_step(self, now);
     if (self->wire != NULL) {
         dri_nats_wire_push(self->wire);

@@ -133,7 +133,6 @@ static bool adopt(struct dri_nats *self, struct dri_nats_wire *wire, struct dri_
     atomic_store_explicit(&self->mailbox->drained_ns, now.mono_ns, memory_order_relaxed);
     dri_nats_wire_adopt(wire);
     dri_nats_slots_link_up(self);
-    dri_nats_deliveries_link_up(self);
     dri_nats_wire_push(wire);
     return true;
 }

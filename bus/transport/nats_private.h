@@ -30,6 +30,7 @@
  *   nats_pull.c     pull requests, and what arrives for them
  *   nats_delivery.c leases: settle, extend, hand back
  *   nats_publish.c  publishes and their acknowledgements
+ *   nats_claim.c    whether a record that is stored already is ours
  *   nats_header.c   headers and keys, both ways
  *   nats_json.c     just enough JSON to read answers
  *   nats_seed.c     the public key of an NKey seed
@@ -90,6 +91,7 @@ void dri_nats_inquire(struct dri_nats_inquiry *inquiry, const char *subject, con
 enum dri_nats_pending_state {
     DRI_NATS_PENDING_FREE,
     DRI_NATS_PENDING_OUT,
+    DRI_NATS_PENDING_CHECK, /* stored under our id already: is that ours? */
     DRI_NATS_PENDING_DONE
 };
 
@@ -98,13 +100,15 @@ struct dri_nats_pending {
     uint64_t due_ns;
     uint64_t offset;
     uint32_t generation;
-    uint32_t next, previous; /* out: by time; done and free: singly */
+    uint32_t next, previous; /* out: by time; the other lists: singly */
+    uint32_t index;          /* of itself */
     uint32_t target;         /* place in the table of subjects */
     bool is_unheard;         /* nobody listened; the target is being checked */
     enum dri_nats_pending_state state;
     enum dri_ack ack;
     enum dray_status reason;
     bool is_duplicate;
+    struct dri_nats_claim claim;
 };
 
 /** A subject that publishes are out for. */
@@ -113,6 +117,7 @@ struct dri_nats_target {
     uint32_t holders;
     bool is_checked; /* nobody listened, and we have asked whether there is a stream */
     char subject[DRI_NATS_SUBJECT_BYTES];
+    char stream[DRI_NATS_NAME_BYTES]; /* that has said "duplicate" for it */
 };
 
 struct dri_nats_publishes {
@@ -120,6 +125,8 @@ struct dri_nats_publishes {
     uint32_t chunks_count, chunks_max;
     uint32_t free;
     uint32_t out_first, out_last, out_count, out_max;
+    uint32_t check_first, check_last;  /* to be asked about */
+    uint32_t checks_count, checks_out; /* to be asked about or asked; asked */
     uint32_t done_first, done_last, done_count;
     struct dri_nats_target targets[DRI_NATS_TARGETS_MAX];
 };
@@ -131,6 +138,8 @@ size_t dri_nats_publishes_send(struct dri_nats *self, struct dri_now now,
 void dri_nats_publishes_arrive(struct dri_nats *self, struct dri_now now, natsMsg *message);
 void dri_nats_publishes_link_down(struct dri_nats *self);
 void dri_nats_publishes_expire(struct dri_nats *self, struct dri_now now);
+/** Asks for what is stored under the ids that were taken. */
+void dri_nats_publishes_check(struct dri_nats *self, struct dri_now now);
 uint64_t dri_nats_publishes_deadline(const struct dri_nats *self);
 bool dri_nats_publishes_next(struct dri_nats *self, struct dri_transport_event *ret_event);
 

@@ -319,8 +319,9 @@ static bool log_accepts(struct dri_nats *self, struct dri_nats_slot *slot,
 
 /** False: not wanted. */
 static bool group_accepts(struct dri_nats *self, struct dri_nats_slot *slot, natsMsg *message,
-                          const struct ack_numbers *numbers)
+                          const struct ack_numbers *numbers, struct dri_now now)
 {
+    int64_t timestamp_ms = (int64_t)(numbers->time_ns / 1000000u);
     const char *ack = natsMsg_GetReply(message);
     if (slot->state != DRI_NATS_READY && slot->state != DRI_NATS_GONE) {
         return false; /* of a consumer that may be gone: it comes again if it is not */
@@ -331,8 +332,12 @@ static bool group_accepts(struct dri_nats *self, struct dri_nats_slot *slot, nat
     }
     /* Whatever its delivery count: a server that was killed has forgotten that it delivered at all.
      */
-    if (dri_nats_delivery_was_settled(slot, numbers->stream_seq)) {
+    if (dri_nats_delivery_was_settled(slot, numbers->stream_seq, timestamp_ms)) {
         (void)dri_nats_verb_send(self, DRI_NATS_ACK, ack);
+        return false;
+    }
+    if (dri_nats_delivery_is_of_another(self, slot->number, numbers->stream_seq, timestamp_ms)) {
+        dri_nats_slot_setup_again(self, slot, now); /* comes again when that is lost */
         return false;
     }
     return true;
@@ -371,7 +376,7 @@ void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, nat
     pulls_count_one(slot);
     slot->progress_ns = now.mono_ns;
     bool is_wanted = slot->kind == DRI_NATS_LOG ? log_accepts(self, slot, &numbers, now)
-                                                : group_accepts(self, slot, message, &numbers);
+                                                : group_accepts(self, slot, message, &numbers, now);
     struct dri_nats_waiting waiting = {
         .message = message,
         .stream_seq = numbers.stream_seq,

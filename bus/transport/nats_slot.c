@@ -21,7 +21,8 @@
  * A durable that was deleted is made again from the last known acknowledgement floor: everything
  * below is done for all replicas; from the start would run the whole stream again. A stream that
  * was made anew (another creation time) begins at its first message. Both are told as LOST and
- * ASSIGNED. */
+ * ASSIGNED. Whether it is still the same is looked at after each reconnect, before anything is
+ * acknowledged, and every few seconds. */
 
 #define RETRY_MIN_NS      UINT64_C(100000000)
 #define RETRY_MAX_NS      UINT64_C(5000000000)
@@ -31,6 +32,7 @@
 #define MARGIN_MAX_NS     UINT64_C(1000000000)
 #define PROGRESS_PULLS    UINT64_C(6) /* requests without a message, while some wait */
 #define DELIVER_MAX_LOW   1000        /* each crash of a worker costs one */
+#define CREATED_SLACK_MS  1000u
 #define CONFIG_BYTES      4096u
 
 enum {
@@ -93,7 +95,7 @@ static void lose(struct dri_nats *self, struct dri_nats_slot *slot)
     slot->is_assigned = false;
 }
 
-static void ready(struct dri_nats_slot *slot)
+static void ready(struct dri_nats *self, struct dri_nats_slot *slot)
 {
     slot->state = DRI_NATS_READY;
     slot->setup_status = DRAY_OK;
@@ -105,6 +107,7 @@ static void ready(struct dri_nats_slot *slot)
         slot->epoch++;
         slot->has_assigned = true;
     }
+    dri_nats_deliveries_ready(self, slot->number);
 }
 
 /* --- group ---------------------------------------------------------------------------------- */
@@ -193,6 +196,15 @@ static void on_raised(struct dri_nats *self, void *arg, const struct dri_nats_re
     }
 }
 
+/** The same consumer as before, by its creation time: nats-server 2.9 tells another one after a
+ * restart, by as long as it took to write the file. */
+static bool is_same_consumer(const char *created, const char *before)
+{
+    uint64_t one = dri_clock_parse(created, strlen(created));
+    uint64_t two = dri_clock_parse(before, strlen(before));
+    return (one > two ? one - two : two - one) <= CREATED_SLACK_MS;
+}
+
 static void forget_recent(struct dri_nats_slot *slot)
 {
     dri_free(slot->recent);
@@ -208,7 +220,7 @@ static void compare_consumer(struct dri_nats *self, struct dri_nats_slot *slot,
     char created[sizeof(slot->consumer_created)];
     uint64_t first = dri_nats_json_uint(info, "config.opt_start_seq", 1);
     (void)dri_nats_json_text(info, "created", created, sizeof(created));
-    if (slot->consumer_created[0] != '\0' && strcmp(created, slot->consumer_created) != 0) {
+    if (slot->consumer_created[0] != '\0' && !is_same_consumer(created, slot->consumer_created)) {
         lose(self, slot);
         if (first <= slot->ack_floor) {
             forget_recent(slot);
@@ -241,7 +253,7 @@ static void adopt_consumer(struct dri_nats *self, struct dri_nats_slot *slot, st
                        slot->consumer);
         (void)dri_nats_call(self, now, subject, body, on_raised, slot);
     }
-    ready(slot);
+    ready(self, slot);
 }
 
 static void on_created(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
@@ -329,7 +341,6 @@ static void on_log_created(struct dri_nats *self, void *arg, const struct dri_na
 {
     struct dri_nats_slot *slot = arg;
     struct dri_now now = dri_clock_now();
-    (void)self;
     if (slot->state != DRI_NATS_SETUP_CREATE) {
         return;
     }
@@ -344,7 +355,7 @@ static void on_log_created(struct dri_nats *self, void *arg, const struct dri_na
     slot->consumer_seq = 0;
     slot->pulls_count = 0;
     slot->is_at_end = dri_nats_json_uint(reply->json, "num_pending", 1) == 0;
-    ready(slot);
+    ready(self, slot);
 }
 
 static void create_log(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
@@ -535,7 +546,15 @@ static void watch_progress(struct dri_nats *self, struct dri_nats_slot *slot, st
 static void on_floor(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
 {
     struct dri_nats_slot *slot = arg;
-    if (reply->status == DRAY_OK) {
+    char created[sizeof(slot->consumer_created)];
+    if (slot->state != DRI_NATS_READY) {
+        return;
+    }
+    if (reply->status == DRAY_OK &&
+        dri_nats_json_text(reply->json, "created", created, sizeof(created)) &&
+        !is_same_consumer(created, slot->consumer_created)) {
+        dri_nats_slot_setup_again(self, slot, dri_clock_now()); /* another one by the same name */
+    } else if (reply->status == DRAY_OK) {
         uint64_t floor = dri_nats_json_uint(reply->json, "ack_floor.stream_seq", 0);
         slot->ack_floor = floor > slot->ack_floor ? floor : slot->ack_floor;
         watch_progress(self, slot, dri_clock_now(), reply->json);
@@ -630,8 +649,8 @@ void dri_nats_slots_link_up(struct dri_nats *self)
             continue;
         }
         if (slot->kind == DRI_NATS_CORE) {
-            ready(slot);
-        } else if (slot->kind == DRI_NATS_LOG || slot->state != DRI_NATS_READY) {
+            ready(self, slot);
+        } else {
             slot->state = DRI_NATS_SETUP_WAIT;
             slot->setup_at_ns = 0;
         }

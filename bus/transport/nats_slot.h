@@ -108,7 +108,7 @@ struct dri_nats_slot {
     size_t waiting_head, waiting_count, waiting_capacity;
     uint64_t renew_at_ns; /* leases of the ring */
 
-    uint64_t *recent; /* group: sequences settled lately, open addressing by slot */
+    uint64_t *recent; /* group: messages settled lately, by sequence */
 };
 
 DRAY_MUST_CHECK enum dray_status dri_nats_slots_init(struct dri_nats *self,
@@ -149,7 +149,8 @@ enum dri_nats_delivery_state {
 
 struct dri_nats_delivery {
     uint64_t stream_seq, consumer_seq;
-    uint64_t due_ns; /* end of the lease */
+    int64_t timestamp_ms; /* with the sequence, the message: a stream made anew counts again */
+    uint64_t due_ns;      /* end of the lease */
     uint32_t deliveries;
     uint32_t generation;
     uint32_t next; /* free list, late list */
@@ -178,10 +179,15 @@ uint64_t dri_nats_delivery_take(struct dri_nats *self, const struct dri_nats_slo
 void dri_nats_deliveries_settle(struct dri_nats *self, const struct dri_settle *settle);
 void dri_nats_deliveries_extend(struct dri_nats *self, struct dri_now now, uint32_t slot_number,
                                 uint32_t epoch, const uint64_t *ids, size_t count);
-void dri_nats_deliveries_link_up(struct dri_nats *self);
+/** The slot's consumer is there, and the one that it was: what was settled meanwhile is sent. */
+void dri_nats_deliveries_ready(struct dri_nats *self, uint32_t slot);
 /** Everything of this slot is gone. */
 void dri_nats_deliveries_drop(struct dri_nats *self, uint32_t slot);
-bool dri_nats_delivery_was_settled(const struct dri_nats_slot *slot, uint64_t stream_seq);
+bool dri_nats_delivery_was_settled(const struct dri_nats_slot *slot, uint64_t stream_seq,
+                                   int64_t timestamp_ms);
+/** Whether another message with this sequence is out: then the stream is another one. */
+bool dri_nats_delivery_is_of_another(const struct dri_nats *self, uint32_t slot,
+                                     uint64_t stream_seq, int64_t timestamp_ms);
 
 enum dri_nats_verb {
     DRI_NATS_ACK,

@@ -129,7 +129,8 @@ struct dri_message {
 enum dri_ack {
     DRI_ACK_STORED,
     DRI_ACK_NOT_STORED, /* certain, and it will not help to send the same again: reason says why */
-    DRI_ACK_UNKNOWN,    /* may be stored or not: publish again with the same dedup_id */
+    DRI_ACK_UNKNOWN, /* may be stored or not: publish again with the same dedup_id; reason EEXISTS:
+                        that id is taken by the record of another message, use another */
 };
 
 struct dri_published {
@@ -174,7 +175,12 @@ struct dri_publish {
     struct dray_slice value;    /* absent: tombstone */
     struct dray_slice headers;  /* flat form */
     struct dray_slice dedup_id; /* of the broker's deduplication, where it has one */
-    bool is_courtesy;           /* fire and forget, no ack event: an inbox; others ignore it */
+    /* What the broker has under dedup_id already counts as ours when it was stored at this time
+     * (wall, ms) or later and has dedup_mark, a part of value, at the same place; else the ack is
+     * UNKNOWN with EEXISTS. 0: whatever it has is ours. Absent mark: the time alone decides. */
+    uint64_t dedup_from_ms;
+    struct dray_slice dedup_mark;
+    bool is_courtesy; /* fire and forget, no ack event: an inbox; others ignore it */
 };
 
 struct dri_settle {

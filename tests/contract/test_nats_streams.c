@@ -127,6 +127,146 @@ static void a_log_whose_consumer_is_deleted_goes_on_without_a_gap(void **state)
     contract_fini(&client);
 }
 
+/* --- what a position says after that ---------------------------------------------------------- */
+
+struct claimed {
+    enum dri_ack ack;
+    enum dray_status reason;
+    bool is_duplicate;
+};
+
+/** Publishes a value under an id, claims what is there from a time on, and says what came. */
+static struct claimed claim(struct contract_client *client, const char *topic, const char *id,
+                            const char *value, uint64_t from_ms)
+{
+    struct dri_publish message = {.token = 1,
+                                  .topic = dray_slice_text(topic),
+                                  .partition = -1,
+                                  .value = dray_slice_text(value),
+                                  .dedup_id = dray_slice_text(id),
+                                  .dedup_from_ms = from_ms};
+    message.dedup_mark = dray_slice_of(message.value.at, 4);
+    contract_forget(client);
+    contract_publish(client, &message);
+    contract_await(client, DRI_TE_PUBLISHED, 1, NULL);
+    const struct dri_published *out = &contract_event(client, DRI_TE_PUBLISHED, 0)->as.published;
+    return (struct claimed){out->ack, out->reason, out->is_duplicate};
+}
+
+static void what_another_message_has_stored_under_our_id_is_not_ours(void **state)
+{
+    struct contract_client client;
+    struct admin admin;
+    const char *topic = contract_name("taken");
+    const uint64_t now_ms = dri_clock_wall_ms();
+    (void)state;
+    contract_open_producer(&client, topic);
+    struct claimed first = claim(&client, topic, "r:X:1", "id-1 first", now_ms);
+    assert_int_equal(first.ack, DRI_ACK_STORED);
+    assert_false(first.is_duplicate);
+    struct claimed again = claim(&client, topic, "r:X:1", "id-1 again", now_ms - 60000);
+    assert_int_equal(again.ack, DRI_ACK_STORED);
+    assert_true(again.is_duplicate);
+    struct claimed later = claim(&client, topic, "r:X:1", "id-1 again", now_ms + 3600000);
+    assert_int_equal(later.ack, DRI_ACK_UNKNOWN); /* stored an hour before its source was */
+    assert_int_equal(later.reason, DRAY_EEXISTS);
+    struct claimed other = claim(&client, topic, "r:X:1", "id-2 other", now_ms - 60000);
+    assert_int_equal(other.ack, DRI_ACK_UNKNOWN);
+    assert_int_equal(other.reason, DRAY_EEXISTS);
+    struct claimed unasked = claim(&client, topic, "r:X:1", "id-2 other", 0);
+    assert_int_equal(unasked.ack, DRI_ACK_STORED);
+    admin_open(&admin);
+    assert_int_equal(js_PurgeStream(admin.js, stream_of(topic), NULL, NULL), NATS_OK);
+    admin_close(&admin);
+    struct claimed purged = claim(&client, topic, "r:X:1", "id-1 again", now_ms - 60000);
+    assert_true(purged.ack == DRI_ACK_STORED ? !purged.is_duplicate
+                                             : purged.reason == DRAY_EEXISTS);
+    contract_fini(&client);
+}
+
+static void many_ids_that_are_taken_are_looked_at_one_after_the_other(void **state)
+{
+    enum {
+        COUNT = 500
+    };
+    struct contract_client client;
+    const char *topic = contract_name("manytaken");
+    static char ids[COUNT][16];
+    (void)state;
+    contract_open_producer(&client, topic);
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < COUNT; i++) {
+            (void)snprintf(ids[i], sizeof(ids[i]), "r:X:%zu", i);
+            struct dri_publish message = {.token = i,
+                                          .topic = dray_slice_text(topic),
+                                          .partition = -1,
+                                          .value = dray_slice_text("same"),
+                                          .dedup_id = dray_slice_text(ids[i]),
+                                          .dedup_from_ms = i % 2 == 0 ? 1 : UINT64_MAX};
+            contract_publish(&client, &message);
+        }
+        contract_await(&client, DRI_TE_PUBLISHED, (round + 1) * COUNT, NULL);
+    }
+    size_t taken = 0, duplicates = 0;
+    for (size_t i = 0; i < COUNT; i++) {
+        const struct dri_published *out =
+            &contract_event(&client, DRI_TE_PUBLISHED, COUNT + i)->as.published;
+        assert_int_equal(out->ack, out->token % 2 == 0 ? DRI_ACK_STORED : DRI_ACK_UNKNOWN);
+        taken += out->reason == DRAY_EEXISTS ? 1 : 0;
+        duplicates += out->is_duplicate ? 1 : 0;
+    }
+    assert_int_equal(taken, COUNT / 2);
+    assert_int_equal(duplicates, COUNT);
+    contract_fini(&client);
+}
+
+static void a_settle_for_a_stream_that_is_gone_settles_nothing_of_the_one_made_anew(void **state)
+{
+    struct contract_client old, maker, new;
+    const char *topic = contract_name("latecomer");
+    (void)state;
+    contract_open_group(&old, "g", topic);
+    contract_fill(&old, topic, 10);
+    contract_await(&old, DRI_TE_MESSAGE, 10, NULL);
+    nats_server_kill(&server);
+    contract_await(&old, DRI_TE_ERROR, 1, NULL);
+    contract_settle_first(&old, 10); /* kept until the server is there again */
+    nats_server_start(&server);
+    delete_stream(stream_of(topic)); /* and nobody polls the old client meanwhile */
+    contract_open_producer(&maker, topic);
+    contract_fill(&maker, topic, 10);
+    contract_open_group(&new, "g", topic);
+    contract_await(&new, DRI_TE_MESSAGE, 10, NULL);
+    contract_await(&old, DRI_TE_ASSIGNED, 2, NULL);
+    contract_watch(&old, NULL);
+    assert_int_equal(contract_count(&old, DRI_TE_LOST), 1);
+    assert_int_equal(ack_pending_of(stream_of(topic), "g"), 10);
+    contract_settle_first(&new, 10);
+    assert_int_equal(ack_pending_of(stream_of(topic), "g"), 0);
+    contract_fini(&new);
+    contract_fini(&maker);
+    contract_fini(&old);
+}
+
+static void what_was_settled_of_a_stream_that_is_gone_is_not_taken_for_the_new_one(void **state)
+{
+    struct contract_client old, maker;
+    const char *topic = contract_name("sameplace");
+    (void)state;
+    contract_open_group(&old, "g", topic);
+    contract_fill(&old, topic, 10);
+    contract_await(&old, DRI_TE_MESSAGE, 10, NULL);
+    contract_settle_first(&old, 10);
+    delete_stream(stream_of(topic)); /* it learns of that from what its requests bring */
+    contract_open_producer(&maker, topic);
+    contract_fill(&maker, topic, 10);
+    contract_await(&old, DRI_TE_MESSAGE, 20, &maker);
+    assert_int_equal(contract_event(&old, DRI_TE_MESSAGE, 10)->as.message.offset, 1);
+    assert_int_equal(contract_event(&old, DRI_TE_MESSAGE, 19)->as.message.offset, 10);
+    contract_fini(&maker);
+    contract_fini(&old);
+}
+
 /* --- consumers and streams of others --------------------------------------------------------- */
 
 static void assert_unfit(jsConsumerConfig *config, const char *word)
@@ -290,6 +430,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_stream_made_anew_is_read_from_its_first_message),
         cmocka_unit_test(a_log_made_anew_is_lost_and_read_from_its_first_record),
         cmocka_unit_test(a_log_whose_consumer_is_deleted_goes_on_without_a_gap),
+        cmocka_unit_test(what_another_message_has_stored_under_our_id_is_not_ours),
+        cmocka_unit_test(many_ids_that_are_taken_are_looked_at_one_after_the_other),
+        cmocka_unit_test(a_settle_for_a_stream_that_is_gone_settles_nothing_of_the_one_made_anew),
+        cmocka_unit_test(what_was_settled_of_a_stream_that_is_gone_is_not_taken_for_the_new_one),
         cmocka_unit_test(a_consumer_that_would_lose_messages_is_refused),
         cmocka_unit_test(the_lease_of_a_consumer_is_its_first_backoff),
         cmocka_unit_test(a_consumer_with_too_few_acks_pending_is_raised),
