@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -97,6 +98,18 @@ void dri_nats_turn(struct dri_nats *self, struct dri_now now, bool *ret_more)
     if (self->wire != NULL) {
         dri_nats_wire_push(self->wire);
     }
+}
+
+void dri_nats_tell(struct dri_nats *self, enum dray_status status, const char *format, ...)
+{
+    va_list arguments;
+    if (self->error_status == DRAY_EFATAL) {
+        return;
+    }
+    self->error_status = status;
+    va_start(arguments, format);
+    (void)vsnprintf(self->error_text, sizeof(self->error_text), format, arguments);
+    va_end(arguments);
 }
 
 /* --- events --------------------------------------------------------------------------------- */
@@ -385,10 +398,11 @@ static void nats_close(struct dri_transport *transport, uint32_t timeout_ms)
     }
     dri_nats_link_close(self, deadline_ns);
     self->is_closed = true;
-    if (self->expired_waiting + self->stale_settles + self->expired_extends > 0) {
+    if (self->expired_waiting + self->stale_settles + self->expired_extends + self->made_anew > 0) {
         DRI_LOG(DRI_LOG_INFO, "NATS-COUNTS", "connection closed",
                 DRI_UINT("expired_before_handed_up", self->expired_waiting),
                 DRI_UINT("stale_settles", self->stale_settles),
+                DRI_UINT("made_anew_without_progress", self->made_anew),
                 DRI_UINT("expired_extends", self->expired_extends));
     }
 }
@@ -489,6 +503,7 @@ static enum dray_status create(const struct dri_transport_config *config,
         self->settings.pull_batch = config->in_flight_max;
     }
     self->memory_bytes = config->memory_bytes;
+    self->progress_limit_ns = config->progress_ms * UINT64_C(1000000);
     self->max_ack_pending = (uint64_t)config->in_flight_max + config->unacked_max;
     self->max_ack_pending =
         self->max_ack_pending < PENDING_LOW ? PENDING_LOW : self->max_ack_pending;

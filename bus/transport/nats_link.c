@@ -140,8 +140,7 @@ static bool adopt(struct dri_nats *self, struct dri_nats_wire *wire, struct dri_
 static void link_down(struct dri_nats *self, struct dri_now now, const char *why)
 {
     struct dri_nats_wire *wire = self->wire;
-    self->error_status = DRAY_EBROKER;
-    dri_nats_say(self->error_text, "connection to %s lost: %s", wire->url, why);
+    dri_nats_tell(self, DRAY_EBROKER, "connection to %s lost: %s", wire->url, why);
     self->wire = NULL;
     DRI_LOG(DRI_LOG_WARN, "NATS-LOST", "connection lost; connecting again",
             DRI_TEXT("server", wire->url), DRI_TEXT("why", why));

@@ -27,6 +27,7 @@
  *   nats_call.c     requests to the JetStream API and their answers
  *   nats_topic.c    streams: find, check, create
  *   nats_slot.c     sources: consumer set-up and loss
+ *   nats_progress.c what the consumers say of themselves; one that gives nothing any more
  *   nats_pull.c     pull requests, and what arrives for them
  *   nats_delivery.c leases: settle, extend, hand back
  *   nats_publish.c  publishes and their acknowledgements
@@ -177,6 +178,7 @@ struct dri_nats {
     size_t status_topics_count;
     uint64_t memory_bytes;
     uint64_t max_ack_pending;
+    uint64_t progress_limit_ns; /* 0: nobody looks */
     bool is_closed;
 
     int epoll_fd;
@@ -214,11 +216,16 @@ struct dri_nats {
     char told_text[DRI_NATS_TEXT_BYTES];  /* of the one handed up last */
 
     uint64_t stale_settles, expired_extends, expired_waiting; /* counted, logged at close */
+    uint64_t made_anew; /* connections, because a consumer gave nothing */
 };
 
 /** Reads the socket and hands arrivals out, without producing events. *ret_more: the socket has
  * more. */
 void dri_nats_turn(struct dri_nats *self, struct dri_now now, bool *ret_more);
+
+/** Tells the owner by an ERROR event; one that says that we cannot go on is not overwritten. */
+DRAY_FORMAT(3, 4)
+void dri_nats_tell(struct dri_nats *self, enum dray_status status, const char *format, ...);
 
 /** Connects for the first time; blocks until deadline_ns. */
 DRAY_MUST_CHECK enum dray_status dri_nats_link_open(struct dri_nats *self, uint64_t deadline_ns,

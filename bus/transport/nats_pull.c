@@ -169,8 +169,9 @@ void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struc
     }
     bool can_pull = !slot->is_paused && slot->is_assigned && slot->state == DRI_NATS_READY &&
                     self->wire != NULL && slot->kind != DRI_NATS_CORE;
-    if (!can_pull || self->room == 0 || slot->waiting_count > 0) {
-        slot->progress_ns = now.mono_ns;
+    bool is_ours_to_change = slot->is_paused || !slot->is_assigned || self->wire == NULL;
+    if (is_ours_to_change || self->room == 0 || slot->waiting_count > 0) {
+        slot->is_starved = false;
     }
     if (!can_pull) {
         return;
@@ -374,7 +375,7 @@ void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, nat
         return;
     }
     pulls_count_one(slot);
-    slot->progress_ns = now.mono_ns;
+    slot->is_starved = slot->was_made_anew = false;
     bool is_wanted = slot->kind == DRI_NATS_LOG ? log_accepts(self, slot, &numbers, now)
                                                 : group_accepts(self, slot, message, &numbers, now);
     struct dri_nats_waiting waiting = {

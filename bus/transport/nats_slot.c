@@ -24,16 +24,14 @@
  * ASSIGNED. Whether it is still the same is looked at after each reconnect, before anything is
  * acknowledged, and every few seconds. */
 
-#define RETRY_MIN_NS      UINT64_C(100000000)
-#define RETRY_MAX_NS      UINT64_C(5000000000)
-#define FLOOR_INTERVAL_NS UINT64_C(5000000000)
-#define END_INTERVAL_NS   UINT64_C(2000000000)
-#define LOG_INACTIVE_NS   UINT64_C(60000000000)
-#define MARGIN_MAX_NS     UINT64_C(1000000000)
-#define PROGRESS_PULLS    UINT64_C(6) /* requests without a message, while some wait */
-#define DELIVER_MAX_LOW   1000        /* each crash of a worker costs one */
-#define CREATED_SLACK_MS  1000u
-#define CONFIG_BYTES      4096u
+#define RETRY_MIN_NS     UINT64_C(100000000)
+#define RETRY_MAX_NS     UINT64_C(5000000000)
+#define END_INTERVAL_NS  UINT64_C(2000000000)
+#define LOG_INACTIVE_NS  UINT64_C(60000000000)
+#define MARGIN_MAX_NS    UINT64_C(1000000000)
+#define DELIVER_MAX_LOW  1000 /* each crash of a worker costs one */
+#define CREATED_SLACK_MS 1000u
+#define CONFIG_BYTES     4096u
 
 enum {
     ASK_FLOOR = 1
@@ -196,12 +194,12 @@ static void on_raised(struct dri_nats *self, void *arg, const struct dri_nats_re
     }
 }
 
-/** The same consumer as before, by its creation time: nats-server 2.9 tells another one after a
- * restart, by as long as it took to write the file. */
-static bool is_same_consumer(const char *created, const char *before)
+/* nats-server 2.9 tells another creation time after a restart, by as long as it took to write the
+ * file. */
+bool dri_nats_slot_is_same_consumer(const struct dri_nats_slot *slot, const char *created)
 {
     uint64_t one = dri_clock_parse(created, strlen(created));
-    uint64_t two = dri_clock_parse(before, strlen(before));
+    uint64_t two = dri_clock_parse(slot->consumer_created, strlen(slot->consumer_created));
     return (one > two ? one - two : two - one) <= CREATED_SLACK_MS;
 }
 
@@ -220,7 +218,7 @@ static void compare_consumer(struct dri_nats *self, struct dri_nats_slot *slot,
     char created[sizeof(slot->consumer_created)];
     uint64_t first = dri_nats_json_uint(info, "config.opt_start_seq", 1);
     (void)dri_nats_json_text(info, "created", created, sizeof(created));
-    if (slot->consumer_created[0] != '\0' && !is_same_consumer(created, slot->consumer_created)) {
+    if (slot->consumer_created[0] != '\0' && !dri_nats_slot_is_same_consumer(slot, created)) {
         lose(self, slot);
         if (first <= slot->ack_floor) {
             forget_recent(slot);
@@ -510,67 +508,6 @@ void dri_nats_slot_setup_again(struct dri_nats *self, struct dri_nats_slot *slot
 
 /* --- what is asked now and then ------------------------------------------------------------- */
 
-/** Messages wait at the server, we have asked for some, and none comes: not permitted to ask, or a
- *  server that has forgotten its consumer (there were several such bugs). */
-static void watch_progress(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
-                           struct dray_slice info)
-{
-    char subject[DRI_NATS_SUBJECT_BYTES];
-    uint64_t patience = PROGRESS_PULLS * self->settings.pull_expires_ms * UINT64_C(1000000);
-    uint64_t pending = dri_nats_json_uint(info, "num_pending", 0);
-    uint64_t unacked = dri_nats_json_uint(info, "num_ack_pending", 0);
-    uint64_t bound = dri_nats_json_uint(info, "config.max_ack_pending", UINT64_MAX);
-    if (pending == 0 || unacked >= bound) {
-        slot->progress_ns = now.mono_ns;
-    }
-    if (now.mono_ns - slot->progress_ns < patience) {
-        return;
-    }
-    slot->progress_ns = now.mono_ns;
-    (void)snprintf(subject, sizeof(subject), "%sCONSUMER.MSG.NEXT.%s.%s", self->api_prefix,
-                   slot->stream, slot->consumer);
-    bool is_forbidden = dri_nats_link_is_forbidden(self, subject);
-    DRI_LOG(DRI_LOG_ERROR, "NATS-STUCK",
-            is_forbidden ? "messages wait, and we may not ask for them"
-                         : "messages wait, and none comes; connecting again",
-            DRI_TEXT("stream", slot->stream), DRI_TEXT("consumer", slot->consumer),
-            DRI_UINT("pending", pending));
-    if (is_forbidden) {
-        dri_nats_say(self->error_text, "not permitted to publish to %s", subject);
-        self->error_status = DRAY_EAUTH;
-    } else {
-        self->wants_other_wire = true;
-    }
-}
-
-static void on_floor(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
-{
-    struct dri_nats_slot *slot = arg;
-    char created[sizeof(slot->consumer_created)];
-    if (slot->state != DRI_NATS_READY) {
-        return;
-    }
-    if (reply->status == DRAY_OK &&
-        dri_nats_json_text(reply->json, "created", created, sizeof(created)) &&
-        !is_same_consumer(created, slot->consumer_created)) {
-        dri_nats_slot_setup_again(self, slot, dri_clock_now()); /* another one by the same name */
-    } else if (reply->status == DRAY_OK) {
-        uint64_t floor = dri_nats_json_uint(reply->json, "ack_floor.stream_seq", 0);
-        slot->ack_floor = floor > slot->ack_floor ? floor : slot->ack_floor;
-        watch_progress(self, slot, dri_clock_now(), reply->json);
-    } else if (reply->status == DRAY_ENOTFOUND) {
-        dri_nats_slot_setup_again(self, slot, dri_clock_now());
-    }
-}
-
-static void ask_floor(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
-{
-    char subject[2 * DRI_NATS_NAME_BYTES + 32];
-    slot->floor_at_ns = now.mono_ns + FLOOR_INTERVAL_NS;
-    (void)snprintf(subject, sizeof(subject), "CONSUMER.INFO.%s.%s", slot->stream, slot->consumer);
-    (void)dri_nats_call(self, now, subject, NULL, on_floor, slot);
-}
-
 static void on_end(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
 {
     struct dri_nats_slot *slot = arg;
@@ -616,7 +553,7 @@ void dri_nats_slots_step(struct dri_nats *self, struct dri_now now)
         }
         if (self->wire != NULL && slot->kind == DRI_NATS_GROUP && slot->state == DRI_NATS_READY &&
             slot->floor_at_ns <= now.mono_ns) {
-            ask_floor(self, slot, now);
+            dri_nats_progress_ask(self, slot, now);
         }
         dri_nats_pull_step(self, slot, now);
         tell_caught_up(slot);

@@ -88,7 +88,10 @@ struct dri_nats_slot {
     uint64_t end_at_ns;    /* when it was asked for; 0: never */
     bool is_end_known, is_end_asked;
     uint64_t floor_at_ns; /* when to ask for the floor next */
-    uint64_t progress_ns; /* when a message came last, or could not come for a reason of ours */
+    uint64_t looked_ns;   /* when that was answered last */
+    uint64_t stuck_ns;    /* how long messages have waited and none has come */
+    bool is_starved;      /* since then none has come, though we could take some */
+    bool was_made_anew;   /* the connection, for that; until a message comes */
     uint64_t start_offset;
 
     enum dri_nats_slot_state state;
@@ -126,6 +129,9 @@ void dri_nats_slot_setup_again(struct dri_nats *self, struct dri_nats_slot *slot
                                struct dri_now now);
 /** Unassigned or closing: hand back what waits, and stay away. */
 void dri_nats_slot_leave(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
+/** Whether a consumer that was made then is the one that we know. */
+bool dri_nats_slot_is_same_consumer(const struct dri_nats_slot *slot, const char *created);
+void dri_nats_progress_ask(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
 void dri_nats_slot_ask_end(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
 
 void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, natsMsg *message,
