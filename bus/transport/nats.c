@@ -30,6 +30,7 @@
 
 #define READS_MAX   8
 #define PENDING_LOW 1000u
+#define CHECKED_MAX 8u
 
 /* --- the turn ------------------------------------------------------------------------------- */
 
@@ -659,6 +660,39 @@ static void check_info(struct dri_nats *self, struct dri_transport_info *ret_inf
     ret_info->server = info_server;
 }
 
+/** The topics that a group reads, as sources. */
+static size_t sources_of(const struct dri_transport_config *config, struct dri_source *ret_sources,
+                         size_t max)
+{
+    size_t count = 0;
+    for (size_t i = 0; config->group != NULL && i < config->topics_count && count < max; i++) {
+        bool is_replay = config->topics[i].use == DRI_USE_REPLAY;
+        if (is_replay || config->topics[i].use == DRI_USE_COMMANDS) {
+            ret_sources[count++] = (struct dri_source){
+                .topic = config->topics[i].topic,
+                .role = is_replay ? DRI_ROLE_REPLAY : DRI_ROLE_COMMANDS,
+            };
+        }
+    }
+    return count;
+}
+
+/** One topic, and the consumer that reads it. */
+static enum dray_status check_topic(struct dri_nats *self,
+                                    const struct dri_transport_config *config, size_t i,
+                                    uint64_t deadline_ns, struct dri_topic_report *ret_report,
+                                    char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    enum dray_status status = dri_nats_topic_check(self, &config->topics[i], config->can_create,
+                                                   deadline_ns, ret_report, ret_text);
+    for (uint32_t slot = 0; status == DRAY_OK && slot < self->slots_count; slot++) {
+        if (strcmp(self->slots[slot].topic, config->topics[i].topic) == 0) {
+            dri_nats_slot_examine(self, &self->slots[slot], deadline_ns, ret_report);
+        }
+    }
+    return status;
+}
+
 static enum dray_status nats_check(const struct dri_transport_config *config,
                                    struct dri_transport_info *ret_info,
                                    struct dri_topic_report *reports, char *ret_text,
@@ -668,10 +702,15 @@ static enum dray_status nats_check(const struct dri_transport_config *config,
     struct dri_transport_config bare = *config;
     char text[DRI_NATS_TEXT_BYTES] = "";
     uint64_t deadline_ns = dri_clock_mono_ns() + config->timeout_ms * UINT64_C(1000000);
-    bare.sources_count = 0;
+    struct dri_source sources[CHECKED_MAX];
+    bare.sources = sources;
+    bare.sources_count = sources_of(config, sources, CHECKED_MAX);
     enum dray_status status = create(&bare, &self, text);
     if (status == DRAY_OK) {
         self->is_closed = false;
+        for (uint32_t i = 0; i < self->slots_count; i++) {
+            self->slots[i].state = DRI_NATS_GONE; /* looked at, not read */
+        }
         status = dri_nats_link_open(self, deadline_ns, text);
     }
     if (status == DRAY_OK) {
@@ -679,8 +718,7 @@ static enum dray_status nats_check(const struct dri_transport_config *config,
     }
     for (size_t i = 0; status == DRAY_OK && i < config->topics_count; i++) {
         char why[DRI_NATS_TEXT_BYTES];
-        enum dray_status each = dri_nats_topic_check(self, &config->topics[i], config->can_create,
-                                                     deadline_ns, &reports[i], why);
+        enum dray_status each = check_topic(self, config, i, deadline_ns, &reports[i], why);
         if (each == DRAY_EBROKER || each == DRAY_ETIMEOUT || each == DRAY_EUNSUPPORTED) {
             dri_nats_say(text, "nats: %s", why);
             status = each;

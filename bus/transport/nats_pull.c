@@ -22,6 +22,7 @@
  * the engine is only busy; when the slot is paused they are left to end, so that another replica
  * gets the messages. What is past its lease is dropped, the server delivers it again. */
 
+#define DELIVERIES_LEFT     3u /* for crashes while a message is ended, before the last delivery */
 #define STATUS_BACKOFF_NS   UINT64_C(250000000)
 #define DEADLINE_SLACK_NS   UINT64_C(1000000000)
 #define AVERAGE_BYTES_LOW   256u
@@ -418,6 +419,8 @@ static bool fill_event(struct dri_nats *self, const struct dri_nats_slot *slot,
             return false;
         }
         out->deliveries = waiting->deliveries;
+        out->is_last = slot->deliver_max > 0 &&
+                       waiting->deliveries + UINT64_C(1) + DELIVERIES_LEFT > slot->deliver_max;
     }
     ret_event->type = DRI_TE_MESSAGE;
     ret_event->slot = slot->number;

@@ -32,6 +32,7 @@
 #define DELIVER_MAX_LOW  1000 /* each crash of a worker costs one */
 #define CREATED_SLACK_MS 1000u
 #define CONFIG_BYTES     4096u
+#define EXAMINE_BYTES    (256u * 1024u)
 
 enum {
     ASK_FLOOR = 1
@@ -244,6 +245,8 @@ static void adopt_consumer(struct dri_nats *self, struct dri_nats_slot *slot, st
     uint64_t floor = dri_nats_json_uint(info, "ack_floor.stream_seq", 0);
     slot->ack_floor = floor > slot->ack_floor ? floor : slot->ack_floor;
     set_lease(slot, config);
+    int64_t deliver_max = dri_nats_json_int(config, "max_deliver", -1);
+    slot->deliver_max = deliver_max > 0 ? (uint64_t)deliver_max : 0;
     int64_t bound = dri_nats_json_int(config, "max_ack_pending", -1);
     if (bound > 0 && (uint64_t)bound < self->max_ack_pending &&
         raised_config(self, slot, config, body, sizeof(body))) {
@@ -528,6 +531,51 @@ void dri_nats_slot_ask_end(struct dri_nats *self, struct dri_nats_slot *slot, st
     (void)snprintf(subject, sizeof(subject), "STREAM.INFO.%s", slot->stream);
     slot->is_end_asked = dri_nats_call(self, now, subject, NULL, on_end, slot);
     slot->end_at_ns = now.mono_ns + END_INTERVAL_NS;
+}
+
+/* --- for doctor ------------------------------------------------------------------------------ */
+
+static void examine(struct dri_nats_inquiry *inquiry, struct dri_nats_slot *slot,
+                    struct dri_topic_report *report)
+{
+    char subject[2 * DRI_NATS_NAME_BYTES + 32], body[DRI_NATS_SUBJECT_BYTES + 64];
+    char quoted[DRI_NATS_SUBJECT_BYTES + 16];
+    struct dray_slice item;
+    size_t at = 0;
+    if (!dri_nats_json_quote(slot->filter, quoted, sizeof(quoted))) {
+        return;
+    }
+    (void)snprintf(body, sizeof(body), "{\"subject\":%s}", quoted);
+    dri_nats_inquire(inquiry, "STREAM.NAMES", body);
+    if (!dri_nats_json_next(dri_nats_json_find(inquiry->reply.json, "streams"), &at, &item) ||
+        !dri_nats_json_unescape(item, slot->stream, sizeof(slot->stream))) {
+        return;
+    }
+    (void)snprintf(subject, sizeof(subject), "STREAM.INFO.%s", slot->stream);
+    dri_nats_inquire(inquiry, subject, NULL);
+    slot->has_filter = !is_all_ours(slot, inquiry->reply.json);
+    (void)snprintf(subject, sizeof(subject), "CONSUMER.INFO.%s.%s", slot->stream, slot->consumer);
+    dri_nats_inquire(inquiry, subject, NULL);
+    const char *fault = inquiry->reply.status == DRAY_OK
+                            ? fault_of(slot, dri_nats_json_find(inquiry->reply.json, "config"))
+                            : NULL;
+    if (fault != NULL) {
+        report->status = DRAY_EINVALID;
+        (void)snprintf(report->text, sizeof(report->text), "consumer %.60s does not fit: %s",
+                       slot->consumer, fault);
+    }
+}
+
+void dri_nats_slot_examine(struct dri_nats *self, struct dri_nats_slot *slot, uint64_t deadline_ns,
+                           struct dri_topic_report *ret_report)
+{
+    struct dri_nats_inquiry inquiry = {
+        .self = self, .deadline_ns = deadline_ns, .buffer_bytes = EXAMINE_BYTES};
+    inquiry.buffer = dri_zalloc(EXAMINE_BYTES);
+    if (inquiry.buffer != NULL) {
+        examine(&inquiry, slot, ret_report);
+    }
+    dri_free(inquiry.buffer);
 }
 
 /* --- all of them ---------------------------------------------------------------------------- */

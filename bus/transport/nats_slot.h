@@ -111,6 +111,8 @@ struct dri_nats_slot {
     size_t waiting_head, waiting_count, waiting_capacity;
     uint64_t renew_at_ns; /* leases of the ring */
 
+    uint64_t deliver_max; /* group: deliveries that the consumer allows; 0: any number */
+
     uint64_t *recent; /* group: messages settled lately, by sequence */
 };
 
@@ -129,6 +131,10 @@ void dri_nats_slot_setup_again(struct dri_nats *self, struct dri_nats_slot *slot
                                struct dri_now now);
 /** Unassigned or closing: hand back what waits, and stay away. */
 void dri_nats_slot_leave(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
+/** Whether the consumer of this slot, if there is one, fits: what doctor asks. Blocks until
+ *  deadline_ns. ret_report has the topic's report, which is OK. */
+void dri_nats_slot_examine(struct dri_nats *self, struct dri_nats_slot *slot, uint64_t deadline_ns,
+                           struct dri_topic_report *ret_report);
 /** Whether a consumer that was made then is the one that we know. */
 bool dri_nats_slot_is_same_consumer(const struct dri_nats_slot *slot, const char *created);
 void dri_nats_progress_ask(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);

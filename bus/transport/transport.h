@@ -119,6 +119,7 @@ struct dri_message {
     uint64_t offset;           /* Kafka offset, stream sequence */
     uint64_t delivery;         /* names this delivery in settle and extend; 0 for watermark slots */
     uint32_t deliveries;       /* how often the broker has delivered it, from 1; 0: not known */
+    bool is_last;              /* the broker will soon give up delivering it: end it now */
     int64_t timestamp_ms;      /* of the broker or producer; -1: none */
     struct dray_slice subject; /* concrete topic or subject */
     struct dray_slice key;
@@ -205,7 +206,8 @@ struct dri_transport_info {
 
 struct dri_topic_report {
     const char *topic;       /* borrows from the config */
-    enum dray_status status; /* OK, ENOTFOUND, EAUTH, EINVALID (exists, but not fit: text) */
+    enum dray_status status; /* OK (with a text: a warning), ENOTFOUND, EAUTH, EINVALID (exists,
+                                but not fit: text) */
     uint32_t partitions;
     bool was_created;
     char text[160];

@@ -313,6 +313,115 @@ static void a_consumer_that_would_lose_messages_is_refused(void **state)
     assert_unfit(&config, "filter");
 }
 
+/** Takes the one message of a consumer and gives it back, `times` times. */
+static void deliver_often(const char *stream, const char *consumer, int times)
+{
+    struct admin admin;
+    char subject_name[256];
+    admin_open(&admin);
+    (void)snprintf(subject_name, sizeof(subject_name), "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream,
+                   consumer);
+    for (int i = 0; i < times; i++) {
+        natsMsg *message = NULL;
+        assert_int_equal(natsConnection_RequestString(&message, admin.nc, subject_name, "1", 10000),
+                         NATS_OK);
+        assert_non_null(natsMsg_GetReply(message));
+        assert_int_equal(natsConnection_PublishString(admin.nc, natsMsg_GetReply(message), "-NAK"),
+                         NATS_OK);
+        natsMsg_Destroy(message);
+    }
+    assert_int_equal(natsConnection_Flush(admin.nc), NATS_OK);
+    admin_close(&admin);
+}
+
+static void a_message_that_the_consumer_will_soon_drop_is_said_to_be_at_its_end(void **state)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("last");
+    jsConsumerConfig config;
+    (void)state;
+    contract_open_producer(&maker, topic);
+    contract_fill(&maker, topic, 1);
+    contract_fini(&maker);
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.Durable = "g";
+    config.AckPolicy = js_AckExplicit;
+    config.MaxDeliver = 1000;
+    make_consumer(stream_of(topic), &config);
+    deliver_often(stream_of(topic), "g", 995);
+    contract_open_group(&client, "g", topic);
+    contract_await(&client, DRI_TE_MESSAGE, 1, NULL);
+    assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.deliveries, 996);
+    assert_false(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.is_last);
+    contract_fini(&client);
+    contract_open_group(&client, "g", topic); /* it comes again when its lease has ended */
+    contract_await(&client, DRI_TE_MESSAGE, 1, NULL);
+    assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.deliveries, 997);
+    assert_true(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.is_last);
+    contract_settle_first(&client, 1);
+    contract_fini(&client);
+}
+
+/** What doctor is told about a commands topic, and about the consumer of a group. */
+static struct dri_topic_report checked(const char *topic, const char *group, enum dri_topic_use use)
+{
+    struct contract_client client;
+    struct dri_transport_info info;
+    struct dri_topic_report report;
+    memset(&report, 0, sizeof(report));
+    contract_init(&client, group);
+    contract_topic(&client, topic, use);
+    test_ok(subject.ops->check(&client.config, &info, &report, client.text, sizeof(client.text)));
+    contract_fini(&client);
+    return report;
+}
+
+static void a_check_looks_at_the_consumer_too(void **state)
+{
+    const char *topic = contract_name("examined");
+    jsConsumerConfig config;
+    (void)state;
+    struct dri_topic_report report = checked(topic, "g", DRI_USE_COMMANDS);
+    test_ok(report.status); /* no consumer yet: a worker makes it */
+    assert_true(report.was_created);
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.Durable = "g";
+    config.AckPolicy = js_AckExplicit;
+    config.MaxDeliver = 5;
+    make_consumer(stream_of(topic), &config);
+    report = checked(topic, "g", DRI_USE_COMMANDS);
+    assert_int_equal(report.status, DRAY_EINVALID);
+    assert_non_null(strstr(report.text, "consumer g does not fit"));
+    assert_non_null(strstr(report.text, "max_deliver"));
+    report = checked(topic, "other", DRI_USE_COMMANDS);
+    test_ok(report.status);
+    report = checked(topic, NULL, DRI_USE_COMMANDS);
+    test_ok(report.status);
+}
+
+static void a_short_duplicate_window_is_a_warning(void **state)
+{
+    struct admin admin;
+    jsStreamConfig config;
+    const char *topic = contract_name("window");
+    (void)state;
+    admin_open(&admin);
+    assert_int_equal(jsStreamConfig_Init(&config), NATS_OK);
+    config.Name = stream_of(topic);
+    config.Subjects = &topic;
+    config.SubjectsLen = 1;
+    config.Duplicates = INT64_C(60000000000);
+    assert_int_equal(js_AddStream(NULL, admin.js, &config, NULL, NULL), NATS_OK);
+    admin_close(&admin);
+    struct dri_topic_report report = checked(topic, NULL, DRI_USE_COMMANDS);
+    test_ok(report.status);
+    assert_int_equal(strlen(report.text), 0); /* nothing is deduplicated by us there */
+    report = checked(topic, NULL, DRI_USE_RESULTS);
+    test_ok(report.status);
+    assert_non_null(strstr(report.text, "duplicate window of 60 s"));
+    assert_non_null(strstr(report.text, "120 s or more"));
+}
+
 static void the_lease_of_a_consumer_is_its_first_backoff(void **state)
 {
     struct contract_client client, maker;
@@ -435,6 +544,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_settle_for_a_stream_that_is_gone_settles_nothing_of_the_one_made_anew),
         cmocka_unit_test(what_was_settled_of_a_stream_that_is_gone_is_not_taken_for_the_new_one),
         cmocka_unit_test(a_consumer_that_would_lose_messages_is_refused),
+        cmocka_unit_test(a_message_that_the_consumer_will_soon_drop_is_said_to_be_at_its_end),
+        cmocka_unit_test(a_check_looks_at_the_consumer_too),
+        cmocka_unit_test(a_short_duplicate_window_is_a_warning),
         cmocka_unit_test(the_lease_of_a_consumer_is_its_first_backoff),
         cmocka_unit_test(a_consumer_with_too_few_acks_pending_is_raised),
         cmocka_unit_test(a_stream_of_somebody_else_is_read_by_its_subject_alone),

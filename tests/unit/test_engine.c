@@ -244,6 +244,7 @@ static void receive_bytes(struct fixture *fixture, uint64_t offset, const void *
         .as.message = {.offset = offset,
                        .delivery = 100 + offset,
                        .deliveries = 1,
+                       .is_last = offset == 50,
                        .timestamp_ms = offset == 40 ? -1 : SOURCE_MS,
                        .subject = dray_slice_text("commands"),
                        .key = dray_slice_text("k"),
@@ -507,6 +508,22 @@ static void an_id_that_is_taken_by_another_message_gets_the_time_of_the_source(v
     assert_string_equal(fixture->published[4].dedup_id, "r:COMMANDS:42");
 }
 
+static void what_the_broker_will_soon_drop_is_dead_lettered_and_not_run(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 50, (struct dri_envelope){.created_ms = 1});
+    assert_int_equal(fixture->started_count, 0);
+    assert_int_equal(fixture->published_count, 1);
+    struct dray_slice headers =
+        dray_slice_of(fixture->published[0].headers, fixture->published[0].headers_len);
+    test_slice("limit", dri_headers_find(headers, "dray-dlq-reason"));
+    assert_non_null(dri_headers_find(headers, "dray-dlq-message").at);
+    acknowledge(fixture, fixture->published[0].token, DRI_ACK_STORED, DRAY_OK);
+    await_published(fixture, 2); /* the error result */
+    acknowledge(fixture, fixture->published[1].token, DRI_ACK_STORED, DRAY_OK);
+    assert_int_equal(fixture->settles_count, 1);
+}
+
 static void without_a_time_of_the_source_nothing_is_asked_of_the_id(void **state)
 {
     struct fixture *fixture = *state;
@@ -624,6 +641,7 @@ int main(void)
         CASE(an_unknown_acknowledgement_publishes_the_same_again),
         CASE(an_id_that_is_taken_by_another_message_gets_the_time_of_the_source),
         CASE(without_a_time_of_the_source_nothing_is_asked_of_the_id),
+        CASE(what_the_broker_will_soon_drop_is_dead_lettered_and_not_run),
         CASE(what_a_full_transport_does_not_take_goes_out_later_in_order),
         CASE(a_namespace_that_is_not_served_is_dead_lettered_as_auth),
         CASE(a_second_copy_of_a_replay_is_settled_without_any_outcome),
