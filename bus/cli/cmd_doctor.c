@@ -175,6 +175,8 @@ static void tell_topic(struct doctor *doctor, const struct dri_topic_report *rep
         report->status == DRAY_ENOTFOUND && doctor->cli->settings.worker.create_topics;
     if (report->was_created) {
         find(doctor, MARK_OK, "topic", "%s \"%s\": created", what, report->topic);
+    } else if (report->status == DRAY_OK && report->text[0] != '\0') {
+        find(doctor, MARK_WARN, "topic", "%s \"%s\": %s", what, report->topic, report->text);
     } else if (report->status == DRAY_OK && has_partitions) {
         find(doctor, MARK_OK, "topic", "%s \"%s\": there, %u partition%s", what, report->topic,
              report->partitions, report->partitions == 1 ? "" : "s");
@@ -215,6 +217,7 @@ static void look_at_broker(struct doctor *doctor)
     struct dri_transport_info info = {.kind = "", .library = "", .server = ""};
     struct dri_transport_config config = {
         .url = settings->bus,
+        .group = settings->group,
         .client_id = "dray-doctor",
         .topics = topics,
         .topics_count = DRI_ARRAY_LEN(topics),

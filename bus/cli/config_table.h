@@ -84,6 +84,9 @@
       "After a start: time in which first the commands that run at once grow from 1 to "           \
       "`worker.lanes`, then those in flight to `worker.max_in_flight`. Four times as long after "  \
       "a run that did not end cleanly. 0: all at once.")                                           \
+    X("worker.progress_ms", worker.progress_ms, U32, "60000", 0, 3600000, false,                   \
+      "A source that has messages and gives none for so long: the client is made anew, then the "  \
+      "worker ends. 0: nobody looks.")                                                             \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

@@ -159,6 +159,9 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
  * was returned here: the caller frees its blocks before it calls the core again. */
 size_t dri_core_actions(struct dri_core *core, struct dri_core_action *ret_actions, size_t max);
 
+/** The flight that waits for the acknowledgement of this publish; NULL: none does any more. */
+struct dri_flight *dri_core_publishing(struct dri_core *core, uint64_t token);
+
 /** When dri_core_step wants to be called without an event; UINT64_MAX: never. The only timer. */
 uint64_t dri_core_next_deadline(const struct dri_core *core);
 

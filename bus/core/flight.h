@@ -80,6 +80,7 @@ struct dri_flight {
     uint64_t offset;
     uint64_t delivery; /* the core puts a newer one here when the broker delivers again */
     uint64_t received_ns;
+    uint64_t source_ms;     /* wall, when the broker stored it; 0: not known */
     uint64_t key_hash;      /* of namespace and key; only when has_key */
     uint64_t deadline_ms;   /* wall; 0: none */
     uint64_t not_before_ms; /* wall; 0: at once */
@@ -91,6 +92,7 @@ struct dri_flight {
     bool has_id;       /* an error result can name the command */
     bool wants_result; /* reply_to is not "" */
     bool is_replay;    /* came from a replay source */
+    bool is_id_taken;  /* its deduplication ids belong to a message of a log that is gone */
     bool is_duplicate; /* a second copy of a replay: ends as ok without a run or a result */
 
     /* how the last run ended (lane), read by the core and the shell after DONE */

@@ -139,12 +139,19 @@ static void result_refused(struct dri_core *core, struct dri_flight *flight,
     }
 }
 
-void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
-                           enum dray_status reason)
+struct dri_flight *dri_core_publishing(struct dri_core *core, uint64_t token)
 {
     uint32_t index = (uint32_t)token;
     struct dri_flight *flight = index < core->fresh ? &core->flights[index] : NULL;
-    if (flight == NULL || !flight->is_publishing || dri_flight_token(flight) != token) {
+    bool is_out = flight != NULL && flight->is_publishing && dri_flight_token(flight) == token;
+    return is_out ? flight : NULL;
+}
+
+void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
+                           enum dray_status reason)
+{
+    struct dri_flight *flight = dri_core_publishing(core, token);
+    if (flight == NULL) {
         core->stats.stale_completions++;
         return;
     }

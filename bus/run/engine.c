@@ -194,6 +194,12 @@ static void take_published(struct dri_engine *engine, const struct dri_published
     if (published->ack == DRI_ACK_STORED) {
         crash_point(engine, "after_publish");
     } else if (published->ack == DRI_ACK_UNKNOWN) {
+        struct dri_flight *flight = published->reason == DRAY_EEXISTS
+                                        ? dri_core_publishing(engine->core, published->token)
+                                        : NULL;
+        if (flight != NULL) {
+            flight->is_id_taken = true;
+        }
         engine->stats.publish_unknown++;
     } else {
         engine->stats.publish_refused++;

@@ -20,6 +20,9 @@
 #include "pool.h"
 #include "replayed.h"
 
+#define TOO_OFTEN                                                                                  \
+    "it was delivered nearly as often as the broker allows, and never settled; it was not run "    \
+    "again"
 #define ORIGIN_BYTES 300u
 #define REPLAYED_MAX (UINT32_C(1) << 18) /* copies whose names are remembered; 44 bytes each */
 
@@ -168,6 +171,15 @@ static bool is_listed(const char *list, struct dray_slice ns)
     return false;
 }
 
+/* The broker would drop it without a word after a few more deliveries. */
+static void end_now(struct dri_flight *flight)
+{
+    if (flight->invalid == DRAY_KIND_NONE) {
+        flight->invalid = DRAY_KIND_LIMIT;
+        flight->error_message = dray_slice_text(TOO_OFTEN);
+    }
+}
+
 static void find_order(const struct dri_intake *intake, struct dri_flight *flight)
 {
     struct dray_slice key = flight->envelope.key;
@@ -250,6 +262,8 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
     flight->delivery = message->delivery;
     flight->deliveries = message->deliveries;
     flight->received_ns = now.mono_ns;
+    flight->source_ms = message->timestamp_ms > 0 ? (uint64_t)message->timestamp_ms : 0;
+    flight->is_id_taken = false;
     flight->lane_hint = UINT16_MAX;
     flight->is_replay = intake->origins[event->slot].role == DRI_ROLE_REPLAY;
     flight->invalid = DRAY_KIND_NONE;
@@ -266,6 +280,9 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
     flight->version = flight->handler = flight->route_name = (struct dray_slice){NULL, 0};
     flight->revision = 0;
     decode(intake, flight);
+    if (message->is_last) {
+        end_now(flight);
+    }
     find_order(intake, flight);
     find_duplicate(intake, flight);
     return true;

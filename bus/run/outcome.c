@@ -8,7 +8,10 @@
  * message as it came, with headers that say what happened.
  *
  * Deduplication ids are made of the source position, never of the command id: a second, different
- * command with the same id must not be swallowed by the broker.
+ * command with the same id must not be swallowed by the broker. Nor must a command of a log that
+ * was deleted and made anew: when the transport says that the id is taken by another message, the
+ * time of the source message is put behind it, which is as good a name for this command as the
+ * position was, and the same in every run.
  *
  * Records are encoded one behind the other into one arena, and a batch ends when the next might not
  * fit. A record that is larger than the whole arena makes it grow: headers have no bound of ours.
@@ -138,14 +141,32 @@ static struct dray_slice commit(struct dri_outcomes *outcomes, size_t len)
     return slice;
 }
 
-/* "<letter>:<origin>:<offset>"; the caller has reserved ID_BYTES. */
+/* "<letter>:<origin>:<offset>", and ":<ms>" when that is taken; the caller has reserved ID_BYTES.
+ */
 static struct dray_slice make_id(struct dri_outcomes *outcomes, char letter,
                                  const struct dri_flight *flight)
 {
     char *text = (char *)outcomes->arena + outcomes->arena_len;
     int len = snprintf(text, ID_BYTES, "%c:%s:%" PRIu64, letter,
                        dri_intake_origin(outcomes->intake, flight->slot), flight->offset);
+    if (flight->is_id_taken) {
+        len += snprintf(text + len, ID_BYTES - (size_t)len, ":%" PRIu64, flight->source_ms);
+    }
     return commit(outcomes, (size_t)len);
+}
+
+/* From when on a record under our id can be ours; 0: what stands under it is ours for sure. */
+static uint64_t id_from_ms(const struct dri_flight *flight)
+{
+    return flight->is_id_taken ? 0 : flight->source_ms;
+}
+
+/* The fields v and id of an encoded result, which come first behind the head of the map. */
+static struct dray_slice result_mark(struct dray_slice value, const struct dri_result *result)
+{
+    const size_t before = 1 + 3 + 3; /* head, "v" 1, "id" */
+    bool is_short = !result->is_id_binary && result->id.len < 32;
+    return dray_slice_of(value.at + 1, before - 1 + (is_short ? 1 : 2) + result->id.len);
 }
 
 static struct dray_slice command_of(const struct dri_flight *flight)
@@ -298,6 +319,8 @@ static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct
         .key = short_or_none(key_of(flight), KEY_BYTES_MAX),
         .value = value,
         .dedup_id = make_id(outcomes, 'r', flight),
+        .dedup_from_ms = id_from_ms(flight),
+        .dedup_mark = result_mark(value, &result),
     };
     return true;
 }
@@ -387,6 +410,8 @@ static bool add_letter(struct dri_outcomes *outcomes, struct dri_now now, struct
         .value = is_pointer ? dray_slice_of("", 0) : flight->value,
         .headers = headers,
         .dedup_id = make_id(outcomes, 'd', flight),
+        .dedup_from_ms = id_from_ms(flight),
+        .dedup_mark = is_pointer ? (struct dray_slice){NULL, 0} : flight->value,
     };
     return true;
 }

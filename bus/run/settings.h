@@ -58,6 +58,7 @@ struct dri_settings {
         uint32_t close_ms;      /* leaving, after everything was settled or given up */
         uint32_t stall_ms;      /* age of the loop's last turn from which on /livez says no */
         uint32_t ramp_ms;       /* from the start to max_in_flight; 0: at once */
+        uint32_t progress_ms;   /* a source that has messages and gives none; 0: off */
     } worker;
 
     struct {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -29,6 +30,7 @@
 
 #define READS_MAX   8
 #define PENDING_LOW 1000u
+#define CHECKED_MAX 8u
 
 /* --- the turn ------------------------------------------------------------------------------- */
 
@@ -92,10 +94,23 @@ void dri_nats_turn(struct dri_nats *self, struct dri_now now, bool *ret_more)
     dri_nats_link_step(self, now);
     dri_nats_calls_expire(self, now);
     dri_nats_publishes_expire(self, now);
+    dri_nats_publishes_check(self, now);
     dri_nats_slots_step(self, now);
     if (self->wire != NULL) {
         dri_nats_wire_push(self->wire);
     }
+}
+
+void dri_nats_tell(struct dri_nats *self, enum dray_status status, const char *format, ...)
+{
+    va_list arguments;
+    if (self->error_status == DRAY_EFATAL) {
+        return;
+    }
+    self->error_status = status;
+    va_start(arguments, format);
+    (void)vsnprintf(self->error_text, sizeof(self->error_text), format, arguments);
+    va_end(arguments);
 }
 
 /* --- events --------------------------------------------------------------------------------- */
@@ -372,6 +387,7 @@ static void nats_stats(struct dri_transport *transport, struct dri_transport_sta
         .stale_settles = self->stale_settles,
         .leases_missed = self->expired_waiting + self->expired_extends,
         .arrivals_dropped = atomic_load(&self->mailbox->dropped),
+        .clients_made = self->made_anew,
     };
 }
 
@@ -394,10 +410,11 @@ static void nats_close(struct dri_transport *transport, uint32_t timeout_ms)
     }
     dri_nats_link_close(self, deadline_ns);
     self->is_closed = true;
-    if (self->expired_waiting + self->stale_settles + self->expired_extends > 0) {
+    if (self->expired_waiting + self->stale_settles + self->expired_extends + self->made_anew > 0) {
         DRI_LOG(DRI_LOG_INFO, "NATS-COUNTS", "connection closed",
                 DRI_UINT("expired_before_handed_up", self->expired_waiting),
                 DRI_UINT("stale_settles", self->stale_settles),
+                DRI_UINT("made_anew_without_progress", self->made_anew),
                 DRI_UINT("expired_extends", self->expired_extends));
     }
 }
@@ -498,6 +515,7 @@ static enum dray_status create(const struct dri_transport_config *config,
         self->settings.pull_batch = config->in_flight_max;
     }
     self->memory_bytes = config->memory_bytes;
+    self->progress_limit_ns = config->progress_ms * UINT64_C(1000000);
     self->max_ack_pending = (uint64_t)config->in_flight_max + config->unacked_max;
     self->max_ack_pending =
         self->max_ack_pending < PENDING_LOW ? PENDING_LOW : self->max_ack_pending;
@@ -653,6 +671,39 @@ static void check_info(struct dri_nats *self, struct dri_transport_info *ret_inf
     ret_info->server = info_server;
 }
 
+/** The topics that a group reads, as sources. */
+static size_t sources_of(const struct dri_transport_config *config, struct dri_source *ret_sources,
+                         size_t max)
+{
+    size_t count = 0;
+    for (size_t i = 0; config->group != NULL && i < config->topics_count && count < max; i++) {
+        bool is_replay = config->topics[i].use == DRI_USE_REPLAY;
+        if (is_replay || config->topics[i].use == DRI_USE_COMMANDS) {
+            ret_sources[count++] = (struct dri_source){
+                .topic = config->topics[i].topic,
+                .role = is_replay ? DRI_ROLE_REPLAY : DRI_ROLE_COMMANDS,
+            };
+        }
+    }
+    return count;
+}
+
+/** One topic, and the consumer that reads it. */
+static enum dray_status check_topic(struct dri_nats *self,
+                                    const struct dri_transport_config *config, size_t i,
+                                    uint64_t deadline_ns, struct dri_topic_report *ret_report,
+                                    char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    enum dray_status status = dri_nats_topic_check(self, &config->topics[i], config->can_create,
+                                                   deadline_ns, ret_report, ret_text);
+    for (uint32_t slot = 0; status == DRAY_OK && slot < self->slots_count; slot++) {
+        if (strcmp(self->slots[slot].topic, config->topics[i].topic) == 0) {
+            dri_nats_slot_examine(self, &self->slots[slot], deadline_ns, ret_report);
+        }
+    }
+    return status;
+}
+
 static enum dray_status nats_check(const struct dri_transport_config *config,
                                    struct dri_transport_info *ret_info,
                                    struct dri_topic_report *reports, char *ret_text,
@@ -662,10 +713,15 @@ static enum dray_status nats_check(const struct dri_transport_config *config,
     struct dri_transport_config bare = *config;
     char text[DRI_NATS_TEXT_BYTES] = "";
     uint64_t deadline_ns = dri_clock_mono_ns() + config->timeout_ms * UINT64_C(1000000);
-    bare.sources_count = 0;
+    struct dri_source sources[CHECKED_MAX];
+    bare.sources = sources;
+    bare.sources_count = sources_of(config, sources, CHECKED_MAX);
     enum dray_status status = create(&bare, &self, text);
     if (status == DRAY_OK) {
         self->is_closed = false;
+        for (uint32_t i = 0; i < self->slots_count; i++) {
+            self->slots[i].state = DRI_NATS_GONE; /* looked at, not read */
+        }
         status = dri_nats_link_open(self, deadline_ns, text);
     }
     if (status == DRAY_OK) {
@@ -673,8 +729,7 @@ static enum dray_status nats_check(const struct dri_transport_config *config,
     }
     for (size_t i = 0; status == DRAY_OK && i < config->topics_count; i++) {
         char why[DRI_NATS_TEXT_BYTES];
-        enum dray_status each = dri_nats_topic_check(self, &config->topics[i], config->can_create,
-                                                     deadline_ns, &reports[i], why);
+        enum dray_status each = check_topic(self, config, i, deadline_ns, &reports[i], why);
         if (each == DRAY_EBROKER || each == DRAY_ETIMEOUT || each == DRAY_EUNSUPPORTED) {
             dri_nats_say(text, "nats: %s", why);
             status = each;

@@ -17,6 +17,11 @@
  * process has settled (the acknowledgement was lost on the way) is acknowledged again and not
  * handed up.
  *
+ * An acknowledgement names a stream, a consumer and a sequence; one that was meant for a stream
+ * which is gone would settle a message of the stream that was made anew under its name. So what was
+ * settled while the connection was down is sent when the consumer was looked at again and is the
+ * same, and a message is known by sequence and time.
+ *
  * A message that is delivered again while it is out gets a new name, and the old one is stale:
  * whoever holds it knows the new one by then, and nothing is kept for ever.
  *
@@ -194,6 +199,7 @@ uint64_t dri_nats_delivery_take(struct dri_nats *self, const struct dri_nats_slo
     entry->epoch = slot->epoch;
     entry->stream_seq = waiting->stream_seq;
     entry->consumer_seq = waiting->consumer_seq;
+    entry->timestamp_ms = waiting->timestamp_ms;
     entry->deliveries = waiting->deliveries;
     entry->due_ns = waiting->due_ns;
     entry->ack_subject = copy;
@@ -245,33 +251,46 @@ static size_t recent_place(uint64_t stream_seq)
     return (size_t)(stream_seq & (DRI_NATS_RECENT_MAX - 1));
 }
 
-bool dri_nats_delivery_was_settled(const struct dri_nats_slot *slot, uint64_t stream_seq)
+/** Sequence and time in one number; never 0. */
+static uint64_t identity_of(uint64_t stream_seq, int64_t timestamp_ms)
 {
-    /* Sequences are dense enough that the low bits are a hash: a newer one takes the place. */
-    return slot->recent != NULL && slot->recent[recent_place(stream_seq)] == stream_seq;
+    return (stream_seq ^ (uint64_t)timestamp_ms * UINT64_C(0x9e3779b97f4a7c15)) | 1u << 31;
 }
 
-static void remember(struct dri_nats_slot *slot, uint64_t stream_seq)
+bool dri_nats_delivery_was_settled(const struct dri_nats_slot *slot, uint64_t stream_seq,
+                                   int64_t timestamp_ms)
+{
+    /* Sequences are dense enough that the low bits are a hash: a newer one takes the place. */
+    return slot->recent != NULL &&
+           slot->recent[recent_place(stream_seq)] == identity_of(stream_seq, timestamp_ms);
+}
+
+bool dri_nats_delivery_is_of_another(const struct dri_nats *self, uint32_t slot,
+                                     uint64_t stream_seq, int64_t timestamp_ms)
+{
+    const struct dri_nats_deliveries *deliveries = &self->deliveries;
+    if (deliveries->places_max == 0) {
+        return false;
+    }
+    uint32_t number = deliveries->places[place_of(deliveries, slot, stream_seq)];
+    return number != 0 && entry_at(deliveries, number - 1)->timestamp_ms != timestamp_ms;
+}
+
+static void remember(struct dri_nats_slot *slot, uint64_t stream_seq, int64_t timestamp_ms)
 {
     if (slot->recent == NULL) {
         slot->recent = dri_zalloc_array(DRI_NATS_RECENT_MAX, sizeof(slot->recent[0]));
     }
     if (slot->recent != NULL) {
-        slot->recent[recent_place(stream_seq)] = stream_seq;
+        slot->recent[recent_place(stream_seq)] = identity_of(stream_seq, timestamp_ms);
     }
 }
 
 /* --- settle and extend ---------------------------------------------------------------------- */
 
-static void put_late(struct dri_nats *self, uint32_t index)
+static void late_append(struct dri_nats_deliveries *deliveries, uint32_t index)
 {
-    struct dri_nats_deliveries *deliveries = &self->deliveries;
     struct dri_nats_delivery *entry = entry_at(deliveries, index);
-    if (deliveries->late_count == LATE_MAX) {
-        give(deliveries, index); /* comes again; remember() has it */
-        return;
-    }
-    place_remove(deliveries, index);
     entry->state = DRI_NATS_LATE;
     entry->next = DRI_NATS_NONE;
     if (deliveries->late_last == DRI_NATS_NONE) {
@@ -281,6 +300,17 @@ static void put_late(struct dri_nats *self, uint32_t index)
     }
     deliveries->late_last = index;
     deliveries->late_count++;
+}
+
+static void put_late(struct dri_nats *self, uint32_t index)
+{
+    struct dri_nats_deliveries *deliveries = &self->deliveries;
+    if (deliveries->late_count == LATE_MAX) {
+        give(deliveries, index); /* comes again; remember() has it */
+        return;
+    }
+    place_remove(deliveries, index);
+    late_append(deliveries, index);
 }
 
 void dri_nats_deliveries_settle(struct dri_nats *self, const struct dri_settle *settle)
@@ -297,9 +327,9 @@ void dri_nats_deliveries_settle(struct dri_nats *self, const struct dri_settle *
         self->stale_settles++;
         return;
     }
-    remember(slot, entry->stream_seq);
+    remember(slot, entry->stream_seq, entry->timestamp_ms);
     ack_subject_of(self, entry, subject);
-    if (dri_nats_verb_send(self, DRI_NATS_ACK, subject)) {
+    if (slot->state == DRI_NATS_READY && dri_nats_verb_send(self, DRI_NATS_ACK, subject)) {
         give(&self->deliveries, index);
     } else {
         put_late(self, index);
@@ -328,22 +358,34 @@ void dri_nats_deliveries_extend(struct dri_nats *self, struct dri_now now, uint3
     }
 }
 
-void dri_nats_deliveries_link_up(struct dri_nats *self)
+/** Takes this slot's out of the list of the late: sent, or dropped. What cannot be sent stays. */
+static void late_sweep(struct dri_nats *self, uint32_t slot, bool can_send)
 {
     struct dri_nats_deliveries *deliveries = &self->deliveries;
     char subject[VERB_BYTES];
-    while (deliveries->late_first != DRI_NATS_NONE) {
-        uint32_t index = deliveries->late_first;
+    uint32_t index = deliveries->late_first;
+    deliveries->late_first = deliveries->late_last = DRI_NATS_NONE;
+    deliveries->late_count = 0;
+    while (index != DRI_NATS_NONE) {
         struct dri_nats_delivery *entry = entry_at(deliveries, index);
-        ack_subject_of(self, entry, subject);
-        if (!dri_nats_verb_send(self, DRI_NATS_ACK, subject)) {
-            return;
+        uint32_t next = entry->next;
+        bool is_his = entry->slot == slot;
+        if (is_his && can_send) {
+            ack_subject_of(self, entry, subject);
+            is_his = dri_nats_verb_send(self, DRI_NATS_ACK, subject);
         }
-        deliveries->late_first = entry->next;
-        deliveries->late_count--;
-        give(deliveries, index);
+        if (is_his) {
+            give(deliveries, index);
+        } else {
+            late_append(deliveries, index);
+        }
+        index = next;
     }
-    deliveries->late_last = DRI_NATS_NONE;
+}
+
+void dri_nats_deliveries_ready(struct dri_nats *self, uint32_t slot)
+{
+    late_sweep(self, slot, true);
 }
 
 void dri_nats_deliveries_drop(struct dri_nats *self, uint32_t slot)
@@ -355,6 +397,5 @@ void dri_nats_deliveries_drop(struct dri_nats *self, uint32_t slot)
             give(deliveries, i);
         }
     }
-    /* Late ones stay: their acknowledgement does no harm, and their list is walked at the next
-     * link. */
+    late_sweep(self, slot, false);
 }

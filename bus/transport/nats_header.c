@@ -114,8 +114,7 @@ static size_t base64_encode(struct dray_slice bytes, uint8_t *ret_text)
     return (size_t)(put - ret_text);
 }
 
-/** Bytes put, or SIZE_MAX when the text is no base64. */
-static size_t base64_decode(struct dray_slice text, uint8_t *ret_bytes)
+size_t dri_nats_base64_decode(struct dray_slice text, uint8_t *ret_bytes)
 {
     uint32_t bits = 0, count = 0;
     size_t put = 0;
@@ -287,7 +286,7 @@ enum dray_status dri_nats_header_decode(natsMsg *message, bool is_ours,
         if (raw == NULL) {
             return DRAY_ENOMEM;
         }
-        size_t raw_len = base64_decode(key, raw);
+        size_t raw_len = dri_nats_base64_decode(key, raw);
         key = raw_len == SIZE_MAX ? key : dray_slice_of(raw, raw_len);
     }
     *ret_key = key;

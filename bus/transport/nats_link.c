@@ -133,7 +133,6 @@ static bool adopt(struct dri_nats *self, struct dri_nats_wire *wire, struct dri_
     atomic_store_explicit(&self->mailbox->drained_ns, now.mono_ns, memory_order_relaxed);
     dri_nats_wire_adopt(wire);
     dri_nats_slots_link_up(self);
-    dri_nats_deliveries_link_up(self);
     dri_nats_wire_push(wire);
     return true;
 }
@@ -141,8 +140,7 @@ static bool adopt(struct dri_nats *self, struct dri_nats_wire *wire, struct dri_
 static void link_down(struct dri_nats *self, struct dri_now now, const char *why)
 {
     struct dri_nats_wire *wire = self->wire;
-    self->error_status = DRAY_EBROKER;
-    dri_nats_say(self->error_text, "connection to %s lost: %s", wire->url, why);
+    dri_nats_tell(self, DRAY_EBROKER, "connection to %s lost: %s", wire->url, why);
     self->wire = NULL;
     DRI_LOG(DRI_LOG_WARN, "NATS-LOST", "connection lost; connecting again",
             DRI_TEXT("server", wire->url), DRI_TEXT("why", why));

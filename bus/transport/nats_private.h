@@ -27,9 +27,11 @@
  *   nats_call.c     requests to the JetStream API and their answers
  *   nats_topic.c    streams: find, check, create
  *   nats_slot.c     sources: consumer set-up and loss
+ *   nats_progress.c what the consumers say of themselves; one that gives nothing any more
  *   nats_pull.c     pull requests, and what arrives for them
  *   nats_delivery.c leases: settle, extend, hand back
  *   nats_publish.c  publishes and their acknowledgements
+ *   nats_claim.c    whether a record that is stored already is ours
  *   nats_header.c   headers and keys, both ways
  *   nats_json.c     just enough JSON to read answers
  *   nats_seed.c     the public key of an NKey seed
@@ -90,6 +92,7 @@ void dri_nats_inquire(struct dri_nats_inquiry *inquiry, const char *subject, con
 enum dri_nats_pending_state {
     DRI_NATS_PENDING_FREE,
     DRI_NATS_PENDING_OUT,
+    DRI_NATS_PENDING_CHECK, /* stored under our id already: is that ours? */
     DRI_NATS_PENDING_DONE
 };
 
@@ -98,13 +101,15 @@ struct dri_nats_pending {
     uint64_t due_ns;
     uint64_t offset;
     uint32_t generation;
-    uint32_t next, previous; /* out: by time; done and free: singly */
+    uint32_t next, previous; /* out: by time; the other lists: singly */
+    uint32_t index;          /* of itself */
     uint32_t target;         /* place in the table of subjects */
     bool is_unheard;         /* nobody listened; the target is being checked */
     enum dri_nats_pending_state state;
     enum dri_ack ack;
     enum dray_status reason;
     bool is_duplicate;
+    struct dri_nats_claim claim;
 };
 
 /** A subject that publishes are out for. */
@@ -113,6 +118,7 @@ struct dri_nats_target {
     uint32_t holders;
     bool is_checked; /* nobody listened, and we have asked whether there is a stream */
     char subject[DRI_NATS_SUBJECT_BYTES];
+    char stream[DRI_NATS_NAME_BYTES]; /* that has said "duplicate" for it */
 };
 
 struct dri_nats_publishes {
@@ -120,6 +126,8 @@ struct dri_nats_publishes {
     uint32_t chunks_count, chunks_max;
     uint32_t free;
     uint32_t out_first, out_last, out_count, out_max;
+    uint32_t check_first, check_last;  /* to be asked about */
+    uint32_t checks_count, checks_out; /* to be asked about or asked; asked */
     uint32_t done_first, done_last, done_count;
     struct dri_nats_target targets[DRI_NATS_TARGETS_MAX];
 };
@@ -131,6 +139,8 @@ size_t dri_nats_publishes_send(struct dri_nats *self, struct dri_now now,
 void dri_nats_publishes_arrive(struct dri_nats *self, struct dri_now now, natsMsg *message);
 void dri_nats_publishes_link_down(struct dri_nats *self);
 void dri_nats_publishes_expire(struct dri_nats *self, struct dri_now now);
+/** Asks for what is stored under the ids that were taken. */
+void dri_nats_publishes_check(struct dri_nats *self, struct dri_now now);
 uint64_t dri_nats_publishes_deadline(const struct dri_nats *self);
 bool dri_nats_publishes_next(struct dri_nats *self, struct dri_transport_event *ret_event);
 
@@ -168,6 +178,7 @@ struct dri_nats {
     size_t status_topics_count;
     uint64_t memory_bytes;
     uint64_t max_ack_pending;
+    uint64_t progress_limit_ns; /* 0: nobody looks */
     bool is_closed;
 
     int epoll_fd;
@@ -205,11 +216,16 @@ struct dri_nats {
     char told_text[DRI_NATS_TEXT_BYTES];  /* of the one handed up last */
 
     uint64_t stale_settles, expired_extends, expired_waiting; /* counted, logged at close */
+    uint64_t made_anew; /* connections, because a consumer gave nothing */
 };
 
 /** Reads the socket and hands arrivals out, without producing events. *ret_more: the socket has
  * more. */
 void dri_nats_turn(struct dri_nats *self, struct dri_now now, bool *ret_more);
+
+/** Tells the owner by an ERROR event; one that says that we cannot go on is not overwritten. */
+DRAY_FORMAT(3, 4)
+void dri_nats_tell(struct dri_nats *self, enum dray_status status, const char *format, ...);
 
 /** Connects for the first time; blocks until deadline_ns. */
 DRAY_MUST_CHECK enum dray_status dri_nats_link_open(struct dri_nats *self, uint64_t deadline_ns,

@@ -16,7 +16,10 @@
  * and a reconnect leaves its entries waiting for ever.
  *
  * What an answer means:
- *   {"stream","seq"}         stored; "duplicate": the server had it under this Nats-Msg-Id
+ *   {"stream","seq"}         stored; "duplicate": the server had it under this Nats-Msg-Id. Then
+ *                            one more question when the caller wants to know whether that is his
+ *                            (nats_claim.c). Where the server will not show it, we cannot know,
+ *                            and say that the id is taken: twice is better than never
  *   an error of 4xx          not stored, and the same again will not help
  *   an error of 5xx          unknown: no space, no leader, no quorum; try again
  *   503 without a body       nobody listens: no stream holds the subject, or its leader is away.
@@ -29,6 +32,7 @@
 #define CODE_HEADER_TOO_LARGE  10097u
 #define CODE_STORE_FAILED      10077u
 #define TARGET_PROBES          8u
+#define CHECKS_MAX             16u
 
 static struct dri_nats_pending *pending_at(const struct dri_nats_publishes *publishes,
                                            uint32_t index)
@@ -43,6 +47,7 @@ enum dray_status dri_nats_publishes_init(struct dri_nats *self, uint32_t max)
     publishes->chunks_max = publishes->out_max / DRI_NATS_CHUNK + 1;
     publishes->free = publishes->out_first = publishes->out_last = DRI_NATS_NONE;
     publishes->done_first = publishes->done_last = DRI_NATS_NONE;
+    publishes->check_first = publishes->check_last = DRI_NATS_NONE;
     publishes->chunks = dri_zalloc_array(publishes->chunks_max, sizeof(publishes->chunks[0]));
     return publishes->chunks == NULL ? DRAY_ENOMEM : DRAY_OK;
 }
@@ -70,6 +75,7 @@ static bool grow(struct dri_nats_publishes *publishes)
     uint32_t first = publishes->chunks_count * DRI_NATS_CHUNK;
     publishes->chunks[publishes->chunks_count++] = chunk;
     for (uint32_t i = DRI_NATS_CHUNK; i-- > 0;) {
+        chunk[i].index = first + i;
         chunk[i].next = publishes->free;
         publishes->free = first + i;
     }
@@ -129,11 +135,15 @@ static void done_append(struct dri_nats_publishes *publishes, uint32_t index, en
 static void finish(struct dri_nats_publishes *publishes, uint32_t index, enum dri_ack ack,
                    enum dray_status reason)
 {
-    uint32_t target = pending_at(publishes, index)->target;
-    if (target != DRI_NATS_NONE) {
-        publishes->targets[target].holders--;
+    const struct dri_nats_pending *pending = pending_at(publishes, index);
+    if (pending->target != DRI_NATS_NONE) {
+        publishes->targets[pending->target].holders--;
     }
-    out_remove(publishes, index);
+    if (pending->state == DRI_NATS_PENDING_CHECK) {
+        publishes->checks_count--;
+    } else {
+        out_remove(publishes, index);
+    }
     done_append(publishes, index, ack, reason);
 }
 
@@ -258,7 +268,8 @@ static bool send_pending(struct dri_nats *self, struct dri_now now,
 {
     struct dri_nats_publishes *publishes = &self->publishes;
     char subject[DRI_NATS_SUBJECT_BYTES], reply[160];
-    if (publishes->out_count + publishes->done_count >= publishes->out_max ||
+    if (publishes->out_count + publishes->checks_count + publishes->done_count >=
+            publishes->out_max ||
         (publishes->free == DRI_NATS_NONE && !grow(publishes))) {
         return false;
     }
@@ -276,6 +287,7 @@ static bool send_pending(struct dri_nats *self, struct dri_now now,
     pending->is_duplicate = false;
     pending->offset = UINT64_MAX;
     pending->is_unheard = false;
+    pending->claim = dri_nats_claim_of(publish);
     pending->target = DRI_NATS_NONE;
     pending->due_ns = now.mono_ns + self->settings.publish_timeout_ms * UINT64_C(1000000);
     if (status == NATS_OK) {
@@ -329,7 +341,82 @@ static bool is_transient(int64_t code, uint32_t err_code)
     return code >= 500 || code == 429 || code == 408 || err_code == CODE_STORE_FAILED;
 }
 
-static void take_answer(struct dri_nats *self, uint32_t index, struct dray_slice json)
+/* --- what is stored under our id --- */
+
+static void check_append(struct dri_nats_publishes *publishes, struct dri_nats_pending *pending)
+{
+    out_remove(publishes, pending->index);
+    pending->state = DRI_NATS_PENDING_CHECK;
+    pending->next = DRI_NATS_NONE;
+    if (publishes->check_last == DRI_NATS_NONE) {
+        publishes->check_first = pending->index;
+    } else {
+        pending_at(publishes, publishes->check_last)->next = pending->index;
+    }
+    publishes->check_last = pending->index;
+    publishes->checks_count++;
+}
+
+static struct dri_nats_pending *check_take(struct dri_nats_publishes *publishes)
+{
+    struct dri_nats_pending *pending = pending_at(publishes, publishes->check_first);
+    publishes->check_first = pending->next;
+    if (publishes->check_first == DRI_NATS_NONE) {
+        publishes->check_last = DRI_NATS_NONE;
+    }
+    return pending;
+}
+
+static void on_shown(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
+{
+    const struct dri_nats_pending *pending = arg;
+    struct dri_nats_publishes *publishes = &self->publishes;
+    publishes->checks_out--;
+    if (reply->status == DRAY_OK && dri_nats_claim_holds(&pending->claim, reply->json)) {
+        finish(publishes, pending->index, DRI_ACK_STORED, DRAY_OK);
+    } else if (reply->status == DRAY_EBROKER || reply->status == DRAY_EUNSUPPORTED) {
+        finish(publishes, pending->index, DRI_ACK_UNKNOWN, DRAY_EBROKER); /* ask again */
+    } else {
+        finish(publishes, pending->index, DRI_ACK_UNKNOWN, DRAY_EEXISTS);
+    }
+}
+
+void dri_nats_publishes_check(struct dri_nats *self, struct dri_now now)
+{
+    struct dri_nats_publishes *publishes = &self->publishes;
+    char subject[DRI_NATS_NAME_BYTES + 32], body[48];
+    while (publishes->check_first != DRI_NATS_NONE && publishes->checks_out < CHECKS_MAX) {
+        struct dri_nats_pending *pending = pending_at(publishes, publishes->check_first);
+        (void)snprintf(subject, sizeof(subject), "STREAM.MSG.GET.%s",
+                       publishes->targets[pending->target].stream);
+        (void)snprintf(body, sizeof(body), "{\"seq\":%llu}", (unsigned long long)pending->offset);
+        if (!dri_nats_call(self, now, subject, body, on_shown, pending)) {
+            return; /* down, or too many questions are out */
+        }
+        (void)check_take(publishes);
+        publishes->checks_out++;
+    }
+}
+
+static void take_duplicate(struct dri_nats *self, struct dri_now now,
+                           struct dri_nats_pending *pending, struct dray_slice json)
+{
+    struct dri_nats_publishes *publishes = &self->publishes;
+    struct dri_nats_target *target =
+        pending->target == DRI_NATS_NONE ? NULL : &publishes->targets[pending->target];
+    if (target == NULL ||
+        !dri_nats_json_text(json, "stream", target->stream, sizeof(target->stream))) {
+        finish(publishes, pending->index, DRI_ACK_UNKNOWN, DRAY_EEXISTS);
+        return;
+    }
+    check_append(publishes, pending);
+    dri_nats_publishes_check(self, now);
+}
+
+/* --- what the stream says --- */
+
+static void take_answer(struct dri_nats *self, struct dri_now now, uint32_t index,
+                        struct dray_slice json)
 {
     struct dri_nats_publishes *publishes = &self->publishes;
     struct dri_nats_pending *pending = pending_at(publishes, index);
@@ -352,6 +439,10 @@ static void take_answer(struct dri_nats *self, uint32_t index, struct dray_slice
     }
     pending->offset = seq;
     pending->is_duplicate = dri_nats_json_bool(json, "duplicate");
+    if (pending->is_duplicate && pending->claim.from_ms > 0) {
+        take_duplicate(self, now, pending, json);
+        return;
+    }
     finish(publishes, index, DRI_ACK_STORED, DRAY_OK);
 }
 
@@ -417,7 +508,8 @@ void dri_nats_publishes_arrive(struct dri_nats *self, struct dri_now now, natsMs
     }
     int len = natsMsg_GetDataLength(message);
     if (len > 0) {
-        take_answer(self, (uint32_t)index, dray_slice_of(natsMsg_GetData(message), (size_t)len));
+        take_answer(self, now, (uint32_t)index,
+                    dray_slice_of(natsMsg_GetData(message), (size_t)len));
     } else if (dri_nats_header_status(message).code == 503 && !pending->is_unheard) {
         ask_target(self, now, (uint32_t)index);
     }
@@ -427,6 +519,10 @@ void dri_nats_publishes_link_down(struct dri_nats *self)
 {
     while (self->publishes.out_first != DRI_NATS_NONE) {
         finish(&self->publishes, self->publishes.out_first, DRI_ACK_UNKNOWN, DRAY_EBROKER);
+    }
+    while (self->publishes.check_first != DRI_NATS_NONE) {
+        finish(&self->publishes, check_take(&self->publishes)->index, DRI_ACK_UNKNOWN,
+               DRAY_EBROKER);
     }
 }
 

@@ -22,6 +22,7 @@
  * the engine is only busy; when the slot is paused they are left to end, so that another replica
  * gets the messages. What is past its lease is dropped, the server delivers it again. */
 
+#define DELIVERIES_LEFT     3u /* for crashes while a message is ended, before the last delivery */
 #define STATUS_BACKOFF_NS   UINT64_C(250000000)
 #define DEADLINE_SLACK_NS   UINT64_C(1000000000)
 #define AVERAGE_BYTES_LOW   256u
@@ -169,8 +170,9 @@ void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struc
     }
     bool can_pull = !slot->is_paused && slot->is_assigned && slot->state == DRI_NATS_READY &&
                     self->wire != NULL && slot->kind != DRI_NATS_CORE;
-    if (!can_pull || self->room == 0 || slot->waiting_count > 0) {
-        slot->progress_ns = now.mono_ns;
+    bool is_ours_to_change = slot->is_paused || !slot->is_assigned || self->wire == NULL;
+    if (is_ours_to_change || self->room == 0 || slot->waiting_count > 0) {
+        slot->is_starved = false;
     }
     if (!can_pull) {
         return;
@@ -319,8 +321,9 @@ static bool log_accepts(struct dri_nats *self, struct dri_nats_slot *slot,
 
 /** False: not wanted. */
 static bool group_accepts(struct dri_nats *self, struct dri_nats_slot *slot, natsMsg *message,
-                          const struct ack_numbers *numbers)
+                          const struct ack_numbers *numbers, struct dri_now now)
 {
+    int64_t timestamp_ms = (int64_t)(numbers->time_ns / 1000000u);
     const char *ack = natsMsg_GetReply(message);
     if (slot->state != DRI_NATS_READY && slot->state != DRI_NATS_GONE) {
         return false; /* of a consumer that may be gone: it comes again if it is not */
@@ -331,8 +334,12 @@ static bool group_accepts(struct dri_nats *self, struct dri_nats_slot *slot, nat
     }
     /* Whatever its delivery count: a server that was killed has forgotten that it delivered at all.
      */
-    if (dri_nats_delivery_was_settled(slot, numbers->stream_seq)) {
+    if (dri_nats_delivery_was_settled(slot, numbers->stream_seq, timestamp_ms)) {
         (void)dri_nats_verb_send(self, DRI_NATS_ACK, ack);
+        return false;
+    }
+    if (dri_nats_delivery_is_of_another(self, slot->number, numbers->stream_seq, timestamp_ms)) {
+        dri_nats_slot_setup_again(self, slot, now); /* comes again when that is lost */
         return false;
     }
     return true;
@@ -369,9 +376,9 @@ void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, nat
         return;
     }
     pulls_count_one(slot);
-    slot->progress_ns = now.mono_ns;
+    slot->is_starved = slot->was_made_anew = false;
     bool is_wanted = slot->kind == DRI_NATS_LOG ? log_accepts(self, slot, &numbers, now)
-                                                : group_accepts(self, slot, message, &numbers);
+                                                : group_accepts(self, slot, message, &numbers, now);
     struct dri_nats_waiting waiting = {
         .message = message,
         .stream_seq = numbers.stream_seq,
@@ -414,6 +421,8 @@ static bool fill_event(struct dri_nats *self, const struct dri_nats_slot *slot,
             return false;
         }
         out->deliveries = waiting->deliveries;
+        out->is_last = slot->deliver_max > 0 &&
+                       waiting->deliveries + UINT64_C(1) + DELIVERIES_LEFT > slot->deliver_max;
     }
     ret_event->type = DRI_TE_MESSAGE;
     ret_event->slot = slot->number;

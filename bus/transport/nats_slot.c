@@ -21,17 +21,18 @@
  * A durable that was deleted is made again from the last known acknowledgement floor: everything
  * below is done for all replicas; from the start would run the whole stream again. A stream that
  * was made anew (another creation time) begins at its first message. Both are told as LOST and
- * ASSIGNED. */
+ * ASSIGNED. Whether it is still the same is looked at after each reconnect, before anything is
+ * acknowledged, and every few seconds. */
 
-#define RETRY_MIN_NS      UINT64_C(100000000)
-#define RETRY_MAX_NS      UINT64_C(5000000000)
-#define FLOOR_INTERVAL_NS UINT64_C(5000000000)
-#define END_INTERVAL_NS   UINT64_C(2000000000)
-#define LOG_INACTIVE_NS   UINT64_C(60000000000)
-#define MARGIN_MAX_NS     UINT64_C(1000000000)
-#define PROGRESS_PULLS    UINT64_C(6) /* requests without a message, while some wait */
-#define DELIVER_MAX_LOW   1000        /* each crash of a worker costs one */
-#define CONFIG_BYTES      4096u
+#define RETRY_MIN_NS     UINT64_C(100000000)
+#define RETRY_MAX_NS     UINT64_C(5000000000)
+#define END_INTERVAL_NS  UINT64_C(2000000000)
+#define LOG_INACTIVE_NS  UINT64_C(60000000000)
+#define MARGIN_MAX_NS    UINT64_C(1000000000)
+#define DELIVER_MAX_LOW  1000 /* each crash of a worker costs one */
+#define CREATED_SLACK_MS 1000u
+#define CONFIG_BYTES     4096u
+#define EXAMINE_BYTES    (256u * 1024u)
 
 enum {
     ASK_FLOOR = 1
@@ -93,7 +94,7 @@ static void lose(struct dri_nats *self, struct dri_nats_slot *slot)
     slot->is_assigned = false;
 }
 
-static void ready(struct dri_nats_slot *slot)
+static void ready(struct dri_nats *self, struct dri_nats_slot *slot)
 {
     slot->state = DRI_NATS_READY;
     slot->setup_status = DRAY_OK;
@@ -105,6 +106,7 @@ static void ready(struct dri_nats_slot *slot)
         slot->epoch++;
         slot->has_assigned = true;
     }
+    dri_nats_deliveries_ready(self, slot->number);
 }
 
 /* --- group ---------------------------------------------------------------------------------- */
@@ -193,6 +195,15 @@ static void on_raised(struct dri_nats *self, void *arg, const struct dri_nats_re
     }
 }
 
+/* nats-server 2.9 tells another creation time after a restart, by as long as it took to write the
+ * file. */
+bool dri_nats_slot_is_same_consumer(const struct dri_nats_slot *slot, const char *created)
+{
+    uint64_t one = dri_clock_parse(created, strlen(created));
+    uint64_t two = dri_clock_parse(slot->consumer_created, strlen(slot->consumer_created));
+    return (one > two ? one - two : two - one) <= CREATED_SLACK_MS;
+}
+
 static void forget_recent(struct dri_nats_slot *slot)
 {
     dri_free(slot->recent);
@@ -208,7 +219,7 @@ static void compare_consumer(struct dri_nats *self, struct dri_nats_slot *slot,
     char created[sizeof(slot->consumer_created)];
     uint64_t first = dri_nats_json_uint(info, "config.opt_start_seq", 1);
     (void)dri_nats_json_text(info, "created", created, sizeof(created));
-    if (slot->consumer_created[0] != '\0' && strcmp(created, slot->consumer_created) != 0) {
+    if (slot->consumer_created[0] != '\0' && !dri_nats_slot_is_same_consumer(slot, created)) {
         lose(self, slot);
         if (first <= slot->ack_floor) {
             forget_recent(slot);
@@ -234,6 +245,8 @@ static void adopt_consumer(struct dri_nats *self, struct dri_nats_slot *slot, st
     uint64_t floor = dri_nats_json_uint(info, "ack_floor.stream_seq", 0);
     slot->ack_floor = floor > slot->ack_floor ? floor : slot->ack_floor;
     set_lease(slot, config);
+    int64_t deliver_max = dri_nats_json_int(config, "max_deliver", -1);
+    slot->deliver_max = deliver_max > 0 ? (uint64_t)deliver_max : 0;
     int64_t bound = dri_nats_json_int(config, "max_ack_pending", -1);
     if (bound > 0 && (uint64_t)bound < self->max_ack_pending &&
         raised_config(self, slot, config, body, sizeof(body))) {
@@ -241,7 +254,7 @@ static void adopt_consumer(struct dri_nats *self, struct dri_nats_slot *slot, st
                        slot->consumer);
         (void)dri_nats_call(self, now, subject, body, on_raised, slot);
     }
-    ready(slot);
+    ready(self, slot);
 }
 
 static void on_created(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
@@ -329,7 +342,6 @@ static void on_log_created(struct dri_nats *self, void *arg, const struct dri_na
 {
     struct dri_nats_slot *slot = arg;
     struct dri_now now = dri_clock_now();
-    (void)self;
     if (slot->state != DRI_NATS_SETUP_CREATE) {
         return;
     }
@@ -344,7 +356,7 @@ static void on_log_created(struct dri_nats *self, void *arg, const struct dri_na
     slot->consumer_seq = 0;
     slot->pulls_count = 0;
     slot->is_at_end = dri_nats_json_uint(reply->json, "num_pending", 1) == 0;
-    ready(slot);
+    ready(self, slot);
 }
 
 static void create_log(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
@@ -499,59 +511,6 @@ void dri_nats_slot_setup_again(struct dri_nats *self, struct dri_nats_slot *slot
 
 /* --- what is asked now and then ------------------------------------------------------------- */
 
-/** Messages wait at the server, we have asked for some, and none comes: not permitted to ask, or a
- *  server that has forgotten its consumer (there were several such bugs). */
-static void watch_progress(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
-                           struct dray_slice info)
-{
-    char subject[DRI_NATS_SUBJECT_BYTES];
-    uint64_t patience = PROGRESS_PULLS * self->settings.pull_expires_ms * UINT64_C(1000000);
-    uint64_t pending = dri_nats_json_uint(info, "num_pending", 0);
-    uint64_t unacked = dri_nats_json_uint(info, "num_ack_pending", 0);
-    uint64_t bound = dri_nats_json_uint(info, "config.max_ack_pending", UINT64_MAX);
-    if (pending == 0 || unacked >= bound) {
-        slot->progress_ns = now.mono_ns;
-    }
-    if (now.mono_ns - slot->progress_ns < patience) {
-        return;
-    }
-    slot->progress_ns = now.mono_ns;
-    (void)snprintf(subject, sizeof(subject), "%sCONSUMER.MSG.NEXT.%s.%s", self->api_prefix,
-                   slot->stream, slot->consumer);
-    bool is_forbidden = dri_nats_link_is_forbidden(self, subject);
-    DRI_LOG(DRI_LOG_ERROR, "NATS-STUCK",
-            is_forbidden ? "messages wait, and we may not ask for them"
-                         : "messages wait, and none comes; connecting again",
-            DRI_TEXT("stream", slot->stream), DRI_TEXT("consumer", slot->consumer),
-            DRI_UINT("pending", pending));
-    if (is_forbidden) {
-        dri_nats_say(self->error_text, "not permitted to publish to %s", subject);
-        self->error_status = DRAY_EAUTH;
-    } else {
-        self->wants_other_wire = true;
-    }
-}
-
-static void on_floor(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
-{
-    struct dri_nats_slot *slot = arg;
-    if (reply->status == DRAY_OK) {
-        uint64_t floor = dri_nats_json_uint(reply->json, "ack_floor.stream_seq", 0);
-        slot->ack_floor = floor > slot->ack_floor ? floor : slot->ack_floor;
-        watch_progress(self, slot, dri_clock_now(), reply->json);
-    } else if (reply->status == DRAY_ENOTFOUND) {
-        dri_nats_slot_setup_again(self, slot, dri_clock_now());
-    }
-}
-
-static void ask_floor(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
-{
-    char subject[2 * DRI_NATS_NAME_BYTES + 32];
-    slot->floor_at_ns = now.mono_ns + FLOOR_INTERVAL_NS;
-    (void)snprintf(subject, sizeof(subject), "CONSUMER.INFO.%s.%s", slot->stream, slot->consumer);
-    (void)dri_nats_call(self, now, subject, NULL, on_floor, slot);
-}
-
 static void on_end(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
 {
     struct dri_nats_slot *slot = arg;
@@ -572,6 +531,51 @@ void dri_nats_slot_ask_end(struct dri_nats *self, struct dri_nats_slot *slot, st
     (void)snprintf(subject, sizeof(subject), "STREAM.INFO.%s", slot->stream);
     slot->is_end_asked = dri_nats_call(self, now, subject, NULL, on_end, slot);
     slot->end_at_ns = now.mono_ns + END_INTERVAL_NS;
+}
+
+/* --- for doctor ------------------------------------------------------------------------------ */
+
+static void examine(struct dri_nats_inquiry *inquiry, struct dri_nats_slot *slot,
+                    struct dri_topic_report *report)
+{
+    char subject[2 * DRI_NATS_NAME_BYTES + 32], body[DRI_NATS_SUBJECT_BYTES + 64];
+    char quoted[DRI_NATS_SUBJECT_BYTES + 16];
+    struct dray_slice item;
+    size_t at = 0;
+    if (!dri_nats_json_quote(slot->filter, quoted, sizeof(quoted))) {
+        return;
+    }
+    (void)snprintf(body, sizeof(body), "{\"subject\":%s}", quoted);
+    dri_nats_inquire(inquiry, "STREAM.NAMES", body);
+    if (!dri_nats_json_next(dri_nats_json_find(inquiry->reply.json, "streams"), &at, &item) ||
+        !dri_nats_json_unescape(item, slot->stream, sizeof(slot->stream))) {
+        return;
+    }
+    (void)snprintf(subject, sizeof(subject), "STREAM.INFO.%s", slot->stream);
+    dri_nats_inquire(inquiry, subject, NULL);
+    slot->has_filter = !is_all_ours(slot, inquiry->reply.json);
+    (void)snprintf(subject, sizeof(subject), "CONSUMER.INFO.%s.%s", slot->stream, slot->consumer);
+    dri_nats_inquire(inquiry, subject, NULL);
+    const char *fault = inquiry->reply.status == DRAY_OK
+                            ? fault_of(slot, dri_nats_json_find(inquiry->reply.json, "config"))
+                            : NULL;
+    if (fault != NULL) {
+        report->status = DRAY_EINVALID;
+        (void)snprintf(report->text, sizeof(report->text), "consumer %.60s does not fit: %s",
+                       slot->consumer, fault);
+    }
+}
+
+void dri_nats_slot_examine(struct dri_nats *self, struct dri_nats_slot *slot, uint64_t deadline_ns,
+                           struct dri_topic_report *ret_report)
+{
+    struct dri_nats_inquiry inquiry = {
+        .self = self, .deadline_ns = deadline_ns, .buffer_bytes = EXAMINE_BYTES};
+    inquiry.buffer = dri_zalloc(EXAMINE_BYTES);
+    if (inquiry.buffer != NULL) {
+        examine(&inquiry, slot, ret_report);
+    }
+    dri_free(inquiry.buffer);
 }
 
 /* --- all of them ---------------------------------------------------------------------------- */
@@ -597,7 +601,7 @@ void dri_nats_slots_step(struct dri_nats *self, struct dri_now now)
         }
         if (self->wire != NULL && slot->kind == DRI_NATS_GROUP && slot->state == DRI_NATS_READY &&
             slot->floor_at_ns <= now.mono_ns) {
-            ask_floor(self, slot, now);
+            dri_nats_progress_ask(self, slot, now);
         }
         dri_nats_pull_step(self, slot, now);
         tell_caught_up(slot);
@@ -630,8 +634,8 @@ void dri_nats_slots_link_up(struct dri_nats *self)
             continue;
         }
         if (slot->kind == DRI_NATS_CORE) {
-            ready(slot);
-        } else if (slot->kind == DRI_NATS_LOG || slot->state != DRI_NATS_READY) {
+            ready(self, slot);
+        } else {
             slot->state = DRI_NATS_SETUP_WAIT;
             slot->setup_at_ns = 0;
         }

@@ -88,7 +88,10 @@ struct dri_nats_slot {
     uint64_t end_at_ns;    /* when it was asked for; 0: never */
     bool is_end_known, is_end_asked;
     uint64_t floor_at_ns; /* when to ask for the floor next */
-    uint64_t progress_ns; /* when a message came last, or could not come for a reason of ours */
+    uint64_t looked_ns;   /* when that was answered last */
+    uint64_t stuck_ns;    /* how long messages have waited and none has come */
+    bool is_starved;      /* since then none has come, though we could take some */
+    bool was_made_anew;   /* the connection, for that; until a message comes */
     uint64_t start_offset;
 
     enum dri_nats_slot_state state;
@@ -108,7 +111,9 @@ struct dri_nats_slot {
     size_t waiting_head, waiting_count, waiting_capacity;
     uint64_t renew_at_ns; /* leases of the ring */
 
-    uint64_t *recent; /* group: sequences settled lately, open addressing by slot */
+    uint64_t deliver_max; /* group: deliveries that the consumer allows; 0: any number */
+
+    uint64_t *recent; /* group: messages settled lately, by sequence */
 };
 
 DRAY_MUST_CHECK enum dray_status dri_nats_slots_init(struct dri_nats *self,
@@ -126,6 +131,13 @@ void dri_nats_slot_setup_again(struct dri_nats *self, struct dri_nats_slot *slot
                                struct dri_now now);
 /** Unassigned or closing: hand back what waits, and stay away. */
 void dri_nats_slot_leave(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
+/** Whether the consumer of this slot, if there is one, fits: what doctor asks. Blocks until
+ *  deadline_ns. ret_report has the topic's report, which is OK. */
+void dri_nats_slot_examine(struct dri_nats *self, struct dri_nats_slot *slot, uint64_t deadline_ns,
+                           struct dri_topic_report *ret_report);
+/** Whether a consumer that was made then is the one that we know. */
+bool dri_nats_slot_is_same_consumer(const struct dri_nats_slot *slot, const char *created);
+void dri_nats_progress_ask(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
 void dri_nats_slot_ask_end(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
 
 void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, natsMsg *message,
@@ -149,7 +161,8 @@ enum dri_nats_delivery_state {
 
 struct dri_nats_delivery {
     uint64_t stream_seq, consumer_seq;
-    uint64_t due_ns; /* end of the lease */
+    int64_t timestamp_ms; /* with the sequence, the message: a stream made anew counts again */
+    uint64_t due_ns;      /* end of the lease */
     uint32_t deliveries;
     uint32_t generation;
     uint32_t next; /* free list, late list */
@@ -178,10 +191,15 @@ uint64_t dri_nats_delivery_take(struct dri_nats *self, const struct dri_nats_slo
 void dri_nats_deliveries_settle(struct dri_nats *self, const struct dri_settle *settle);
 void dri_nats_deliveries_extend(struct dri_nats *self, struct dri_now now, uint32_t slot_number,
                                 uint32_t epoch, const uint64_t *ids, size_t count);
-void dri_nats_deliveries_link_up(struct dri_nats *self);
+/** The slot's consumer is there, and the one that it was: what was settled meanwhile is sent. */
+void dri_nats_deliveries_ready(struct dri_nats *self, uint32_t slot);
 /** Everything of this slot is gone. */
 void dri_nats_deliveries_drop(struct dri_nats *self, uint32_t slot);
-bool dri_nats_delivery_was_settled(const struct dri_nats_slot *slot, uint64_t stream_seq);
+bool dri_nats_delivery_was_settled(const struct dri_nats_slot *slot, uint64_t stream_seq,
+                                   int64_t timestamp_ms);
+/** Whether another message with this sequence is out: then the stream is another one. */
+bool dri_nats_delivery_is_of_another(const struct dri_nats *self, uint32_t slot,
+                                     uint64_t stream_seq, int64_t timestamp_ms);
 
 enum dri_nats_verb {
     DRI_NATS_ACK,

@@ -120,6 +120,23 @@ DRAY_MUST_CHECK enum dray_status dri_nats_header_encode(const struct dri_publish
 /** Puts the block onto a message. Errors: ENOMEM. */
 DRAY_MUST_CHECK enum dray_status dri_nats_header_attach(natsMsg *message, struct dray_slice block);
 
+/** Bytes put, or SIZE_MAX when the text is no base64. */
+size_t dri_nats_base64_decode(struct dray_slice text, uint8_t *ret_bytes);
+
+/* --- claims --------------------------------------------------------------------------------- */
+
+#define DRI_NATS_MARK_MAX 256u
+
+/** How a record of ours is known again: see dedup_from_ms in transport.h. */
+struct dri_nats_claim {
+    uint64_t from_ms; /* 0: nothing is asked */
+    uint64_t mark_hash;
+    uint32_t mark_at, mark_len; /* within the value, below DRI_NATS_MARK_MAX */
+};
+struct dri_nats_claim dri_nats_claim_of(const struct dri_publish *publish);
+/** Whether the answer of STREAM.MSG.GET shows a record that the claim holds for. */
+bool dri_nats_claim_holds(const struct dri_nats_claim *claim, struct dray_slice json);
+
 /* --- subjects ------------------------------------------------------------------------------- */
 
 bool dri_nats_subject_is_publishable(struct dray_slice subject);

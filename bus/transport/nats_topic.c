@@ -17,6 +17,7 @@
 #define REPLY_BYTES             (256u * 1024u)
 #define DUPLICATE_WINDOW_NS     UINT64_C(600000000000) /* 10 minutes */
 #define DUPLICATE_WINDOW_LOW_NS UINT64_C(120000000000)
+#define WINDOW_ACK_WAITS        4u /* a crash, the redelivery, a retry and its publish */
 #define CODE_STREAM_NAME_IN_USE 10058u
 #define CODE_SUBJECT_OVERLAPS   10065u
 
@@ -154,6 +155,13 @@ enum dray_status dri_nats_topic_plan(const struct dri_topic *topic,
     return DRAY_OK;
 }
 
+/** What an outcome that was stored may need until it is published again, after a crash. */
+static uint64_t window_least_ns(const struct dri_nats_settings *settings)
+{
+    uint64_t waits_ns = WINDOW_ACK_WAITS * UINT64_C(1000000) * settings->ack_wait_ms;
+    return waits_ns > DUPLICATE_WINDOW_LOW_NS ? waits_ns : DUPLICATE_WINDOW_LOW_NS;
+}
+
 /* --- asking --------------------------------------------------------------------------------- */
 
 /** Whether one of the stream's subjects covers the wanted one. */
@@ -204,21 +212,24 @@ static enum dray_status create_stream(struct dri_nats_inquiry *inquiry,
          !dri_nats_json_quote(plan->subjects[1], second, sizeof(second)))) {
         return DRAY_EINVALID;
     }
+    uint64_t least_ns = window_least_ns(&inquiry->self->settings);
     (void)snprintf(subject, sizeof(subject), "STREAM.CREATE.%s", plan->name);
-    (void)snprintf(body, sizeof(body),
-                   "{\"name\":\"%s\",\"subjects\":[%s%s%s],\"retention\":\"limits\","
-                   "\"storage\":\"file\",\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,"
-                   "\"max_bytes\":-1,\"max_age\":0,\"max_msg_size\":-1,\"num_replicas\":%u,"
-                   "\"duplicate_window\":%llu,\"max_msgs_per_subject\":%d}",
-                   plan->name, first, second[0] == '\0' ? "" : ",", second,
-                   inquiry->self->settings.replicas, (unsigned long long)DUPLICATE_WINDOW_NS,
-                   plan->is_last_per_subject ? 1 : -1);
+    (void)snprintf(
+        body, sizeof(body),
+        "{\"name\":\"%s\",\"subjects\":[%s%s%s],\"retention\":\"limits\","
+        "\"storage\":\"file\",\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,"
+        "\"max_bytes\":-1,\"max_age\":0,\"max_msg_size\":-1,\"num_replicas\":%u,"
+        "\"duplicate_window\":%llu,\"max_msgs_per_subject\":%d}",
+        plan->name, first, second[0] == '\0' ? "" : ",", second, inquiry->self->settings.replicas,
+        (unsigned long long)(least_ns > DUPLICATE_WINDOW_NS ? least_ns : DUPLICATE_WINDOW_NS),
+        plan->is_last_per_subject ? 1 : -1);
     dri_nats_inquire(inquiry, subject, body);
     return inquiry->reply.status;
 }
 
-/** A stream that is there: fit for its use? */
-static enum dray_status judge(const struct dri_topic *topic,
+/** A stream that is there: fit for its use? OK with a text: fit, but. */
+static enum dray_status judge(const struct dri_nats_settings *settings,
+                              const struct dri_topic *topic,
                               const struct dri_nats_stream_plan *plan, const char *name,
                               struct dray_slice info, char ret_text[DRI_NATS_TEXT_BYTES])
 {
@@ -245,11 +256,12 @@ static enum dray_status judge(const struct dri_topic *topic,
                      name, retention);
         return DRAY_EINVALID;
     }
-    if (is_output && window < DUPLICATE_WINDOW_LOW_NS) {
-        DRI_LOG(DRI_LOG_WARN, "NATS-WINDOW",
-                "duplicate window is short: a result may be stored twice after a restart",
-                DRI_TEXT("stream", name), DRI_UINT("window_ms", window / 1000000u),
-                DRI_UINT("wanted_ms", DUPLICATE_WINDOW_NS / 1000000u));
+    if (is_output && window < window_least_ns(settings)) {
+        dri_nats_say(ret_text,
+                     "stream %s has a duplicate window of %llu s: after a crash a record may be "
+                     "stored twice; it should be %llu s or more",
+                     name, (unsigned long long)window / 1000000000u,
+                     (unsigned long long)window_least_ns(settings) / 1000000000u);
     }
     return DRAY_OK;
 }
@@ -329,7 +341,7 @@ static enum dray_status check(struct dri_nats_inquiry *inquiry, const struct dri
     if (status != DRAY_OK) {
         return refused(inquiry, "looking for a stream", &plan, ret_text);
     }
-    return judge(topic, &plan, name, inquiry->reply.json, ret_text);
+    return judge(&inquiry->self->settings, topic, &plan, name, inquiry->reply.json, ret_text);
 }
 
 enum dray_status dri_nats_topic_check(struct dri_nats *self, const struct dri_topic *topic,
@@ -348,6 +360,9 @@ enum dray_status dri_nats_topic_check(struct dri_nats *self, const struct dri_to
                      ? DRAY_ENOMEM
                      : check(&inquiry, topic, can_create, &was_created, ret_text);
         dri_free(inquiry.buffer);
+    }
+    if (ret_report == NULL && status == DRAY_OK && ret_text[0] != '\0') {
+        DRI_LOG(DRI_LOG_WARN, "NATS-WINDOW", ret_text, DRI_TEXT("topic", topic->topic));
     }
     if (ret_report != NULL) {
         ret_report->topic = topic->topic;

@@ -98,6 +98,7 @@ struct dri_transport_config {
     uint32_t unacked_max;             /* publishes out at once; 0: nothing will be published */
     uint32_t in_flight_max;           /* deliveries out at once, for servers that bound them */
     uint64_t memory_bytes;            /* budget for client queues */
+    uint32_t progress_ms;             /* 0: off */
     const struct dri_option *options; /* passed through to the client library, checked */
     size_t options_count;
     void *sim; /* the simulated broker; NULL else */
@@ -118,6 +119,7 @@ struct dri_message {
     uint64_t offset;           /* Kafka offset, stream sequence */
     uint64_t delivery;         /* names this delivery in settle and extend; 0 for watermark slots */
     uint32_t deliveries;       /* how often the broker has delivered it, from 1; 0: not known */
+    bool is_last;              /* the broker will soon give up delivering it: end it now */
     int64_t timestamp_ms;      /* of the broker or producer; -1: none */
     struct dray_slice subject; /* concrete topic or subject */
     struct dray_slice key;
@@ -129,7 +131,8 @@ struct dri_message {
 enum dri_ack {
     DRI_ACK_STORED,
     DRI_ACK_NOT_STORED, /* certain, and it will not help to send the same again: reason says why */
-    DRI_ACK_UNKNOWN,    /* may be stored or not: publish again with the same dedup_id */
+    DRI_ACK_UNKNOWN, /* may be stored or not: publish again with the same dedup_id; reason EEXISTS:
+                        that id is taken by the record of another message, use another */
 };
 
 struct dri_published {
@@ -174,7 +177,12 @@ struct dri_publish {
     struct dray_slice value;    /* absent: tombstone */
     struct dray_slice headers;  /* flat form */
     struct dray_slice dedup_id; /* of the broker's deduplication, where it has one */
-    bool is_courtesy;           /* fire and forget, no ack event: an inbox; others ignore it */
+    /* What the broker has under dedup_id already counts as ours when it was stored at this time
+     * (wall, ms) or later and has dedup_mark, a part of value, at the same place; else the ack is
+     * UNKNOWN with EEXISTS. 0: whatever it has is ours. Absent mark: the time alone decides. */
+    uint64_t dedup_from_ms;
+    struct dray_slice dedup_mark;
+    bool is_courtesy; /* fire and forget, no ack event: an inbox; others ignore it */
 };
 
 struct dri_settle {
@@ -214,7 +222,8 @@ struct dri_transport_stats {
 
 struct dri_topic_report {
     const char *topic;       /* borrows from the config */
-    enum dray_status status; /* OK, ENOTFOUND, EAUTH, EINVALID (exists, but not fit: text) */
+    enum dray_status status; /* OK (with a text: a warning), ENOTFOUND, EAUTH, EINVALID (exists,
+                                but not fit: text) */
     uint32_t partitions;
     bool was_created;
     char text[160];

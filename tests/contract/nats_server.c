@@ -137,6 +137,12 @@ void nats_server_start(struct nats_server *server)
     }
 }
 
+void nats_server_reload(struct nats_server *server)
+{
+    write_config(server);
+    assert_int_equal(kill(server->pid, SIGHUP), 0);
+}
+
 void nats_server_kill(struct nats_server *server)
 {
     if (server->pid > 0) {

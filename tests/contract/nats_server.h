@@ -25,6 +25,8 @@ bool nats_server_is_there(void);
 void nats_server_init(struct nats_server *server);
 /** Runs it and waits until it greets. */
 void nats_server_start(struct nats_server *server);
+/** Takes over what config says now. */
+void nats_server_reload(struct nats_server *server);
 /** SIGKILL; data and port stay. */
 void nats_server_kill(struct nats_server *server);
 void nats_server_pause(struct nats_server *server);

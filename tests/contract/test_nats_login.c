@@ -344,7 +344,7 @@ static void a_pull_that_is_not_permitted_is_told(void **state)
     contract_fini(&producer);
     (void)snprintf(subject.url, sizeof(subject.url), "nats://a:b@127.0.0.1:%d", server.port);
     contract_init(&client, "g");
-    contract_option(&client, "pull_expires_ms", "1000");
+    client.config.progress_ms = 1000;
     contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
     contract_topic(&client, topic, DRI_USE_COMMANDS);
     contract_open(&client);
@@ -354,32 +354,6 @@ static void a_pull_that_is_not_permitted_is_told(void **state)
     (void)snprintf(text, sizeof(text), "%.*s", (int)told.len, (const char *)told.at);
     assert_non_null(strstr(text, "CONSUMER.MSG.NEXT."));
     assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), 0);
-    contract_fini(&client);
-}
-
-static void a_consumer_without_progress_costs_the_connection(void **state)
-{
-    struct contract_client client;
-    const char *topic = contract_name("stuck");
-    (void)state;
-    (void)snprintf(server.config, sizeof(server.config),
-                   "authorization { users: [ { user: a, password: b, permissions: "
-                   "{ subscribe: { deny: [\"_INBOX_p.*.S0.*\"] } } } ] }");
-    nats_server_start(&server);
-    (void)snprintf(subject.url, sizeof(subject.url), "nats://a:b@127.0.0.1:%d", server.port);
-    contract_init(&client, "g");
-    contract_option(&client, "inbox_prefix", "_INBOX_p");
-    contract_option(&client, "pull_expires_ms", "1000");
-    contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
-    contract_topic(&client, topic, DRI_USE_COMMANDS);
-    contract_open(&client);
-    contract_fill(&client, topic, 3);
-    contract_await(&client, DRI_TE_ERROR, 1, NULL);
-    char text[256];
-    struct dray_slice told = contract_event(&client, DRI_TE_ERROR, 0)->as.text;
-    (void)snprintf(text, sizeof(text), "%.*s", (int)told.len, (const char *)told.at);
-    assert_non_null(strstr(text, "no progress"));
-    contract_fill(&client, topic, 3); /* and it is up again */
     contract_fini(&client);
 }
 
@@ -467,7 +441,6 @@ int main(int argc, char **argv)
         CASE(a_publish_that_is_not_permitted_is_refused_for_good),
         CASE(an_api_that_is_not_permitted_is_named),
         CASE(a_pull_that_is_not_permitted_is_told),
-        CASE(a_consumer_without_progress_costs_the_connection),
         CASE(a_private_inbox_is_enough),
         CASE(a_server_without_jetstream_is_told),
         CASE(what_does_not_greet_is_told),

@@ -127,6 +127,146 @@ static void a_log_whose_consumer_is_deleted_goes_on_without_a_gap(void **state)
     contract_fini(&client);
 }
 
+/* --- what a position says after that ---------------------------------------------------------- */
+
+struct claimed {
+    enum dri_ack ack;
+    enum dray_status reason;
+    bool is_duplicate;
+};
+
+/** Publishes a value under an id, claims what is there from a time on, and says what came. */
+static struct claimed claim(struct contract_client *client, const char *topic, const char *id,
+                            const char *value, uint64_t from_ms)
+{
+    struct dri_publish message = {.token = 1,
+                                  .topic = dray_slice_text(topic),
+                                  .partition = -1,
+                                  .value = dray_slice_text(value),
+                                  .dedup_id = dray_slice_text(id),
+                                  .dedup_from_ms = from_ms};
+    message.dedup_mark = dray_slice_of(message.value.at, 4);
+    contract_forget(client);
+    contract_publish(client, &message);
+    contract_await(client, DRI_TE_PUBLISHED, 1, NULL);
+    const struct dri_published *out = &contract_event(client, DRI_TE_PUBLISHED, 0)->as.published;
+    return (struct claimed){out->ack, out->reason, out->is_duplicate};
+}
+
+static void what_another_message_has_stored_under_our_id_is_not_ours(void **state)
+{
+    struct contract_client client;
+    struct admin admin;
+    const char *topic = contract_name("taken");
+    const uint64_t now_ms = dri_clock_wall_ms();
+    (void)state;
+    contract_open_producer(&client, topic);
+    struct claimed first = claim(&client, topic, "r:X:1", "id-1 first", now_ms);
+    assert_int_equal(first.ack, DRI_ACK_STORED);
+    assert_false(first.is_duplicate);
+    struct claimed again = claim(&client, topic, "r:X:1", "id-1 again", now_ms - 60000);
+    assert_int_equal(again.ack, DRI_ACK_STORED);
+    assert_true(again.is_duplicate);
+    struct claimed later = claim(&client, topic, "r:X:1", "id-1 again", now_ms + 3600000);
+    assert_int_equal(later.ack, DRI_ACK_UNKNOWN); /* stored an hour before its source was */
+    assert_int_equal(later.reason, DRAY_EEXISTS);
+    struct claimed other = claim(&client, topic, "r:X:1", "id-2 other", now_ms - 60000);
+    assert_int_equal(other.ack, DRI_ACK_UNKNOWN);
+    assert_int_equal(other.reason, DRAY_EEXISTS);
+    struct claimed unasked = claim(&client, topic, "r:X:1", "id-2 other", 0);
+    assert_int_equal(unasked.ack, DRI_ACK_STORED);
+    admin_open(&admin);
+    assert_int_equal(js_PurgeStream(admin.js, stream_of(topic), NULL, NULL), NATS_OK);
+    admin_close(&admin);
+    struct claimed purged = claim(&client, topic, "r:X:1", "id-1 again", now_ms - 60000);
+    assert_true(purged.ack == DRI_ACK_STORED ? !purged.is_duplicate
+                                             : purged.reason == DRAY_EEXISTS);
+    contract_fini(&client);
+}
+
+static void many_ids_that_are_taken_are_looked_at_one_after_the_other(void **state)
+{
+    enum {
+        COUNT = 500
+    };
+    struct contract_client client;
+    const char *topic = contract_name("manytaken");
+    static char ids[COUNT][16];
+    (void)state;
+    contract_open_producer(&client, topic);
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < COUNT; i++) {
+            (void)snprintf(ids[i], sizeof(ids[i]), "r:X:%zu", i);
+            struct dri_publish message = {.token = i,
+                                          .topic = dray_slice_text(topic),
+                                          .partition = -1,
+                                          .value = dray_slice_text("same"),
+                                          .dedup_id = dray_slice_text(ids[i]),
+                                          .dedup_from_ms = i % 2 == 0 ? 1 : UINT64_MAX};
+            contract_publish(&client, &message);
+        }
+        contract_await(&client, DRI_TE_PUBLISHED, (round + 1) * COUNT, NULL);
+    }
+    size_t taken = 0, duplicates = 0;
+    for (size_t i = 0; i < COUNT; i++) {
+        const struct dri_published *out =
+            &contract_event(&client, DRI_TE_PUBLISHED, COUNT + i)->as.published;
+        assert_int_equal(out->ack, out->token % 2 == 0 ? DRI_ACK_STORED : DRI_ACK_UNKNOWN);
+        taken += out->reason == DRAY_EEXISTS ? 1 : 0;
+        duplicates += out->is_duplicate ? 1 : 0;
+    }
+    assert_int_equal(taken, COUNT / 2);
+    assert_int_equal(duplicates, COUNT);
+    contract_fini(&client);
+}
+
+static void a_settle_for_a_stream_that_is_gone_settles_nothing_of_the_one_made_anew(void **state)
+{
+    struct contract_client old, maker, new;
+    const char *topic = contract_name("latecomer");
+    (void)state;
+    contract_open_group(&old, "g", topic);
+    contract_fill(&old, topic, 10);
+    contract_await(&old, DRI_TE_MESSAGE, 10, NULL);
+    nats_server_kill(&server);
+    contract_await(&old, DRI_TE_ERROR, 1, NULL);
+    contract_settle_first(&old, 10); /* kept until the server is there again */
+    nats_server_start(&server);
+    delete_stream(stream_of(topic)); /* and nobody polls the old client meanwhile */
+    contract_open_producer(&maker, topic);
+    contract_fill(&maker, topic, 10);
+    contract_open_group(&new, "g", topic);
+    contract_await(&new, DRI_TE_MESSAGE, 10, NULL);
+    contract_await(&old, DRI_TE_ASSIGNED, 2, NULL);
+    contract_watch(&old, NULL);
+    assert_int_equal(contract_count(&old, DRI_TE_LOST), 1);
+    assert_int_equal(ack_pending_of(stream_of(topic), "g"), 10);
+    contract_settle_first(&new, 10);
+    assert_int_equal(ack_pending_of(stream_of(topic), "g"), 0);
+    contract_fini(&new);
+    contract_fini(&maker);
+    contract_fini(&old);
+}
+
+static void what_was_settled_of_a_stream_that_is_gone_is_not_taken_for_the_new_one(void **state)
+{
+    struct contract_client old, maker;
+    const char *topic = contract_name("sameplace");
+    (void)state;
+    contract_open_group(&old, "g", topic);
+    contract_fill(&old, topic, 10);
+    contract_await(&old, DRI_TE_MESSAGE, 10, NULL);
+    contract_settle_first(&old, 10);
+    delete_stream(stream_of(topic)); /* it learns of that from what its requests bring */
+    contract_open_producer(&maker, topic);
+    contract_fill(&maker, topic, 10);
+    contract_await(&old, DRI_TE_MESSAGE, 20, &maker);
+    assert_int_equal(contract_event(&old, DRI_TE_MESSAGE, 10)->as.message.offset, 1);
+    assert_int_equal(contract_event(&old, DRI_TE_MESSAGE, 19)->as.message.offset, 10);
+    contract_fini(&maker);
+    contract_fini(&old);
+}
+
 /* --- consumers and streams of others --------------------------------------------------------- */
 
 static void assert_unfit(jsConsumerConfig *config, const char *word)
@@ -171,6 +311,115 @@ static void a_consumer_that_would_lose_messages_is_refused(void **state)
     config.AckPolicy = js_AckExplicit;
     config.FilterSubject = "other";
     assert_unfit(&config, "filter");
+}
+
+/** Takes the one message of a consumer and gives it back, `times` times. */
+static void deliver_often(const char *stream, const char *consumer, int times)
+{
+    struct admin admin;
+    char subject_name[256];
+    admin_open(&admin);
+    (void)snprintf(subject_name, sizeof(subject_name), "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream,
+                   consumer);
+    for (int i = 0; i < times; i++) {
+        natsMsg *message = NULL;
+        assert_int_equal(natsConnection_RequestString(&message, admin.nc, subject_name, "1", 10000),
+                         NATS_OK);
+        assert_non_null(natsMsg_GetReply(message));
+        assert_int_equal(natsConnection_PublishString(admin.nc, natsMsg_GetReply(message), "-NAK"),
+                         NATS_OK);
+        natsMsg_Destroy(message);
+    }
+    assert_int_equal(natsConnection_Flush(admin.nc), NATS_OK);
+    admin_close(&admin);
+}
+
+static void a_message_that_the_consumer_will_soon_drop_is_said_to_be_at_its_end(void **state)
+{
+    struct contract_client client, maker;
+    const char *topic = contract_name("last");
+    jsConsumerConfig config;
+    (void)state;
+    contract_open_producer(&maker, topic);
+    contract_fill(&maker, topic, 1);
+    contract_fini(&maker);
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.Durable = "g";
+    config.AckPolicy = js_AckExplicit;
+    config.MaxDeliver = 1000;
+    make_consumer(stream_of(topic), &config);
+    deliver_often(stream_of(topic), "g", 995);
+    contract_open_group(&client, "g", topic);
+    contract_await(&client, DRI_TE_MESSAGE, 1, NULL);
+    assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.deliveries, 996);
+    assert_false(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.is_last);
+    contract_fini(&client);
+    contract_open_group(&client, "g", topic); /* it comes again when its lease has ended */
+    contract_await(&client, DRI_TE_MESSAGE, 1, NULL);
+    assert_int_equal(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.deliveries, 997);
+    assert_true(contract_event(&client, DRI_TE_MESSAGE, 0)->as.message.is_last);
+    contract_settle_first(&client, 1);
+    contract_fini(&client);
+}
+
+/** What doctor is told about a commands topic, and about the consumer of a group. */
+static struct dri_topic_report checked(const char *topic, const char *group, enum dri_topic_use use)
+{
+    struct contract_client client;
+    struct dri_transport_info info;
+    struct dri_topic_report report;
+    memset(&report, 0, sizeof(report));
+    contract_init(&client, group);
+    contract_topic(&client, topic, use);
+    test_ok(subject.ops->check(&client.config, &info, &report, client.text, sizeof(client.text)));
+    contract_fini(&client);
+    return report;
+}
+
+static void a_check_looks_at_the_consumer_too(void **state)
+{
+    const char *topic = contract_name("examined");
+    jsConsumerConfig config;
+    (void)state;
+    struct dri_topic_report report = checked(topic, "g", DRI_USE_COMMANDS);
+    test_ok(report.status); /* no consumer yet: a worker makes it */
+    assert_true(report.was_created);
+    assert_int_equal(jsConsumerConfig_Init(&config), NATS_OK);
+    config.Durable = "g";
+    config.AckPolicy = js_AckExplicit;
+    config.MaxDeliver = 5;
+    make_consumer(stream_of(topic), &config);
+    report = checked(topic, "g", DRI_USE_COMMANDS);
+    assert_int_equal(report.status, DRAY_EINVALID);
+    assert_non_null(strstr(report.text, "consumer g does not fit"));
+    assert_non_null(strstr(report.text, "max_deliver"));
+    report = checked(topic, "other", DRI_USE_COMMANDS);
+    test_ok(report.status);
+    report = checked(topic, NULL, DRI_USE_COMMANDS);
+    test_ok(report.status);
+}
+
+static void a_short_duplicate_window_is_a_warning(void **state)
+{
+    struct admin admin;
+    jsStreamConfig config;
+    const char *topic = contract_name("window");
+    (void)state;
+    admin_open(&admin);
+    assert_int_equal(jsStreamConfig_Init(&config), NATS_OK);
+    config.Name = stream_of(topic);
+    config.Subjects = &topic;
+    config.SubjectsLen = 1;
+    config.Duplicates = INT64_C(60000000000);
+    assert_int_equal(js_AddStream(NULL, admin.js, &config, NULL, NULL), NATS_OK);
+    admin_close(&admin);
+    struct dri_topic_report report = checked(topic, NULL, DRI_USE_COMMANDS);
+    test_ok(report.status);
+    assert_int_equal(strlen(report.text), 0); /* nothing is deduplicated by us there */
+    report = checked(topic, NULL, DRI_USE_RESULTS);
+    test_ok(report.status);
+    assert_non_null(strstr(report.text, "duplicate window of 60 s"));
+    assert_non_null(strstr(report.text, "120 s or more"));
 }
 
 static void the_lease_of_a_consumer_is_its_first_backoff(void **state)
@@ -290,7 +539,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_stream_made_anew_is_read_from_its_first_message),
         cmocka_unit_test(a_log_made_anew_is_lost_and_read_from_its_first_record),
         cmocka_unit_test(a_log_whose_consumer_is_deleted_goes_on_without_a_gap),
+        cmocka_unit_test(what_another_message_has_stored_under_our_id_is_not_ours),
+        cmocka_unit_test(many_ids_that_are_taken_are_looked_at_one_after_the_other),
+        cmocka_unit_test(a_settle_for_a_stream_that_is_gone_settles_nothing_of_the_one_made_anew),
+        cmocka_unit_test(what_was_settled_of_a_stream_that_is_gone_is_not_taken_for_the_new_one),
         cmocka_unit_test(a_consumer_that_would_lose_messages_is_refused),
+        cmocka_unit_test(a_message_that_the_consumer_will_soon_drop_is_said_to_be_at_its_end),
+        cmocka_unit_test(a_check_looks_at_the_consumer_too),
+        cmocka_unit_test(a_short_duplicate_window_is_a_warning),
         cmocka_unit_test(the_lease_of_a_consumer_is_its_first_backoff),
         cmocka_unit_test(a_consumer_with_too_few_acks_pending_is_raised),
         cmocka_unit_test(a_stream_of_somebody_else_is_read_by_its_subject_alone),

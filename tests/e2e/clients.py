@@ -171,6 +171,9 @@ class Nats:
         except nats.js.errors.BadRequestError:
             await self._stream.find_stream_name_by_subject(topic)
 
+    def delete_stream(self, name):
+        self._run(self._stream.delete_stream(name))
+
     def publish(self, topic, messages):
         return self._run(self._publish(topic, messages))
 

@@ -19,9 +19,13 @@
 #define EVENTS 64
 #define BYTES  4096
 
+#define SOURCE_MS INT64_C(1690000000123)
+
 struct published {
     uint64_t token;
     char topic[64], key[64], dedup_id[64];
+    uint64_t dedup_from_ms;
+    size_t mark_at, mark_len;
     uint8_t value[BYTES], headers[BYTES];
     size_t value_len, headers_len;
     bool is_courtesy;
@@ -79,6 +83,11 @@ static size_t fake_publish(struct dri_transport *self, struct dri_now now,
         copy_text(published->topic, sizeof(published->topic), messages[i].topic);
         copy_text(published->key, sizeof(published->key), messages[i].key);
         copy_text(published->dedup_id, sizeof(published->dedup_id), messages[i].dedup_id);
+        published->dedup_from_ms = messages[i].dedup_from_ms;
+        published->mark_len = messages[i].dedup_mark.len;
+        if (messages[i].dedup_mark.at != NULL) {
+            published->mark_at = (size_t)(messages[i].dedup_mark.at - messages[i].value.at);
+        }
         assert_true(messages[i].value.len <= BYTES && messages[i].headers.len <= BYTES);
         published->value_len = messages[i].value.len;
         published->headers_len = messages[i].headers.len;
@@ -236,7 +245,8 @@ static void receive_bytes(struct fixture *fixture, uint64_t offset, const void *
         .as.message = {.offset = offset,
                        .delivery = 100 + offset,
                        .deliveries = 1,
-                       .timestamp_ms = -1,
+                       .is_last = offset == 50,
+                       .timestamp_ms = offset == 40 ? -1 : SOURCE_MS,
                        .subject = dray_slice_text("commands"),
                        .key = dray_slice_text("k"),
                        .value = dray_slice_of(bytes_of_message[offset], len),
@@ -458,6 +468,71 @@ static void an_unknown_acknowledgement_publishes_the_same_again(void **state)
                         fixture->published[0].headers_len);
 }
 
+static void await_published(struct fixture *fixture, size_t count)
+{
+    for (unsigned i = 0; i < 50 && fixture->published_count < count; i++) {
+        turn(fixture);
+    }
+    assert_int_equal(fixture->published_count, count);
+}
+
+static void an_id_that_is_taken_by_another_message_gets_the_time_of_the_source(void **state)
+{
+    static const uint8_t mark[] = "\xa1v\x01\xa2id\xa4id-1";
+    struct fixture *fixture = *state;
+    receive(fixture, 41, (struct dri_envelope){.created_ms = 1});
+    finish(fixture, DRAY_KIND_REJECTED);
+    assert_string_equal(fixture->published[0].dedup_id, "d:COMMANDS:41");
+    assert_int_equal(fixture->published[0].dedup_from_ms, SOURCE_MS);
+    assert_int_equal(fixture->published[0].mark_at, 0); /* the whole message */
+    assert_int_equal(fixture->published[0].mark_len, fixture->published[0].value_len);
+    acknowledge(fixture, fixture->published[0].token, DRI_ACK_STORED, DRAY_OK);
+    await_published(fixture, 2);
+    assert_string_equal(fixture->published[1].dedup_id, "r:COMMANDS:41");
+    assert_int_equal(fixture->published[1].dedup_from_ms, SOURCE_MS);
+    assert_int_equal(fixture->published[1].mark_len, sizeof(mark) - 1);
+    assert_memory_equal(fixture->published[1].value + fixture->published[1].mark_at, mark,
+                        sizeof(mark) - 1);
+    acknowledge(fixture, fixture->published[1].token, DRI_ACK_UNKNOWN, DRAY_EEXISTS);
+    await_published(fixture, 3);
+    assert_int_equal(fixture->settles_count, 0);
+    assert_string_equal(fixture->published[2].dedup_id, "r:COMMANDS:41:1690000000123");
+    assert_int_equal(fixture->published[2].dedup_from_ms, 0); /* nobody else has that one */
+    acknowledge(fixture, fixture->published[2].token, DRI_ACK_UNKNOWN, DRAY_EBROKER);
+    await_published(fixture, 4);
+    assert_string_equal(fixture->published[3].dedup_id, "r:COMMANDS:41:1690000000123");
+    acknowledge(fixture, fixture->published[3].token, DRI_ACK_STORED, DRAY_OK);
+    assert_int_equal(fixture->settles_count, 1);
+    receive(fixture, 42, (struct dri_envelope){.created_ms = 1});
+    finish(fixture, DRAY_KIND_NONE); /* the same record of the slab */
+    await_published(fixture, 5);
+    assert_string_equal(fixture->published[4].dedup_id, "r:COMMANDS:42");
+}
+
+static void what_the_broker_will_soon_drop_is_dead_lettered_and_not_run(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 50, (struct dri_envelope){.created_ms = 1});
+    assert_int_equal(fixture->started_count, 0);
+    assert_int_equal(fixture->published_count, 1);
+    struct dray_slice headers =
+        dray_slice_of(fixture->published[0].headers, fixture->published[0].headers_len);
+    test_slice("limit", dri_headers_find(headers, "dray-dlq-reason"));
+    assert_non_null(dri_headers_find(headers, "dray-dlq-message").at);
+    acknowledge(fixture, fixture->published[0].token, DRI_ACK_STORED, DRAY_OK);
+    await_published(fixture, 2); /* the error result */
+    acknowledge(fixture, fixture->published[1].token, DRI_ACK_STORED, DRAY_OK);
+    assert_int_equal(fixture->settles_count, 1);
+}
+
+static void without_a_time_of_the_source_nothing_is_asked_of_the_id(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, 40, (struct dri_envelope){.created_ms = 1});
+    finish(fixture, DRAY_KIND_NONE);
+    assert_int_equal(fixture->published[0].dedup_from_ms, 0);
+}
+
 static void what_a_full_transport_does_not_take_goes_out_later_in_order(void **state)
 {
     struct fixture *fixture = *state;
@@ -600,6 +675,9 @@ int main(void)
         CASE(a_result_that_is_too_large_becomes_a_limit_error_and_runs_no_more),
         CASE(a_letter_that_does_not_fit_leaves_its_bytes_out_and_says_so),
         CASE(an_unknown_acknowledgement_publishes_the_same_again),
+        CASE(an_id_that_is_taken_by_another_message_gets_the_time_of_the_source),
+        CASE(without_a_time_of_the_source_nothing_is_asked_of_the_id),
+        CASE(what_the_broker_will_soon_drop_is_dead_lettered_and_not_run),
         CASE(what_a_full_transport_does_not_take_goes_out_later_in_order),
         CASE(a_namespace_that_is_not_served_is_dead_lettered_as_auth),
         CASE(names_may_be_replaced_between_two_turns),

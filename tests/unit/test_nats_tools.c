@@ -464,6 +464,71 @@ static void what_is_no_seed_is_refused(void **state)
     assert_non_null(strstr(text, "/nowhere/at/all"));
 }
 
+/* --- claims ----------------------------------------------------------------------------------- */
+
+static bool holds(const char *value, size_t mark_at, size_t mark_len, const char *json)
+{
+    struct dri_publish publish = {.value = dray_slice_text(value), .dedup_from_ms = 1700000000500};
+    publish.dedup_mark = dray_slice_of(publish.value.at + mark_at, mark_len);
+    struct dri_nats_claim claim = dri_nats_claim_of(&publish);
+    return dri_nats_claim_holds(&claim, dray_slice_text(json));
+}
+
+#define SHOWN(time, data)                                                                          \
+    "{\"type\":\"x\",\"message\":{\"subject\":\"results\",\"seq\":5,\"data\":\"" data              \
+    "\",\"time\":\"" time "\"}}"
+
+static void a_record_is_ours_when_it_is_late_enough_and_has_our_mark(void **state)
+{
+    /* aGVsbG8gd29ybGQ= is "hello world"; 1700000000500 is 22:13:20.5 */
+    (void)state;
+    assert_true(holds("hello world", 0, 11, SHOWN("2023-11-14T22:13:20.5Z", "aGVsbG8gd29ybGQ=")));
+    assert_true(
+        holds("HELLO world", 6, 5, SHOWN("2023-11-14T22:13:20.500000001Z", "aGVsbG8gd29ybGQ=")));
+    assert_true(holds("hello", 0, 5, SHOWN("2024-01-01T00:00:00Z", "aGVsbG8gd29ybGQ=")));
+    assert_false(
+        holds("hello world", 0, 11, SHOWN("2023-11-14T22:13:20.499999999Z", "aGVsbG8gd29ybGQ=")));
+    assert_false(holds("hello WORLD", 6, 5, SHOWN("2024-01-01T00:00:00Z", "aGVsbG8gd29ybGQ=")));
+    assert_false(holds("hello world", 0, 11, SHOWN("2024-01-01T00:00:00Z", "aGVsbG8=")));
+    assert_false(holds("hello", 0, 5, SHOWN("2024-01-01T00:00:00Z", "a*VsbG8=")));
+    assert_false(holds("hello", 0, 5, SHOWN("no time", "aGVsbG8=")));
+    assert_false(holds("hello", 0, 5, "{}"));
+    assert_false(holds("hello", 0, 5, "{\"message\":{\"time\":\"2024-01-01T00:00:00Z\"}}"));
+}
+
+static void without_a_mark_the_time_alone_decides(void **state)
+{
+    struct dri_publish publish = {.value = dray_slice_text(""), .dedup_from_ms = 1700000000500};
+    (void)state;
+    struct dri_nats_claim claim = dri_nats_claim_of(&publish);
+    assert_true(dri_nats_claim_holds(
+        &claim, dray_slice_text("{\"message\":{\"time\":\"2023-11-14T22:13:20.5Z\"}}")));
+    assert_false(dri_nats_claim_holds(
+        &claim, dray_slice_text("{\"message\":{\"time\":\"2023-11-14T22:13:20.4Z\"}}")));
+}
+
+static void a_mark_counts_as_far_as_it_is_kept(void **state)
+{
+    static uint8_t value[1000];
+    static char json[2000];
+    (void)state;
+    memset(value, 'a', sizeof(value));
+    struct dri_publish publish = {.value = dray_slice_of(value, sizeof(value)), .dedup_from_ms = 1};
+    publish.dedup_mark = publish.value;
+    struct dri_nats_claim claim = dri_nats_claim_of(&publish);
+    assert_int_equal(claim.mark_at + claim.mark_len, DRI_NATS_MARK_MAX);
+    size_t len = (size_t)snprintf(json, sizeof(json), "%s",
+                                  "{\"message\":{\"time\":\"2023-11-14T22:13:20Z\",\"data\":\"");
+    for (size_t i = 0; i < 333; i++) {
+        len += (size_t)snprintf(json + len, sizeof(json) - len, "YWFh");
+    }
+    (void)snprintf(json + len, sizeof(json) - len, "YQ==\"}}");
+    assert_true(dri_nats_claim_holds(&claim, dray_slice_text(json)));
+    publish.dedup_mark = dray_slice_of(value + 600, 100); /* beyond what is kept */
+    claim = dri_nats_claim_of(&publish);
+    assert_int_equal(claim.mark_len, 0);
+}
+
 /* --- the table of transports ------------------------------------------------------------------ */
 
 static void a_bus_is_found_by_its_scheme(void **state)
@@ -505,6 +570,9 @@ int main(void)
         cmocka_unit_test(topics_get_the_streams_of_the_documentation),
         cmocka_unit_test(a_seed_gives_its_public_key),
         cmocka_unit_test(what_is_no_seed_is_refused),
+        cmocka_unit_test(a_record_is_ours_when_it_is_late_enough_and_has_our_mark),
+        cmocka_unit_test(without_a_mark_the_time_alone_decides),
+        cmocka_unit_test(a_mark_counts_as_far_as_it_is_kept),
         cmocka_unit_test(a_bus_is_found_by_its_scheme),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
