@@ -72,6 +72,9 @@
       "Largest command that is decoded, and largest result.")                                      \
     X("worker.timeout_ms", worker.timeout_ms, U32, "30000", 1, 86400000, false,                    \
       "Time limit of a handler whose route sets none.")                                            \
+    X("worker.progress_ms", worker.progress_ms, U32, "60000", 0, 3600000, false,                   \
+      "A source that has messages and gives none for so long: the client is made anew, then the "  \
+      "worker ends. 0: nobody looks.")                                                             \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, false,                                 \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

@@ -54,6 +54,7 @@ struct dri_settings {
         uint32_t revoke_ms;
         uint32_t message_bytes; /* largest envelope that is decoded */
         uint32_t timeout_ms;    /* default of a route */
+        uint32_t progress_ms;   /* a source that has messages and gives none; 0: off */
     } worker;
 
     struct {

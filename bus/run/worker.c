@@ -196,6 +196,7 @@ static enum dray_status open_transport(struct dri_worker *worker, char *ret_text
         .unacked_max = settings->worker.max_unacked,
         .in_flight_max = settings->worker.max_in_flight,
         .memory_bytes = settings->worker.memory,
+        .progress_ms = settings->worker.progress_ms,
         .options = settings->options,
         .options_count = settings->options_count,
     };

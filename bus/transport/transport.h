@@ -98,6 +98,7 @@ struct dri_transport_config {
     uint32_t unacked_max;             /* publishes out at once; 0: nothing will be published */
     uint32_t in_flight_max;           /* deliveries out at once, for servers that bound them */
     uint64_t memory_bytes;            /* budget for client queues */
+    uint32_t progress_ms;             /* 0: off */
     const struct dri_option *options; /* passed through to the client library, checked */
     size_t options_count;
     void *sim; /* the simulated broker; NULL else */
