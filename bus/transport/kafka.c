@@ -168,6 +168,9 @@ void dri_kafka_trouble(struct dri_kafka *kafka, rd_kafka_resp_err_t err, const c
 static void on_consumer_handle_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
     struct dri_kafka *kafka = opaque;
+    if (rk == kafka->progress.old && rk != NULL) {
+        return; /* it was put off: what it has to say does not matter any more */
+    }
     if (err == RD_KAFKA_RESP_ERR__FATAL) {
         char text[256];
         (void)rd_kafka_fatal_error(rk, text, sizeof(text));
@@ -285,23 +288,17 @@ static enum dray_status look_at_topics(struct dri_kafka *kafka, struct dri_kafka
     return status;
 }
 
-/* A consumer whose events wake the owner. */
-static enum dray_status consumer_start(struct dri_kafka *kafka,
-                                       const struct dri_transport_config *config,
+/* A consumer whose events wake the owner. Consumes conf. */
+static enum dray_status consumer_start(struct dri_kafka *kafka, rd_kafka_conf_t *conf,
                                        enum dri_kafka_use use, char *ret_text, size_t text_bytes)
 {
     static const uint64_t one = 1;
-    rd_kafka_conf_t *conf = NULL;
-    enum dray_status status =
-        dri_kafka_conf_create(config, use, &kafka->facts, &conf, ret_text, text_bytes);
-    if (status != DRAY_OK) {
-        return status;
-    }
     char reason[256];
     rd_kafka_conf_set_opaque(conf, kafka);
     rd_kafka_conf_set_error_cb(conf, on_consumer_handle_error);
     if (use == DRI_KAFKA_GROUP) {
         rd_kafka_conf_set_rebalance_cb(conf, dri_kafka_rebalance);
+        rd_kafka_conf_set_stats_cb(conf, dri_kafka_progress_look);
     }
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
     if (rk == NULL) {
@@ -322,17 +319,11 @@ static enum dray_status consumer_start(struct dri_kafka *kafka,
     return DRAY_OK;
 }
 
-static enum dray_status group_start(struct dri_kafka *kafka,
-                                    const struct dri_transport_config *config, char *ret_text,
-                                    size_t text_bytes)
+enum dray_status dri_kafka_group_join(struct dri_kafka *kafka, rd_kafka_conf_t *conf,
+                                      char *ret_text, size_t text_bytes)
 {
     static const uint64_t one = 1;
-    kafka->group_id = dri_strdup(config->group);
-    if (kafka->group_id == NULL) {
-        return DRAY_ENOMEM;
-    }
-    kafka->is_cooperative = dri_kafka_conf_is_cooperative(config);
-    enum dray_status status = consumer_start(kafka, config, DRI_KAFKA_GROUP, ret_text, text_bytes);
+    enum dray_status status = consumer_start(kafka, conf, DRI_KAFKA_GROUP, ret_text, text_bytes);
     if (status != DRAY_OK) {
         return status;
     }
@@ -351,6 +342,53 @@ static enum dray_status group_start(struct dri_kafka *kafka,
         return dri_kafka_fail(ret_text, text_bytes, err, "group \"%s\"", kafka->group_id);
     }
     return DRAY_OK;
+}
+
+void dri_kafka_group_put_down(struct dri_kafka *kafka)
+{
+    rd_kafka_queue_io_event_enable(kafka->replies, -1, NULL, 0);
+    rd_kafka_queue_destroy(kafka->replies);
+    rd_kafka_queue_io_event_enable(kafka->group_queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(kafka->group_queue);
+    kafka->replies = NULL;
+    kafka->replies_due = 0;
+    kafka->is_commit_out = false;
+    kafka->group_queue = NULL;
+    kafka->group = NULL;
+}
+
+static enum dray_status group_start(struct dri_kafka *kafka,
+                                    const struct dri_transport_config *config, char *ret_text,
+                                    size_t text_bytes)
+{
+    kafka->group_id = dri_strdup(config->group);
+    if (kafka->group_id == NULL) {
+        return DRAY_ENOMEM;
+    }
+    kafka->is_cooperative = dri_kafka_conf_is_cooperative(config);
+    kafka->progress.limit_ns = (uint64_t)config->progress_ms * 1000000u;
+    kafka->progress.look_ns = (uint64_t)dri_kafka_progress_look_ms(config->progress_ms) * 1000000u;
+    rd_kafka_conf_t *conf = NULL;
+    enum dray_status status =
+        dri_kafka_conf_create(config, DRI_KAFKA_GROUP, &kafka->facts, &conf, ret_text, text_bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    kafka->progress.conf = rd_kafka_conf_dup(conf);
+    return dri_kafka_group_join(kafka, conf, ret_text, text_bytes);
+}
+
+static enum dray_status log_start(struct dri_kafka *kafka,
+                                  const struct dri_transport_config *config,
+                                  struct dri_kafka_admin *admin, char *ret_text, size_t text_bytes)
+{
+    rd_kafka_conf_t *conf = NULL;
+    enum dray_status status =
+        dri_kafka_conf_create(config, DRI_KAFKA_LOG, &kafka->facts, &conf, ret_text, text_bytes);
+    if (status == DRAY_OK) {
+        status = consumer_start(kafka, conf, DRI_KAFKA_LOG, ret_text, text_bytes);
+    }
+    return status == DRAY_OK ? dri_kafka_log_open(kafka, admin, ret_text, text_bytes) : status;
 }
 
 /* The largest message: the smaller of the broker's limit and our own. */
@@ -386,10 +424,7 @@ static enum dray_status open_parts(struct dri_kafka *kafka, struct dri_kafka_adm
         status = dri_kafka_producer_open(kafka, config, admin->deadline_ns, ret_text, text_bytes);
     }
     if (status == DRAY_OK && has_role(config, true)) {
-        status = consumer_start(kafka, config, DRI_KAFKA_LOG, ret_text, text_bytes);
-        if (status == DRAY_OK) {
-            status = dri_kafka_log_open(kafka, admin, ret_text, text_bytes);
-        }
+        status = log_start(kafka, config, admin, ret_text, text_bytes);
     }
     if (status == DRAY_OK && has_role(config, false)) {
         status = group_start(kafka, config, ret_text, text_bytes);
@@ -502,6 +537,7 @@ static size_t kafka_poll(struct dri_transport *self, struct dri_now now, size_t 
     dri_kafka_release(kafka);
     serve_replies(kafka);
     dri_kafka_group_tick(kafka);
+    dri_kafka_progress_tick(kafka);
     dri_kafka_commit_tick(kafka);
     dri_kafka_producer_tick(kafka);
 
@@ -538,6 +574,8 @@ static uint64_t kafka_next_deadline(struct dri_transport *self)
     uint64_t other = dri_kafka_commit_deadline(kafka);
     deadline = other < deadline ? other : deadline;
     other = dri_kafka_producer_deadline(kafka);
+    deadline = other < deadline ? other : deadline;
+    other = dri_kafka_progress_deadline(kafka);
     deadline = other < deadline ? other : deadline;
     if (kafka->hold_since_ns != 0 && !kafka->is_held && kafka->stash_count > 0) {
         other = kafka->hold_since_ns + DRI_KAFKA_HOLD_NS;
@@ -656,7 +694,7 @@ static void kafka_stats(struct dri_transport *self, struct dri_transport_stats *
         .stale_messages = stats->stale_messages,
         .positions_back = stats->jumps_back,
         .metadata_dropped = stats->metadata_dropped,
-        .clients_made = stats->producers > 1 ? stats->producers - 1 : 0,
+        .clients_made = stats->renewals + (stats->producers > 1 ? stats->producers - 1 : 0),
     };
 }
 
@@ -749,6 +787,10 @@ static void kafka_destroy(struct dri_transport *self)
     if (kafka->replies != NULL) {
         rd_kafka_queue_io_event_enable(kafka->replies, -1, NULL, 0);
         rd_kafka_queue_destroy(kafka->replies);
+    }
+    dri_kafka_progress_fini(kafka);
+    if (kafka->progress.conf != NULL) {
+        rd_kafka_conf_destroy(kafka->progress.conf);
     }
     consumer_fini(kafka->group, kafka->group_queue);
     consumer_fini(kafka->log, kafka->log_queue);

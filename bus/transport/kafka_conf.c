@@ -455,6 +455,14 @@ static enum dray_status set_fetch_sizes(struct build *build)
     return status;
 }
 
+/* What kafka_progress.c looks at. */
+static enum dray_status set_statistics(struct build *build)
+{
+    uint32_t progress_ms = build->config->progress_ms;
+    uint32_t look_ms = progress_ms == 0 ? 0 : dri_kafka_progress_look_ms(progress_ms);
+    return set_number(build, "statistics.interval.ms", look_ms);
+}
+
 static enum dray_status set_producer_sizes(struct build *build)
 {
     uint64_t broker_max = build->facts == NULL ? 0 : build->facts->message_bytes_max;
@@ -571,6 +579,9 @@ static enum dray_status set_all(struct build *build)
     }
     if (status == DRAY_OK && (build->use == DRI_KAFKA_GROUP || build->use == DRI_KAFKA_LOG)) {
         status = set_fetch_sizes(build);
+    }
+    if (status == DRAY_OK && build->use == DRI_KAFKA_GROUP) {
+        status = set_statistics(build);
     }
     if (status == DRAY_OK && build->use == DRI_KAFKA_PRODUCER) {
         status = set_producer_sizes(build);

@@ -8,7 +8,8 @@
  * stashed, and the polling stops. After half a second of that the partitions are paused, which
  * throws away what was prefetched, and polling goes on: now only rebalances and errors come. A
  * pause shorter than that costs nothing. We keep our own set of what is paused (K6) and resume only
- * what stands in it.
+ * what stands in it. librdkafka keeps a pause over the end of an assignment: what is let go is
+ * resumed first, or it would come back paused and stay so for ever.
  *
  * A log source is read by a second consumer, without a group: all its partitions, from an offset
  * that was made explicit before open returned, never committed. Partition-EOF events tell that the
@@ -155,11 +156,12 @@ static bool write_message(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
                 .headers = flat,
             },
     };
-    if (message->offset < slot->next_offset) {
+    int64_t expected = slot->next_offset >= 0 ? slot->next_offset : slot->settled;
+    if (message->offset < expected) {
         /* K16: the log was cut and written anew, or the client went back. Never hide it. */
         kafka->stats.jumps_back++;
         DRI_LOG(DRI_LOG_ERROR, "KAFKA-JUMP", "the broker's log or our position jumped back",
-                DRI_TEXT("source", slot->origin), DRI_INT("expected", slot->next_offset),
+                DRI_TEXT("source", slot->origin), DRI_INT("expected", expected),
                 DRI_INT("offset", message->offset));
     }
     slot->next_offset = message->offset + 1;
@@ -235,12 +237,8 @@ static rd_kafka_message_t *next_message(struct dri_kafka *kafka, bool is_log,
 
 /* ---- pausing ---- */
 
-static void apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+static void set_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool wanted)
 {
-    bool wanted = slot->is_paused_by_owner || kafka->is_held;
-    if (slot->state != DRI_KAFKA_SLOT_ASSIGNED || wanted == slot->is_paused) {
-        return;
-    }
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, kafka->sources[slot->source].topic, slot->partition);
     rd_kafka_t *rk = dri_kafka_is_log_slot(kafka, slot) ? kafka->log : kafka->group;
@@ -250,6 +248,22 @@ static void apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
         slot->is_paused = wanted;
     }
     rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+{
+    bool wanted = slot->is_paused_by_owner || kafka->is_held;
+    if (slot->state == DRI_KAFKA_SLOT_ASSIGNED && wanted != slot->is_paused) {
+        set_pause(kafka, slot, wanted);
+    }
+}
+
+void dri_kafka_slot_unpause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+{
+    if (slot->is_paused) {
+        set_pause(kafka, slot, false);
+    }
+    slot->is_paused = false;
 }
 
 void dri_kafka_slot_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool is_paused)
@@ -292,6 +306,9 @@ static void serve_without_messages(struct dri_kafka *kafka)
                 break;
             }
             stash(kafka, slot, message);
+            if (kafka->is_held) {
+                apply_pause(kafka, slot); /* it was assigned since */
+            }
         }
     }
 }
@@ -326,6 +343,7 @@ static size_t take_new(struct dri_kafka *kafka, bool is_log, struct dri_transpor
         struct dri_kafka_slot *slot = NULL;
         rd_kafka_message_t *message = next_message(kafka, is_log, &slot);
         if (message == NULL) {
+            kafka->progress.came_up_empty = kafka->progress.came_up_empty || !is_log;
             break;
         }
         if (slot->is_paused_by_owner || !write_message(kafka, slot, message, &ret_events[count])) {

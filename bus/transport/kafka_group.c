@@ -49,17 +49,23 @@ static void assign(struct dri_kafka *kafka, const rd_kafka_topic_partition_list_
     }
 }
 
-static void unassign(struct dri_kafka *kafka, const rd_kafka_topic_partition_list_t *partitions)
+static void unassign_of(struct dri_kafka *kafka, rd_kafka_t *rk,
+                        const rd_kafka_topic_partition_list_t *partitions)
 {
     if (kafka->is_cooperative && partitions != NULL) {
-        report_assign(kafka, "unassign", rd_kafka_incremental_unassign(kafka->group, partitions));
+        report_assign(kafka, "unassign", rd_kafka_incremental_unassign(rk, partitions));
         return;
     }
-    rd_kafka_resp_err_t err = rd_kafka_assign(kafka->group, NULL);
+    rd_kafka_resp_err_t err = rd_kafka_assign(rk, NULL);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         dri_kafka_notice(kafka, DRAY_EBROKER, "group %s: unassign: %s", kafka->group_id,
                          rd_kafka_err2str(err));
     }
+}
+
+static void unassign(struct dri_kafka *kafka, const rd_kafka_topic_partition_list_t *partitions)
+{
+    unassign_of(kafka, kafka->group, partitions);
 }
 
 /* ---- committed positions ---- */
@@ -376,7 +382,14 @@ void dri_kafka_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
                          rd_kafka_topic_partition_list_t *partitions, void *opaque)
 {
     struct dri_kafka *kafka = opaque;
-    DRI_ASSERT(rk == kafka->group);
+    if (rk != kafka->group) { /* it was put off, and says good-bye */
+        DRI_ASSERT(rk == kafka->progress.old);
+        unassign_of(kafka, rk,
+                    kafka->is_cooperative && err == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS
+                        ? partitions
+                        : NULL);
+        return;
+    }
     kafka->stats.rebalances++;
     if (kafka->is_closing) {
         unassign(kafka, kafka->is_cooperative && err == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS
@@ -453,6 +466,18 @@ void dri_kafka_group_abandon(struct dri_kafka *kafka)
             dri_kafka_slot_free(kafka, kafka->slots[i]);
         }
     }
+    if (kafka->revoking != NULL) {
+        finish_revoke(kafka);
+    } else if (is_owed) {
+        unassign(kafka, NULL);
+    }
+}
+
+void dri_kafka_group_lose(struct dri_kafka *kafka)
+{
+    bool is_owed = kafka->lookup.partitions != NULL;
+    lookup_forget(kafka);
+    lose_all(kafka);
     if (kafka->revoking != NULL) {
         finish_revoke(kafka);
     } else if (is_owed) {

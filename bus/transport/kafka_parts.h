@@ -83,6 +83,12 @@ void dri_kafka_notice(struct dri_kafka *kafka, enum dray_status status, const ch
     DRAY_FORMAT(3, 4);
 /** Make the fd readable: there is something for the next poll that librdkafka does not know of. */
 void dri_kafka_wake(struct dri_kafka *kafka);
+/** A consumer of the group of this configuration, which it consumes; it subscribes. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_group_join(struct dri_kafka *kafka,
+                                                      rd_kafka_conf_t *conf, char *ret_text,
+                                                      size_t text_bytes);
+/** Forgets the group's handle without closing or destroying it, and what waits for its answers. */
+void dri_kafka_group_put_down(struct dri_kafka *kafka);
 /** The log_cb of every handle. Threads: librdkafka's. */
 void dri_kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text);
 /** An error that a handle reports. */
@@ -123,6 +129,25 @@ uint64_t dri_kafka_group_deadline(const struct dri_kafka *kafka);
 void dri_kafka_group_unassign(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
 /** Let go of everything at once: the handle is about to be closed. */
 void dri_kafka_group_abandon(struct dri_kafka *kafka);
+/** The same, but the owner goes on: it is told that everything is lost. */
+void dri_kafka_group_lose(struct dri_kafka *kafka);
+
+/* kafka_progress.c */
+
+/** Time between two statistics. */
+uint32_t dri_kafka_progress_look_ms(uint32_t progress_ms);
+/** The stats_cb of the group's handle. */
+int dri_kafka_progress_look(rd_kafka_t *rk, char *json, size_t len, void *opaque);
+void dri_kafka_progress_tick(struct dri_kafka *kafka);
+uint64_t dri_kafka_progress_deadline(const struct dri_kafka *kafka);
+/** Ends a client that was put off; waits for it. */
+void dri_kafka_progress_fini(struct dri_kafka *kafka);
+
+/* kafka_statistics.c */
+
+/** Reads what librdkafka says of itself. Hostile text is no harm: what is not understood is not
+ *  seen. */
+void dri_kafka_statistics_read(const char *json, size_t len, struct dri_kafka_sight *sight);
 
 /* kafka_commit.c */
 
@@ -140,6 +165,8 @@ void dri_kafka_release(struct dri_kafka *kafka);
 size_t dri_kafka_fetch(struct dri_kafka *kafka, struct dri_transport_event *ret_events,
                        size_t messages_max, bool *ret_more);
 void dri_kafka_slot_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool is_paused);
+/** It is about to be let go: librdkafka would remember the pause for the next time. */
+void dri_kafka_slot_unpause(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
 /** Forget stashed messages of slots that are gone (all: every one). */
 void dri_kafka_stash_drop(struct dri_kafka *kafka, const struct dri_kafka_slot *slot);
 /** Assign the log sources where they start. */

@@ -28,6 +28,8 @@
  * kafka_fetch.c    messages, back-pressure, the log reader
  * kafka_publish.c  the producer
  * kafka_headers.c  headers, flat form to librdkafka's and back
+ * kafka_progress.c    a partition that has messages and gives none
+ * kafka_statistics.c  the numbers for that
  *
  * Threads: one owner for everything in here, but for what is marked.
  */
@@ -108,6 +110,10 @@ struct dri_kafka_slot {
     char *wanted_metadata; /* DRI_KAFKA_METADATA_MAX bytes, made at the first need */
     int64_t told_position; /* with TELL_SETTLED */
     enum dray_status told_status;
+
+    int64_t looked_next;    /* next_offset at the last look of kafka_progress.c */
+    int64_t looked_fetched; /* and how far the library had fetched */
+    uint64_t stalled_ns;    /* it has not moved for so long although it should */
 
     int64_t log_end; /* log sources: what was the end at open */
     bool is_caught_up;
@@ -202,6 +208,46 @@ struct dri_kafka_stats {
     uint64_t holds;
     uint64_t producers;
     uint64_t commits;
+    uint64_t renewals; /* consumers that were made because the one before was stuck */
+};
+
+/** One partition as the library's statistics show it; -1: not said. */
+struct dri_kafka_seen_partition {
+    struct dray_slice topic;
+    int32_t partition;
+    int64_t queued;  /* messages that wait for the owner */
+    int64_t fetched; /* next offset that will be fetched */
+    int64_t end;     /* up to where a reader of committed transactions may read */
+};
+
+struct dri_kafka_sight {
+    void (*on_partition)(void *arg, const struct dri_kafka_seen_partition *seen);
+    void *arg;
+    int64_t heard_us; /* since any broker said anything; -1: none is connected */
+};
+
+/** Whether partitions move (K17). */
+struct dri_kafka_progress {
+    uint64_t limit_ns; /* 0: nobody looks */
+    uint64_t look_ns;  /* between two looks */
+    uint64_t looked_ns;
+    bool came_up_empty;   /* since the last look the owner asked for more than there was */
+    uint32_t stuck_epoch; /* found by the last look; 0: none */
+    uint32_t stuck_slot;
+    int64_t stuck_end;
+
+    bool has_suspect; /* for which the client was made anew, and which has not moved since */
+    uint32_t suspect_source;
+    int32_t suspect_partition;
+    uint32_t renewed_epoch; /* last one of the client before */
+
+    rd_kafka_conf_t *conf;       /* for the next client */
+    rd_kafka_t *old;             /* leaves the group, then is destroyed by the reaper */
+    rd_kafka_queue_t *old_queue; /* NULL: it has left */
+    uint64_t leave_ns;
+    pthread_t reaper;
+    bool has_reaper;
+    _Atomic(bool) is_reaper_done; /* set by the reaper */
 };
 
 /** What the admin handle found out at open. */
@@ -239,6 +285,7 @@ struct dri_kafka {
     rd_kafka_queue_t *group_queue;
     rd_kafka_queue_t *replies; /* of commits and lookups */
     bool is_cooperative;
+    struct dri_kafka_progress progress;
     struct dri_kafka_lookup lookup;
     rd_kafka_topic_partition_list_t *revoking; /* waits for the owner; NULL: no revoke under way */
     uint32_t revoking_slots;

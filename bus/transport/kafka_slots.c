@@ -88,6 +88,8 @@ struct dri_kafka_slot *dri_kafka_slot_add(struct dri_kafka *kafka, uint32_t sour
         .source = source,
         .partition = partition,
         .next_offset = -1,
+        .looked_next = -1,
+        .looked_fetched = -1,
         .committed = -1,
         .settled = -1,
         .wanted = -1,
@@ -145,6 +147,9 @@ void dri_kafka_slot_detach(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
 {
     struct dri_kafka_source *source = &kafka->sources[slot->source];
     source->rkt = NULL;
+    if (!kafka->is_closing) {
+        dri_kafka_slot_unpause(kafka, slot);
+    }
     if (source->slots[slot->partition] == slot) {
         source->slots[slot->partition] = NULL;
     }

@@ -50,8 +50,9 @@ int64_t committed_now(const char *group, const char *topic, char *ret_metadata,
                       size_t metadata_bytes);
 
 /* The cases, by file. */
-extern const struct CMUnitTest rules_positions[], rules_rebalance[], rules_publish[], rules_read[];
+extern const struct CMUnitTest rules_positions[], rules_rebalance[], rules_publish[], rules_read[],
+    rules_progress[];
 extern const size_t rules_positions_count, rules_rebalance_count, rules_publish_count,
-    rules_read_count;
+    rules_read_count, rules_progress_count;
 
 #endif

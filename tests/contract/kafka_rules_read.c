@@ -388,6 +388,64 @@ static void a_log_that_jumps_back_is_told_and_still_read(void **state)
     peer_fini(&peer);
 }
 
+/* K16 */
+static void a_message_below_the_committed_position_is_told(void **state)
+{
+    (void)state;
+    const char *topic = make_topic("below", 1);
+    struct peer peer;
+    member_open(&peer, fresh_name("g"), topic);
+    peer_await(&peer, DRI_TE_ASSIGNED, 1, NULL);
+    /* As if the log had been cut, by an unclean election, below what the group had committed. */
+    peer_kafka(&peer)->slots[assigned(&peer, 0).slot]->settled = 50;
+    peer_fill(&peer, topic, 0, 2);
+    peer_await(&peer, DRI_TE_MESSAGE, 2, NULL);
+    assert_int_equal(peer_kafka(&peer)->stats.jumps_back, 1);
+    peer_fini(&peer);
+}
+
+/* K6: librdkafka keeps a pause over the end of an assignment. */
+static void what_is_assigned_while_the_owner_takes_nothing_is_paused_too(void **state)
+{
+    (void)state;
+    const char *topic = make_topic("late", 2);
+    const char *group = fresh_name("g");
+    struct peer first;
+    struct peer second;
+    member_open(&first, group, topic);
+    peer_await(&first, DRI_TE_ASSIGNED, 2, NULL);
+    first.messages_max = 0;
+    for (int32_t p = 0; p < 2; p++) {
+        peer_fill(&first, topic, p, 200);
+    }
+    while (!peer_kafka(&first)->is_held) {
+        peer_watch(&first, 20, NULL);
+    }
+    size_t before = peer_count(&first, DRI_TE_ASSIGNED);
+    member_init(&second, group, topic);
+    second.messages_max = 0;
+    peer_open(&second);
+    peer_await(&first, DRI_TE_ASSIGNED, before + 1, &second);
+    peer_watch(&first, 2000, &second);
+    const struct dri_kafka *kafka = peer_kafka(&first);
+    uint64_t deadline = dri_clock_mono_ns() + 60000000000u;
+    bool is_paused = false;
+    while (!is_paused) {
+        assert_true(dri_clock_mono_ns() < deadline);
+        peer_watch(&first, 20, &second);
+        is_paused = true;
+        for (uint32_t i = 0; i < kafka->slots_count; i++) {
+            const struct dri_kafka_slot *slot = kafka->slots[i];
+            is_paused = is_paused && (slot->state != DRI_KAFKA_SLOT_ASSIGNED || slot->is_paused);
+        }
+    }
+    assert_true(kafka->stash_count < DRI_KAFKA_STASH);
+    peer_fini(&second);
+    first.messages_max = 100;
+    peer_await(&first, DRI_TE_MESSAGE, 400, NULL);
+    peer_fini(&first);
+}
+
 static void open_gives_back_everything_when_memory_ends_anywhere(void **state)
 {
     (void)state;
@@ -511,6 +569,8 @@ const struct CMUnitTest rules_read[] = {
     RULE(a_missing_topic_is_named_when_it_may_not_be_created),
     RULE(a_broker_that_is_not_there_is_said_within_the_time),
     RULE(a_log_that_jumps_back_is_told_and_still_read),
+    RULE(a_message_below_the_committed_position_is_told),
+    RULE(what_is_assigned_while_the_owner_takes_nothing_is_paused_too),
     RULE(open_gives_back_everything_when_memory_ends_anywhere),
     RULE(running_short_of_memory_loses_no_message),
     RULE(an_outage_is_survived),

@@ -21,7 +21,8 @@ import brokers  # noqa: E402  pylint: disable=wrong-import-position
 BUILD = os.environ.get("DRAY_TEST_BUILD", os.path.join(ROOT, "build", "dev"))
 CASES = (("test_contract_kafka", "a_broker_that_dies_loses_nothing_that_it_acknowledged"),
          ("test_contract_kafka", "a_log_goes_on_where_it_was_when_the_broker_comes_back"),
-         ("test_kafka_rules", "a_broker_that_is_silent_for_long_costs_nothing_but_time"))
+         ("test_kafka_rules", "a_broker_that_is_silent_for_long_costs_nothing_but_time"),
+         ("test_kafka_rules", "a_silent_broker_is_waited_for"))
 
 
 def write_pid(path, pid):

@@ -1,72 +1,114 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # Copyright 2026 The dray authors
-"""Scaling 1 -> 2 -> 1 under load with slow handlers on Kafka: order of each key holds, nothing is lost.
+"""Scaling 1 -> 4 -> 2 under load with slow handlers on Kafka, and a rolling restart at four replicas.
 
-What a replica had been given of a partition that moves must not run there any more: the new owner runs
-it. So no two runs of a key overlap. What was finished behind an unfinished command of its partition runs
-again: the committed offset says no more than where the first unfinished one stands.
+Order of each key holds and nothing is lost. What a replica had been given of a partition that moves must not
+run there any more: the new owner runs it. So no two runs of a key overlap. What was finished behind an
+unfinished command of its partition runs again: the committed offset says no more than where the first
+unfinished one stands. And the world does not stop: replicas that leave say so, so that nobody waits until a
+session is over.
 """
 
 import sys
 
 import clients
-import msgpack
+import load as loads
 import reconcile
 import workers
 from workers import brokers
 
-COUNT, KEYS, WORK_MS, LANES = 500, 20, 50, 2
+KEYS, WORK_MS, LANES, PER_SECOND, SESSION_MS = 20, 50, 2, 60, 30000
+TOPICS = {"commands": "commands", "results": "results", "dead_letters": "dlq.scale.commands"}
 
 
-def make():
-    commands = []
-    for number in range(COUNT):
-        key = f"key-{number % KEYS}"
-        value = msgpack.packb({"v": 1, "id": f"c-{number}", "cmd": "probe.run", "key": key,
-                               "payload": {"do": "sleep", "ms": WORK_MS, "echo": number}})
-        commands.append(reconcile.Command(number, reconcile.OK, key.encode(), f"c-{number}", value))
-    return commands
+class Fleet:
+    """Replicas by name, and what each life of them said before it ended."""
+
+    def __init__(self, folder, url):
+        config = workers.configuration(url, "scale", TOPICS, settle_ms=200, lanes=LANES)
+        config["kafka"] = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 500}
+        self.replicas = [workers.Worker(folder, name, config) for name in ("one", "two", "three", "four")]
+        self.probe_log = self.replicas[0].probe_log
+        self.codes, self.revocations = [], 0
+
+    def runs(self):
+        return workers.runs(self.probe_log)
+
+    def start(self, replica):
+        """It counts once it has run something."""
+        begin = sum(run.worker == replica.name for run in self.runs())
+        replica.start().wait_ready()
+        workers.settle_down(lambda: sum(r.worker == replica.name for r in self.runs()) >= begin + 5, 120,
+                            f"{replica.name} takes its part")
+
+    def stop(self, replica):
+        self.revocations += replica.metric("dray_revocations_total") or 0
+        self.codes.append(replica.stop())
+
+    def kill(self):
+        for replica in self.replicas:
+            if replica.is_running():
+                replica.kill()
+
+
+def longest_rest_s(runs):
+    """The longest time in which nobody ran anything."""
+    ends = sorted(runs, key=lambda r: r.start_ns)
+    rest, last_end = 0, ends[0].end_ns
+    for run in ends:
+        rest = max(rest, run.start_ns - last_end)
+        last_end = max(last_end, run.end_ns)
+    return rest / 1e9
+
+
+def scale(fleet, load):
+    one, two, three, four = fleet.replicas
+    fleet.start(one)
+    for replica in (two, three, four):
+        fleet.start(replica)
+    for replica in fleet.replicas:
+        fleet.stop(replica)
+        fleet.start(replica)
+    fleet.stop(three)
+    fleet.stop(four)
+    ran = len(fleet.runs())
+    workers.settle_down(lambda: len(fleet.runs()) >= ran + 50, 120, "two go on")
+    return load.stop()
 
 
 def scenario():
-    topics = {"commands": "commands", "results": "results", "dead_letters": "dlq.scale.commands"}
     with workers.Folder("rebalance") as folder, brokers.Kafka() as broker:
         client = clients.connect(broker.url)
-        config = workers.configuration(broker.url, "scale", topics, settle_ms=200, lanes=LANES)
-        config["kafka"] = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
-        one, two = (workers.Worker(folder, name, config) for name in ("one", "two"))
+        client.create("commands", 8)
+        fleet, load = Fleet(folder, broker.url), loads.Load(broker.url, KEYS, WORK_MS, PER_SECOND)
         try:
-            one.start().wait_ready()
-            commands = make()
-            positions = client.publish("commands", [(c.key, c.value, None) for c in commands])
-            for command, position in zip(commands, positions):
-                command.position = position
-            workers.settle_down(lambda: len(workers.runs(one.probe_log)) >= 20, 60, "20 runs")
-            two.start().wait_ready()
-            ran_by_two = lambda: sum(r.worker == "two" for r in workers.runs(one.probe_log))
-            workers.settle_down(lambda: ran_by_two() >= 40, 120, "40 runs by the second replica")
-            revocations = one.metric("dray_revocations_total")
-            code_of_two = two.stop()
+            load.start()
+            commands = scale(fleet, load)
             workers.settle_down(
                 lambda: reconcile.is_complete(commands, client.read("results"), []), 180,
                 "a result for every command")
-            code_of_one = one.stop()
-            runs = workers.runs(one.probe_log)
+            for replica in fleet.replicas[:2]:
+                fleet.stop(replica)
+            runs = fleet.runs()
             report = reconcile.outcomes(commands, client.read("results"), [])
             order = reconcile.order(commands, runs)
             again = len(runs) - len({run.id for run in runs})
+            rest_s = longest_rest_s(runs)
             print(report)
-            print(f"{len(runs)} runs, {again} of them again, {revocations:.0f} sources revoked")
+            print(f"{len(commands)} commands, {len(runs)} runs, {again} of them again, "
+                  f"{fleet.revocations:.0f} sources revoked, at most {rest_s:.1f} s without a run")
             assert not report.problems, "outcomes do not fit"
             assert not order, f"order of keys: {len(order)} problems, {order[:5]}"
-            assert (code_of_one, code_of_two) == (0, 0), "drains are clean"
-            assert revocations > 0, "nothing was rebalanced: the scenario proves nothing"
-            assert again <= COUNT // 5, f"{again} commands ran twice: the old owner went on running"
+            assert fleet.codes == [0] * 8, f"drains are clean, not {fleet.codes}"
+            assert fleet.revocations > 0, "nothing was rebalanced: the scenario proves nothing"
+            assert again <= len(commands) // 5, f"{again} commands ran twice: the old owner went on running"
+            assert rest_s < SESSION_MS / 2000, f"the world stood still for {rest_s:.1f} s"
+            behind = reconcile.lag(client, "scale", "commands", commands)
+            assert not behind, f"after a drain everything is committed, but {behind}"
         finally:
-            for replica in (one, two):
-                if replica.is_running():
-                    replica.kill()
+            load.end()
+            fleet.kill()
             client.close()
 
 

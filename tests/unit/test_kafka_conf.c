@@ -97,6 +97,26 @@ static void the_group_consumer_commits_and_resets_nothing_by_itself(void **state
     rd_kafka_conf_destroy(conf);
 }
 
+/* K17 */
+static void the_library_tells_of_itself_when_somebody_looks(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t progress_ms;
+        const char *interval;
+    } cases[] = {{0, "0"}, {1, "100"}, {8000, "1000"}, {60000, "5000"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct dri_transport_config config = config_of(NULL, 0);
+        config.progress_ms = cases[i].progress_ms;
+        rd_kafka_conf_t *conf = conf_of(&config, DRI_KAFKA_GROUP);
+        wants(conf, "statistics.interval.ms", cases[i].interval);
+        rd_kafka_conf_destroy(conf);
+        conf = conf_of(&config, DRI_KAFKA_LOG);
+        wants(conf, "statistics.interval.ms", "0");
+        rd_kafka_conf_destroy(conf);
+    }
+}
+
 static void the_log_consumer_joins_no_group_and_sees_the_end(void **state)
 {
     (void)state;
@@ -405,6 +425,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_group_consumer_commits_and_resets_nothing_by_itself),
+        cmocka_unit_test(the_library_tells_of_itself_when_somebody_looks),
         cmocka_unit_test(the_log_consumer_joins_no_group_and_sees_the_end),
         cmocka_unit_test(the_producer_is_idempotent_and_patient),
         cmocka_unit_test(queues_follow_the_memory_and_the_version),
