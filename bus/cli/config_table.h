@@ -34,7 +34,8 @@
       "The one folder that handler modules are loaded from. A relative path counts from where "    \
       "the worker was started.")                                                                   \
     X("state", state, TEXT, "./state", 0, 0, false,                                                \
-      "Folder for what outlives the process: worker id, snapshot of the registry. One a replica.") \
+      "Folder for what outlives the process: worker id, journal, snapshot of the registry. One a " \
+      "replica.")                                                                                  \
     X("worker.id", worker.id, TEXT, NULL, 0, 0, false,                                             \
       "Id of this replica. Default: `<host>-<8 hex digits>`, made once and kept in `state`.")      \
     X("worker.lanes", worker.lanes, U32, "2", 1, 1024, false, "Threads that run handlers.")        \

@@ -50,6 +50,8 @@
     X(CONTROL_CONFLICTS, "dray_control_conflicts_total", counter,                                  \
       "control changes skipped because of a conflict")                                             \
     X(CONTROL_REFUSED, "dray_control_refused_total", counter, "control records refused")           \
+    X(SUSPECTS, "dray_journal_suspects_total", counter,                                            \
+      "commands that ran when an earlier process ended, by the journal")                           \
     X(IN_FLIGHT, "dray_in_flight_commands", gauge, "commands that wait or run")                    \
     X(RUNNING, "dray_running_commands", gauge, "commands that run")                                \
     X(WAITING, "dray_waiting_commands", gauge, "commands that wait for a time")                    \

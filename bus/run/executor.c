@@ -28,6 +28,7 @@
 
 #include "assert.h"
 #include "hash.h"
+#include "journal.h"
 #include "lock.h"
 #include "log.h"
 #include "mem.h"
@@ -81,6 +82,7 @@ struct lane {
     struct dri_reader *reader;
     struct dri_metrics_page *page;
     struct dri_payload_arena *arena; /* made when a handler first asks for a tree */
+    struct dri_journal_line *line;   /* NULL: no journal */
     uint8_t *result_buffer;
     struct block *spare[SPARE_MAX];
     size_t spare_count;
@@ -119,8 +121,7 @@ static const struct run *run_of(const struct dray_call *call)
     return (const struct run *)(const void *)call;
 }
 
-/* --- the host: what a handler may ask
- * --------------------------------------------------------------- */
+/* --- the host: what a handler may ask --- */
 
 static bool host_is_cancelled(const struct dray_call *call)
 {
@@ -206,8 +207,7 @@ static const struct dray_host host = {
     .payload_object = host_payload_object,
 };
 
-/* --- cancelling
- * ------------------------------------------------------------------------------------- */
+/* --- cancelling --- */
 
 /* Requires: calls is held. */
 static void call_cancel(struct lane *lane)
@@ -266,8 +266,7 @@ static void *keep(void *arg)
     return NULL;
 }
 
-/* --- blocks
- * ----------------------------------------------------------------------------------------- */
+/* --- blocks --- */
 
 static struct block *take_block(struct lane *lane, size_t bytes)
 {
@@ -360,8 +359,7 @@ static bool keep_outcome(struct run *run, struct dri_flight *flight, struct dray
     return true;
 }
 
-/* --- one run
- * ---------------------------------------------------------------------------------------- */
+/* --- one run --- */
 
 static void crash_point(const struct lanes *lanes, const char *name)
 {
@@ -462,6 +460,26 @@ static void fill_call(struct run *run, const struct dri_flight *flight,
     };
 }
 
+/* For whoever starts after a crash; see journal.c. */
+static void note_in_journal(struct lane *lane, const struct dri_flight *flight,
+                            const struct dri_route *route)
+{
+    const struct dray_call *call = &lane->run.call;
+    const struct dri_journal_entry entry = {
+        .id = call->id,
+        .command = call->command,
+        .handler = route->view.handler.at != NULL ? route->view.handler : route->view.name,
+        .source = call->source,
+        .started_ns = flight->started_ns,
+        .attempt = flight->attempt,
+        .epoch = flight->epoch,
+        .is_id_binary = call->is_id_binary,
+    };
+    if (lane->line != NULL) {
+        dri_journal_begin(lane->line, &entry);
+    }
+}
+
 static enum dray_error_kind call_handler(struct lane *lane, struct dri_flight *flight,
                                          const struct dri_route *route)
 {
@@ -470,9 +488,13 @@ static enum dray_error_kind call_handler(struct lane *lane, struct dri_flight *f
     set_deadline(run, flight, route);
     atomic_store(&lane->current, dri_flight_token(flight)); /* pairs with cancel_lane */
     dri_reader_offline(lane->reader);
+    note_in_journal(lane, flight, route);
     crash_point(lane->lanes, "before_handler");
     enum dray_error_kind kind = route->handler->fn(&run->call);
     crash_point(lane->lanes, "after_handler");
+    if (lane->line != NULL) {
+        dri_journal_end(lane->line);
+    }
     dri_reader_online(lane->reader);
     atomic_store(&lane->current, NOTHING_RUNS);
     if (run->has_cancel) {
@@ -655,8 +677,7 @@ static void *lane_main(void *arg)
     return NULL;
 }
 
-/* --- the engine's side
- * ------------------------------------------------------------------------------ */
+/* --- the engine's side --- */
 
 static void lanes_submit(struct dri_executor *executor, uint32_t lane_index,
                          struct dri_flight *chain)
@@ -702,8 +723,7 @@ static const struct dri_executor_ops lanes_ops = {
     .release = lanes_release,
 };
 
-/* --- life
- * ------------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 static enum dray_status lane_init(struct lanes *lanes, uint32_t index)
 {
@@ -712,6 +732,7 @@ static enum dray_status lane_init(struct lanes *lanes, uint32_t index)
     lane->lanes = lanes;
     lane->index = index;
     lane->run.lane = lane;
+    lane->line = dri_journal_line(lanes->config.journal, index);
     lane->wake.fd = -1;
     lane->cancel_ns = UINT64_MAX;
     atomic_init(&lane->current, NOTHING_RUNS);

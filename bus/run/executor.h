@@ -40,6 +40,7 @@ struct dri_executor_base {
     const struct dri_executor_ops *ops;
 };
 
+struct dri_journal;
 struct dri_registry;
 struct dri_metrics;
 struct dri_wake;
@@ -54,6 +55,7 @@ struct dri_lanes_config {
     const char *worker;                              /* id; borrowed for life */
     struct dri_registry *registry;                   /* borrowed */
     struct dri_metrics *metrics;                     /* borrowed; NULL: none */
+    struct dri_journal *journal;                     /* borrowed; NULL: none */
     struct dri_wake *wake;                           /* the engine's; borrowed */
     const char *(*origin)(void *arg, uint32_t slot); /* names a source; NULL: "" */
     void *origin_arg;

@@ -28,6 +28,8 @@
 #include "control_thread.h"
 #include "crash.h"
 #include "engine.h"
+#include "envelope.h"
+#include "journal.h"
 #include "log.h"
 #include "mem.h"
 #include "metrics.h"
@@ -69,6 +71,7 @@ struct dri_worker {
     struct dri_registry *registry; /* owned */
     const struct dri_transport_ops *ops;
     struct dri_transport *transport;            /* owned */
+    struct dri_journal *journal;                /* owned; NULL: it could not be had */
     struct dri_executor *executor;              /* owned */
     struct dri_engine *engine;                  /* owned */
     struct dri_control_thread *_Atomic control; /* owned; writes the registry from start to stop */
@@ -107,6 +110,53 @@ static bool is_ready(void *arg, char *ret_text, size_t text_bytes)
     struct dri_control_thread *control = atomic_load(&worker->control);
     snprintf(ret_text, text_bytes, "%s", is_fine ? "takes commands" : "starting or draining");
     return is_fine && control != NULL && dri_control_is_fit(control, ret_text, text_bytes);
+}
+
+/* --- the journal
+ * ------------------------------------------------------------------------------------- */
+
+static void log_suspect(void *arg, const struct dri_suspect *suspect)
+{
+    (void)arg;
+    char id[129] = "";
+    char started[DRI_CLOCK_TEXT_BYTES];
+    dri_id_format(suspect->id, suspect->is_id_binary, id);
+    dri_clock_format(suspect->started_ms, started);
+    DRI_LOG(DRI_LOG_WARN, "JNL-SUSPECT",
+            suspect->has_rebooted
+                ? "this command ran when the machine went down; it comes again"
+                : "this command ran when the last process ended; it may be why, and comes again",
+            DRI_SLICE("command", suspect->command), DRI_TEXT("command_id", id),
+            DRI_SLICE("source", suspect->source), DRI_UINT("attempt", suspect->attempt),
+            DRI_SLICE("handler", suspect->handler), DRI_TEXT("started", started),
+            DRI_UINT("pid", suspect->pid));
+}
+
+/* Without a journal the worker only knows less after a crash: no reason not to start. */
+static void open_journal(struct dri_worker *worker)
+{
+    char text[512];
+    struct dri_journal_report report;
+    struct dri_journal_config config = {
+        .folder = worker->settings->state,
+        .worker = worker->id,
+        .lines = worker->settings->worker.lanes,
+        .on_suspect = log_suspect,
+    };
+    enum dray_status status =
+        dri_journal_open(&config, &worker->journal, &report, text, sizeof(text));
+    if (status != DRAY_OK) {
+        DRI_LOG(DRI_LOG_WARN, "JNL-OFF",
+                status == DRAY_EEXISTS
+                    ? "another process has the journal of this folder; going on without"
+                    : "going on without a journal: after a crash nobody will know what ran",
+                DRI_TEXT("reason", text));
+    }
+    if (report.is_foreign) {
+        DRI_LOG(DRI_LOG_WARN, "JNL-FOREIGN", "the journal was none of ours; it was not read",
+                DRI_TEXT("state", worker->settings->state));
+    }
+    dri_metrics_add(worker->page, DRI_METRIC_SUSPECTS, report.suspects);
 }
 
 /* --- building
@@ -226,6 +276,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .worker = worker->id,
         .registry = worker->registry,
         .metrics = worker->metrics,
+        .journal = worker->journal,
         .wake = &worker->wake,
         .origin = origin_of,
         .origin_arg = worker,
@@ -308,6 +359,7 @@ static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t 
         status = dri_metrics_page(worker->metrics, &worker->page);
     }
     if (status == DRAY_OK) {
+        open_journal(worker);
         status = start_admin(worker, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
@@ -370,6 +422,7 @@ void dri_worker_destroy(struct dri_worker *worker)
         worker->ops->destroy(worker->transport);
     }
     dri_lanes_destroy(worker->executor);
+    dri_journal_close(worker->journal);
     dri_admin_stop(worker->admin); /* asks the control thread when it is asked */
     dri_control_stop(atomic_load(&worker->control));
     dri_registry_destroy(worker->registry);
