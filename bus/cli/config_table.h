@@ -73,6 +73,15 @@
       "Largest command that is decoded, and largest result.")                                      \
     X("worker.timeout_ms", worker.timeout_ms, U32, "30000", 1, 86400000, false,                    \
       "Time limit of a handler whose route sets none.")                                            \
+    X("worker.stuck_ms", worker.stuck_ms, U32, "5000", 0, 3600000, false,                          \
+      "How long after its time limit, or after it was told to stop, a handler that has not "       \
+      "returned counts as deaf: its command ends as `timeout`, its lane gets another thread. 0: "  \
+      "never.")                                                                                    \
+    X("worker.stuck_max", worker.stuck_max, U32, "4", 0, 1024, false,                              \
+      "Threads that may be with deaf handlers at once. With more the worker drains and exits "     \
+      "with 1, so that its supervisor starts it afresh.")                                          \
+    X("worker.stuck_exit_ms", worker.stuck_exit_ms, U32, "60000", 0, 86400000, false,              \
+      "How long a deaf handler may hold its key before the worker drains and exits with 1.")       \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, false,                                 \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

@@ -27,7 +27,8 @@
     X(LOSE_ONE, 9, "forgets one flight in a thousand")                                             \
     X(ACK_AFTER_LEASE, 10, "never renews a lease")                                                 \
     X(DENSE_OFFSETS, 11, "believes that the next offset is the last one plus one")                 \
-    X(DRAIN_DROPS, 12, "settles what is queued when a drain begins")
+    X(DRAIN_DROPS, 12, "settles what is queued when a drain begins")                               \
+    X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")
 
 enum dri_planted {
     DRI_PLANTED_NONE,

@@ -54,6 +54,9 @@ struct dri_settings {
         uint32_t revoke_ms;
         uint32_t message_bytes; /* largest envelope that is decoded */
         uint32_t timeout_ms;    /* default of a route */
+        uint32_t stuck_ms;      /* after its limit a handler is deaf; 0: never */
+        uint32_t stuck_max;     /* threads with deaf handlers, before the worker begins anew */
+        uint32_t stuck_exit_ms; /* for which one may hold a key, before it does */
     } worker;
 
     struct {

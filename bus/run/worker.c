@@ -10,7 +10,9 @@
  * and signals write to, at most until the core's next deadline.
  *
  * The end is crash-only: drain, every outcome stored, settled, then close. A handler that does not
- * return within the grace is left behind: the process ends by _exit, and its command comes again.
+ * return within the grace is left behind: the process ends by _exit. Its command comes again, but
+ * when it was noticed before (watchdog.c): then it has its outcome. When such handlers are too many
+ * or hold a key for too long, the worker drains by itself, to be started afresh.
  */
 #include "worker.h"
 
@@ -78,8 +80,9 @@ struct dri_worker {
     struct dri_wake wake;
     bool has_wake;
 
-    _Atomic(int) request; /* enum request; only grows */
-    int obeyed;           /* the loop's */
+    _Atomic(int) request;   /* enum request; only grows */
+    int obeyed;             /* the loop's */
+    bool is_beginning_anew; /* the loop's: it drains because of deaf handlers */
     uint64_t metrics_due_ns;
     _Atomic(uint64_t) turned_ns; /* the loop's last turn, for /livez */
     _Atomic(bool) is_ready;
@@ -112,6 +115,13 @@ static bool is_ready(void *arg, char *ret_text, size_t text_bytes)
     return is_fine && control != NULL && dri_control_is_fit(control, ret_text, text_bytes);
 }
 
+/* Threads that run handlers: the lanes', and those that deaf handlers keep; while the worker drains
+ * because they are too many, each lane may lose one more. */
+static uint32_t threads_max(const struct dri_settings *settings)
+{
+    return 2 * settings->worker.lanes + settings->worker.stuck_max + 1;
+}
+
 /* --- the journal
  * ------------------------------------------------------------------------------------- */
 
@@ -140,7 +150,7 @@ static void open_journal(struct dri_worker *worker)
     struct dri_journal_config config = {
         .folder = worker->settings->state,
         .worker = worker->id,
-        .lines = worker->settings->worker.lanes,
+        .lines = threads_max(worker->settings),
         .on_suspect = log_suspect,
     };
     enum dray_status status =
@@ -173,7 +183,7 @@ static enum dray_status make_registry(struct dri_worker *worker)
         .bind = dri_binding_bind,
         .unbind = dri_binding_unbind,
         .arg = worker->modules,
-        .readers_max = settings->worker.lanes + 1,
+        .readers_max = threads_max(settings),
     };
     return dri_registry_create(&config, &worker->registry);
 }
@@ -273,6 +283,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .chain_max = CHAIN_MAX,
         .result_bytes_max = settings->worker.message_bytes,
         .timeout_ms = settings->worker.timeout_ms,
+        .stuck_ms = settings->worker.stuck_ms,
         .worker = worker->id,
         .registry = worker->registry,
         .metrics = worker->metrics,
@@ -410,8 +421,12 @@ void dri_worker_destroy(struct dri_worker *worker)
     }
     if (worker->executor != NULL && dri_lanes_stop(worker->executor, STOP_MS) == DRAY_ETIMEOUT) {
         DRI_LOG(DRI_LOG_ERROR, "WRK-STUCK",
-                "a handler does not return; ending the process, its command will come again",
+                "a handler does not return; ending the process without it",
                 DRI_TEXT("worker", worker->id));
+        if (worker->transport != NULL) { /* leave the group: others need not wait for our end */
+            worker->ops->close(worker->transport, CLOSE_MS);
+        }
+        dri_log_flush();
         _exit(EXIT_FAILURE);
     }
     if (worker->transport != NULL) {
@@ -476,6 +491,26 @@ static void obey(struct dri_worker *worker, struct dri_now now)
     }
 }
 
+/* A thread that a handler keeps cannot be had back but by a new process. */
+static void begin_anew_if_stuck(struct dri_worker *worker, const struct dri_lanes_stats *lanes)
+{
+    const struct dri_settings *settings = worker->settings;
+    uint64_t held_ms = lanes->held_ns / 1000000u;
+    bool are_too_many = lanes->stuck > settings->worker.stuck_max;
+    bool is_too_long = lanes->held_ns != 0 && held_ms > settings->worker.stuck_exit_ms;
+    if (worker->obeyed != REQUEST_NONE || !(are_too_many || is_too_long || lanes->has_lost_lane)) {
+        return;
+    }
+    worker->is_beginning_anew = true;
+    DRI_LOG(DRI_LOG_ERROR, "WRK-DEAF",
+            are_too_many ? "too many handlers do not return; draining, to be started afresh"
+            : is_too_long
+                ? "a handler has held its key for too long; draining, to be started afresh"
+                : "a lane has no thread; draining, to be started afresh",
+            DRI_UINT("stuck", lanes->stuck), DRI_UINT("held_ms", held_ms));
+    dri_worker_drain(worker);
+}
+
 static void show_metrics(struct dri_worker *worker, struct dri_now now)
 {
     if (now.mono_ns < worker->metrics_due_ns) {
@@ -484,7 +519,10 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
     worker->metrics_due_ns = now.mono_ns + METRICS_NS;
     struct dri_engine_stats engine;
     struct dri_core_stats core;
+    struct dri_lanes_stats lanes;
     dri_engine_stats(worker->engine, &engine, &core);
+    dri_lanes_stats(worker->executor, &lanes);
+    begin_anew_if_stuck(worker, &lanes);
     const struct {
         enum dri_metric metric;
         uint64_t value;
@@ -510,6 +548,9 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_ASSIGNMENTS, engine.assignments},
         {DRI_METRIC_REVOCATIONS, engine.revocations},
         {DRI_METRIC_LOSSES, engine.losses},
+        {DRI_METRIC_STUCK, lanes.stuck},
+        {DRI_METRIC_STUCK_TOTAL, lanes.stuck_total},
+        {DRI_METRIC_LATE_RESULTS, lanes.late_total},
         {DRI_METRIC_IN_FLIGHT, core.in_flight},
         {DRI_METRIC_RUNNING, core.running},
         {DRI_METRIC_WAITING, core.waiting},
@@ -571,6 +612,6 @@ enum dray_status dri_worker_run(struct dri_worker *worker, bool *ret_clean)
     atomic_store(&worker->is_ready, false);
     worker->metrics_due_ns = 0;
     show_metrics(worker, dri_clock_now());
-    *ret_clean = status == DRAY_OK && is_clean;
+    *ret_clean = status == DRAY_OK && is_clean && !worker->is_beginning_anew;
     return status;
 }
