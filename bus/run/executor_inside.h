@@ -199,7 +199,7 @@ bool dri_watchdog_is_spared(struct runner *runner);
 void dri_stack_setup(void);
 /** For dri_stack_capture to find the calling thread's stack; NULL takes it back. */
 void dri_stack_register(struct stack *stack);
-/** Ask a thread where it stands; false when it does not answer within a second. A stack can be
+/** Ask a thread where it stands; false when it does not answer within two seconds. A stack can be
  *  captured once. */
 DRAY_MUST_CHECK bool dri_stack_capture(struct stack *stack, pthread_t thread);
 /** One frame a line, the innermost first: module+offset, and a name where there is one. module_name

@@ -13,8 +13,8 @@
  * smashed stack can crash, as everything in that thread can.
  *
  * The answer may never come (the thread hangs in the kernel, or has blocked the signal): the asker
- * waits a second, and goes on without. The answer may then still come, so a stack is written by at
- * most one walk, and read only after its semaphore was posted; it lives as long as its thread.
+ * waits two seconds, and goes on without. The answer may then still come, so a stack is written by
+ * at most one walk, and read only after its semaphore was posted; it lives as long as its thread.
  *
  * A blocking call of the handler may return EINTR: it is late, and was told to stop, by then.
  */
@@ -30,8 +30,9 @@
 #include "executor_inside.h"
 
 #define ASK_SIGNAL SIGURG
-#define WAIT_NS    UINT64_C(1000000000)
-#define OURS       2 /* frames of the signal itself: on_signal, and the kernel's trampoline */
+#define WAIT_NS    UINT64_C(200000000)
+#define WAITS      10 /* several, so that one moment in which nobody ran does not use all of it up */
+#define OURS       2  /* frames of the signal itself: on_signal, and the kernel's trampoline */
 
 static _Thread_local struct stack *mine;
 
@@ -69,15 +70,15 @@ void dri_stack_register(struct stack *stack)
 
 bool dri_stack_capture(struct stack *stack, pthread_t thread)
 {
-    uint64_t until_ns = dri_clock_mono_ns() + WAIT_NS;
-    struct timespec until = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};
-    int result = pthread_kill(thread, ASK_SIGNAL);
-    while (result == 0) {
-        result = sem_clockwait(&stack->is_there, CLOCK_MONOTONIC, &until);
-        if (result == 0) {
+    if (pthread_kill(thread, ASK_SIGNAL) != 0) {
+        return false;
+    }
+    for (int i = 0; i < WAITS; i++) {
+        uint64_t until_ns = dri_clock_mono_ns() + WAIT_NS;
+        struct timespec until = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};
+        if (sem_clockwait(&stack->is_there, CLOCK_MONOTONIC, &until) == 0) {
             return true;
         }
-        result = errno == EINTR ? 0 : errno;
     }
     return false;
 }

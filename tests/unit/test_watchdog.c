@@ -2,11 +2,14 @@
 /* Copyright 2026 The dray authors */
 /* test_watchdog.c - handlers that ignore their time limit, with real threads: they wait for the
  * test, so nothing here depends on how fast the machine is but for patience. */
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <dray/handler.h>
 #include <dray/writer.h>
@@ -94,10 +97,21 @@ static enum dray_error_kind dawdle(struct dray_call *call)
     return dray_call_fail(call, DRAY_KIND_TIMEOUT, "OBEYED", "in time");
 }
 
+/* Obeys, and has something to put away first. */
+static enum dray_error_kind tidy_up(struct dray_call *call)
+{
+    atomic_fetch_add(&inside, 1);
+    while (!dray_call_is_cancelled(call) || !atomic_load(&may_go)) {
+        rest();
+    }
+    return dray_call_fail(call, DRAY_KIND_TIMEOUT, "OBEYED", "in time");
+}
+
 static const struct dray_handler handlers[] = {
     {"echo", "1.0.0", "", "echo", echo, DRAY_RUN_LANE},
     {"deaf", "1.0.0", "", "deaf", deaf, DRAY_RUN_LANE},
     {"obey", "1.0.0", "", "obey", obey, DRAY_RUN_LANE},
+    {"tidy", "1.0.0", "", "tidy", tidy_up, DRAY_RUN_LANE},
     {"dawdle", "1.0.0", "", "dawdle", dawdle, DRAY_RUN_LANE},
 };
 
@@ -154,6 +168,7 @@ static struct fixture *open_fixture(uint32_t timeout_ms, uint32_t stuck_ms, uint
     put_route(fixture, "deaf", 2);
     put_route(fixture, "obey", 3);
     put_route(fixture, "dawdle", 4);
+    put_route(fixture, "tidy", 5);
     test_ok(dri_wake_init(&fixture->wake));
     struct dri_lanes_config lanes = {
         .lanes = LANES,
@@ -466,6 +481,51 @@ static void stopping_does_not_wait_for_ever(void **state)
     close_fixture(fixture); /* lets it go, and waits */
 }
 
+/* The child: a handler that is told to stop just before everything stands still. */
+static int stand_still(void)
+{
+    struct fixture *fixture = open_fixture(NO_LIMIT, 2000, READERS);
+    struct dri_flight *flight = flight_of(fixture, 0, "tidy");
+    struct dri_flight *back[1];
+    submit(fixture, 0, flight);
+    while (atomic_load(&inside) == 0) {
+        rest();
+    }
+    uint64_t before_ns = dri_clock_mono_ns();
+    fixture->ops->cancel(fixture->executor, flight);
+    (void)raise(SIGSTOP);
+    if (dri_clock_mono_ns() - before_ns < UINT64_C(3500000000)) {
+        return 2;
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        rest(); /* long enough for the keeper to make the mistake */
+    }
+    atomic_store(&may_go, true);
+    take_back(fixture, back, 1);
+    bool was_stuck = back[0]->is_stuck;
+    close_fixture(fixture);
+    return was_stuck ? 1 : 0;
+}
+
+/* The grace passes while nobody can run: that is no handler's fault. */
+static void a_process_that_stood_still_calls_nobody_deaf(void **state)
+{
+    (void)state;
+    int status = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(stand_still());
+    }
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
+    (void)nanosleep(&(struct timespec){.tv_sec = 4}, NULL); /* that time passes is what is tested */
+    assert_int_equal(kill(child, SIGCONT), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void every_allocation_may_fail_when_one_is_given_up(void **state)
 {
     (void)state;
@@ -506,6 +566,7 @@ int main(void)
         cmocka_unit_test(a_return_at_the_last_moment_is_one_or_the_other),
         cmocka_unit_test(a_lane_without_a_new_thread_is_said_to_be_lost),
         cmocka_unit_test(stopping_does_not_wait_for_ever),
+        cmocka_unit_test(a_process_that_stood_still_calls_nobody_deaf),
         cmocka_unit_test(every_allocation_may_fail_when_one_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
