@@ -37,7 +37,8 @@
       "The one folder that handler modules are loaded from. A relative path counts from where "    \
       "the worker was started.")                                                                   \
     X("state", state, TEXT, "./state", 0, 0, false,                                                \
-      "Folder for what outlives the process: worker id, snapshot of the registry. One a replica.") \
+      "Folder for what outlives the process: worker id, journal, snapshot of the registry. One a " \
+      "replica.")                                                                                  \
     X("worker.id", worker.id, TEXT, NULL, 0, 0, false,                                             \
       "Id of this replica. Default: `<host>-<8 hex digits>`, made once and kept in `state`.")      \
     X("worker.lanes", worker.lanes, U32, "2", 1, 1024, false, "Threads that run handlers.")        \
@@ -70,7 +71,7 @@
       "How long a drain waits for commands that run.")                                             \
     X("worker.settle_ms", worker.settle_ms, U32, "200", 1, 60000, true,                            \
       "Time between two commits of a partition. NATS acks each command by itself.")                \
-    X("worker.revoke_ms", worker.revoke_ms, U32, "10000", 0, 60000, true,                         \
+    X("worker.revoke_ms", worker.revoke_ms, U32, "10000", 0, 60000, true,                          \
       "How long a partition that is being taken away waits for its commands.")                     \
     X("worker.message_bytes", worker.message_bytes, SIZE32, "1MiB", 1024, 1073741824, false,       \
       "Largest command that is decoded, and largest result.")                                      \
@@ -87,6 +88,15 @@
     X("worker.progress_ms", worker.progress_ms, U32, "60000", 0, 3600000, false,                   \
       "A source that has messages and gives none for so long: the client is made anew, then the "  \
       "worker ends. 0: nobody looks.")                                                             \
+    X("worker.stuck_ms", worker.stuck_ms, U32, "5000", 0, 3600000, false,                          \
+      "How long after its time limit, or after it was told to stop, a handler that has not "       \
+      "returned counts as deaf: its command ends as `timeout`, its lane gets another thread. 0: "  \
+      "never.")                                                                                    \
+    X("worker.stuck_max", worker.stuck_max, U32, "4", 0, 1024, false,                              \
+      "Threads that may be with deaf handlers at once. With more the worker drains and exits "     \
+      "with 1, so that its supervisor starts it afresh.")                                          \
+    X("worker.stuck_exit_ms", worker.stuck_exit_ms, U32, "60000", 0, 86400000, false,              \
+      "How long a deaf handler may hold its key before the worker drains and exits with 1.")       \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

@@ -77,6 +77,8 @@ static const char *check_flight(const struct dri_core *core, const struct dri_fl
         CHECK(!flight->is_leased, "a flight has a lease and no tracker");
     }
     CHECK(flight->key_number == 0 || flight->has_key, "a keyless flight has a key");
+    CHECK(!flight->is_deaf || !flight->is_with_lane, "a handler is deaf and still has its lane");
+    CHECK(!flight->is_release_due || flight->is_deaf, "a release waits for nobody");
     return check_outside(core, flight);
 }
 
@@ -85,6 +87,7 @@ static const char *check_flights(const struct dri_core *core)
     uint32_t states[DRI_FLIGHT_STATE_COUNT] = {[DRI_FLIGHT_FREE] = core->flights_max - core->fresh};
     uint32_t free_count = core->flights_max - core->fresh;
     uint32_t releasing = 0;
+    uint32_t releases_due = 0;
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < core->fresh; i++) {
         const struct dri_flight *flight = &core->flights[i];
@@ -96,7 +99,9 @@ static const char *check_flights(const struct dri_core *core)
             continue;
         }
         bytes += flight->bytes;
-        if (!is_active(flight) && !flight->is_with_lane && !flight->is_publishing) {
+        releases_due += flight->is_release_due;
+        if (!is_active(flight) && !flight->is_with_lane && !flight->is_publishing &&
+            !flight->is_release_due) {
             releasing++;
         }
     }
@@ -111,6 +116,7 @@ static const char *check_flights(const struct dri_core *core)
     CHECK(free_count == states[DRI_FLIGHT_FREE], "a free flight is in no list");
     CHECK(core->used == core->flights_max - free_count, "used is counted wrongly");
     CHECK(core->releasing == releasing, "a flight is finished and not released");
+    CHECK(core->releases_due == releases_due, "releases that are due are counted wrongly");
     CHECK(core->bytes == bytes, "bytes are counted wrongly");
     return NULL;
 }
@@ -136,9 +142,10 @@ static const char *check_queue(const struct dri_core *core, const struct dri_key
     CHECK(key->tail == prev && key->count == count, "a key's queue ends elsewhere");
     CHECK(has_back, "what came back is not in its key's queue");
     CHECK(key->out > 0 || key->back_tail == NULL, "a chain is back and leaves a mark");
-    bool can_run = key->out == 0 && key->head != NULL && key->head->state == DRI_FLIGHT_QUEUED;
+    bool can_run = key->out == 0 && !key->is_held && key->head != NULL &&
+                   key->head->state == DRI_FLIGHT_QUEUED;
     CHECK(key->is_ready == can_run, "a key is ready and cannot run, or the other way round");
-    CHECK(key->head != NULL || key->out > 0, "a key without flights is kept");
+    CHECK(key->head != NULL || key->out > 0 || key->is_held, "a key without flights is kept");
     return NULL;
 }
 
@@ -150,6 +157,8 @@ static const char *check_key_members(const struct dri_core *core)
     uint64_t out = 0;
     uint64_t members_out = 0;
     uint64_t members_queued = 0;
+    uint64_t held = 0;
+    uint64_t members_deaf = 0;
     for (uint32_t i = 0; i < core->keys.fresh; i++) {
         const struct dri_key *key = &core->keys.keys[i];
         if (dri_map_find(&core->keys.map, 0, key->hash) != i) {
@@ -160,13 +169,16 @@ static const char *check_key_members(const struct dri_core *core)
         keys++;
         queued += key->count;
         out += key->out;
+        held += key->is_held;
     }
     for (uint32_t i = 0; i < core->fresh; i++) {
         const struct dri_flight *flight = &core->flights[i];
         members_out += flight->key_number != 0 && flight->is_with_lane;
-        members_queued += flight->key_number != 0 && !flight->is_with_lane;
+        members_queued += flight->key_number != 0 && !flight->is_with_lane && !flight->is_deaf;
+        members_deaf += flight->key_number != 0 && flight->is_deaf;
     }
     CHECK(members_queued == queued, "a flight has a key and is not in its queue");
+    CHECK(members_deaf == held, "a key is held by nobody, or by two");
     CHECK(members_out == out, "a key waits for a chain that is not out");
     CHECK(keys == core->keys.map.count, "a key is in the table and has no flight");
     return NULL;

@@ -126,6 +126,11 @@ struct dri_core *dri_core_init(void *memory, const struct dri_core_config *confi
 void dri_release(struct dri_core *core, struct dri_flight *flight)
 {
     DRI_ASSERT(!flight->is_with_lane && !flight->is_publishing && !flight->is_tracked);
+    if (flight->is_deaf) {
+        flight->is_release_due = true; /* when its handler has returned */
+        core->releases_due++;
+        return;
+    }
     core->releasing++;
     dri_push(core, DRI_CA_RELEASE, flight->index, 0, 0);
 }
@@ -138,7 +143,7 @@ void dri_refuse(struct dri_core *core, struct dri_flight *flight)
 
 uint32_t dri_flights_out(const struct dri_core *core)
 {
-    return core->used - core->states[DRI_FLIGHT_TAKEN] - core->releasing;
+    return core->used - core->states[DRI_FLIGHT_TAKEN] - core->releasing - core->releases_due;
 }
 
 uint32_t dri_slot_number(const struct dri_core *core, const struct dri_slot *slot)
@@ -295,6 +300,9 @@ static void on_event(struct dri_core *core, const struct dri_core_event *event)
         return;
     case DRI_CE_DONE:
         dri_lanes_done(core, event->as.flight);
+        return;
+    case DRI_CE_RETURNED:
+        dri_lanes_returned(core, event->as.flight);
         return;
     case DRI_CE_PUBLISHED:
         dri_outcome_published(core, event->as.published.token, event->as.published.ack,

@@ -56,6 +56,7 @@ enum dri_core_event_type {
     DRI_CE_LOST,      /* slot, epoch */
     DRI_CE_RECORD,    /* flight: filled; the core has it now */
     DRI_CE_DONE,      /* flight: back from its lane, alone (each of a chain by itself, in order) */
+    DRI_CE_RETURNED,  /* flight: of a DONE with is_stuck; its handler has returned now */
     DRI_CE_PUBLISHED, /* token, ack, reason */
     DRI_CE_SETTLED,   /* slot, epoch, position, status */
     DRI_CE_DRAIN,     /* finish, settle, then DRAINED */

@@ -8,7 +8,8 @@
  *
  * A drain runs what is queued and publishes what was run. A flight that waits for a time (a retry,
  * a scheduled one) is not waited for: it is dropped together with what stands behind it in its key,
- * because those would overtake it when it comes again. When nothing is out any more, every slot is
+ * because those would overtake it when it comes again. So is what stands behind a handler that is
+ * deaf, whose own command has its outcome. When nothing is out any more, every slot is
  * settled for the last time; when all of that is answered the drain is over, and clean. drain_ms
  * bounds it; what is left then is dropped, settles that may still be sent are sent, and it is not
  * clean.
@@ -29,6 +30,8 @@ void dri_drain_begin(struct dri_core *core)
         struct dri_flight *flight = &core->flights[i];
         if (flight->state == DRI_FLIGHT_WAITING) {
             dri_lanes_give_up_key(core, flight);
+        } else if (flight->is_deaf) {
+            dri_lanes_give_up_held(core, flight);
         } else if (DRI_IS_PLANTED(DRAIN_DROPS) && flight->state == DRI_FLIGHT_QUEUED) {
             dri_slot_finish(core, flight);
             dri_slot_give_up(core, flight, &core->stats.dropped_on_drain);

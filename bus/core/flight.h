@@ -73,6 +73,9 @@ struct dri_flight {
     bool is_extend_queued;     /* EXTEND was said and is not read yet */
     bool is_tracked;           /* in its slot's list of the unfinished */
     bool is_result_limited;    /* a result did not fit: whatever result follows says kind limit */
+    bool is_deaf;              /* its handler still runs: it keeps its key and its bytes */
+    bool has_returned;         /* ... has returned, before DONE was seen */
+    bool is_release_due;       /* nothing else keeps it */
 
     /* (shell) filled at intake, then immutable until RELEASE. What zero would not mean "none" for
      * is set by dri_core_take: lane_hint. */
@@ -100,6 +103,7 @@ struct dri_flight {
     struct dri_verdict verdict; /* what to do about a failure */
     uint32_t attempt; /* runs so far, from 1 in the first run; (core) counts it at START */
     bool was_run;     /* false: the chain stopped before it; run it again, not counted */
+    bool is_stuck; /* its handler did not return and still runs: a final failure; RETURNED comes */
     uint64_t first_failed_ms, last_failed_ms;
     uint64_t started_ns, ended_ns; /* of the last run */
     _Atomic(bool) is_recalled;     /* set by the engine's thread: do not begin it any more */
@@ -107,6 +111,7 @@ struct dri_flight {
     void *outcome_block;      /* heap block of the executor: result bytes, error code and message */
     struct dray_slice result; /* encoded payload of the result */
     struct dray_slice error_code, error_message;
+    struct dray_slice backtrace;  /* of a stuck handler */
     struct dray_slice version;    /* that ran; borrows from outcome_block */
     struct dray_slice handler;    /* that ran; borrows from outcome_block */
     struct dray_slice route_name; /* only when the command came with a fid alone */

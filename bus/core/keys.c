@@ -36,7 +36,7 @@ struct dri_key *dri_keys_add(struct dri_keys *keys, uint64_t hash)
 
 void dri_keys_remove(struct dri_keys *keys, struct dri_key *key)
 {
-    DRI_ASSERT(key->head == NULL && key->out == 0 && !key->is_ready);
+    DRI_ASSERT(key->head == NULL && key->out == 0 && !key->is_ready && !key->is_held);
     dri_map_remove(&keys->map, 0, key->hash);
     key->next = keys->free;
     keys->free = dri_keys_number(keys, key) + 1;

@@ -27,6 +27,7 @@ struct dri_key {
     uint32_t count;                 /* in the queue */
     uint16_t lane;
     bool is_ready;    /* in its lane's list */
+    bool is_held;     /* by a deaf handler: nothing of it may start */
     bool is_dropping; /* draining: what is behind a dropped retry is dropped too */
 };
 

@@ -14,6 +14,13 @@
  * assignment would overlap it. A key's next chain starts when its handler is done; it does not wait
  * for the outcome to be stored, because the order of effects is the handlers' order.
  *
+ * A handler that is deaf (it ignores its deadline) gives its flight back as a final failure and
+ * goes on running. Its key is held, as if a chain were out, until the handler has returned: a
+ * follower would overlap it. The flight is done as any other, but for its RELEASE, which waits too,
+ * because the handler reads its bytes; so a held key always has a flight of the slab, and the table
+ * of keys cannot overflow. A drain does not wait for a deaf handler: what stands behind it is given
+ * up.
+ *
  * A ready key stands in the list of its lane (hash mod lanes, so that one key always meets the same
  * thread and its caches). Keyless flights stand in one list for all lanes and are bound late, to
  * the lane that has least to do: bound early, they would wait behind a slow handler while another
@@ -106,7 +113,7 @@ static void unlink_loose(struct dri_core *core, struct dri_flight *flight)
 /* Put a key where it belongs after any change of it: ready, not ready, or gone. */
 static void update_key(struct dri_core *core, struct dri_key *key)
 {
-    if (key->out > 0) {
+    if (key->out > 0 || key->is_held) {
         return;
     }
     bool can_run = key->head != NULL && key->head->state == DRI_FLIGHT_QUEUED;
@@ -159,13 +166,8 @@ void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight)
     }
 }
 
-void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight)
+static void give_up_queue(struct dri_core *core, struct dri_key *key)
 {
-    struct dri_key *key = key_of(core, flight);
-    if (key == NULL) {
-        dri_slot_give_up(core, flight, &core->stats.dropped_on_drain);
-        return;
-    }
     key->is_dropping = true;
     key->out++; /* keeps the key while its queue is emptied */
     while (key->head != NULL) {
@@ -175,6 +177,23 @@ void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight)
     update_key(core, key);
 }
 
+void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_key *key = key_of(core, flight);
+    if (key == NULL) {
+        dri_slot_give_up(core, flight, &core->stats.dropped_on_drain);
+        return;
+    }
+    give_up_queue(core, key);
+}
+
+void dri_lanes_give_up_held(struct dri_core *core, const struct dri_flight *flight)
+{
+    struct dri_key *key = key_of(core, flight);
+    if (key != NULL) {
+        give_up_queue(core, key);
+    }
+}
 /* --- waiting for a time --- */
 
 /* The flight is at the head of its key's queue, or keyless and in no list. */
@@ -441,7 +460,7 @@ static void fail(struct dri_core *core, struct dri_key *key, struct dri_flight *
 {
     /* A run that we cancelled ourselves says nothing about the command: whoever has the slot next
      * runs it again, from the first attempt. Only a verdict of the handler's own stays. */
-    bool is_ours = flight->is_cancelled && dray_kind_is_retried(flight->kind);
+    bool is_ours = flight->is_cancelled && dray_kind_is_retried(flight->kind) && !flight->is_stuck;
     if (is_slot_revoking(core, flight) && (flight->verdict.is_retry || is_ours)) {
         dri_slot_give_up(core, flight, &core->stats.dropped_on_revoke);
     } else if (flight->verdict.is_retry) {
@@ -451,15 +470,54 @@ static void fail(struct dri_core *core, struct dri_key *key, struct dri_flight *
     }
 }
 
+/* Its handler runs on. */
+static void deafen(struct dri_core *core, struct dri_key *key, struct dri_flight *flight)
+{
+    flight->is_deaf = true;
+    if (DRI_IS_PLANTED(DEAF_OVERLAP)) {
+        flight->key_number = 0;
+    } else if (key != NULL) {
+        key->is_held = true;
+        if (core->is_draining) {
+            give_up_queue(core, key);
+        }
+    }
+}
+
+void dri_lanes_returned(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_key *key = key_of(core, flight);
+    if (flight->is_with_lane) {
+        flight->has_returned = true; /* DONE comes behind it */
+        return;
+    }
+    DRI_ASSERT(flight->is_deaf);
+    flight->is_deaf = false;
+    flight->key_number = 0;
+    if (key != NULL) {
+        key->is_held = false;
+        update_key(core, key);
+    }
+    if (flight->is_release_due) {
+        flight->is_release_due = false;
+        core->releases_due--;
+        dri_release(core, flight);
+    }
+}
+
 void dri_lanes_done(struct dri_core *core, struct dri_flight *flight)
 {
     struct dri_key *key = key_of(core, flight);
     DRI_ASSERT(flight->is_with_lane);
     flight->is_with_lane = false;
-    if (flight->was_run) {
+    if (flight->was_run && flight->is_stuck && !flight->has_returned) {
+        deafen(core, key, flight);
+    } else {
+        flight->key_number = 0;
+    }
+    if (flight->was_run && !flight->is_stuck) {
         learn(core, &core->lanes[flight->lane], flight->ended_ns - flight->started_ns);
     }
-    flight->key_number = 0;
     flight->next = NULL;
     flight->prev = NULL;
     if (flight->state == DRI_FLIGHT_DROPPED) {

@@ -97,8 +97,9 @@ struct dri_core {
     size_t flight_bytes;       /* sizeof(struct dri_flight) */
     uint32_t fresh;            /* flights from here on were never used */
     struct dri_flight *free;
-    uint32_t used;      /* not FREE */
-    uint32_t releasing; /* RELEASE stands in the queue */
+    uint32_t used;         /* not FREE */
+    uint32_t releasing;    /* RELEASE stands in the queue */
+    uint32_t releases_due; /* only a deaf handler keeps them */
     uint32_t states[DRI_FLIGHT_STATE_COUNT];
     uint64_t bytes;
     bool is_full;
@@ -154,7 +155,7 @@ static inline void dri_push(struct dri_core *core, enum dri_core_action_type typ
 void dri_release(struct dri_core *core, struct dri_flight *flight);
 /** The same for a TAKEN one that is not let in. */
 void dri_refuse(struct dri_core *core, struct dri_flight *flight);
-/** Flights that the core or the outside still holds. */
+/** Flights that the core or the outside still holds; not those that only a deaf handler does. */
 uint32_t dri_flights_out(const struct dri_core *core);
 uint32_t dri_slot_timer_id(const struct dri_core *core, const struct dri_slot *slot,
                            enum dri_slot_timer kind);
@@ -166,11 +167,14 @@ uint64_t dri_after_ms(uint64_t from_ns, uint64_t ms);
 void dri_lanes_enqueue(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_dispatch(struct dri_core *core);
 void dri_lanes_done(struct dri_core *core, struct dri_flight *flight);
+void dri_lanes_returned(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_due(struct dri_core *core, struct dri_flight *flight);
 /** Take a QUEUED or WAITING flight out. */
 void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight);
 /** Give up a flight and whatever waits behind it in its key: while draining. */
 void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight);
+/** Give up what waits behind a deaf handler: while draining. */
+void dri_lanes_give_up_held(struct dri_core *core, const struct dri_flight *flight);
 
 /* outcome.c */
 void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight,

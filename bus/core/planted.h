@@ -28,7 +28,8 @@
     X(ACK_AFTER_LEASE, 10, "never renews a lease")                                                 \
     X(DENSE_OFFSETS, 11, "believes that the next offset is the last one plus one")                 \
     X(DRAIN_DROPS, 12, "settles what is queued when a drain begins")                               \
-    X(METADATA_CLAIMS_UNFINISHED, 13, "says of a command that runs that it is finished")
+    X(METADATA_CLAIMS_UNFINISHED, 13, "says of a command that runs that it is finished")           \
+    X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")
 
 enum dri_planted {
     DRI_PLANTED_NONE,

@@ -68,6 +68,14 @@
     X(CONTROL_CONFLICTS, "dray_control_conflicts_total", counter,                                  \
       "control changes skipped because of a conflict")                                             \
     X(CONTROL_REFUSED, "dray_control_refused_total", counter, "control records refused")           \
+    X(SUSPECTS, "dray_journal_suspects_total", counter,                                            \
+      "commands that ran when an earlier process ended, by the journal")                           \
+    X(STUCK, "dray_stuck_handlers", gauge,                                                         \
+      "handlers that ignore their time limit and have not returned")                               \
+    X(STUCK_TOTAL, "dray_stuck_handlers_total", counter,                                           \
+      "handlers whose command was given up because they ignored their time limit")                 \
+    X(LATE_RESULTS, "dray_late_results_total", counter,                                            \
+      "answers that were dropped because the command had been given up")                           \
     X(IN_FLIGHT, "dray_in_flight_commands", gauge, "commands that wait or run")                    \
     X(IN_FLIGHT_LIMIT, "dray_in_flight_limit_commands", gauge,                                     \
       "commands that may wait or run now: the setting, less while ramping up, 0 while quiet")      \

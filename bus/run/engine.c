@@ -403,20 +403,27 @@ static bool step(struct dri_engine *engine, struct dri_now now)
     return did_some || count > 0;
 }
 
-static size_t collect(struct dri_engine *engine)
+static void report_done(struct dri_engine *engine, enum dri_core_event_type type, size_t count)
 {
-    struct dri_executor *executor = engine->config.executor;
-    size_t room = EVENTS_MAX - engine->core_events_count;
-    size_t count =
-        ((struct dri_executor_base *)(void *)executor)->ops->take(executor, engine->done, room);
     for (size_t i = 0; i < count; i++) {
         struct dri_core_event *event = next_core_event(engine);
-        event->type = DRI_CE_DONE;
+        event->type = type;
         event->slot = engine->done[i]->slot;
         event->epoch = engine->done[i]->epoch;
         event->as.flight = engine->done[i];
     }
-    return count;
+}
+
+static size_t collect(struct dri_engine *engine)
+{
+    struct dri_executor *executor = engine->config.executor;
+    const struct dri_executor_ops *run = ((struct dri_executor_base *)(void *)executor)->ops;
+    size_t room = EVENTS_MAX - engine->core_events_count;
+    size_t returned = run->take_returned(executor, engine->done, room);
+    report_done(engine, DRI_CE_RETURNED, returned);
+    size_t done = run->take(executor, engine->done, room - returned);
+    report_done(engine, DRI_CE_DONE, done);
+    return returned + done;
 }
 
 enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, bool *ret_idle)

@@ -278,6 +278,7 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
     flight->outcome_block = NULL;
     flight->result = flight->error_code = flight->error_message = (struct dray_slice){NULL, 0};
     flight->version = flight->handler = flight->route_name = (struct dray_slice){NULL, 0};
+    flight->backtrace = (struct dray_slice){NULL, 0};
     flight->revision = 0;
     decode(intake, flight);
     if (message->is_last) {

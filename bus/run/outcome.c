@@ -363,6 +363,7 @@ static void describe(const struct dri_outcomes *outcomes, struct dri_now now,
         .version = flight->version,
         .handler = flight->handler,
         .trace = envelope->trace,
+        .backtrace = flight->backtrace,
     };
     if (envelope->id.at != NULL) {
         dri_id_format(envelope->id, envelope->is_id_binary, texts->id);

@@ -59,6 +59,9 @@ struct dri_settings {
         uint32_t stall_ms;      /* age of the loop's last turn from which on /livez says no */
         uint32_t ramp_ms;       /* from the start to max_in_flight; 0: at once */
         uint32_t progress_ms;   /* a source that has messages and gives none; 0: off */
+        uint32_t stuck_ms;      /* after its limit a handler is deaf; 0: never */
+        uint32_t stuck_max;     /* threads with deaf handlers, before the worker begins anew */
+        uint32_t stuck_exit_ms; /* for which one may hold a key, before it does */
     } worker;
 
     struct {

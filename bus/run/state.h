@@ -8,7 +8,7 @@
 #include <dray/status.h>
 
 /* state.h - the folder in which a worker keeps what must outlive it: its id, the registry's
- * snapshot.
+ * snapshot, the journal (journal.h writes it in place).
  *
  * Files are replaced whole (written beside, synced, renamed), so that a reader sees the old one or
  * the new one. Threads: any; no two at once for one file.

@@ -17,8 +17,10 @@
  * The end is crash-only: drain, every outcome stored, settled, the mark of a clean end, then close,
  * under an alarm. What comes after the mark is politeness: when it hangs or crashes, the process
  * ends all the same, nothing is lost, and nothing is run again but what the broker was not told. A
- * handler that does not return within the grace is left behind: the process ends by _exit, and its
- * command comes again.
+ * handler that does not return within the grace is left behind: the process ends by _exit. Its
+ * command comes again, but when it was noticed before (watchdog.c): then it has its outcome. When
+ * such handlers are too many or hold a key for too long, the worker drains by itself, to be started
+ * afresh.
  */
 #include "worker.h"
 
@@ -36,7 +38,9 @@
 #include "control_thread.h"
 #include "crash.h"
 #include "engine.h"
+#include "envelope.h"
 #include "exit_alarm.h"
+#include "journal.h"
 #include "last_run.h"
 #include "live.h"
 #include "log.h"
@@ -80,14 +84,16 @@ struct dri_worker {
     struct dri_registry *registry; /* owned */
     const struct dri_transport_ops *ops;
     struct dri_transport *transport;            /* owned */
+    struct dri_journal *journal;                /* owned; NULL: it could not be had */
     struct dri_executor *executor;              /* owned */
     struct dri_engine *engine;                  /* owned */
     struct dri_control_thread *_Atomic control; /* owned; writes the registry from start to stop */
     struct dri_wake wake;
     bool has_wake;
 
-    _Atomic(int) request; /* enum request; only grows */
-    int obeyed;           /* the loop's */
+    _Atomic(int) request;   /* enum request; only grows */
+    int obeyed;             /* the loop's */
+    bool is_beginning_anew; /* the loop's: it drains because of deaf handlers */
     _Atomic(bool) wants_quiet;
     bool is_quiet; /* the loop's */
 
@@ -143,6 +149,60 @@ static bool is_ready(void *arg, char *ret_text, size_t text_bytes)
            dri_control_is_fit(control, ret_text, text_bytes);
 }
 
+/* Threads that run handlers: the lanes', and those that deaf handlers keep; while the worker drains
+ * because they are too many, each lane may lose one more. */
+static uint32_t threads_max(const struct dri_settings *settings)
+{
+    return 2 * settings->worker.lanes + settings->worker.stuck_max + 1;
+}
+
+/* --- the journal
+ * ------------------------------------------------------------------------------------- */
+
+static void log_suspect(void *arg, const struct dri_suspect *suspect)
+{
+    (void)arg;
+    char id[129] = "";
+    char started[DRI_CLOCK_TEXT_BYTES];
+    dri_id_format(suspect->id, suspect->is_id_binary, id);
+    dri_clock_format(suspect->started_ms, started);
+    DRI_LOG(DRI_LOG_WARN, "JNL-SUSPECT",
+            suspect->has_rebooted
+                ? "this command ran when the machine went down; it comes again"
+                : "this command ran when the last process ended; it may be why, and comes again",
+            DRI_SLICE("command", suspect->command), DRI_TEXT("command_id", id),
+            DRI_SLICE("source", suspect->source), DRI_UINT("attempt", suspect->attempt),
+            DRI_SLICE("handler", suspect->handler), DRI_TEXT("started", started),
+            DRI_UINT("pid", suspect->pid));
+}
+
+/* Without a journal the worker only knows less after a crash: no reason not to start. */
+static void open_journal(struct dri_worker *worker)
+{
+    char text[512];
+    struct dri_journal_report report;
+    struct dri_journal_config config = {
+        .folder = worker->settings->state,
+        .worker = worker->id,
+        .lines = threads_max(worker->settings),
+        .on_suspect = log_suspect,
+    };
+    enum dray_status status =
+        dri_journal_open(&config, &worker->journal, &report, text, sizeof(text));
+    if (status != DRAY_OK) {
+        DRI_LOG(DRI_LOG_WARN, "JNL-OFF",
+                status == DRAY_EEXISTS
+                    ? "another process has the journal of this folder; going on without"
+                    : "going on without a journal: after a crash nobody will know what ran",
+                DRI_TEXT("reason", text));
+    }
+    if (report.is_foreign) {
+        DRI_LOG(DRI_LOG_WARN, "JNL-FOREIGN", "the journal was none of ours; it was not read",
+                DRI_TEXT("state", worker->settings->state));
+    }
+    dri_metrics_add(worker->page, DRI_METRIC_SUSPECTS, report.suspects);
+}
+
 /* --- building
  * --------------------------------------------------------------------------------------- */
 
@@ -157,7 +217,7 @@ static enum dray_status make_registry(struct dri_worker *worker)
         .bind = dri_binding_bind,
         .unbind = dri_binding_unbind,
         .arg = worker->modules,
-        .readers_max = settings->worker.lanes + 1,
+        .readers_max = threads_max(settings),
     };
     return dri_registry_create(&config, &worker->registry);
 }
@@ -235,9 +295,11 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .chain_max = CHAIN_MAX,
         .result_bytes_max = settings->worker.message_bytes,
         .timeout_ms = settings->worker.timeout_ms,
+        .stuck_ms = settings->worker.stuck_ms,
         .worker = worker->id,
         .registry = worker->registry,
         .metrics = worker->metrics,
+        .journal = worker->journal,
         .wake = &worker->wake,
         .origin = origin_of,
         .origin_arg = worker,
@@ -338,6 +400,7 @@ static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t 
         status = dri_metrics_page(worker->metrics, &worker->page);
     }
     if (status == DRAY_OK) {
+        open_journal(worker);
         status = start_admin(worker, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
@@ -412,8 +475,13 @@ static void stop_lanes(struct dri_worker *worker, uint32_t grace_ms)
 {
     if (worker->executor != NULL && dri_lanes_stop(worker->executor, grace_ms) == DRAY_ETIMEOUT) {
         DRI_LOG(DRI_LOG_ERROR, "WRK-STUCK",
-                "a handler does not return; ending the process, its command will come again",
+                "a handler does not return; ending the process without it",
                 DRI_TEXT("worker", worker->id));
+        if (worker->transport != NULL) { /* leave the group: others need not wait for our end */
+            worker->is_clean = false;
+            worker->ops->close(worker->transport, set_alarm(worker));
+        }
+        dri_log_flush();
         _exit(EXIT_FAILURE);
     }
 }
@@ -434,6 +502,7 @@ void dri_worker_destroy(struct dri_worker *worker)
         worker->ops->destroy(worker->transport);
     }
     dri_lanes_destroy(worker->executor);
+    dri_journal_close(worker->journal);
     dri_admin_stop(worker->admin); /* asks the control thread when it is asked */
     dri_control_stop(atomic_load(&worker->control));
     dri_registry_destroy(worker->registry);
@@ -573,6 +642,26 @@ static void obey(struct dri_worker *worker, struct dri_now now)
     }
 }
 
+/* A thread that a handler keeps cannot be had back but by a new process. */
+static void begin_anew_if_stuck(struct dri_worker *worker, const struct dri_lanes_stats *lanes)
+{
+    const struct dri_settings *settings = worker->settings;
+    uint64_t held_ms = lanes->held_ns / 1000000u;
+    bool are_too_many = lanes->stuck > settings->worker.stuck_max;
+    bool is_too_long = lanes->held_ns != 0 && held_ms > settings->worker.stuck_exit_ms;
+    if (worker->obeyed != REQUEST_NONE || !(are_too_many || is_too_long || lanes->has_lost_lane)) {
+        return;
+    }
+    worker->is_beginning_anew = true;
+    DRI_LOG(DRI_LOG_ERROR, "WRK-DEAF",
+            are_too_many ? "too many handlers do not return; draining, to be started afresh"
+            : is_too_long
+                ? "a handler has held its key for too long; draining, to be started afresh"
+                : "a lane has no thread; draining, to be started afresh",
+            DRI_UINT("stuck", lanes->stuck), DRI_UINT("held_ms", held_ms));
+    dri_worker_drain(worker);
+}
+
 static void show_metrics(struct dri_worker *worker, struct dri_now now)
 {
     if (now.mono_ns < worker->metrics_due_ns) {
@@ -582,8 +671,11 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
     struct dri_engine_stats engine;
     struct dri_core_stats core;
     struct dri_transport_stats transport;
+    struct dri_lanes_stats lanes;
     dri_engine_stats(worker->engine, &engine, &core);
     worker->ops->stats(worker->transport, &transport);
+    dri_lanes_stats(worker->executor, &lanes);
+    begin_anew_if_stuck(worker, &lanes);
     const struct {
         enum dri_metric metric;
         uint64_t value;
@@ -611,6 +703,9 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_ASSIGNMENTS, engine.assignments},
         {DRI_METRIC_REVOCATIONS, engine.revocations},
         {DRI_METRIC_LOSSES, engine.losses},
+        {DRI_METRIC_STUCK, lanes.stuck},
+        {DRI_METRIC_STUCK_TOTAL, lanes.stuck_total},
+        {DRI_METRIC_LATE_RESULTS, lanes.late_total},
         {DRI_METRIC_IN_FLIGHT, core.in_flight},
         {DRI_METRIC_IN_FLIGHT_LIMIT, worker->in_flight_limit},
         {DRI_METRIC_RUNNING, core.running},
@@ -715,7 +810,7 @@ enum dray_status dri_worker_run(struct dri_worker *worker, bool *ret_clean)
     atomic_store(&worker->state, (int)DRI_WORKER_DRAINING);
     worker->metrics_due_ns = 0;
     show_metrics(worker, dri_clock_now());
-    worker->is_clean = status == DRAY_OK && is_clean;
+    worker->is_clean = status == DRAY_OK && is_clean && !worker->is_beginning_anew;
     if (worker->is_clean && !worker->settings->is_state_shared) {
         dri_last_run_end(worker->settings->state);
     }

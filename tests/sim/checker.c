@@ -544,10 +544,9 @@ static void close_run(struct sim_checker *checker, uint32_t client, uint32_t com
     DRI_UNREACHABLE();
 }
 
-void sim_checker_run_ends(struct sim_checker *checker, uint32_t client,
-                          const struct dri_flight *flight, uint64_t at_ns)
+static void judge_run(struct sim_checker *checker, uint32_t client, const struct dri_flight *flight,
+                      uint64_t at_ns)
 {
-    sim_checker_watch(checker);
     struct sim_command *command = command_of(checker, flight);
     const struct sim_plan *plan = &command->plan;
     bool is_final = flight->attempt == plan->runs && flight->kind == plan->kind;
@@ -556,7 +555,6 @@ void sim_checker_run_ends(struct sim_checker *checker, uint32_t client,
                       flight->attempt, client,
                       flight->kind == DRAY_KIND_NONE ? "ok" : dray_kind_text(flight->kind),
                       is_final ? "" : ", to be retried");
-    close_run(checker, client, plan->index);
     if (!is_final) {
         return;
     }
@@ -572,6 +570,32 @@ void sim_checker_run_ends(struct sim_checker *checker, uint32_t client,
                          plan->index, command->final_runs, command->deliveries);
     }
     sim_judge_completion(checker, command);
+}
+
+void sim_checker_run_ends(struct sim_checker *checker, uint32_t client,
+                          const struct dri_flight *flight, uint64_t at_ns)
+{
+    sim_checker_watch(checker);
+    judge_run(checker, client, flight, at_ns);
+    close_run(checker, client, sim_checker_plan(checker, flight)->index);
+}
+
+void sim_checker_run_is_given_up(struct sim_checker *checker, uint32_t client,
+                                 const struct dri_flight *flight, uint64_t at_ns)
+{
+    sim_checker_watch(checker);
+    checker->tally.deaf++;
+    judge_run(checker, client, flight, at_ns);
+}
+
+void sim_checker_run_returns(struct sim_checker *checker, uint32_t client,
+                             const struct dri_flight *flight, uint64_t at_ns)
+{
+    uint32_t command = sim_checker_plan(checker, flight)->index; /* its bytes must still be there */
+    sim_checker_watch(checker);
+    mix(checker, at_ns ^ command);
+    sim_checker_trace(checker, "returned command %u client %u, given up before", command, client);
+    close_run(checker, client, command);
 }
 
 void sim_checker_client_dies(struct sim_checker *checker, uint32_t client)

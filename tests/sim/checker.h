@@ -62,6 +62,11 @@ void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
                             const struct dri_flight *flight, uint64_t at_ns);
 void sim_checker_run_ends(struct sim_checker *checker, uint32_t client,
                           const struct dri_flight *flight, uint64_t at_ns);
+/** The same, but the handler is deaf and runs on until it returns. */
+void sim_checker_run_is_given_up(struct sim_checker *checker, uint32_t client,
+                                 const struct dri_flight *flight, uint64_t at_ns);
+void sim_checker_run_returns(struct sim_checker *checker, uint32_t client,
+                             const struct dri_flight *flight, uint64_t at_ns);
 void sim_checker_client_dies(struct sim_checker *checker, uint32_t client);
 /** A worker says that it is drained. */
 void sim_checker_drained(struct sim_checker *checker, uint32_t client, bool is_clean);
@@ -91,7 +96,7 @@ uint64_t sim_checker_hash(const struct sim_checker *checker);
 
 struct sim_tally {
     uint64_t commands, events, runs, retries, results, errors, letters, pointers, limits, fallbacks;
-    uint64_t expired, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
+    uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
 };
 
 void sim_checker_tally(const struct sim_checker *checker, struct sim_tally *ret_tally);

@@ -11,7 +11,7 @@
 
 #define SIM_FAILURE_BYTES    400u
 #define SIM_PARTITIONS_MAX   8u
-#define SIM_OPEN_RUNS_MAX    64u
+#define SIM_OPEN_RUNS_MAX    1024u
 #define SIM_CLIENT_COUNT_MAX 4096u
 
 struct sim_command {

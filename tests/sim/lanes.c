@@ -4,7 +4,8 @@
  *
  * Each lane runs its chains one behind the other, each flight for as long as its plan says. The
  * rules of executor.h hold: after the first that is not ok the rest of the chain comes back unrun,
- * and every flight comes back exactly once. The core promised not to hand over more than lane_depth
+ * and every flight comes back exactly once. A deaf handler gives its flight back when its run
+ * ends, and returns later. The core promised not to hand over more than lane_depth
  * chains and chain_max flights; that is checked here.
  */
 #include "lanes.h"
@@ -17,6 +18,7 @@
 
 #define LANES_MAX   4u
 #define DEPTH_MAX   8u
+#define DEAF_MAX    1024u
 #define ANSWER_TEXT "the handler says no"
 
 struct lane {
@@ -26,11 +28,18 @@ struct lane {
     bool is_cancelled;
 };
 
+struct deaf {
+    struct dri_flight *flight;
+    uint64_t ends_ns;
+};
+
 struct lanes {
     struct dri_executor_base base;
     struct sim_lanes_config config;
     struct chance chance;
     struct lane lanes[LANES_MAX];
+    struct deaf deaf[DEAF_MAX]; /* handlers that run on */
+    size_t deaf_count;
     struct dri_flight **finished; /* owned ring */
     size_t finished_head, finished_count, finished_capacity;
 };
@@ -91,6 +100,19 @@ static void fill_outcome(struct lanes *self, struct dri_flight *flight, enum dra
     }
 }
 
+static void end_deaf(struct lanes *self, struct dri_flight *flight, const struct sim_plan *plan)
+{
+    DRI_ASSERT(self->deaf_count < DEAF_MAX);
+    flight->is_stuck = true;
+    flight->verdict = (struct dri_verdict){.is_retry = false};
+    self->deaf[self->deaf_count++] = (struct deaf){
+        .flight = flight,
+        .ends_ns = flight->ended_ns + sim_plan_deaf_ns(self->config.options, plan),
+    };
+    sim_checker_run_is_given_up(self->config.checker, self->config.client, flight,
+                                flight->ended_ns);
+}
+
 static void end(struct lanes *self, struct lane *lane)
 {
     struct dri_flight *flight = lane->chains[0];
@@ -102,7 +124,11 @@ static void end(struct lanes *self, struct lane *lane)
     flight->was_run = true;
     flight->ended_ns = now_ns;
     fill_outcome(self, flight, kind);
-    sim_checker_run_ends(self->config.checker, self->config.client, flight, now_ns);
+    if (sim_plan_is_deaf(plan, flight->attempt)) {
+        end_deaf(self, flight, plan);
+    } else {
+        sim_checker_run_ends(self->config.checker, self->config.client, flight, now_ns);
+    }
     finish(self, flight);
     while (kind != DRAY_KIND_NONE && rest != NULL) {
         struct dri_flight *next = rest->next;
@@ -149,7 +175,11 @@ uint64_t sim_lanes_deadline(const struct dri_executor *executor)
 {
     const struct lanes *self = (const struct lanes *)(const void *)executor;
     size_t i = next_to_end(self);
-    return i == LANES_MAX ? UINT64_MAX : self->lanes[i].ends_ns;
+    uint64_t next_ns = i == LANES_MAX ? UINT64_MAX : self->lanes[i].ends_ns;
+    for (i = 0; i < self->deaf_count; i++) {
+        next_ns = self->deaf[i].ends_ns < next_ns ? self->deaf[i].ends_ns : next_ns;
+    }
+    return next_ns;
 }
 
 void sim_lanes_delay(struct dri_executor *executor, uint64_t by_ns)
@@ -157,6 +187,9 @@ void sim_lanes_delay(struct dri_executor *executor, uint64_t by_ns)
     struct lanes *self = lanes_of(executor);
     for (size_t i = 0; i < LANES_MAX; i++) {
         self->lanes[i].ends_ns += by_ns;
+    }
+    for (size_t i = 0; i < self->deaf_count; i++) {
+        self->deaf[i].ends_ns += by_ns;
     }
 }
 
@@ -167,6 +200,7 @@ void sim_lanes_die(struct dri_executor *executor)
         self->lanes[i].count = 0;
     }
     self->finished_count = 0;
+    self->deaf_count = 0;
     sim_checker_client_dies(self->config.checker, self->config.client);
 }
 
@@ -209,18 +243,38 @@ static size_t take(struct dri_executor *executor, struct dri_flight **ret_flight
     return count;
 }
 
+static size_t take_returned(struct dri_executor *executor, struct dri_flight **ret_flights,
+                            size_t max)
+{
+    struct lanes *self = lanes_of(executor);
+    size_t count = 0;
+    for (size_t i = 0; i < self->deaf_count && count < max;) {
+        struct deaf deaf = self->deaf[i];
+        if (deaf.ends_ns > self->config.now->mono_ns) {
+            i++;
+            continue;
+        }
+        self->deaf[i] = self->deaf[--self->deaf_count];
+        sim_checker_run_returns(self->config.checker, self->config.client, deaf.flight,
+                                deaf.ends_ns);
+        ret_flights[count++] = deaf.flight;
+    }
+    return count;
+}
+
 static void flush(struct dri_executor *executor)
 {
     (void)executor;
 }
 
-/* Every other handler obeys. */
+/* Every other handler obeys, and no deaf one. */
 static void cancel(struct dri_executor *executor, struct dri_flight *flight)
 {
     struct lanes *self = lanes_of(executor);
     for (size_t i = 0; i < LANES_MAX; i++) {
         struct lane *lane = &self->lanes[i];
         if (lane->count > 0 && lane->chains[0] == flight && chance_one_in(&self->chance, 2) &&
+            !sim_plan_is_deaf(sim_checker_plan(self->config.checker, flight), flight->attempt) &&
             lane->ends_ns > self->config.now->mono_ns) {
             lane->is_cancelled = true;
             lane->ends_ns = self->config.now->mono_ns;
@@ -237,8 +291,12 @@ static void release(struct dri_executor *executor, struct dri_flight *flight)
 
 struct dri_executor *sim_lanes_create(const struct sim_lanes_config *config)
 {
-    static const struct dri_executor_ops ops = {
-        .submit = submit, .take = take, .flush = flush, .cancel = cancel, .release = release};
+    static const struct dri_executor_ops ops = {.submit = submit,
+                                                .take = take,
+                                                .take_returned = take_returned,
+                                                .flush = flush,
+                                                .cancel = cancel,
+                                                .release = release};
     const struct dri_core_config *core = &config->options->core;
     struct lanes *self = dri_zalloc(sizeof(*self));
     DRI_ASSERT(self != NULL && core->lanes <= LANES_MAX && core->lane_depth <= DEPTH_MAX);

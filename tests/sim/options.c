@@ -133,6 +133,7 @@ static void draw_commands(struct chance *chance, struct sim_options *options)
     options->replied = one_in(chance, 3, 15);
     options->denied = one_in(chance, 15, 40);
     options->replayed = one_in(chance, 3, 10);
+    options->deaf = one_in(chance, 5, 40);
 }
 
 void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_options *ret_options)

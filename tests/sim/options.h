@@ -48,7 +48,7 @@ struct sim_options {
     uint32_t slow_ms;    /* of a slow one */
     uint32_t turn_delay_us;
     /* one in so many commands; 0: none */
-    uint32_t malformed, failing, slow, large, keyless, timed, replied, denied, replayed;
+    uint32_t malformed, failing, slow, large, keyless, timed, replied, denied, replayed, deaf;
     uint32_t mean_ms[SIM_NEMESIS_COUNT];
     struct dri_sim_config broker;
     struct dri_core_config core;

@@ -66,6 +66,10 @@ static void draw_outcome(const struct sim_options *options, struct chance *chanc
         plan->result_bytes = plan->is_limited ? 0 : options->broker.message_bytes_max;
     }
     plan->is_slow = strikes(chance, options->slow);
+    if (strikes(chance, options->deaf) && !gives_up) {
+        plan->is_deaf = true;
+        plan->final_kind = plan->kind = DRAY_KIND_TIMEOUT;
+    }
 }
 
 static void draw_times(const struct sim_options *options, struct chance *chance, uint64_t wall_ms,
@@ -230,6 +234,17 @@ uint64_t sim_plan_run_ns(const struct sim_options *options, const struct sim_pla
         return chance_between(&chance, 1, options->slow_ms) * NS_PER_MS;
     }
     return chance_skewed(&chance, 0, (uint64_t)options->handler_us * 1000);
+}
+
+bool sim_plan_is_deaf(const struct sim_plan *plan, uint32_t attempt)
+{
+    return plan->is_deaf && attempt == plan->runs;
+}
+
+uint64_t sim_plan_deaf_ns(const struct sim_options *options, const struct sim_plan *plan)
+{
+    struct chance chance = {chance_mix(options->seed ^ ((uint64_t)plan->index << 32) ^ UINT32_MAX)};
+    return chance_skewed(&chance, 0, options->slow_ms) * NS_PER_MS;
 }
 
 void sim_plan_policy(const struct sim_options *options, const struct sim_plan *plan,

@@ -53,6 +53,7 @@ struct sim_plan {
     bool is_limited;                 /* the executor says that the result is too large */
     uint32_t result_bytes;           /* beyond the broker's bound: it is refused there */
     bool is_slow;
+    bool is_deaf;                        /* the handler of the last run ignores its time limit */
     uint64_t deadline_ms, not_before_ms; /* wall; 0: none */
 };
 
@@ -82,6 +83,9 @@ const char *sim_reply_topic(enum sim_reply reply);
 enum dray_error_kind sim_plan_run(const struct sim_plan *plan, uint32_t attempt);
 uint64_t sim_plan_run_ns(const struct sim_options *options, const struct sim_plan *plan,
                          uint32_t attempt);
+/** Whether the handler goes on after its command was given up, and for how long. */
+bool sim_plan_is_deaf(const struct sim_plan *plan, uint32_t attempt);
+uint64_t sim_plan_deaf_ns(const struct sim_options *options, const struct sim_plan *plan);
 void sim_plan_policy(const struct sim_options *options, const struct sim_plan *plan,
                      struct dri_policy *ret_policy);
 

@@ -98,9 +98,10 @@ static void print_totals(const struct totals *totals, double seconds)
                  totals->plays, totals->quiet, (double)totals->virtual_ms / 3600000.0,
                  totals->turns, tally->events, seconds);
     (void)printf("%" PRIu64 " commands: %" PRIu64 " runs (%" PRIu64 " retries, %" PRIu64
-                 " again after a fault), %" PRIu64 " deliveries (%" PRIu64 " again)\n",
-                 tally->commands, tally->runs, tally->retries, tally->reruns, tally->deliveries,
-                 tally->redeliveries);
+                 " again after a fault, %" PRIu64 " deaf), %" PRIu64 " deliveries (%" PRIu64
+                 " again)\n",
+                 tally->commands, tally->runs, tally->retries, tally->reruns, tally->deaf,
+                 tally->deliveries, tally->redeliveries);
     (void)printf("outcomes: %" PRIu64 " results (%" PRIu64 " too large, %" PRIu64
                  " to the fallback), %" PRIu64 " letters (%" PRIu64 " pointers, %" PRIu64
                  " expired), %" PRIu64 " error results; %" PRIu64 " commands with more than one\n",
@@ -139,6 +140,10 @@ static int count_missing(const struct totals *totals)
             (void)printf("never happened: %s\n", sim_nemesis_text((enum sim_nemesis)i));
             missing++;
         }
+    }
+    if (totals->tally.deaf == 0) {
+        (void)printf("never happened: a handler that ignores its time limit\n");
+        missing++;
     }
     return missing;
 }

@@ -158,9 +158,19 @@ static void fake_flight(struct dri_executor *self, struct dri_flight *flight)
     (void)flight;
 }
 
+static size_t fake_take_returned(struct dri_executor *self, struct dri_flight **ret_flights,
+                                 size_t max)
+{
+    (void)self;
+    (void)ret_flights;
+    (void)max;
+    return 0;
+}
+
 static const struct dri_executor_ops fake_run = {
     .submit = fake_submit,
     .take = fake_take,
+    .take_returned = fake_take_returned,
     .flush = fake_nothing,
     .cancel = fake_flight,
     .release = fake_flight,

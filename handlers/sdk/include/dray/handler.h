@@ -23,14 +23,17 @@
  *            first call and after the last one has returned. After close, open may run again: a
  * module stays in memory, so what it keeps outside of user keeps its value. Deadline:  the handler
  * must return by dray_call_remaining_ms; it can ask dray_call_is_cancelled or have a function
- * called. A thread cannot be stopped from outside: a handler that never returns holds its key and
- * is reported. Ownership: everything in the call is borrowed until the handler returns. user
- * belongs to the module: made by open, ended by close. Result:    at most one value, written with
- * the call's writer (writer.h); nothing written means nil. Failure:   return dray_call_fail(...). A
- * handler must not exit, fork, change signal handlers, the locale, the working directory or the
- * environment of the process. SIGPIPE is ignored in a worker: a write to a closed connection fails
- * instead. Twice:     a command can come more than once (after a crash, a rebalance); id is the
- * same then.
+ * called. A thread cannot be stopped from outside: a handler that has not returned some seconds
+ * after its limit (worker.stuck_ms) counts as deaf: its command ends as `timeout`, final, its stack
+ * goes to the log, what it still answers is dropped, and its key waits until it returns. Everything
+ * in the call stays valid until then. To be asked for its stack it gets a SIGURG, so that a
+ * blocking call may return EINTR. Ownership: everything in the call is borrowed until the handler
+ * returns. user belongs to the module: made by open, ended by close. Result:    at most one value,
+ * written with the call's writer (writer.h); nothing written means nil. Failure:   return
+ * dray_call_fail(...). A handler must not exit, fork, change signal handlers, the locale, the
+ * working directory or the environment of the process. SIGPIPE is ignored in a worker: a write to a
+ * closed connection fails instead. Twice:     a command can come more than once (after a crash, a
+ * rebalance); id is the same then.
  */
 
 DRAY_BEGIN
