@@ -58,6 +58,9 @@ struct dri_engine {
     struct job *backlog; /* owned ring: outcomes to publish, in order */
     size_t backlog_capacity, backlog_head, backlog_count;
 
+    uint32_t *epochs; /* owned; by slot, of the last assignment; 0: there was none */
+    bool is_quiet;
+
     struct dri_settle settles[ACTIONS_MAX];
     size_t settles_count;
 
@@ -85,9 +88,10 @@ enum dray_status dri_engine_create(const struct dri_engine_config *config,
     engine->backlog_capacity = flights + 1;
     engine->backlog = dri_map(engine->backlog_capacity * sizeof(*engine->backlog));
     engine->core_bytes = dri_core_bytes(&config->core);
+    engine->epochs = dri_zalloc_array(config->core.slots_max, sizeof(*engine->epochs));
     void *memory = dri_map(engine->core_bytes);
     enum dray_status status = DRAY_ENOMEM;
-    if (memory != NULL && engine->backlog != NULL) {
+    if (memory != NULL && engine->backlog != NULL && engine->epochs != NULL) {
         engine->core = dri_core_init(memory, &config->core);
         DRI_ASSERT((void *)engine->core == memory);
         status = dri_intake_create(config, &engine->intake);
@@ -114,6 +118,7 @@ void dri_engine_destroy(struct dri_engine *engine)
     dri_intake_destroy(engine->intake);
     dri_unmap(engine->core, engine->core_bytes);
     dri_unmap(engine->backlog, engine->backlog_capacity * sizeof(*engine->backlog));
+    dri_free(engine->epochs);
     dri_free(engine);
 }
 
@@ -132,6 +137,11 @@ static void take_assigned(struct dri_engine *engine, const struct dri_transport_
 {
     engine->stats.assignments++;
     dri_intake_assigned(engine->intake, event);
+    DRI_ASSERT(event->slot < engine->config.core.slots_max);
+    engine->epochs[event->slot] = event->epoch;
+    if (engine->is_quiet) {
+        engine->config.transport_ops->pause(engine->config.transport, event->slot, event->epoch);
+    }
     *next_core_event(engine) = (struct dri_core_event){
         .type = DRI_CE_ASSIGNED,
         .slot = event->slot,
@@ -459,6 +469,19 @@ uint64_t dri_engine_next_deadline(const struct dri_engine *engine)
 void dri_engine_set_limits(struct dri_engine *engine, const struct dri_core_limits *limits)
 {
     dri_core_set_limits(engine->core, limits);
+}
+
+/* An epoch that is gone is dropped by the transport, so nothing is forgotten when a slot ends. */
+void dri_engine_set_quiet(struct dri_engine *engine, bool is_quiet)
+{
+    const struct dri_transport_ops *ops = engine->config.transport_ops;
+    engine->is_quiet = is_quiet;
+    for (uint32_t slot = 0; slot < engine->config.core.slots_max; slot++) {
+        if (engine->epochs[slot] != 0) {
+            (is_quiet ? ops->pause : ops->resume)(engine->config.transport, slot,
+                                                  engine->epochs[slot]);
+        }
+    }
 }
 
 void dri_engine_set_names(struct dri_engine *engine, const char *namespaces,

@@ -87,6 +87,9 @@ uint64_t dri_engine_next_deadline(const struct dri_engine *engine);
 
 /** As dri_core_set_limits. */
 void dri_engine_set_limits(struct dri_engine *engine, const struct dri_core_limits *limits);
+/** Pause every slot that is assigned, now and later; false: resume them. What the transport has
+ * fetched already goes back where the broker lets it. */
+void dri_engine_set_quiet(struct dri_engine *engine, bool is_quiet);
 /** Replace namespaces and reply_patterns of the configuration; borrowed until they are replaced or
  * the engine ends. */
 void dri_engine_set_names(struct dri_engine *engine, const char *namespaces,

@@ -599,6 +599,7 @@ static void take_up(struct dri_worker *worker, struct dri_live *live)
 static void change_quiet(struct dri_worker *worker)
 {
     worker->is_quiet = !worker->is_quiet;
+    dri_engine_set_quiet(worker->engine, worker->is_quiet);
     dri_log_write(DRI_LOG_INFO, worker->is_quiet ? "WRK-QUIET" : "WRK-RESUME",
                   worker->is_quiet ? "quiet: finishes what it has, takes nothing new"
                                    : "takes commands again",

@@ -188,6 +188,25 @@ def leaving_that_hangs_with_work_unfinished_is_a_failure(scene):
 
 
 @case
+def a_drain_ends_at_its_limit(scene):
+    worker = scene.worker("limit", drain_ms=1500, timeout_ms=3600000).start().wait_ready()
+    scene.send(worker, ["quick"])
+    scene.wait_results(worker, ["quick"])
+    scene.send(worker, ["endless"], do="sleep", ms=600000)
+    workers.settle_down(lambda: worker.metric("dray_running_commands") == 1, 60, "a run")
+    begin = time.monotonic()
+    worker.process.terminate()
+    assert worker.process.wait(60) == 1, worker.log()
+    assert 1.4 < time.monotonic() - begin < 1.5 + 30
+    worker.start().wait_ready()
+    assert worker.log().count("WRK-UNCLEAN") == 1
+    workers.settle_down(lambda: worker.metric("dray_running_commands") == 1, 120, "it comes again")
+    assert scene.results(worker) == ["quick"]
+    assert sum(run.id == "quick".encode().hex() for run in workers.runs(worker.probe_log)) == 1
+    worker.kill()
+
+
+@case
 def a_crash_while_leaving_costs_nothing(scene):
     worker = scene.worker("crash")
     worker.start({"DRAY_CRASH_AT": "before_close"}).wait_ready()

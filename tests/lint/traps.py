@@ -36,7 +36,7 @@ def names_of_tests(root):
     found = set()
     for path in lintlib.files(".c", ".py", ".sh", root=root, folders=("tests", "handlers")):
         text = lintlib.read(path, root)
-        found.update(re.findall(r"^static void (\w+)\(void \*\*\w+\)", text, re.M))
+        found.update(re.findall(r"^static void\s+(\w+)\(\s*void \*\*\w+\)", text, re.M))
         found.update(re.findall(r"^def (\w+)\(", text, re.M))
         stem = os.path.splitext(os.path.basename(path))[0]
         found.add(f"lint_{stem}" if path.startswith("tests/lint/") else stem)

@@ -37,6 +37,7 @@ struct fixture {
     struct dri_transport_event events[EVENTS];
     size_t events_count;
     size_t messages_max; /* of the last poll */
+    char pauses[200];    /* "+slot/epoch" paused, "-slot/epoch" resumed */
     struct published published[EVENTS];
     size_t published_count;
     size_t take_max; /* publishes that the transport takes at once */
@@ -115,12 +116,32 @@ static uint64_t fake_next_deadline(struct dri_transport *self)
     return UINT64_MAX;
 }
 
+static void note_pause(struct dri_transport *self, char sign, uint32_t slot, uint32_t epoch)
+{
+    char *pauses = ((struct fixture *)(void *)self)->pauses;
+    size_t len = strlen(pauses);
+    snprintf(pauses + len, sizeof(((struct fixture *)0)->pauses) - len, "%c%u/%u ", sign, slot,
+             epoch);
+}
+
+static void fake_pause(struct dri_transport *self, uint32_t slot, uint32_t epoch)
+{
+    note_pause(self, '+', slot, epoch);
+}
+
+static void fake_resume(struct dri_transport *self, uint32_t slot, uint32_t epoch)
+{
+    note_pause(self, '-', slot, epoch);
+}
+
 static const struct dri_transport_ops fake_ops = {
     .scheme = "fake",
     .poll = fake_poll,
     .publish = fake_publish,
     .settle = fake_settle,
     .next_deadline = fake_next_deadline,
+    .pause = fake_pause,
+    .resume = fake_resume,
 };
 
 static struct fixture *fixture_of(struct dri_executor *self)
@@ -595,6 +616,30 @@ static void names_may_be_replaced_between_two_turns(void **state)
     assert_non_null(result_of(&fixture->published[0]).reply_failed.at);
 }
 
+static void what_is_assigned_is_paused_while_it_is_quiet(void **state)
+{
+    struct fixture *fixture = *state;
+    turn(fixture); /* takes the assignment of slot 1 in epoch 7 */
+    dri_engine_set_quiet(fixture->engine, true);
+    assert_string_equal(fixture->pauses, "+1/7 ");
+    fixture->events[0] =
+        (struct dri_transport_event){.type = DRI_TE_ASSIGNED,
+                                     .slot = 3,
+                                     .epoch = 2,
+                                     .as.assigned = {.mode = DRI_SETTLE_EACH,
+                                                     .committed = -1,
+                                                     .lease_ns = 30000000000,
+                                                     .origin = dray_slice_text("OTHER"),
+                                                     .topic = dray_slice_text("commands")}};
+    fixture->events_count = 1;
+    turn(fixture);
+    assert_string_equal(fixture->pauses, "+1/7 +3/2 ");
+    dri_engine_set_quiet(fixture->engine, false);
+    assert_string_equal(fixture->pauses, "+1/7 +3/2 -1/7 -3/2 ");
+    turn(fixture);
+    assert_string_equal(fixture->pauses, "+1/7 +3/2 -1/7 -3/2 ");
+}
+
 static void a_limit_of_nothing_asks_the_broker_for_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -691,6 +736,7 @@ int main(void)
         CASE(what_a_full_transport_does_not_take_goes_out_later_in_order),
         CASE(a_namespace_that_is_not_served_is_dead_lettered_as_auth),
         CASE(names_may_be_replaced_between_two_turns),
+        CASE(what_is_assigned_is_paused_while_it_is_quiet),
         CASE(a_limit_of_nothing_asks_the_broker_for_nothing),
         CASE(a_second_copy_of_a_replay_is_settled_without_any_outcome),
         CASE(an_engine_that_is_destroyed_in_flight_leaks_nothing),
