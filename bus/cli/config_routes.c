@@ -22,9 +22,27 @@
 static const char *const route_keys[] = {"ns",     "name",    "version", "runtime",
                                          "module", "handler", "sha256",  "signature",
                                          "tags",   "weight",  "state",   "policy"};
-static const char *const policy_keys[] = {"timeout_ms", "attempts", "backoff_ms", "concurrency",
-                                          "rate",       "order",    "run",        "isolation",
-                                          "preload",    "breaker"};
+static const char *const policy_keys[] = {
+    "timeout_ms", "attempts", "backoff_ms", "backoff",   "retry",   "budget_ms", "concurrency",
+    "rate",       "order",    "run",        "isolation", "preload", "breaker"};
+static const char *const backoff_keys[] = {"base_ms", "factor", "max_ms", "jitter"};
+static const char *const retry_keys[] = {"timeout",  "network", "unavailable", "conflict",
+                                         "internal", "invalid", "not_found",   "rejected",
+                                         "limit",    "auth"};
+static const char *const kind_keys[] = {"attempts"};
+
+/* The keys of a map in a map: under which key of which. NULL: whichever of them. */
+static const struct inner {
+    const char *const *outer;
+    const char *key;
+    const char *const *known;
+    size_t known_count;
+} inners[] = {
+    {route_keys, "policy", policy_keys, DRI_ARRAY_LEN(policy_keys)},
+    {policy_keys, "backoff", backoff_keys, DRI_ARRAY_LEN(backoff_keys)},
+    {policy_keys, "retry", retry_keys, DRI_ARRAY_LEN(retry_keys)},
+    {retry_keys, NULL, kind_keys, DRI_ARRAY_LEN(kind_keys)},
+};
 
 /* A version 1.0 or a hash of digits only is text all the same. */
 static bool is_text(const char *path)
@@ -74,6 +92,18 @@ static enum dray_status warn(const struct loader *loader, const char *format, ..
     return DRAY_OK;
 }
 
+static const struct inner *inner_of(const char *const *outer, const char *key)
+{
+    for (size_t i = 0; i < DRI_ARRAY_LEN(inners); i++) {
+        if (inners[i].outer == outer &&
+            (inners[i].key == NULL || strcmp(inners[i].key, key) == 0)) {
+            return &inners[i];
+        }
+    }
+    return NULL;
+}
+
+/* Recursion ends with the table of inner maps. */
 static enum dray_status keys_look(const struct loader *loader, dri_yaml_node map,
                                   const char *const *known, size_t known_count)
 {
@@ -92,8 +122,11 @@ static enum dray_status keys_look(const struct loader *loader, dri_yaml_node map
                      "%s:%zu: a route's key \"%s\" is unknown here and kept; did you mean \"%s\"?",
                      dri_yaml_file(loader->yaml), dri_yaml_line(loader->yaml, key), nearest.wanted,
                      nearest.word);
-        } else if (known == route_keys && strcmp(nearest.wanted, "policy") == 0) {
-            status = keys_look(loader, value, policy_keys, DRI_ARRAY_LEN(policy_keys));
+            continue;
+        }
+        const struct inner *inner = inner_of(known, nearest.wanted);
+        if (inner != NULL) {
+            status = keys_look(loader, value, inner->known, inner->known_count);
         }
     }
     return status;

@@ -7,6 +7,7 @@
 #include "assert.h"
 
 #define ATTEMPTS_DEFAULT 4u
+#define JITTER_DEFAULT   10u /* percent */
 
 static const uint32_t backoff_default_ms[] = {1000, 3000, 9000};
 
@@ -20,23 +21,39 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-/* Up to 10 % more, so that what failed together does not come back together. */
-static uint32_t with_jitter(uint32_t delay_ms, uint32_t attempt, uint64_t seed)
+/* Up to so many percent more, so that what failed together does not come back together. */
+static uint32_t with_jitter(uint32_t delay_ms, uint32_t percent, const struct dri_failure *failure)
 {
-    uint64_t share = mix(seed ^ mix(attempt)) % 1025u; /* of 10240 */
+    uint64_t most = (uint64_t)percent * 1024u / 10u;
+    uint64_t share = mix(failure->seed ^ mix(failure->attempt)) % (most + 1u); /* of 10240 */
     uint64_t longer = delay_ms + (uint64_t)delay_ms * share / 10240u;
     return longer > UINT32_MAX ? UINT32_MAX : (uint32_t)longer;
 }
 
-struct dri_verdict dri_verdict_make(const struct dri_policy *policy, enum dray_error_kind kind,
-                                    uint32_t attempt, uint32_t retry_after_ms, uint64_t seed)
+static uint32_t attempts_of(const struct dri_policy *policy, enum dray_error_kind kind)
 {
-    struct dri_verdict verdict = {.is_retry = false, .delay_ms = 0};
-    DRI_ASSERT(attempt >= 1);
-    uint32_t attempts = policy->attempts != 0 ? policy->attempts : ATTEMPTS_DEFAULT;
-    if (!dray_kind_is_retried(kind) || attempt >= attempts) {
-        return verdict;
+    if (policy->kind_attempts[kind] != 0) {
+        return policy->kind_attempts[kind];
     }
+    if (!dray_kind_is_retried(kind)) {
+        return 1;
+    }
+    return policy->attempts != 0 ? policy->attempts : ATTEMPTS_DEFAULT;
+}
+
+/* base_ms * factor ^ (attempt - 1), as far as max_ms. */
+static uint32_t growing(const struct dri_backoff *backoff, uint32_t attempt)
+{
+    uint64_t most = backoff->max_ms != 0 ? backoff->max_ms : UINT32_MAX;
+    uint64_t delay_ms = backoff->base_ms;
+    for (uint32_t i = 1; i < attempt && backoff->factor > 1 && delay_ms < most; i++) {
+        delay_ms *= backoff->factor;
+    }
+    return (uint32_t)(delay_ms < most ? delay_ms : most);
+}
+
+static uint32_t listed(const struct dri_policy *policy, uint32_t attempt)
+{
     const uint32_t *backoff_ms = backoff_default_ms;
     uint32_t count = DRI_ARRAY_LEN(backoff_default_ms);
     if (policy->backoff_count != 0) {
@@ -44,8 +61,27 @@ struct dri_verdict dri_verdict_make(const struct dri_policy *policy, enum dray_e
         backoff_ms = policy->backoff_ms;
         count = policy->backoff_count;
     }
-    uint32_t delay_ms = backoff_ms[attempt - 1 < count ? attempt - 1 : count - 1];
-    verdict.is_retry = true;
-    verdict.delay_ms = with_jitter(retry_after_ms != 0 ? retry_after_ms : delay_ms, attempt, seed);
-    return verdict;
+    return backoff_ms[attempt - 1 < count ? attempt - 1 : count - 1];
+}
+
+struct dri_verdict dri_verdict_make(const struct dri_policy *policy,
+                                    const struct dri_failure *failure)
+{
+    struct dri_verdict final = {.is_retry = false, .delay_ms = 0};
+    bool is_growing = policy->backoff.base_ms != 0;
+    DRI_ASSERT(failure->attempt >= 1 && failure->kind < DRAY_KIND_COUNT);
+    if (failure->attempt >= attempts_of(policy, failure->kind)) {
+        return final;
+    }
+    uint32_t delay_ms = failure->retry_after_ms;
+    if (delay_ms == 0) {
+        delay_ms = is_growing ? growing(&policy->backoff, failure->attempt)
+                              : listed(policy, failure->attempt);
+    }
+    delay_ms = with_jitter(delay_ms, is_growing ? policy->backoff.jitter : JITTER_DEFAULT, failure);
+    if (policy->budget_ms != 0 && (failure->since_first_ms > policy->budget_ms ||
+                                   delay_ms > policy->budget_ms - failure->since_first_ms)) {
+        return final;
+    }
+    return (struct dri_verdict){.is_retry = true, .delay_ms = delay_ms};
 }

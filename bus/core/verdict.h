@@ -17,10 +17,19 @@ struct dri_verdict {
     uint32_t delay_ms; /* before the next run */
 };
 
-/** attempt: the run that just failed, from 1. retry_after_ms: the handler's wish, 0: none.
- *  seed: makes the jitter (0 to 10 % added), the same for the same command and attempt.
- *  Default policy: 4 attempts after 1 s, 3 s, 9 s. The last backoff repeats. */
-struct dri_verdict dri_verdict_make(const struct dri_policy *policy, enum dray_error_kind kind,
-                                    uint32_t attempt, uint32_t retry_after_ms, uint64_t seed);
+/** A run that failed. */
+struct dri_failure {
+    enum dray_error_kind kind;
+    uint32_t attempt;        /* from 1 */
+    uint64_t since_first_ms; /* the first failure of this command */
+    uint32_t retry_after_ms; /* the handler's wish; 0: none */
+    uint64_t seed;           /* makes the jitter: the same for the same command and attempt */
+};
+
+/** Default policy: 4 attempts after 1 s, 3 s, 9 s, with 0 to 10 % added; the last wait repeats.
+ *  The policy's attempts for a kind count in place of its attempts and of the kind's default. What
+ *  would begin after the policy's budget is final. */
+struct dri_verdict dri_verdict_make(const struct dri_policy *policy,
+                                    const struct dri_failure *failure);
 
 #endif

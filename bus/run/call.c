@@ -225,8 +225,16 @@ static void judge(struct runner *runner, struct dri_flight *flight, const struct
     dri_call_stamp_failure(flight);
     static const struct dri_policy none;
     const struct dri_policy *policy = route != NULL ? &route->view.policy : &none;
-    flight->verdict = dri_verdict_make(policy, flight->kind, flight->attempt,
-                                       runner->retry_after_ms, dri_hash64(flight->envelope.id));
+    uint64_t first_ms = flight->first_failed_ms;
+    uint64_t last_ms = flight->last_failed_ms;
+    const struct dri_failure failure = {
+        .kind = flight->kind,
+        .attempt = flight->attempt,
+        .since_first_ms = last_ms > first_ms ? last_ms - first_ms : 0, /* the clock may step back */
+        .retry_after_ms = runner->retry_after_ms,
+        .seed = dri_hash64(flight->envelope.id),
+    };
+    flight->verdict = dri_verdict_make(policy, &failure);
 }
 
 static void begin_run(struct runner *runner, struct dri_flight *flight)

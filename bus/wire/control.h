@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <dray/kind.h>
 #include <dray/slice.h>
 #include <dray/status.h>
 
@@ -93,12 +94,23 @@ enum dri_isolation {
     DRI_ISOLATION_PROCESS
 };
 
+/** Waits that grow: base_ms, base_ms * factor, base_ms * factor * factor, ... */
+struct dri_backoff {
+    uint32_t base_ms; /* 0: none of this, the list counts */
+    uint32_t factor;  /* 1 to 100 */
+    uint32_t max_ms;  /* no wait is longer; 0: no bound */
+    uint32_t jitter;  /* percent that is added by chance, at most; 0 to 100 */
+};
+
 /** How commands of a route are run. Zero fields mean: the worker's default. */
 struct dri_policy {
     uint32_t timeout_ms;
     uint32_t attempts;
     uint32_t backoff_ms[DRI_BACKOFF_MAX];
     uint32_t backoff_count;
+    struct dri_backoff backoff;
+    uint32_t budget_ms;                      /* no run begins later after the first failure */
+    uint32_t kind_attempts[DRAY_KIND_COUNT]; /* by kind of failure, in place of attempts */
     uint32_t concurrency;
     uint32_t rate; /* per second */
     enum dri_order order;

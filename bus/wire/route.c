@@ -18,6 +18,7 @@
 #include "control.h"
 #include "fields.h"
 #include "packer.h"
+#include "retry.h"
 #include "sha256.h"
 #include "words.h"
 
@@ -43,7 +44,9 @@ struct raw {
     struct dray_slice order;
     struct dray_slice run;
     struct dray_slice isolation;
+    struct dray_slice backoff_ms;
     struct dray_slice backoff;
+    struct dray_slice retry;
 };
 
 #define TEXT(name_, member, max_)                                                                  \
@@ -81,7 +84,10 @@ static const struct dri_field g_fields[] = {
 static const struct dri_field g_policy_fields[] = {
     POLICY("timeout_ms", view.policy.timeout_ms, DRI_FIELD_U32),
     POLICY("attempts", view.policy.attempts, DRI_FIELD_U32),
-    POLICY("backoff_ms", backoff, DRI_FIELD_U32S),
+    POLICY("backoff_ms", backoff_ms, DRI_FIELD_U32S),
+    POLICY("backoff", backoff, DRI_FIELD_MAP),
+    POLICY("retry", retry, DRI_FIELD_MAP),
+    POLICY("budget_ms", view.policy.budget_ms, DRI_FIELD_U32),
     POLICY("concurrency", view.policy.concurrency, DRI_FIELD_U32),
     POLICY("rate", view.policy.rate, DRI_FIELD_U32),
     POLICY("order", order, DRI_FIELD_TEXT),
@@ -314,8 +320,8 @@ static enum dray_status view_check(struct dray_slice route, const struct dri_rou
     return DRAY_OK;
 }
 
-static enum dray_status backoff_read(struct dray_slice route, struct dray_slice backoff,
-                                     struct dri_policy *policy, struct dri_wire_error *ret_error)
+static enum dray_status backoff_ms_read(struct dray_slice route, struct dray_slice backoff,
+                                        struct dri_policy *policy, struct dri_wire_error *ret_error)
 {
     const struct dri_wire_limits any = {UINT32_MAX, DRI_DEPTH_CEILING, UINT32_MAX};
     struct dri_scanner scanner;
@@ -378,6 +384,28 @@ static enum dray_status policy_words_read(struct dray_slice route, struct raw *r
     return DRAY_OK;
 }
 
+static enum dray_status policy_retry_read(struct dray_slice route,
+                                          const struct dri_wire_limits *limits, struct raw *raw,
+                                          struct dri_wire_error *ret_error)
+{
+    struct dri_policy *policy = &raw->view.policy;
+    enum dray_status status = DRAY_OK;
+
+    if (!dray_slice_is_absent(raw->backoff) && !dray_slice_is_absent(raw->backoff_ms)) {
+        return view_fail(route, raw->backoff, "policy.backoff", "stands beside backoff_ms",
+                         ret_error);
+    }
+    if (!dray_slice_is_absent(raw->backoff_ms)) {
+        status = backoff_ms_read(route, raw->backoff_ms, policy, ret_error);
+    } else if (!dray_slice_is_absent(raw->backoff)) {
+        status = dri_backoff_read(route, raw->backoff, limits, &policy->backoff, ret_error);
+    }
+    if (status == DRAY_OK && !dray_slice_is_absent(raw->retry)) {
+        status = dri_retry_read(route, raw->retry, limits, policy, ret_error);
+    }
+    return status;
+}
+
 static enum dray_status policy_read(struct dray_slice route, const struct dri_wire_limits *limits,
                                     struct raw *raw, struct dri_wire_error *ret_error)
 {
@@ -395,11 +423,9 @@ static enum dray_status policy_read(struct dray_slice route, const struct dri_wi
         }
         return status;
     }
-    if (!dray_slice_is_absent(raw->backoff)) {
-        status = backoff_read(route, raw->backoff, &raw->view.policy, ret_error);
-        if (status != DRAY_OK) {
-            return status;
-        }
+    status = policy_retry_read(route, limits, raw, ret_error);
+    if (status != DRAY_OK) {
+        return status;
     }
     return policy_words_read(route, raw, ret_error);
 }
@@ -446,7 +472,8 @@ static void policy_uint_add(struct dri_packer *packer, const char *key, uint32_t
 static uint32_t policy_pairs(const struct dri_policy *policy)
 {
     return 0u + (policy->timeout_ms != 0) + (policy->attempts != 0) + (policy->backoff_count != 0) +
-           (policy->concurrency != 0) + (policy->rate != 0) + policy->has_order + policy->has_run +
+           dri_retry_pairs(policy) + (policy->budget_ms != 0) + (policy->concurrency != 0) +
+           (policy->rate != 0) + policy->has_order + policy->has_run +
            (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
 }
 
@@ -466,6 +493,8 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
             (void)msgpack_pack_uint32(&packer->pack, policy->backoff_ms[i]);
         }
     }
+    dri_retry_add(packer, policy);
+    policy_uint_add(packer, "budget_ms", policy->budget_ms);
     policy_uint_add(packer, "concurrency", policy->concurrency);
     policy_uint_add(packer, "rate", policy->rate);
     if (policy->has_order) {

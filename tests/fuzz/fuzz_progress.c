@@ -33,7 +33,7 @@ static void text_seal(uint8_t *text, size_t len, uint64_t position)
         if (i > 8 && i < 15) {
             continue;
         }
-        crc ^= i < 8 ? (uint8_t)(position >> (8 * i)) : text[i - 8];
+        crc ^= (uint32_t)(i < 8 ? (uint8_t)(position >> (8 * i)) : text[i - 8]);
         for (int bit = 0; bit < 8; bit++) {
             crc = (crc & 1u) != 0 ? (crc >> 1) ^ UINT32_C(0xedb88320) : crc >> 1;
         }

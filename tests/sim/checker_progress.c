@@ -34,7 +34,7 @@ static uint32_t checksum(struct dray_slice text, uint64_t position)
         if (i >= 9 && i < 9 + HEAD - 1) {
             continue;
         }
-        crc ^= i < 8 ? (uint8_t)(position >> (8 * i)) : text.at[i - 8];
+        crc ^= (uint32_t)(i < 8 ? (uint8_t)(position >> (8 * i)) : text.at[i - 8]);
         for (int bit = 0; bit < 8; bit++) {
             crc = (crc & 1) != 0 ? (crc >> 1) ^ UINT32_C(0xedb88320) : crc >> 1;
         }

@@ -90,7 +90,9 @@ static void fill_outcome(struct lanes *self, struct dri_flight *flight, enum dra
     } else {
         struct dri_policy policy;
         sim_plan_policy(self->config.options, plan, &policy);
-        flight->verdict = dri_verdict_make(&policy, kind, flight->attempt, 0, plan->index);
+        const struct dri_failure failure = {
+            .kind = kind, .attempt = flight->attempt, .seed = plan->index};
+        flight->verdict = dri_verdict_make(&policy, &failure);
         memcpy(block->at, ANSWER_TEXT, strlen(ANSWER_TEXT));
         flight->error_message = dray_slice_of(block->at, strlen(ANSWER_TEXT));
         flight->last_failed_ms = self->config.now->wall_ms;

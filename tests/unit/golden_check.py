@@ -29,7 +29,7 @@ GOLDEN = pathlib.Path(__file__).resolve().parent / "golden"
 FORMATS = {
     "envelope": "envelope", "envelope_small": "envelope", "envelope_fid": "envelope",
     "result_ok": "result", "result_error": "result", "change": "change", "route": "route",
-    "status": "status", "control": "control", "control_unsigned": "control",
+    "route_retry": "route", "status": "status", "control": "control", "control_unsigned": "control",
 }
 tool = sys.argv[1]
 is_write = "--write" in sys.argv[2:]

@@ -473,6 +473,30 @@ static void unknown_keys_of_a_route_are_kept_with_a_warning(void **state)
     unload(&loaded);
 }
 
+static void keys_within_a_policy_are_looked_at_too(void **state)
+{
+    static const char *const wants[] = {"\"bas_ms\"",  "\"base_ms\"", "\"timout\"",
+                                        "\"timeout\"", "\"attemps\"", "\"attempts\""};
+    (void)state;
+    struct loaded loaded;
+    test_ok(load_yaml(&loaded, "routes:\n  - name: a\n    module: m.so\n    handler: h\n"
+                               "    policy:\n"
+                               "      backoff: {base_ms: 5, bas_ms: 6}\n"
+                               "      retry: {timout: {attempts: 1}, network: {attemps: 2}}\n"
+                               "      budget_ms: 60000\n"));
+    for (size_t i = 0; i < 3; i++) {
+        const char *warning = dri_config_warning(loaded.config, i);
+        assert_non_null(warning);
+        assert_non_null(strstr(warning, wants[2 * i]));
+        assert_non_null(strstr(warning, wants[2 * i + 1]));
+    }
+    assert_null(dri_config_warning(loaded.config, 3));
+    unload(&loaded);
+    refuses("routes:\n  - name: a\n    module: m.so\n    handler: h\n"
+            "    policy:\n      retry:\n        timeout: {attempts: many}\n",
+            ":7: route: policy.retry.timeout is not an unsigned integer");
+}
+
 static void an_anchor_that_grows_without_end_is_refused(void **state)
 {
     (void)state;
@@ -730,6 +754,7 @@ int main(void)
         cmocka_unit_test(routes_become_the_bytes_of_their_maps),
         cmocka_unit_test(a_bad_route_names_the_line_of_the_field),
         cmocka_unit_test(unknown_keys_of_a_route_are_kept_with_a_warning),
+        cmocka_unit_test(keys_within_a_policy_are_looked_at_too),
         cmocka_unit_test(an_anchor_that_grows_without_end_is_refused),
         cmocka_unit_test(a_file_of_routes_is_a_route_a_list_or_a_configuration),
         cmocka_unit_test(differences_are_listed_and_live_ones_marked),

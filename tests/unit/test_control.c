@@ -177,6 +177,39 @@ static void a_route_is_read_field_by_field(void **state)
     test_status(DRAY_ELIMIT, dri_route_key_format(&view, key, strlen(key)));
 }
 
+static void a_policy_says_when_which_failure_runs_again(void **state)
+{
+    struct dri_route_view view;
+    struct dri_wire_error error;
+
+    (void)state;
+    test_ok(dri_route_decode(wire_golden("route_retry.msgpack"), &limits, &view, &error));
+    assert_int_equal(view.policy.attempts, 4);
+    assert_int_equal(view.policy.backoff_count, 0);
+    assert_int_equal(view.policy.backoff.base_ms, 200);
+    assert_int_equal(view.policy.backoff.factor, 3);
+    assert_int_equal(view.policy.backoff.max_ms, 60000);
+    assert_int_equal(view.policy.backoff.jitter, 20);
+    assert_int_equal(view.policy.budget_ms, 120000);
+    assert_int_equal(view.policy.kind_attempts[DRAY_KIND_TIMEOUT], 6);
+    assert_int_equal(view.policy.kind_attempts[DRAY_KIND_NETWORK], 9);
+    assert_int_equal(view.policy.kind_attempts[DRAY_KIND_INTERNAL], 1);
+    assert_int_equal(view.policy.kind_attempts[DRAY_KIND_REJECTED], 2);
+    assert_int_equal(view.policy.kind_attempts[DRAY_KIND_CONFLICT], 0);
+    /* what is not said has its default, and what is not known is passed over */
+    test_ok(dri_route_decode(
+        wire_json("{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":"
+                  "{\"backoff\":{\"base_ms\":5,\"curve\":1},"
+                  "\"retry\":{\"expired\":3,\"limit\":{\"attempts\":2,\"x\":[]},\"auth\":{}}}}"),
+        &limits, &view, &error));
+    assert_int_equal(view.policy.backoff.factor, 2);
+    assert_int_equal(view.policy.backoff.max_ms, 0);
+    assert_int_equal(view.policy.backoff.jitter, 10);
+    assert_int_equal(view.policy.kind_attempts[DRAY_KIND_LIMIT], 2);
+    assert_int_equal(view.policy.kind_attempts[DRAY_KIND_AUTH], 0);
+    assert_int_equal(view.policy.kind_attempts[DRAY_KIND_EXPIRED], 0);
+}
+
 static void a_small_route_gets_its_defaults(void **state)
 {
     struct dri_route_view view;
@@ -235,6 +268,28 @@ static void what_is_wrong_with_a_route_is_named(void **state)
          "unsigned"},
         {"\"name\":\"a\",\"policy\":{\"backoff_ms\":[1,2,3,4,5,6,7,8,9]}", DRAY_ELIMIT,
          "policy.backoff_ms", "more than 8"},
+        {"\"name\":\"a\",\"policy\":{\"backoff\":5}", DRAY_EINVALID, "policy.backoff", "not a map"},
+        {"\"name\":\"a\",\"policy\":{\"backoff\":{}}", DRAY_EINVALID, "policy.backoff.base_ms",
+         "missing"},
+        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1,\"factor\":0}}", DRAY_EINVALID,
+         "policy.backoff.factor", "1 to 100"},
+        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1,\"factor\":101}}", DRAY_EINVALID,
+         "policy.backoff.factor", "1 to 100"},
+        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":9,\"max_ms\":8}}", DRAY_EINVALID,
+         "policy.backoff.max_ms", "less than base_ms"},
+        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1,\"jitter\":101}}", DRAY_EINVALID,
+         "policy.backoff.jitter", "100"},
+        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1},\"backoff_ms\":1}", DRAY_EINVALID,
+         "policy.backoff", "beside backoff_ms"},
+        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"$map\":[[1,2]]}}", DRAY_EINVALID,
+         "policy.backoff", "not a string"},
+        {"\"name\":\"a\",\"policy\":{\"retry\":[]}", DRAY_EINVALID, "policy.retry", "not a map"},
+        {"\"name\":\"a\",\"policy\":{\"retry\":{\"timeout\":3}}", DRAY_EINVALID,
+         "policy.retry.timeout", "not a map"},
+        {"\"name\":\"a\",\"policy\":{\"retry\":{\"timeout\":{\"attempts\":-1}}}", DRAY_EINVALID,
+         "policy.retry.timeout", "unsigned"},
+        {"\"name\":\"a\",\"policy\":{\"budget_ms\":\"x\"}", DRAY_EINVALID, "policy.budget_ms",
+         "unsigned"},
         {"\"name\":\"a\",\"policy\":{\"order\":\"x\"}", DRAY_EINVALID, "policy.order", "none of"},
         {"\"name\":\"a\",\"policy\":{\"run\":\"x\"}", DRAY_EINVALID, "policy.run", "none of"},
         {"\"name\":\"a\",\"policy\":{\"isolation\":\"x\"}", DRAY_EINVALID, "policy.isolation",
@@ -410,11 +465,10 @@ static void the_function_id_is_the_one_of_the_specification(void **state)
 
 static void nothing_is_encoded_into_a_buffer_that_is_too_small(void **state)
 {
-    static const char *const samples[][2] = {{"control", "control.msgpack"},
-                                             {"control", "control_unsigned.msgpack"},
-                                             {"change", "change.msgpack"},
-                                             {"route", "route.msgpack"},
-                                             {"status", "status.msgpack"}};
+    static const char *const samples[][2] = {
+        {"control", "control.msgpack"},   {"control", "control_unsigned.msgpack"},
+        {"change", "change.msgpack"},     {"route", "route.msgpack"},
+        {"route", "route_retry.msgpack"}, {"status", "status.msgpack"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
@@ -472,6 +526,7 @@ int main(void)
         CASE(what_is_wrong_with_a_change_is_named),
         CASE(a_change_of_a_later_kind_can_be_told_and_skipped),
         CASE(a_route_is_read_field_by_field),
+        CASE(a_policy_says_when_which_failure_runs_again),
         CASE(a_small_route_gets_its_defaults),
         CASE(what_is_wrong_with_a_route_is_named),
         CASE(a_module_is_a_file_name_and_never_a_path),

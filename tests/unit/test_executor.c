@@ -162,7 +162,8 @@ static int set_up(void **state)
     struct dri_registry_config registry = {bind_static, unbind_static, NULL, LANES};
     test_ok(dri_registry_create(&registry, &fixture->registry));
     put_route(fixture, "echo", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 1);
-    put_route(fixture, "busy", (struct dri_policy){.attempts = 3}, DRI_ROUTE_ACTIVE, 2);
+    put_route(fixture, "busy", (struct dri_policy){.attempts = 3, .budget_ms = 3600000},
+              DRI_ROUTE_ACTIVE, 2);
     put_route(fixture, "big", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 3);
     put_route(fixture, "two", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 4);
     put_route(fixture, "odd", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 5);
@@ -276,6 +277,19 @@ static void a_failure_carries_its_words_and_the_handlers_wish_when_to_retry(void
     fixture->ops->flush(fixture->executor);
     take_back(fixture, &flight, 1);
     assert_false(flight->verdict.is_retry); /* the route allows three */
+}
+
+static void past_the_routes_budget_a_failure_is_final(void **state)
+{
+    struct fixture *fixture = *state;
+    struct dri_flight *flight = run_one(fixture, "busy");
+    assert_true(flight->verdict.is_retry);
+    flight->first_failed_ms -= 3600000;
+    fixture->ops->submit(fixture->executor, 0, flight);
+    fixture->ops->flush(fixture->executor);
+    take_back(fixture, &flight, 1);
+    assert_int_equal(flight->kind, DRAY_KIND_UNAVAILABLE);
+    assert_false(flight->verdict.is_retry);
 }
 
 static void what_cannot_be_found_is_told_apart(void **state)
@@ -461,6 +475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_handler_runs_and_its_result_comes_back),
         CASE(a_failure_carries_its_words_and_the_handlers_wish_when_to_retry),
+        CASE(past_the_routes_budget_a_failure_is_final),
         CASE(what_cannot_be_found_is_told_apart),
         CASE(a_result_that_cannot_travel_is_no_failure_of_the_command),
         CASE(a_handler_that_breaks_the_contract_counts_as_internal),

@@ -219,7 +219,7 @@ static bool seal(char *at, size_t len, uint64_t position)
         if (i > 8 && i < 15) {
             continue;
         }
-        crc ^= i < 8 ? (uint8_t)(position >> (8 * i)) : (uint8_t)at[i - 8];
+        crc ^= (uint32_t)(i < 8 ? (uint8_t)(position >> (8 * i)) : (uint8_t)at[i - 8]);
         for (int bit = 0; bit < 8; bit++) {
             crc = (crc & 1u) != 0 ? (crc >> 1) ^ 0xedb88320u : crc >> 1;
         }

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+
+/* retry.c - when a failed command of a route runs again, beyond `attempts` and `backoff_ms`.
+ *
+ *   backoff: {base_ms: 200, factor: 2, max_ms: 60000, jitter: 10}      the wait grows
+ *   retry: {timeout: {attempts: 6}, rejected: {attempts: 2}}           by kind of failure
+ *
+ * `backoff` is a key of its own and not another form of `backoff_ms`: a reader of an older build
+ * refuses a route whose `backoff_ms` is a map, and passes over a key that it does not know. A kind
+ * in `retry` is a map for the same reason: more than attempts may stand there later.
+ *
+ * Not every kind can be there. `expired`, `held` and `crash` are no answers of a handler; running
+ * them again is decided elsewhere. They count as keys that are not known: kept, without effect.
+ */
+
+#include "retry.h"
+
+#include "fields.h"
+
+#define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
+#define FACTOR_DEFAULT 2u
+#define FACTOR_MAX     100u
+#define JITTER_DEFAULT 10u
+#define JITTER_MAX     100u
+#define POLICY_DEPTH   1u
+
+/** X(name, word): the kinds that a policy can say something of. */
+#define RETRY_KIND_TABLE(X)                                                                        \
+    X(TIMEOUT, "timeout")                                                                          \
+    X(NETWORK, "network")                                                                          \
+    X(UNAVAILABLE, "unavailable")                                                                  \
+    X(CONFLICT, "conflict")                                                                        \
+    X(INTERNAL, "internal")                                                                        \
+    X(INVALID, "invalid")                                                                          \
+    X(NOT_FOUND, "not_found")                                                                      \
+    X(REJECTED, "rejected")                                                                        \
+    X(LIMIT, "limit")                                                                              \
+    X(AUTH, "auth")
+
+static const enum dray_error_kind g_kinds[] = {
+#define RETRY_KIND(kind, word) DRAY_KIND_##kind,
+    RETRY_KIND_TABLE(RETRY_KIND)
+#undef RETRY_KIND
+};
+
+struct kind_maps {
+    struct dray_slice at[DRAY_KIND_COUNT];
+};
+
+#define BACKOFF(name_, member)                                                                     \
+    {                                                                                              \
+        .name = (name_), .label = "policy.backoff." name_,                                         \
+        .at = offsetof(struct dri_backoff, member), .type = DRI_FIELD_U32                          \
+    }
+
+static const struct dri_field g_backoff_fields[] = {
+    BACKOFF("base_ms", base_ms),
+    BACKOFF("factor", factor),
+    BACKOFF("max_ms", max_ms),
+    BACKOFF("jitter", jitter),
+};
+
+static const struct dri_field g_kind_fields[] = {
+#define RETRY_KIND_FIELD(kind, word)                                                               \
+    {.name = (word),                                                                               \
+     .label = "policy.retry." word,                                                                \
+     .at = offsetof(struct kind_maps, at) + DRAY_KIND_##kind * sizeof(struct dray_slice),          \
+     .type = DRI_FIELD_MAP},
+    RETRY_KIND_TABLE(RETRY_KIND_FIELD)
+#undef RETRY_KIND_FIELD
+};
+
+static const struct dri_field g_retry_fields[] = {
+    {.name = "attempts", .label = "", .at = 0, .type = DRI_FIELD_U32},
+};
+
+static enum dray_status map_read(struct dray_slice route, struct dray_slice map, uint32_t depth,
+                                 const struct dri_wire_limits *limits,
+                                 const struct dri_field *fields, size_t count, void *ret_struct,
+                                 const char *label, struct dri_wire_error *ret_error)
+{
+    struct dri_scanner scanner;
+    enum dray_status status;
+
+    dri_scanner_init_inside(&scanner, route, map, depth, limits);
+    status = dri_fields_read(&scanner, fields, count, ret_struct, ret_error);
+    if (status != DRAY_OK && ret_error->field[0] == '\0') {
+        ret_error->field = label;
+    }
+    return status;
+}
+
+enum dray_status dri_backoff_read(struct dray_slice route, struct dray_slice map,
+                                  const struct dri_wire_limits *limits,
+                                  struct dri_backoff *ret_backoff, struct dri_wire_error *ret_error)
+{
+    struct dri_backoff backoff = {.factor = FACTOR_DEFAULT, .jitter = JITTER_DEFAULT};
+    enum dray_status status =
+        map_read(route, map, POLICY_DEPTH + 1, limits, g_backoff_fields, COUNT(g_backoff_fields),
+                 &backoff, "policy.backoff", ret_error);
+
+    if (status != DRAY_OK) {
+        return status;
+    }
+    *ret_error = (struct dri_wire_error){.offset = (uint32_t)(map.at - route.at)};
+    if (backoff.base_ms == 0) {
+        ret_error->field = "policy.backoff.base_ms";
+        ret_error->text = "is missing or 0";
+    } else if (backoff.factor < 1 || backoff.factor > FACTOR_MAX) {
+        ret_error->field = "policy.backoff.factor";
+        ret_error->text = "is not from 1 to 100";
+    } else if (backoff.max_ms != 0 && backoff.max_ms < backoff.base_ms) {
+        ret_error->field = "policy.backoff.max_ms";
+        ret_error->text = "is less than base_ms";
+    } else if (backoff.jitter > JITTER_MAX) {
+        ret_error->field = "policy.backoff.jitter";
+        ret_error->text = "is more than 100 percent";
+    } else {
+        *ret_backoff = backoff;
+        return DRAY_OK;
+    }
+    return DRAY_EINVALID;
+}
+
+enum dray_status dri_retry_read(struct dray_slice route, struct dray_slice map,
+                                const struct dri_wire_limits *limits, struct dri_policy *policy,
+                                struct dri_wire_error *ret_error)
+{
+    struct kind_maps kinds = {0};
+    enum dray_status status = map_read(route, map, POLICY_DEPTH + 1, limits, g_kind_fields,
+                                       COUNT(g_kind_fields), &kinds, "policy.retry", ret_error);
+
+    for (size_t i = 0; status == DRAY_OK && i < COUNT(g_kinds); i++) {
+        struct dray_slice kind_map = kinds.at[g_kinds[i]];
+
+        if (!dray_slice_is_absent(kind_map)) {
+            status = map_read(route, kind_map, POLICY_DEPTH + 2, limits, g_retry_fields,
+                              COUNT(g_retry_fields), &policy->kind_attempts[g_kinds[i]],
+                              g_kind_fields[i].label, ret_error);
+        }
+    }
+    return status;
+}
+
+static uint32_t kinds_count(const struct dri_policy *policy)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < COUNT(g_kinds); i++) {
+        count += policy->kind_attempts[g_kinds[i]] != 0;
+    }
+    return count;
+}
+
+uint32_t dri_retry_pairs(const struct dri_policy *policy)
+{
+    return 0u + (policy->backoff.base_ms != 0) + (kinds_count(policy) != 0);
+}
+
+static void backoff_add(struct dri_packer *packer, const struct dri_backoff *backoff)
+{
+    dri_packer_key(packer, "backoff");
+    (void)msgpack_pack_map(&packer->pack, 3u + (backoff->max_ms != 0));
+    dri_packer_add_uint(packer, "base_ms", backoff->base_ms);
+    dri_packer_add_uint(packer, "factor", backoff->factor);
+    if (backoff->max_ms != 0) {
+        dri_packer_add_uint(packer, "max_ms", backoff->max_ms);
+    }
+    dri_packer_add_uint(packer, "jitter", backoff->jitter);
+}
+
+void dri_retry_add(struct dri_packer *packer, const struct dri_policy *policy)
+{
+    uint32_t count = kinds_count(policy);
+
+    if (policy->backoff.base_ms != 0) {
+        backoff_add(packer, &policy->backoff);
+    }
+    if (count == 0) {
+        return;
+    }
+    dri_packer_key(packer, "retry");
+    (void)msgpack_pack_map(&packer->pack, count);
+    for (size_t i = 0; i < COUNT(g_kinds); i++) {
+        uint32_t attempts = policy->kind_attempts[g_kinds[i]];
+
+        if (attempts != 0) {
+            dri_packer_key(packer, g_kind_fields[i].name);
+            (void)msgpack_pack_map(&packer->pack, 1);
+            dri_packer_add_uint(packer, "attempts", attempts);
+        }
+    }
+}
