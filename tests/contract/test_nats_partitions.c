@@ -223,9 +223,9 @@ static void what_a_replica_that_stands_still_had_been_given_comes_first_elsewher
     await_split(&still, PARTITIONS, NULL, 0);
     fill_from(&producer, topic, 0, 60);
     contract_await(&still, DRI_TE_MESSAGE, 60, NULL);
-    fill_from(&producer, topic, 60, 60);
     open_replica(&other, "other", topic); /* from here on nobody polls the one before */
     await_split(&other, PARTITIONS, NULL, 0);
+    fill_from(&producer, topic, 60, 60);
     contract_await(&other, DRI_TE_MESSAGE, 120, NULL);
     assert_int_equal(assert_ordered(&other, 0), 120);
     contract_await(&still, DRI_TE_LOST, PARTITIONS, NULL);
