@@ -244,6 +244,7 @@ static void what_was_on_its_way_when_the_connection_broke_comes_first(void **sta
     struct contract_client client, producer;
     const char *topic = contract_name("broke");
     (void)state;
+    subject.options[1].value = "60000"; /* a server may take its time to start */
     open_replica(&client, "one", topic);
     await_split(&client, PARTITIONS, NULL, 0);
     contract_open_producer(&producer, topic);
