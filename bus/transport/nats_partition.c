@@ -71,7 +71,8 @@ static void create(struct dri_nats *self, struct dri_nats_slot *slot, struct dri
         dri_nats_slot_fail(slot, now, DRAY_EBROKER, slot->topic, "the lease has ended meanwhile");
         return;
     }
-    bool is_latest = !is_of_this_stream(slot) && slot->start == DRI_START_LATEST;
+    /* Latest is for a group that has never read; of a stream made anew nothing was seen. */
+    bool is_latest = slot->lease.record.consumer == 0 && slot->start == DRI_START_LATEST;
     if (slot->ack_floor > 0) {
         (void)snprintf(start, sizeof(start),
                        "\"deliver_policy\":\"by_start_sequence\",\"opt_start_seq\":%llu",

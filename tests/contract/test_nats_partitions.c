@@ -265,6 +265,36 @@ static void what_was_on_its_way_when_the_connection_broke_comes_first(void **sta
     contract_fini(&client);
 }
 
+static void a_stream_made_anew_is_read_from_its_first_message_also_by_a_new_replica(void **state)
+{
+    struct contract_client client, producer;
+    const char *topic = contract_name("panew");
+    (void)state;
+    open_replica(&client, "one", topic);
+    await_split(&client, PARTITIONS, NULL, 0);
+    contract_open_producer(&producer, topic);
+    fill_from(&producer, topic, 0, 60);
+    contract_await(&client, DRI_TE_MESSAGE, 60, NULL);
+    settle_all(&client, 0);
+    contract_watch(&client, NULL);
+    contract_fini(&client);
+    contract_fini(&producer);
+    delete_stream(stream_of(topic));
+    contract_open_producer(&producer, topic);
+    fill_from(&producer, topic, 0, 30);
+    contract_init(&client, "g");
+    client.config.client_id = "two";
+    contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_LATEST, 0);
+    contract_topic(&client, topic, DRI_USE_COMMANDS);
+    contract_open(&client);
+    contract_await(&client, DRI_TE_MESSAGE, 30, NULL);
+    contract_watch(&client, NULL);
+    assert_int_equal(assert_ordered(&client, 0), 30);
+    assert_int_equal(contract_count(&client, DRI_TE_MESSAGE), 30);
+    contract_fini(&client);
+    contract_fini(&producer);
+}
+
 static void a_replica_without_the_server_for_longer_than_its_lease_has_lost_it(void **state)
 {
     struct contract_client client;
@@ -307,6 +337,7 @@ int main(int argc, char **argv)
         CASE(replicas_share_the_partitions_and_one_that_closes_gives_its_own_away),
         CASE(what_a_replica_that_stands_still_had_been_given_comes_first_elsewhere),
         CASE(what_was_on_its_way_when_the_connection_broke_comes_first),
+        CASE(a_stream_made_anew_is_read_from_its_first_message_also_by_a_new_replica),
         CASE(a_replica_without_the_server_for_longer_than_its_lease_has_lost_it),
         CASE(a_consumer_that_would_read_the_partitions_too_is_refused),
     };
