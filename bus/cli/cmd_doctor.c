@@ -177,7 +177,7 @@ static void tell_topic(struct doctor *doctor, const struct dri_topic_report *rep
         find(doctor, MARK_OK, "topic", "%s \"%s\": created", what, report->topic);
     } else if (report->status == DRAY_OK && report->text[0] != '\0') {
         find(doctor, MARK_WARN, "topic", "%s \"%s\": %s", what, report->topic, report->text);
-    } else if (report->status == DRAY_OK && has_partitions) {
+    } else if (report->status == DRAY_OK && (has_partitions || report->partitions > 1)) {
         find(doctor, MARK_OK, "topic", "%s \"%s\": there, %u partition%s", what, report->topic,
              report->partitions, report->partitions == 1 ? "" : "s");
     } else if (report->status == DRAY_OK) {

@@ -95,6 +95,7 @@ void dri_nats_turn(struct dri_nats *self, struct dri_now now, bool *ret_more)
     dri_nats_calls_expire(self, now);
     dri_nats_publishes_expire(self, now);
     dri_nats_publishes_check(self, now);
+    dri_nats_leases_step(self, now);
     dri_nats_slots_step(self, now);
     if (self->wire != NULL) {
         dri_nats_wire_push(self->wire);
@@ -120,7 +121,7 @@ static void fill_assigned(const struct dri_nats_slot *slot, struct dri_transport
     bool is_group = slot->kind == DRI_NATS_GROUP;
     ret_event->as.assigned.role = slot->role;
     ret_event->as.assigned.mode = is_group ? DRI_SETTLE_EACH : DRI_SETTLE_WATERMARK;
-    ret_event->as.assigned.partition = 0;
+    ret_event->as.assigned.partition = slot->partition;
     ret_event->as.assigned.committed =
         is_group ? (slot->is_fresh ? -1 : (int64_t)slot->ack_floor + 1) : (int64_t)slot->next_seq;
     ret_event->as.assigned.lease_ns = is_group ? slot->lease_ns : 0;
@@ -133,7 +134,9 @@ static void fill_assigned(const struct dri_nats_slot *slot, struct dri_transport
 static bool next_of_slot(struct dri_nats_slot *slot, struct dri_transport_event *ret_event)
 {
     bool is_lost = slot->has_lost;
-    if (!slot->has_lost && !slot->has_assigned && !slot->has_caught_up) {
+    bool has_news =
+        slot->has_lost || slot->has_assigned || slot->has_revoked || slot->has_caught_up;
+    if (!has_news || slot->is_internal) {
         return false;
     }
     memset(ret_event, 0, sizeof(*ret_event));
@@ -146,6 +149,9 @@ static bool next_of_slot(struct dri_nats_slot *slot, struct dri_transport_event 
         ret_event->type = DRI_TE_ASSIGNED;
         fill_assigned(slot, ret_event);
         slot->has_assigned = false;
+    } else if (slot->has_revoked) {
+        ret_event->type = DRI_TE_REVOKED;
+        slot->has_revoked = false;
     } else {
         ret_event->type = DRI_TE_CAUGHT_UP;
         slot->has_caught_up = false;
@@ -177,7 +183,8 @@ static bool next_message(struct dri_nats *self, struct dri_now now,
 {
     for (uint32_t i = 0; i < self->slots_count; i++) {
         uint32_t number = (self->slot_turn + i) % self->slots_count;
-        if (dri_nats_pull_next(self, &self->slots[number], now, ret_event)) {
+        if (!self->slots[number].is_internal &&
+            dri_nats_pull_next(self, &self->slots[number], now, ret_event)) {
             self->slot_turn = number; /* stay: a batch of one slot is cheaper than a mix */
             return true;
         }
@@ -216,7 +223,7 @@ static bool has_more(const struct dri_nats *self)
 {
     for (uint32_t i = 0; i < self->slots_count; i++) {
         const struct dri_nats_slot *slot = &self->slots[i];
-        if (slot->has_lost || slot->has_assigned || slot->has_caught_up ||
+        if (slot->has_lost || slot->has_assigned || slot->has_caught_up || slot->has_revoked ||
             (slot->waiting_count > 0 && !slot->is_paused && slot->is_assigned)) {
             return true;
         }
@@ -333,7 +340,12 @@ static void nats_unassign(struct dri_transport *transport, uint32_t slot_number,
     struct dri_nats *self = self_of(transport);
     struct dri_nats_slot *slot = dri_nats_slot_at(self, slot_number, epoch);
     if (slot != NULL) {
-        dri_nats_slot_leave(self, slot, dri_clock_now());
+        if (slot->is_partition) {
+            slot->is_assigned = false; /* it is given up, not lost */
+            dri_nats_lease_release(self, slot, dri_clock_now());
+        } else {
+            dri_nats_slot_leave(self, slot, dri_clock_now());
+        }
         if (self->wire != NULL) {
             dri_nats_wire_push(self->wire);
         }
@@ -344,7 +356,8 @@ static uint64_t nats_next_deadline(struct dri_transport *transport)
 {
     const struct dri_nats *self = self_of(transport);
     uint64_t all[] = {dri_nats_link_deadline(self), dri_nats_calls_deadline(self),
-                      dri_nats_publishes_deadline(self), dri_nats_slots_deadline(self)};
+                      dri_nats_publishes_deadline(self), dri_nats_slots_deadline(self),
+                      dri_nats_leases_deadline(self)};
     uint64_t first = UINT64_MAX;
     for (size_t i = 0; i < DRI_ARRAY_LEN(all) && !self->is_closed; i++) {
         first = all[i] < first ? all[i] : first;
@@ -403,6 +416,7 @@ static void nats_close(struct dri_transport *transport, uint32_t timeout_ms)
     uint64_t deadline_ns = now.mono_ns + timeout_ms * UINT64_C(1000000);
     self->room = 0;                         /* no new request */
     dri_nats_link_flush(self, deadline_ns); /* what has come by now can be handed back */
+    dri_nats_leases_close(self, now);
     for (uint32_t i = 0; i < self->slots_count; i++) {
         if (self->slots[i].state != DRI_NATS_GONE) {
             dri_nats_slot_leave(self, &self->slots[i], now);
@@ -462,6 +476,10 @@ static enum dray_status copy_topics(struct dri_nats *self,
     }
     for (size_t i = 0; i < config->topics_count; i++) {
         const struct dri_topic *topic = &config->topics[i];
+        if (topic->use == DRI_USE_COMMANDS && self->partitioned[0] == '\0' &&
+            strpbrk(topic->topic, "*>") == NULL) {
+            (void)snprintf(self->partitioned, sizeof(self->partitioned), "%s", topic->topic);
+        }
         if (topic->use != DRI_USE_STATUS || strpbrk(topic->topic, "*>") != NULL) {
             continue;
         }
@@ -544,7 +562,7 @@ static const struct dri_nats_slot *hopeless_source(const struct dri_nats *self)
 {
     for (uint32_t i = 0; i < self->slots_count; i++) {
         const struct dri_nats_slot *slot = &self->slots[i];
-        if (slot->state == DRI_NATS_SETUP_WAIT &&
+        if (slot->state == DRI_NATS_SETUP_WAIT && !slot->is_partition &&
             dray_status_class(slot->setup_status) == DRAY_CLASS_PERMANENT) {
             return slot;
         }
@@ -555,7 +573,7 @@ static const struct dri_nats_slot *hopeless_source(const struct dri_nats *self)
 static const struct dri_nats_slot *waiting_source(const struct dri_nats *self)
 {
     for (uint32_t i = 0; i < self->slots_count; i++) {
-        if (self->slots[i].state != DRI_NATS_READY) {
+        if (self->slots[i].state != DRI_NATS_READY && !self->slots[i].is_partition) {
             return &self->slots[i];
         }
     }
@@ -619,11 +637,14 @@ static enum dray_status bring_up(struct dri_nats *self, const struct dri_transpo
     if (status == DRAY_OK) {
         status = check_topics(self, config, deadline_ns, ret_text);
     }
+    if (status == DRAY_OK) {
+        status = dri_nats_leases_open(self, config->can_create, deadline_ns, ret_text);
+    }
     if (status != DRAY_OK) {
         return status;
     }
     for (uint32_t i = 0; i < self->slots_count; i++) {
-        self->slots[i].state = DRI_NATS_SETUP_WAIT;
+        self->slots[i].state = self->slots[i].is_partition ? DRI_NATS_GONE : DRI_NATS_SETUP_WAIT;
     }
     dri_nats_slots_link_up(self);
     return wait_for_sources(self, deadline_ns, ret_text);

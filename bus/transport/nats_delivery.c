@@ -203,6 +203,7 @@ uint64_t dri_nats_delivery_take(struct dri_nats *self, const struct dri_nats_slo
     entry->deliveries = waiting->deliveries;
     entry->due_ns = waiting->due_ns;
     entry->ack_subject = copy;
+    entry->is_orphan = false;
     return (uint64_t)entry->generation << 32 | (uint64_t)(index + 1);
 }
 
@@ -328,6 +329,11 @@ void dri_nats_deliveries_settle(struct dri_nats *self, const struct dri_settle *
         return;
     }
     remember(slot, entry->stream_seq, entry->timestamp_ms);
+    if (slot->is_partition &&
+        (entry->is_orphan || slot->state != DRI_NATS_READY || !dri_nats_lease_is_ours(slot))) {
+        give(&self->deliveries, index); /* comes again, and is acknowledged then */
+        return;
+    }
     ack_subject_of(self, entry, subject);
     if (slot->state == DRI_NATS_READY && dri_nats_verb_send(self, DRI_NATS_ACK, subject)) {
         give(&self->deliveries, index);
@@ -347,7 +353,7 @@ void dri_nats_deliveries_extend(struct dri_nats *self, struct dri_now now, uint3
     for (size_t i = 0; i < count; i++) {
         uint32_t index = 0;
         struct dri_nats_delivery *entry = find(self, ids[i], slot_number, epoch, &index);
-        if (entry == NULL || entry->due_ns <= now.mono_ns) {
+        if (entry == NULL || entry->is_orphan || entry->due_ns <= now.mono_ns) {
             self->expired_extends++;
             continue;
         }
@@ -386,6 +392,17 @@ static void late_sweep(struct dri_nats *self, uint32_t slot, bool can_send)
 void dri_nats_deliveries_ready(struct dri_nats *self, uint32_t slot)
 {
     late_sweep(self, slot, true);
+}
+
+void dri_nats_deliveries_orphan(struct dri_nats *self, uint32_t slot)
+{
+    struct dri_nats_deliveries *deliveries = &self->deliveries;
+    for (uint32_t i = 0; i < deliveries->chunks_count * DRI_NATS_CHUNK; i++) {
+        struct dri_nats_delivery *entry = entry_at(deliveries, i);
+        if (entry->state == DRI_NATS_OUT && entry->slot == slot) {
+            entry->is_orphan = true;
+        }
+    }
 }
 
 void dri_nats_deliveries_drop(struct dri_nats *self, uint32_t slot)

@@ -13,6 +13,7 @@
 #include <dray/status.h>
 
 #include "clock.h"
+#include "nats_lease.h"
 #include "nats_slot.h"
 #include "nats_tools.h"
 #include "nats_wire.h"
@@ -23,10 +24,12 @@
  *   nats.c          the operations of transport.h, and the turn that drives the rest
  *   nats_settings.c URL and options
  *   nats_wire.c     one connection: dialling, the event loop's callbacks, the mailbox
+ *   nats_lease.c    which replica reads which partition
  *   nats_link.c     keeps a connection up: dials in a helper thread, notices that it is dead
  *   nats_call.c     requests to the JetStream API and their answers
  *   nats_topic.c    streams: find, check, create
  *   nats_slot.c     sources: consumer set-up and loss
+ *   nats_partition.c  the slots of partitions: set-up, hand-over
  *   nats_progress.c what the consumers say of themselves; one that gives nothing any more
  *   nats_pull.c     pull requests, and what arrives for them
  *   nats_delivery.c leases: settle, extend, hand back
@@ -201,6 +204,9 @@ struct dri_nats {
     struct dri_nats_call calls[DRI_NATS_CALLS_MAX];
     struct dri_nats_slot *slots;
     uint32_t slots_count, slot_turn;
+    struct dri_nats_leases leases;
+    char partitioned[DRI_NATS_SUBJECT_BYTES]; /* publishes to this subject go to its partitions */
+    uint32_t keyless_turn;
     uint64_t pull_number;
     size_t room; /* messages_max of the last poll */
 

@@ -179,8 +179,9 @@ bool dri_nats_publishes_next(struct dri_nats *self, struct dri_transport_event *
 
 /* --- sending -------------------------------------------------------------------------------- */
 
-/** The subject of a publish. A status topic gets the key as its last token. */
-static bool subject_of(const struct dri_nats *self, const struct dri_publish *publish,
+/** The subject of a publish. A status topic gets the key as its last token, a commands topic with
+ *  partitions the one of the key. */
+static bool subject_of(struct dri_nats *self, const struct dri_publish *publish,
                        char ret_subject[DRI_NATS_SUBJECT_BYTES])
 {
     size_t len = publish->topic.len;
@@ -189,6 +190,13 @@ static bool subject_of(const struct dri_nats *self, const struct dri_publish *pu
     }
     memcpy(ret_subject, publish->topic.at, len);
     ret_subject[len] = '\0';
+    if (self->settings.partitions > 1 && strcmp(ret_subject, self->partitioned) == 0) {
+        bool has_key = publish->key.at != NULL;
+        uint32_t number = has_key ? dri_murmur2(publish->key) : self->keyless_turn++;
+        (void)snprintf(ret_subject + len, DRI_NATS_SUBJECT_BYTES - len, ".p.%u",
+                       number % self->settings.partitions);
+        return len + 8 < DRI_NATS_SUBJECT_BYTES;
+    }
     if (publish->key.at == NULL || publish->key.len == 0) {
         return true;
     }

@@ -22,7 +22,8 @@
  * the engine is only busy; when the slot is paused they are left to end, so that another replica
  * gets the messages. What is past its lease is dropped, the server delivers it again. */
 
-#define DELIVERIES_LEFT     3u /* for crashes while a message is ended, before the last delivery */
+#define DELIVERIES_LEFT     3u  /* for crashes while a message is ended, before the last delivery */
+#define PARTITION_LOW       16u /* messages asked for ahead, whatever the number of partitions */
 #define STATUS_BACKOFF_NS   UINT64_C(250000000)
 #define DEADLINE_SLACK_NS   UINT64_C(1000000000)
 #define AVERAGE_BYTES_LOW   256u
@@ -60,6 +61,16 @@ static void ring_drop_first(struct dri_nats_slot *slot)
 {
     slot->waiting_head = (slot->waiting_head + 1) & (slot->waiting_capacity - 1);
     slot->waiting_count--;
+}
+
+bool dri_nats_pull_take(struct dri_nats_slot *slot, struct dri_nats_waiting *ret_waiting)
+{
+    if (slot->waiting_count == 0) {
+        return false;
+    }
+    *ret_waiting = *ring_at(slot, 0);
+    ring_drop_first(slot);
+    return true;
 }
 
 void dri_nats_pull_clear(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
@@ -106,6 +117,10 @@ static uint32_t window(const struct dri_nats *self, const struct dri_nats_slot *
     uint64_t wanted = self->settings.pull_batch;
     uint64_t fits = self->memory_bytes == 0 ? wanted : self->memory_bytes / 4 / average;
     wanted = fits < wanted ? fits : wanted;
+    if (slot->is_partition && self->leases.held > 1) {
+        wanted =
+            wanted / self->leases.held < PARTITION_LOW ? PARTITION_LOW : wanted / self->leases.held;
+    }
     wanted = slot->batch_max != 0 && slot->batch_max < wanted ? slot->batch_max : wanted;
     return wanted == 0 ? 1 : (uint32_t)wanted;
 }
@@ -169,9 +184,10 @@ void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struc
         }
     }
     bool can_pull = !slot->is_paused && slot->is_assigned && slot->state == DRI_NATS_READY &&
-                    self->wire != NULL && slot->kind != DRI_NATS_CORE;
+                    self->wire != NULL && slot->kind != DRI_NATS_CORE && !slot->lease.is_leaving;
     bool is_ours_to_change = slot->is_paused || !slot->is_assigned || self->wire == NULL;
-    if (is_ours_to_change || self->room == 0 || slot->waiting_count > 0) {
+    size_t room = slot->is_internal ? 1 : self->room;
+    if (is_ours_to_change || room == 0 || slot->waiting_count > 0) {
         slot->is_starved = false;
     }
     if (!can_pull) {
@@ -182,7 +198,7 @@ void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struc
     }
     uint32_t wanted = window(self, slot);
     size_t have = outstanding(slot) + slot->waiting_count;
-    if (self->room > 0 && now.mono_ns >= slot->pull_at_ns && have <= wanted / 2 &&
+    if (room > 0 && now.mono_ns >= slot->pull_at_ns && have <= wanted / 2 &&
         slot->pulls_count < DRI_NATS_PULLS_MAX) {
         request(self, slot, now, wanted - (uint32_t)have);
     }
@@ -325,6 +341,9 @@ static bool group_accepts(struct dri_nats *self, struct dri_nats_slot *slot, nat
 {
     int64_t timestamp_ms = (int64_t)(numbers->time_ns / 1000000u);
     const char *ack = natsMsg_GetReply(message);
+    if (slot->is_partition && !dri_nats_partition_accepts(slot, numbers->consumer)) {
+        return false;
+    }
     if (slot->state != DRI_NATS_READY && slot->state != DRI_NATS_GONE) {
         return false; /* of a consumer that may be gone: it comes again if it is not */
     }

@@ -79,7 +79,11 @@ static const struct option options[] = {
          "Messages asked for ahead; never more than `worker.max_in_flight`."),
     UINT("pull_expires_ms", pull_expires_ms, 1000, 60000, 5000, "How long one such request waits."),
     UINT("replicas", replicas, 1, 5, 1, "Of a stream that is created."),
-    UINT("partitions", partitions, 0, 1024, 0, "Reserved: more than 1 is refused by this version."),
+    UINT("partitions", partitions, 0, 64, 0,
+         "Above 1: commands go to `<commands>.p.<n>` by key, and one replica at a time reads each, "
+         "so that a key's order holds across replicas. The same for producers and workers."),
+    UINT("lease_ms", lease_ms, 1000, 600000, 15000,
+         "After this time the partitions of a replica that died go to the others."),
 };
 
 #define OPTIONS_COUNT (sizeof(options) / sizeof(options[0]))
@@ -349,20 +353,16 @@ static enum dray_status check_together(const struct dri_nats_settings *settings,
     int ways = (settings->user != NULL) + (settings->token != NULL) + (settings->creds != NULL) +
                (settings->nkey != NULL);
     const char *fault = NULL;
-    enum dray_status status = DRAY_EINVALID;
     if (ways > 1) {
         fault = "nats: give one of user, token, creds and nkey";
     } else if ((settings->tls_cert == NULL) != (settings->tls_key == NULL)) {
         fault = "nats: tls_cert and tls_key belong together";
-    } else if (settings->partitions > 1) {
-        fault = "nats: partitions are not in this build";
-        status = DRAY_EUNSUPPORTED;
     }
     if (fault == NULL) {
         return DRAY_OK;
     }
     dri_nats_say(ret_text, "%s", fault);
-    return status;
+    return DRAY_EINVALID;
 }
 
 enum dray_status dri_nats_settings_init(struct dri_nats_settings *settings,

@@ -52,8 +52,8 @@ struct dri_nats_slot *dri_nats_slot_at(struct dri_nats *self, uint32_t number, u
 
 /* --- steps of the set-up -------------------------------------------------------------------- */
 
-static void setup_fail(struct dri_nats_slot *slot, struct dri_now now, enum dray_status status,
-                       const char *what, const char *why)
+void dri_nats_slot_fail(struct dri_nats_slot *slot, struct dri_now now, enum dray_status status,
+                        const char *what, const char *why)
 {
     uint64_t wait = RETRY_MIN_NS << (slot->setup_tries > 6 ? 6 : slot->setup_tries);
     slot->setup_tries++;
@@ -61,7 +61,7 @@ static void setup_fail(struct dri_nats_slot *slot, struct dri_now now, enum dray
     slot->setup_at_ns = now.mono_ns + (wait > RETRY_MAX_NS ? RETRY_MAX_NS : wait);
     slot->setup_status = status;
     (void)snprintf(slot->setup_text, sizeof(slot->setup_text), "%s: %s", what, why);
-    if (slot->epoch > 0) {
+    if (slot->epoch > 0 || slot->is_partition) {
         DRI_LOG(DRI_LOG_WARN, "NATS-SOURCE", "source is not available; trying again",
                 DRI_TEXT("topic", slot->topic), DRI_TEXT("why", slot->setup_text));
     }
@@ -71,7 +71,7 @@ static void setup_call(struct dri_nats *self, struct dri_nats_slot *slot, struct
                        const char *subject, const char *body, dri_nats_reply_fn *on_reply)
 {
     if (!dri_nats_call(self, now, subject, body, on_reply, slot)) {
-        setup_fail(slot, now, DRAY_EBROKER, slot->topic, "not connected");
+        dri_nats_slot_fail(slot, now, DRAY_EBROKER, slot->topic, "not connected");
     }
 }
 
@@ -94,7 +94,7 @@ static void lose(struct dri_nats *self, struct dri_nats_slot *slot)
     slot->is_assigned = false;
 }
 
-static void ready(struct dri_nats *self, struct dri_nats_slot *slot)
+void dri_nats_slot_ready(struct dri_nats *self, struct dri_nats_slot *slot)
 {
     slot->state = DRI_NATS_READY;
     slot->setup_status = DRAY_OK;
@@ -111,7 +111,7 @@ static void ready(struct dri_nats *self, struct dri_nats_slot *slot)
 
 /* --- group ---------------------------------------------------------------------------------- */
 
-static void set_lease(struct dri_nats_slot *slot, struct dray_slice config)
+void dri_nats_slot_set_lease(struct dri_nats_slot *slot, struct dray_slice config)
 {
     struct dray_slice backoff = dri_nats_json_find(config, "backoff"), first;
     uint64_t wait = dri_nats_json_uint(config, "ack_wait", UINT64_C(30000000000));
@@ -165,7 +165,9 @@ static const char *fault_of(const struct dri_nats_slot *slot, struct dray_slice 
     if (dri_nats_json_bool(config, "headers_only")) {
         return "it delivers headers only";
     }
-    return filter_fits(slot, config) ? NULL : "its filter is another subject";
+    return filter_fits(slot, config)
+               ? NULL
+               : "its filter is another subject; with nats.partitions it must be the subject alone";
 }
 
 /** The same configuration with a higher max_ack_pending. */
@@ -238,13 +240,13 @@ static void adopt_consumer(struct dri_nats *self, struct dri_nats_slot *slot, st
     if (fault != NULL) {
         (void)snprintf(body, sizeof(body), "consumer %s of stream %s does not fit", slot->consumer,
                        slot->stream);
-        setup_fail(slot, now, DRAY_EINVALID, body, fault);
+        dri_nats_slot_fail(slot, now, DRAY_EINVALID, body, fault);
         return;
     }
     compare_consumer(self, slot, info);
     uint64_t floor = dri_nats_json_uint(info, "ack_floor.stream_seq", 0);
     slot->ack_floor = floor > slot->ack_floor ? floor : slot->ack_floor;
-    set_lease(slot, config);
+    dri_nats_slot_set_lease(slot, config);
     int64_t deliver_max = dri_nats_json_int(config, "max_deliver", -1);
     slot->deliver_max = deliver_max > 0 ? (uint64_t)deliver_max : 0;
     int64_t bound = dri_nats_json_int(config, "max_ack_pending", -1);
@@ -254,7 +256,7 @@ static void adopt_consumer(struct dri_nats *self, struct dri_nats_slot *slot, st
                        slot->consumer);
         (void)dri_nats_call(self, now, subject, body, on_raised, slot);
     }
-    ready(self, slot);
+    dri_nats_slot_ready(self, slot);
 }
 
 static void on_created(struct dri_nats *self, void *arg, const struct dri_nats_reply *reply)
@@ -271,7 +273,7 @@ static void on_created(struct dri_nats *self, void *arg, const struct dri_nats_r
         slot->setup_tries++;
         setup_look(self, slot, now); /* another replica was faster, with other numbers */
     } else {
-        setup_fail(slot, now, reply->status, "creating a consumer", reply->description);
+        dri_nats_slot_fail(slot, now, reply->status, "creating a consumer", reply->description);
     }
 }
 
@@ -315,13 +317,15 @@ static void on_looked(struct dri_nats *self, void *arg, const struct dri_nats_re
         return;
     }
     if (reply->status != DRAY_ENOTFOUND) {
-        setup_fail(slot, now, reply->status, "looking for the consumer", reply->description);
+        dri_nats_slot_fail(slot, now, reply->status, "looking for the consumer",
+                           reply->description);
         return;
     }
     if (slot->start == DRI_START_FAIL && slot->epoch == 0) {
-        setup_fail(slot, now, DRAY_ENOTFOUND, slot->topic,
-                   "the group has no consumer there, and start: fail forbids to make one; set "
-                   "worker.start to earliest or latest once");
+        dri_nats_slot_fail(
+            slot, now, DRAY_ENOTFOUND, slot->topic,
+            "the group has no consumer there, and start: fail forbids to make one; set "
+            "worker.start to earliest or latest once");
         return;
     }
     lose(self, slot);
@@ -346,17 +350,17 @@ static void on_log_created(struct dri_nats *self, void *arg, const struct dri_na
         return;
     }
     if (reply->status != DRAY_OK) {
-        setup_fail(slot, now, reply->status, "reading a stream", reply->description);
+        dri_nats_slot_fail(slot, now, reply->status, "reading a stream", reply->description);
         return;
     }
     if (!dri_nats_json_text(reply->json, "name", slot->consumer, sizeof(slot->consumer))) {
-        setup_fail(slot, now, DRAY_EBROKER, "reading a stream", "an answer without a name");
+        dri_nats_slot_fail(slot, now, DRAY_EBROKER, "reading a stream", "an answer without a name");
         return;
     }
     slot->consumer_seq = 0;
     slot->pulls_count = 0;
     slot->is_at_end = dri_nats_json_uint(reply->json, "num_pending", 1) == 0;
-    ready(self, slot);
+    dri_nats_slot_ready(self, slot);
 }
 
 static void create_log(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
@@ -412,6 +416,12 @@ static bool is_all_ours(const struct dri_nats_slot *slot, struct dray_slice info
     return true;
 }
 
+/** With partitions the commands' own consumer must leave theirs alone. */
+static bool must_filter(const struct dri_nats *self, const struct dri_nats_slot *slot)
+{
+    return slot->is_partition || (self->settings.partitions > 1 && slot->role == DRI_ROLE_COMMANDS);
+}
+
 static void begin_log(struct dri_nats_slot *slot, struct dray_slice info)
 {
     uint64_t last = dri_nats_json_uint(info, "state.last_seq", 0);
@@ -431,7 +441,7 @@ static void on_stream(struct dri_nats *self, void *arg, const struct dri_nats_re
         return;
     }
     if (reply->status != DRAY_OK) {
-        setup_fail(slot, now, reply->status, "looking at a stream", reply->description);
+        dri_nats_slot_fail(slot, now, reply->status, "looking at a stream", reply->description);
         return;
     }
     (void)dri_nats_json_text(reply->json, "created", created, sizeof(created));
@@ -440,12 +450,17 @@ static void on_stream(struct dri_nats *self, void *arg, const struct dri_nats_re
     memcpy(slot->stream_created, created, sizeof(created));
     slot->end_seq = dri_nats_json_uint(reply->json, "state.last_seq", 0) + 1;
     slot->is_end_known = true;
-    slot->has_filter = !is_all_ours(slot, reply->json);
+    slot->has_filter = must_filter(self, slot) || !is_all_ours(slot, reply->json);
     if (is_another) {
         lose(self, slot);
         slot->ack_floor = 0;
         slot->start = DRI_START_EARLIEST; /* nothing of this stream was seen */
         forget_recent(slot);
+        slot->consumer_number = 0;
+    }
+    if (slot->is_partition) {
+        dri_nats_partition_setup(self, slot, now);
+        return;
     }
     if (slot->kind == DRI_NATS_GROUP) {
         setup_look(self, slot, now);
@@ -468,7 +483,7 @@ static void on_found(struct dri_nats *self, void *arg, const struct dri_nats_rep
         return;
     }
     if (reply->status != DRAY_OK) {
-        setup_fail(slot, now, reply->status, slot->topic, reply->description);
+        dri_nats_slot_fail(slot, now, reply->status, slot->topic, reply->description);
         return;
     }
     if (!dri_nats_json_next(dri_nats_json_find(reply->json, "streams"), &at, &item) ||
@@ -476,9 +491,9 @@ static void on_found(struct dri_nats *self, void *arg, const struct dri_nats_rep
         if (slot->setup_tries > 0) { /* not at the first look: a cluster may be about to elect */
             lose(self, slot);
         }
-        setup_fail(slot, now, DRAY_ENOTFOUND, slot->topic,
-                   "no JetStream stream holds it; run dray doctor --fix, or set "
-                   "worker.create_topics: true");
+        dri_nats_slot_fail(slot, now, DRAY_ENOTFOUND, slot->topic,
+                           "no JetStream stream holds it; run dray doctor --fix, or set "
+                           "worker.create_topics: true");
         return;
     }
     (void)snprintf(subject, sizeof(subject), "STREAM.INFO.%s", slot->stream);
@@ -490,7 +505,7 @@ static void setup_find(struct dri_nats *self, struct dri_nats_slot *slot, struct
 {
     char quoted[DRI_NATS_SUBJECT_BYTES + 16], body[DRI_NATS_SUBJECT_BYTES + 64];
     if (!dri_nats_json_quote(slot->filter, quoted, sizeof(quoted))) {
-        setup_fail(slot, now, DRAY_EINVALID, slot->topic, "no NATS subject");
+        dri_nats_slot_fail(slot, now, DRAY_EINVALID, slot->topic, "no NATS subject");
         return;
     }
     (void)snprintf(body, sizeof(body), "{\"subject\":%s}", quoted);
@@ -553,7 +568,7 @@ static void examine(struct dri_nats_inquiry *inquiry, struct dri_nats_slot *slot
     }
     (void)snprintf(subject, sizeof(subject), "STREAM.INFO.%s", slot->stream);
     dri_nats_inquire(inquiry, subject, NULL);
-    slot->has_filter = !is_all_ours(slot, inquiry->reply.json);
+    slot->has_filter = must_filter(inquiry->self, slot) || !is_all_ours(slot, inquiry->reply.json);
     (void)snprintf(subject, sizeof(subject), "CONSUMER.INFO.%s.%s", slot->stream, slot->consumer);
     dri_nats_inquire(inquiry, subject, NULL);
     const char *fault = inquiry->reply.status == DRAY_OK
@@ -634,7 +649,7 @@ void dri_nats_slots_link_up(struct dri_nats *self)
             continue;
         }
         if (slot->kind == DRI_NATS_CORE) {
-            ready(self, slot);
+            dri_nats_slot_ready(self, slot);
         } else {
             slot->state = DRI_NATS_SETUP_WAIT;
             slot->setup_at_ns = 0;
@@ -653,6 +668,7 @@ void dri_nats_slots_link_down(struct dri_nats *self, struct dri_now now)
             slot->state = DRI_NATS_SETUP_WAIT;
         }
     }
+    dri_nats_leases_link_down(self);
 }
 
 void dri_nats_slot_leave(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
@@ -720,7 +736,9 @@ enum dray_status dri_nats_slots_init(struct dri_nats *self,
                                      char ret_text[DRI_NATS_TEXT_BYTES])
 {
     bool has_commands = false;
-    self->slots = dri_zalloc_array(config->sources_count + 1, sizeof(self->slots[0]));
+    const struct dri_source *commands = NULL;
+    self->slots = dri_zalloc_array(config->sources_count + self->settings.partitions + 2,
+                                   sizeof(self->slots[0]));
     if (self->slots == NULL) {
         return DRAY_ENOMEM;
     }
@@ -736,9 +754,12 @@ enum dray_status dri_nats_slots_init(struct dri_nats *self,
             bool is_first = slot->role == DRI_ROLE_COMMANDS && !has_commands;
             has_commands = has_commands || is_first;
             name_consumer(self, slot, is_first);
+            commands = is_first ? &config->sources[i] : commands;
         }
     }
-    return DRAY_OK;
+    return commands != NULL && self->settings.partitions > 1
+               ? dri_nats_partitions_init(self, commands, ret_text)
+               : DRAY_OK;
 }
 
 void dri_nats_slots_fini(struct dri_nats *self)

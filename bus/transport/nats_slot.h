@@ -12,6 +12,7 @@
 #include <dray/status.h>
 
 #include "clock.h"
+#include "nats_lease.h"
 #include "nats_tools.h"
 #include "transport.h"
 
@@ -36,8 +37,9 @@ enum dri_nats_slot_state {
     DRI_NATS_SETUP_STREAM, /* what that stream is */
     DRI_NATS_SETUP_LOOK,   /* is the durable there */
     DRI_NATS_SETUP_CREATE,
+    DRI_NATS_SETUP_NOTE, /* partition: is the new consumer in the record of the lease */
     DRI_NATS_READY,
-    DRI_NATS_GONE, /* unassigned */
+    DRI_NATS_GONE, /* unassigned; a partition: not set up, or not now */
 };
 
 #define DRI_NATS_PULLS_MAX 4u
@@ -67,7 +69,7 @@ struct dri_nats_slot {
     uint32_t epoch; /* 0: never assigned */
     bool is_assigned, is_paused;
     /* What poll has still to tell, in this order. */
-    bool has_lost, has_assigned, has_caught_up;
+    bool has_lost, has_assigned, has_revoked, has_caught_up;
     uint32_t lost_epoch;
     bool is_fresh;                       /* group: the durable was made by us just now */
     bool is_caught_up;                   /* log: said so */
@@ -111,6 +113,13 @@ struct dri_nats_slot {
     size_t waiting_head, waiting_count, waiting_capacity;
     uint64_t renew_at_ns; /* leases of the ring */
 
+    bool is_partition; /* of the commands: read under a lease */
+    bool is_internal;  /* the bucket of leases: nothing of it is handed up */
+    int32_t partition;
+    struct dri_nats_lease lease;
+    char consumer_base[DRI_NATS_NAME_BYTES]; /* without its number */
+    uint64_t consumer_number, consumer_previous;
+
     uint64_t deliver_max; /* group: deliveries that the consumer allows; 0: any number */
 
     uint64_t *recent; /* group: messages settled lately, by sequence */
@@ -135,6 +144,30 @@ void dri_nats_slot_leave(struct dri_nats *self, struct dri_nats_slot *slot, stru
  *  deadline_ns. ret_report has the topic's report, which is OK. */
 void dri_nats_slot_examine(struct dri_nats *self, struct dri_nats_slot *slot, uint64_t deadline_ns,
                            struct dri_topic_report *ret_report);
+/** The steps of the set-up that every kind of source shares; nats_slot.c. */
+void dri_nats_slot_fail(struct dri_nats_slot *slot, struct dri_now now, enum dray_status status,
+                        const char *what, const char *why);
+void dri_nats_slot_ready(struct dri_nats *self, struct dri_nats_slot *slot);
+void dri_nats_slot_set_lease(struct dri_nats_slot *slot, struct dray_slice config);
+
+/** Partitions; nats_partition.c. The stream is known: find where to go on, and make a consumer. */
+void dri_nats_partition_setup(struct dri_nats *self, struct dri_nats_slot *slot,
+                              struct dri_now now);
+/** Our write of its record has come back: it is ours, and the record says what we know. */
+void dri_nats_slot_noted(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
+/** Others want it. */
+void dri_nats_slot_revoke(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
+/** It is not ours any more; whoever knows of it is told that it is lost. */
+void dri_nats_slot_vacate(struct dri_nats *self, struct dri_nats_slot *slot);
+/** The connection is down: set up again when it is known to be ours still. */
+void dri_nats_slot_hold(struct dri_nats *self, struct dri_nats_slot *slot);
+/** Whether a message of this consumer may be taken. */
+bool dri_nats_partition_accepts(const struct dri_nats_slot *slot, struct dray_slice consumer);
+/** Slots for the partitions of a commands source and for the bucket. */
+DRAY_MUST_CHECK enum dray_status dri_nats_partitions_init(struct dri_nats *self,
+                                                          const struct dri_source *source,
+                                                          char ret_text[DRI_NATS_TEXT_BYTES]);
+
 /** Whether a consumer that was made then is the one that we know. */
 bool dri_nats_slot_is_same_consumer(const struct dri_nats_slot *slot, const char *created);
 void dri_nats_progress_ask(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
@@ -147,6 +180,8 @@ uint64_t dri_nats_pull_deadline(const struct dri_nats_slot *slot);
 /** Next message to hand up; false: none. Requires: now. */
 bool dri_nats_pull_next(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
                         struct dri_transport_event *ret_event);
+/** Takes the first of the ring (owned); false: empty. */
+bool dri_nats_pull_take(struct dri_nats_slot *slot, struct dri_nats_waiting *ret_waiting);
 /** Forget what waits: hand back to the server what is still ours (hand_back), or just drop it. */
 void dri_nats_pull_clear(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
                          bool hand_back);
@@ -168,6 +203,7 @@ struct dri_nats_delivery {
     uint32_t next; /* free list, late list */
     uint32_t slot, epoch;
     enum dri_nats_delivery_state state;
+    bool is_orphan;    /* its consumer is none of ours any more: nothing is said about it */
     char *ack_subject; /* owned; NULL: made from the numbers */
 };
 
@@ -193,6 +229,8 @@ void dri_nats_deliveries_extend(struct dri_nats *self, struct dri_now now, uint3
                                 uint32_t epoch, const uint64_t *ids, size_t count);
 /** The slot's consumer is there, and the one that it was: what was settled meanwhile is sent. */
 void dri_nats_deliveries_ready(struct dri_nats *self, uint32_t slot);
+/** The slot gets another consumer: what is out of the one before is settled without a word. */
+void dri_nats_deliveries_orphan(struct dri_nats *self, uint32_t slot);
 /** Everything of this slot is gone. */
 void dri_nats_deliveries_drop(struct dri_nats *self, uint32_t slot);
 bool dri_nats_delivery_was_settled(const struct dri_nats_slot *slot, uint64_t stream_seq,

@@ -52,6 +52,7 @@ struct dri_nats_settings {
     uint32_t pull_expires_ms;
     uint32_t replicas;
     uint32_t partitions;
+    uint32_t lease_ms;
 };
 
 DRAY_MUST_CHECK enum dray_status dri_nats_settings_init(struct dri_nats_settings *settings,

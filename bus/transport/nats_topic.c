@@ -249,6 +249,17 @@ static enum dray_status judge(const struct dri_nats_settings *settings,
                      "stream %s acknowledges nothing (no_ack); nothing would be safe there", name);
         return DRAY_EINVALID;
     }
+    if (settings->partitions > 1 && topic->use == DRI_USE_COMMANDS) {
+        char below[DRI_NATS_SUBJECT_BYTES + 8];
+        (void)snprintf(below, sizeof(below), "%s.p.0", plan->subject);
+        if (!stream_covers(info, below)) {
+            dri_nats_say(ret_text,
+                         "stream %s does not hold \"%s.>\", where nats.partitions puts commands; "
+                         "add that subject to it",
+                         name, plan->subject);
+            return DRAY_EINVALID;
+        }
+    }
     if (strcmp(retention, "interest") == 0 || (is_output && strcmp(retention, "limits") != 0)) {
         dri_nats_say(ret_text,
                      "stream %s has %s retention, which forgets what nobody reads; it must be "
@@ -367,7 +378,9 @@ enum dray_status dri_nats_topic_check(struct dri_nats *self, const struct dri_to
     if (ret_report != NULL) {
         ret_report->topic = topic->topic;
         ret_report->status = status;
-        ret_report->partitions = status == DRAY_OK ? 1 : 0;
+        uint32_t partitions = self->settings.partitions;
+        bool has_some = partitions > 1 && topic->use == DRI_USE_COMMANDS;
+        ret_report->partitions = status != DRAY_OK ? 0 : has_some ? partitions : 1;
         ret_report->was_created = was_created;
         (void)snprintf(ret_report->text, sizeof(ret_report->text), "%.159s", ret_text);
     }

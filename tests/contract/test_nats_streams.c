@@ -173,6 +173,13 @@ static void what_another_message_has_stored_under_our_id_is_not_ours(void **stat
     struct claimed other = claim(&client, topic, "r:X:1", "id-2 other", now_ms - 60000);
     assert_int_equal(other.ack, DRI_ACK_UNKNOWN);
     assert_int_equal(other.reason, DRAY_EEXISTS);
+    struct claimed odd = claim(&client, topic, "r:X|1: a  b", "id-1 first", now_ms);
+    assert_int_equal(odd.ack, DRI_ACK_STORED); /* signs that an id may have */
+    assert_false(odd.is_duplicate);
+    odd = claim(&client, topic, "r:X|1: a  b", "id-1 first", now_ms - 60000);
+    assert_true(odd.is_duplicate);
+    odd = claim(&client, topic, "r:X|1: a b", "id-1 first", now_ms - 60000);
+    assert_false(odd.is_duplicate);
     struct claimed unasked = claim(&client, topic, "r:X:1", "id-2 other", 0);
     assert_int_equal(unasked.ack, DRI_ACK_STORED);
     admin_open(&admin);

@@ -529,6 +529,63 @@ static void a_mark_counts_as_far_as_it_is_kept(void **state)
     assert_int_equal(claim.mark_len, 0);
 }
 
+/* --- leases ----------------------------------------------------------------------------------- */
+
+static void a_lease_record_is_written_and_read_back(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "held",
+        "held me~1 15000 1 2 3",
+        "held me~1 15000 1 2 3 2026-01-01T00:00:00Z more",
+        "hold me~1 15000 1 2 3 -",
+        "held me~1 many 1 2 3 -",
+    };
+    char text[DRI_NATS_RECORD_BYTES];
+    struct dri_nats_record record = {.is_held = true,
+                                     .owner = "w-1~ABC",
+                                     .lease_ms = 15000,
+                                     .nonce = 7,
+                                     .consumer = 42,
+                                     .floor = UINT64_C(1) << 60,
+                                     .created = "2026-01-01T00:00:00.123456789Z"},
+                           back;
+    (void)state;
+    dri_nats_record_format(&record, text);
+    memset(&back, 0xff, sizeof(back));
+    assert_true(dri_nats_record_parse(dray_slice_text(text), &back));
+    assert_true(back.is_held);
+    assert_string_equal(back.owner, record.owner);
+    assert_int_equal(back.lease_ms, 15000);
+    assert_int_equal(back.nonce, 7);
+    assert_int_equal(back.consumer, 42);
+    assert_int_equal(back.floor, record.floor);
+    assert_string_equal(back.created, record.created);
+    assert_true(dri_nats_record_parse(dray_slice_text("free - 0 0 0 0 -"), &back));
+    assert_false(back.is_held);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_false(dri_nats_record_parse(dray_slice_text(wrong[i]), &back));
+    }
+}
+
+static void shares_differ_by_one_and_make_up_the_whole(void **state)
+{
+    (void)state;
+    for (uint32_t partitions = 2; partitions <= 64; partitions++) {
+        for (uint32_t members = 1; members <= 70; members++) {
+            uint32_t sum = 0, least = UINT32_MAX, most = 0;
+            for (uint32_t place = 0; place < members; place++) {
+                uint32_t share = dri_nats_lease_share(partitions, members, place);
+                sum += share;
+                least = share < least ? share : least;
+                most = share > most ? share : most;
+            }
+            assert_int_equal(sum, partitions);
+            assert_true(most - least <= 1);
+        }
+    }
+}
+
 /* --- the table of transports ------------------------------------------------------------------ */
 
 static void a_bus_is_found_by_its_scheme(void **state)
@@ -573,6 +630,8 @@ int main(void)
         cmocka_unit_test(a_record_is_ours_when_it_is_late_enough_and_has_our_mark),
         cmocka_unit_test(without_a_mark_the_time_alone_decides),
         cmocka_unit_test(a_mark_counts_as_far_as_it_is_kept),
+        cmocka_unit_test(a_lease_record_is_written_and_read_back),
+        cmocka_unit_test(shares_differ_by_one_and_make_up_the_whole),
         cmocka_unit_test(a_bus_is_found_by_its_scheme),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
