@@ -18,7 +18,8 @@
 /* flight.h - one message on its way through the worker: a record of the core's slab.
  *
  * Owner: the core, except between START and DONE, when it belongs to the lane that runs it; lanes
- * may touch only the fields marked (lane). The shell fills the fields marked (shell) before it
+ * may touch only the fields marked (lane). After a DONE with is_stuck a handler still reads the
+ * message's bytes, until RETURNED. The shell fills the fields marked (shell) before it
  * hands a flight to the core, and frees what they point to when the core says RELEASE.
  */
 

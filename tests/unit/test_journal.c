@@ -178,7 +178,8 @@ static void long_texts_are_cut_where_it_costs_least(void **state)
     char source[400];
     memset(name, 'n', sizeof(name));
     memset(source, 's', sizeof(source));
-    memcpy(source + sizeof(source) - 5, "/1/42", 5);
+    static const uint8_t offset[] = {'/', '1', '/', '4', '2'};
+    memcpy(source + sizeof(source) - sizeof(offset), offset, sizeof(offset));
     struct dri_journal_entry entry = *entry_of("id");
     entry.id = entry.command = entry.handler = dray_slice_of(name, sizeof(name));
     entry.source = dray_slice_of(source, sizeof(source));
