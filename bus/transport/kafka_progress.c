@@ -18,8 +18,9 @@
  *    down or silent nothing can move, a restart would not help, and we wait;
  *  - time counts only between looks in which the consumer came up empty for an owner that asked.
  *    Back-pressure is no fault, and neither is a process that was stopped meanwhile.
- * An end that is not known is no lag: a partition without a leader makes nobody restart. A fetcher
- * that stopped when it had read everything is not noticed until the end is known to have moved.
+ * An end that is not known is no lag, and a new client knows none until it has fetched: so a
+ * partition whose leader is gone costs a new client at most, and never the process. The price: a
+ * fetcher that stopped when it had read everything is not noticed.
  *
  * Making the client anew rather than assigning or seeking: what is stuck may be the client's view
  * of the cluster, and a seek goes through the very same threads. The old one leaves the group
