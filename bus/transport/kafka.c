@@ -739,6 +739,9 @@ static void group_close(struct dri_kafka *kafka, uint64_t deadline_ns)
                 rd_kafka_message_destroy(message);
             }
         }
+        if (rd_kafka_consumer_closed(kafka->group) == 0) {
+            (void)rd_kafka_assign(kafka->group, NULL); /* or destroying it may wait for that */
+        }
     }
     rd_kafka_queue_destroy(queue);
 }

@@ -18,8 +18,9 @@
  *    down or silent nothing can move, a restart would not help, and we wait;
  *  - time counts only between looks in which the consumer came up empty for an owner that asked.
  *    Back-pressure is no fault, and neither is a process that was stopped meanwhile.
- * An end that is not known is no lag: a partition without a leader makes nobody restart. A fetcher
- * that stopped when it had read everything is not noticed until the end is known to have moved.
+ * An end that is not known is no lag, and a new client knows none until it has fetched: so a
+ * partition whose leader is gone costs a new client at most, and never the process. The price: a
+ * fetcher that stopped when it had read everything is not noticed.
  *
  * Making the client anew rather than assigning or seeking: what is stuck may be the client's view
  * of the cluster, and a seek goes through the very same threads. The old one leaves the group
@@ -36,6 +37,7 @@
 #include "log.h"
 
 #define LEAVE_NS    5000000000u /* for the old client to leave the group */
+#define FAREWELL_NS 1000000000u /* and when we end ourselves */
 #define LOOK_MS     5000u       /* between two statistics, at most */
 #define LOOK_MS_MIN 100u
 
@@ -151,6 +153,11 @@ int dri_kafka_progress_look(rd_kafka_t *rk, char *json, size_t len, void *opaque
 static void *reap(void *arg)
 {
     struct dri_kafka_progress *progress = arg;
+    if (rd_kafka_consumer_closed(progress->old) == 0) {
+        /* It may wait for the answer to a callback that nobody serves any more, and destroying it
+         * would wait with it (K8). */
+        (void)rd_kafka_assign(progress->old, NULL);
+    }
     rd_kafka_destroy_flags(progress->old, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     /* Pairs with the acquire in is_old_gone. */
     atomic_store_explicit(&progress->is_reaper_done, true, memory_order_release);
@@ -170,17 +177,21 @@ static void bury(struct dri_kafka_progress *progress)
     }
 }
 
-/* Serves the old client's farewell. */
+static void serve_farewell(struct dri_kafka_progress *progress, int wait_ms)
+{
+    rd_kafka_message_t *message;
+    while ((message = rd_kafka_consume_queue(progress->old_queue, wait_ms)) != NULL) {
+        rd_kafka_message_destroy(message);
+    }
+}
+
 static void see_off(struct dri_kafka *kafka)
 {
     struct dri_kafka_progress *progress = &kafka->progress;
     if (progress->old_queue == NULL) {
         return;
     }
-    rd_kafka_message_t *message;
-    while ((message = rd_kafka_consume_queue(progress->old_queue, 0)) != NULL) {
-        rd_kafka_message_destroy(message);
-    }
+    serve_farewell(progress, 0);
     if (rd_kafka_consumer_closed(progress->old) != 0 || kafka->now_ns >= progress->leave_ns) {
         bury(progress);
     }
@@ -276,6 +287,11 @@ uint64_t dri_kafka_progress_deadline(const struct dri_kafka *kafka)
 void dri_kafka_progress_fini(struct dri_kafka *kafka)
 {
     struct dri_kafka_progress *progress = &kafka->progress;
+    uint64_t until = dri_kafka_now_ns() + FAREWELL_NS;
+    while (progress->old_queue != NULL && rd_kafka_consumer_closed(progress->old) == 0 &&
+           dri_kafka_now_ns() < until) {
+        serve_farewell(progress, 20);
+    }
     if (progress->old_queue != NULL) {
         bury(progress);
     }

@@ -388,6 +388,41 @@ static void close_keeps_its_time_when_no_broker_answers(void **state)
     rd_kafka_mock_broker_set_up(rules_mock.cluster, -1);
 }
 
+/* K10: the library's LeaveGroup has crashed without a coordinator. The other brokers live. */
+static void closing_while_only_the_coordinator_is_gone_ends(void **state)
+{
+    (void)state;
+    NEEDS_MOCK();
+    const char *topic = fresh_name("gone");
+    const char *group = fresh_name("g");
+    struct mock three;
+    mock_start(&three, 3);
+    mock_topic(&three, topic, 1);
+    assert_int_equal(rd_kafka_mock_partition_set_leader(three.cluster, topic, 0, 2), 0);
+    assert_int_equal(rd_kafka_mock_coordinator_set(three.cluster, "group", group, 1), 0);
+    struct peer peer;
+    peer_init(&peer, three.url, group);
+    peer_source(&peer, topic, DRI_ROLE_COMMANDS, DRI_START_EARLIEST);
+    peer_topic(&peer, topic, DRI_USE_COMMANDS);
+    peer_open(&peer);
+    peer_fill(&peer, topic, 0, 5);
+    peer_await(&peer, DRI_TE_MESSAGE, 5, NULL);
+    struct dri_transport_event slot = assigned(&peer, 0);
+    rd_kafka_mock_broker_set_down(three.cluster, 1);
+    peer_watch(&peer, 500, NULL);
+    assert_false(peer_kafka(&peer)->are_brokers_down);
+    peer_settle(&peer, &slot, 5, NULL, false);
+    uint64_t begin = dri_clock_mono_ns();
+    dri_kafka_ops.close(peer.transport, 2000);
+    assert_true(dri_clock_mono_ns() - begin < 5000000000u);
+    /* The library gives up its farewell after five seconds. */
+    dri_kafka_ops.destroy(peer.transport);
+    peer.transport = NULL;
+    assert_true(dri_clock_mono_ns() - begin < 20000000000u);
+    peer_fini(&peer);
+    mock_stop(&three);
+}
+
 static void after_close_everything_is_refused(void **state)
 {
     (void)state;
@@ -422,6 +457,7 @@ const struct CMUnitTest rules_rebalance[] = {
     RULE(a_storm_of_members_loses_no_message),
     RULE(close_and_destroy_are_quick_while_messages_are_lent_out),
     RULE(close_keeps_its_time_when_no_broker_answers),
+    RULE(closing_while_only_the_coordinator_is_gone_ends),
     RULE(after_close_everything_is_refused),
 };
 const size_t rules_rebalance_count = sizeof(rules_rebalance) / sizeof(rules_rebalance[0]);
