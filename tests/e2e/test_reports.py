@@ -20,8 +20,8 @@ def is_seen(fault):
     """Whether a scenario fails in which only the program with this fault ran."""
     folder = workers.Folder("reports")
     try:
-        with folder:
-            subprocess.run([FAULTY, fault], check=False, stdout=subprocess.DEVNULL, timeout=120)
+        with folder as path, open(os.path.join(path, "faulty.log"), "wb") as log:
+            subprocess.run([FAULTY, fault], check=False, stdout=log, stderr=log, timeout=120)
     except AssertionError:
         subprocess.run(["rm", "-r", folder.path], check=True)
         return True

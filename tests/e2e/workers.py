@@ -47,12 +47,17 @@ class Folder:
         return self.path
 
     def reports(self):
-        """What sanitizers have reported."""
+        """What sanitizers have reported; UBSan beside ASan knows no log_path and writes to the log."""
         texts = []
         for name in sorted(os.listdir(self.path)):
+            if not name.startswith("sanitizer.") and not name.endswith(".log"):
+                continue
+            with open(os.path.join(self.path, name), encoding="utf-8", errors="replace") as file:
+                text = file.read()
             if name.startswith("sanitizer."):
-                with open(os.path.join(self.path, name), encoding="utf-8", errors="replace") as file:
-                    texts.append(f"{name}:\n{file.read()}")
+                texts.append(f"{name}:\n{text}")
+            elif ": runtime error: " in text:
+                texts.append(f"{name}:\n{text[max(0, text.index(': runtime error: ') - 200):][:4000]}")
         return "\n".join(texts)
 
     def __exit__(self, kind, *_):
