@@ -2,8 +2,8 @@
 /* Copyright 2026 The dray authors */
 
 /* faulty - a program with one fault, for test_reports.py: `address` reads past the end of a block,
- * `undefined` adds beyond an int, `thread` writes from two threads, `leak` forgets a block, `none` is
- * sound.
+ * `undefined` adds beyond an int, `thread` writes from two threads, `leak` forgets a block, `none`
+ * is sound.
  */
 
 #include <pthread.h>
