@@ -46,9 +46,18 @@ class Kafka:
              "partitioner": "murmur2_random"})
 
     def create(self, topic, partitions):
-        new = self._kafka.admin.NewTopic(topic, partitions, 1)
-        for future in self._admin.create_topics([new]).values():
-            future.result(TIMEOUT_S)
+        fenced = self._kafka.KafkaError.INVALID_REPLICATION_FACTOR
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            new = self._kafka.admin.NewTopic(topic, partitions, 1)
+            try:
+                self._admin.create_topics([new])[topic].result(TIMEOUT_S)
+                return
+            except self._kafka.KafkaException as error:
+                # on a slow machine the one broker may just have missed its heartbeat
+                if error.args[0].code() != fenced or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
 
     def exists(self, topic):
         return topic in self._admin.list_topics(timeout=30).topics
@@ -130,6 +139,23 @@ class Kafka:
                 if high > low and committed != high:
                     return False
             return True
+        finally:
+            consumer.close()
+
+    def begin_group(self, group, topic, partitions):
+        """Commits the beginning of a topic for a group that has no members yet."""
+        consumer = self._kafka.Consumer({"bootstrap.servers": self.servers, "group.id": group})
+        parts = [self._kafka.TopicPartition(topic, n, 0) for n in range(partitions)]
+        deadline = time.monotonic() + TIMEOUT_S
+        try:
+            while True:
+                try:
+                    consumer.commit(offsets=parts, asynchronous=False)
+                    return
+                except self._kafka.KafkaException:  # the coordinator may not know a new topic yet
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.1)
         finally:
             consumer.close()
 
@@ -227,6 +253,16 @@ class Nats:
         stream = await self._stream.find_stream_name_by_subject(topic)
         consumers = await self._stream.consumers_info(stream)
         return bool(consumers) and all(c.num_pending == 0 and c.num_ack_pending == 0 for c in consumers)
+
+    def settled_count(self, topic):
+        """How many messages the one consumer of a topic's stream has acknowledged, if none came twice."""
+        return self._run(self._settled_count(topic))
+
+    async def _settled_count(self, topic):
+        stream = await self._stream.find_stream_name_by_subject(topic)
+        found = await self._stream.consumers_info(stream)
+        assert len(found) == 1 and found[0].num_redelivered == 0, found
+        return found[0].delivered.consumer_seq - found[0].num_ack_pending
 
     def close(self):
         self._run(self.connection.close())

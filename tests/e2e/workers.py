@@ -28,19 +28,48 @@ PROBE = {"name": "probe.run", "version": "1.0.0", "runtime": "native", "module":
 
 
 class Folder:
-    """A temporary folder for one scenario; kept when the scenario failed."""
+    """A temporary folder for one scenario; kept when the scenario failed.
+
+    In a sanitizer's build every process that is started inside writes its reports there, a worker that is
+    killed as well as a command whose exit code nobody looks at; the scenario fails when there is one.
+    """
+
+    SANITIZERS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS")
 
     def __init__(self, name):
         self.path = tempfile.mkdtemp(prefix=f"dray-{name}-")
+        self._before = {}
 
     def __enter__(self):
+        self._before = {name: os.environ.get(name, "") for name in self.SANITIZERS}
+        for name, options in self._before.items():
+            os.environ[name] = f"{options}:log_path={self.path}/sanitizer".lstrip(":")
         return self.path
 
+    def reports(self):
+        """What sanitizers have reported; UBSan beside ASan knows no log_path and writes to the log."""
+        texts = []
+        for name in sorted(os.listdir(self.path)):
+            if not name.startswith("sanitizer.") and not name.endswith(".log"):
+                continue
+            with open(os.path.join(self.path, name), encoding="utf-8", errors="replace") as file:
+                text = file.read()
+            if name.startswith("sanitizer."):
+                texts.append(f"{name}:\n{text}")
+            elif ": runtime error: " in text:
+                texts.append(f"{name}:\n{text[max(0, text.index(': runtime error: ') - 200):][:4000]}")
+        return "\n".join(texts)
+
     def __exit__(self, kind, *_):
-        if kind is None:
+        os.environ.update(self._before)
+        reports = self.reports()
+        if kind is None and not reports:
             shutil.rmtree(self.path, ignore_errors=True)
-        else:
-            print(f"what it left behind: {self.path}", file=sys.stderr)
+            return
+        print(f"what it left behind: {self.path}", file=sys.stderr)
+        if reports:
+            print(reports[:20000], file=sys.stderr)
+            raise AssertionError("a sanitizer reports a fault")
 
 
 def configuration(url, group, topics, **worker):

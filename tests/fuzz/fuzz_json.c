@@ -106,10 +106,16 @@ static void payload_try(struct dray_slice value)
 
     for (size_t i = 0; i < 2; i++) {
         const struct dray_slice one = dray_slice_text("\x91\1");
-        struct dri_payload_arena *arena;
+        struct dri_payload_arena *arena = NULL;
         const void *object;
         enum dray_status status;
 
+        dri_mem_fail_at(1);
+        FUZZ_CHECK(dri_payload_arena_create(bounds[i], &arena) == DRAY_ENOMEM && arena == NULL);
+        dri_mem_fail_at(0);
+        dri_payload_arena_destroy(arena);
+        FUZZ_CHECK(dri_payload_arena_create(bounds[i], &arena) == DRAY_OK);
+        dri_payload_arena_destroy(arena);
         FUZZ_CHECK(dri_payload_arena_create(bounds[i], &arena) == DRAY_OK);
         FUZZ_CHECK(dri_payload_unpack(arena, dray_slice_of(NULL, 0), &object) == DRAY_OK);
         FUZZ_CHECK(dri_payload_unpack(arena, one, &object) == DRAY_OK);

@@ -220,6 +220,13 @@ class Broker:
         self.remove()
 
 
+def nats_current():
+    """The path of the current nats-server that tests/support/fetch-nats brings, or None."""
+    with open(os.path.join(ROOT, "tests", "support", "nats", "version"), encoding="ascii") as file:
+        path = os.path.join(ROOT, "build", "nats", file.read().strip(), "nats-server")
+    return path if os.access(path, os.X_OK) else None
+
+
 class Nats(Broker):
     """nats-server with JetStream. `config` is text of its configuration language, put at the end:
     authorization, tls, max_payload and so on."""
