@@ -29,6 +29,7 @@
 #include "run/registry.h"
 #include "run/seed.h"
 #include "run/state.h"
+#include "url.h"
 #include "version.h"
 #include "wire/json.h"
 

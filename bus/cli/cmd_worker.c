@@ -31,6 +31,7 @@
 #include "log.h"
 #include "run/state.h"
 #include "run/worker.h"
+#include "url.h"
 #include "version.h"
 
 #define TEXT_BYTES 1024u

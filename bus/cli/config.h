@@ -87,10 +87,6 @@ DRAY_MUST_CHECK enum dray_status dri_routes_load(const char *file, struct dri_ro
 /** Of a zeroed struct a no-op. */
 void dri_routes_fini(struct dri_routes *routes);
 
-/** A bus URL without user and password, for logs and listings. ret_text is always a whole string.
- */
-void dri_url_redact(const char *url, char *ret_text, size_t text_bytes);
-
 /** "64MiB", "10kB", "512" to bytes. Errors: EINVALID. */
 DRAY_MUST_CHECK enum dray_status dri_size_parse(const char *text, uint64_t *ret_bytes);
 

@@ -3,8 +3,8 @@
 /* config_file.c - the YAML file of a configuration: nested maps become dotted keys.
  *
  * A key may stand in a section or be written with its dots at once; both are the same key, so a
- * second one is refused. Below `kafka` and `nats` anything goes, to any depth: librdkafka's names
- * have dots.
+ * second one is refused. Below `kafka` and `nats` the depth does not matter, librdkafka's names
+ * have dots; whether there is such a name is for its transport to say.
  */
 #include <stdio.h>
 #include <string.h>
@@ -51,10 +51,10 @@ static bool is_option(const char *key)
 
 static enum dray_status unknown(const struct reader *reader, dri_yaml_node node, const char *key)
 {
-    snprintf(reader->text, reader->text_bytes, "%s:%zu: unknown key \"%s\"; did you mean \"%s\"?",
-             dri_yaml_file(reader->yaml), dri_yaml_line(reader->yaml, node),
-             dri_yaml_text(reader->yaml, node), dri_config_nearest(key, true));
-    return DRAY_EINVALID;
+    char source[SOURCE_BYTES];
+    snprintf(source, sizeof(source), "%s:%zu", dri_yaml_file(reader->yaml),
+             dri_yaml_line(reader->yaml, node));
+    return dri_config_unknown(source, key, true, reader->text, reader->text_bytes);
 }
 
 static enum dray_status put(const struct reader *reader, dri_yaml_node node, const char *key,

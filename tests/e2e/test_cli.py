@@ -224,6 +224,17 @@ def a_wrong_configuration_is_78(scene):
     assert "--fix" in said.err and "worker.create_topics" in said.err, said
     said = scene.dray("worker", "--set", "worker.delivery=exactly_once", code=78)
     assert "exactly_once is not in this build" in said.err
+    for section, line, text in (
+            ("kafka: {linger.msx: 1}", 2, 'did you mean "linger.ms"?'), ("nats: {bogus: 1}", 2, '"bogus"'),
+            ("kafka:\n  acks: 1", 3, "is refused: an outcome counts as stored")):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"group: a\n{section}\n")
+        for command in (["send", "a"], ["worker"], ["doctor"], ["dlq", "ls"], ["registry", "ls"]):
+            said = scene.dray(*command, "-c", path, code=78)
+            assert f"{path}:{line}: " in said.out + said.err and text in said.out + said.err, said
+    two = ["--set", "nats.creds=a", "--set", "nats.nkey=b", "--bus", "nats://127.0.0.1:1"]
+    said = scene.dray("worker", "--set", "admin.listen=127.0.0.1:0", *two, code=78)
+    assert "give one of" in said.err and "ADM-LISTEN" not in said.err and "CTL-" not in said.err, said
     option = "kafka.enable.auto.commit=true" if scene.client.kind == "kafka" else "nats.reconnect_buffer=1"
     said = scene.dray("worker", "--set", option, "--set", "admin.listen=127.0.0.1:0", code=78)
     assert option.split("=")[0].split(".", 1)[1] in said.err, said

@@ -174,7 +174,7 @@ static void a_wrong_configuration_is_exit_code_78(void **state)
     refuses("worker -c /nowhere/w.yaml", DRI_EXIT_CONFIG, "cannot read /nowhere/w.yaml");
     refuses("worker --bus nats://h:1 --set worker.lane=1", DRI_EXIT_CONFIG,
             "did you mean \"worker.lanes\"?");
-    refuses("send a --bus pigeon://h:1", DRI_EXIT_CONFIG, "kafka://, nats://");
+    refuses("send a --bus pigeon://h:1", DRI_EXIT_CONFIG, "kafka:// or nats://");
     refuses("--bus nats://h:1 --set group=a/b worker", DRI_EXIT_CONFIG, "group has to be a name");
 }
 

@@ -80,8 +80,7 @@ static void an_unknown_option_names_the_nearest(void **state)
     } names[] = {{"cred", "creds"},
                  {"tls_on_old_clients", "tls_on_old_client"},
                  {"passwort", "password"},
-                 {"ping_interval", "ping_interval_ms"},
-                 {"", "tls"}};
+                 {"ping_interval", "ping_interval_ms"}};
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct dri_nats_settings settings;
@@ -480,7 +479,7 @@ static void a_bus_is_found_by_its_scheme(void **state)
     assert_ptr_equal(ops, &dri_sim_ops);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         test_status(DRAY_EINVALID, dri_transport_for(wrong[i], &ops, text, sizeof(text)));
-        assert_non_null(strstr(text, "kafka://, nats:// or sim://"));
+        assert_non_null(strstr(text, "begins with kafka:// or nats://"));
     }
 }
 
