@@ -44,7 +44,6 @@
 #define STOP_MS        5000u
 #define CLOSE_MS       10000u
 #define CONNECT_MS     30000u
-#define PATTERNS_MAX   16u
 #define TOPIC_BYTES    260u
 #define MODULES_FOLDER "./modules"
 
@@ -58,7 +57,7 @@ struct dri_worker {
     const struct dri_settings *settings; /* borrowed */
     char id[DRI_WORKER_ID_BYTES];
     char results_pattern[TOPIC_BYTES];
-    const char *patterns[PATTERNS_MAX];
+    const char **patterns; /* owned */
     size_t patterns_count;
     char *patterns_text; /* owned: the comma list, cut up */
 
@@ -145,28 +144,45 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
     return status;
 }
 
-static void split_patterns(struct dri_worker *worker)
+static size_t commas_of(const char *list)
+{
+    size_t count = 0;
+    for (; *list != '\0'; list++) {
+        count += *list == ',' ? 1 : 0;
+    }
+    return count;
+}
+
+static enum dray_status split_patterns(struct dri_worker *worker)
 {
     const struct dri_settings *settings = worker->settings;
-    if (settings->worker.reply_to == NULL) {
+    const char *list = settings->worker.reply_to;
+    worker->patterns =
+        dri_zalloc_array(list == NULL ? 3 : commas_of(list) + 1, sizeof(*worker->patterns));
+    if (worker->patterns == NULL) {
+        return DRAY_ENOMEM;
+    }
+    if (list == NULL) {
         snprintf(worker->results_pattern, sizeof(worker->results_pattern), "%s.*",
                  settings->topics.results);
-        worker->patterns[0] = settings->topics.results;
-        worker->patterns[1] = worker->results_pattern;
-        worker->patterns_count = 2;
+        worker->patterns[worker->patterns_count++] = settings->topics.results;
+        worker->patterns[worker->patterns_count++] = worker->results_pattern;
         if (strcmp(worker->ops->scheme, "kafka") != 0) {
             worker->patterns[worker->patterns_count++] = "_INBOX.>";
         }
-        return;
+        return DRAY_OK;
     }
-    worker->patterns_text = dri_strdup(settings->worker.reply_to);
-    char *rest = worker->patterns_text;
-    while (rest != NULL && worker->patterns_count < PATTERNS_MAX) {
+    worker->patterns_text = dri_strdup(list);
+    if (worker->patterns_text == NULL) {
+        return DRAY_ENOMEM;
+    }
+    for (char *rest = worker->patterns_text; rest != NULL;) {
         char *pattern = strsep(&rest, ",");
         if (*pattern != '\0') {
             worker->patterns[worker->patterns_count++] = pattern;
         }
     }
+    return DRAY_OK;
 }
 
 static enum dray_status open_transport(struct dri_worker *worker, char *ret_text, size_t text_bytes)
@@ -200,6 +216,23 @@ static enum dray_status open_transport(struct dri_worker *worker, char *ret_text
         .options_count = settings->options_count,
     };
     return worker->ops->open(&config, &worker->transport, ret_text, text_bytes);
+}
+
+/* What is wrong in itself is told before anything is opened: no replica starts with an old snapshot
+ * because of a typing error. */
+static enum dray_status check_bus(struct dri_worker *worker, char *ret_text, size_t text_bytes)
+{
+    const struct dri_settings *settings = worker->settings;
+    const struct dri_transport_config config = {
+        .url = settings->bus,
+        .group = settings->group,
+        .unacked_max = settings->worker.max_unacked,
+        .memory_bytes = settings->worker.memory,
+        .options = settings->options,
+        .options_count = settings->options_count,
+    };
+    enum dray_status status = dri_transport_for(settings->bus, &worker->ops, ret_text, text_bytes);
+    return status == DRAY_OK ? worker->ops->check_config(&config, ret_text, text_bytes) : status;
 }
 
 static const char *origin_of(void *arg, uint32_t slot)
@@ -289,7 +322,7 @@ static enum dray_status start_admin(struct dri_worker *worker, char *ret_text, s
 static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
-    enum dray_status status = dri_transport_for(settings->bus, &worker->ops, ret_text, text_bytes);
+    enum dray_status status = check_bus(worker, ret_text, text_bytes);
     if (status == DRAY_OK) {
         status = dri_state_open(settings->state, ret_text, text_bytes);
     }
@@ -317,7 +350,9 @@ static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t 
         status = start_control(worker, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
-        split_patterns(worker);
+        status = split_patterns(worker);
+    }
+    if (status == DRAY_OK) {
         status = open_transport(worker, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
@@ -378,6 +413,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     if (worker->has_wake) {
         dri_wake_fini(&worker->wake);
     }
+    dri_free(worker->patterns);
     dri_free(worker->patterns_text);
     dri_free(worker);
 }
