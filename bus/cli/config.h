@@ -84,6 +84,10 @@ struct dri_routes {
 /** Errors: as dri_config_load. */
 DRAY_MUST_CHECK enum dray_status dri_routes_load(const char *file, struct dri_routes *ret_routes,
                                                  char *ret_text, size_t text_bytes);
+/** What is odd in the bytes of a route and no error: keys that this build does not know, one
+ * sentence each. */
+typedef void dri_route_odd_fn(void *arg, const char *text);
+void dri_route_look(struct dray_slice route, dri_route_odd_fn *on_odd, void *arg);
 /** Of a zeroed struct a no-op. */
 void dri_routes_fini(struct dri_routes *routes);
 

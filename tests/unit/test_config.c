@@ -11,6 +11,7 @@
 #include "cli/config.h"
 #include "support/test.h"
 #include "wire/control.h"
+#include "wire/json.h"
 
 struct loaded {
     char file[64]; /* "" when there is none */
@@ -547,6 +548,34 @@ static void unknown_keys_of_a_route_are_kept_with_a_warning(void **state)
     unload(&loaded);
 }
 
+static void note_odd(void *arg, const char *text)
+{
+    struct dri_text *all = arg;
+    dri_text_addf(all, "%s\n", text);
+}
+
+static void the_bytes_of_a_route_are_looked_at_as_those_of_a_file(void **state)
+{
+    (void)state;
+    struct loaded loaded;
+    struct dri_text said;
+    test_ok(load_yaml(&loaded,
+                      "routes: [{name: a, module: m.so, handler: h, versoin: 1.0.0,\n"
+                      "  policy: {timeout_msx: 3, attempts: 1, something: {else: 1}}}]\n"));
+    dri_text_init(&said);
+    dri_route_look(loaded.settings.routes[0], note_odd, &said);
+    assert_string_equal(
+        said.at, "a route's key \"versoin\" is unknown here and kept; did you mean \"version\"?\n"
+                 "a route's key \"timeout_msx\" is unknown here and kept; did you mean "
+                 "\"timeout_ms\"?\n"
+                 "a route's key \"something\" is unknown here and kept\n");
+    dri_text_fini(&said);
+    dri_text_init(&said);
+    dri_route_look(dray_slice_text("\x82\xa1x\x01\x05"), note_odd, &said); /* no route at all */
+    dri_text_fini(&said);
+    unload(&loaded);
+}
+
 static void an_anchor_that_grows_without_end_is_refused(void **state)
 {
     (void)state;
@@ -758,6 +787,7 @@ int main(void)
         cmocka_unit_test(routes_become_the_bytes_of_their_maps),
         cmocka_unit_test(a_bad_route_names_the_line_of_the_field),
         cmocka_unit_test(unknown_keys_of_a_route_are_kept_with_a_warning),
+        cmocka_unit_test(the_bytes_of_a_route_are_looked_at_as_those_of_a_file),
         cmocka_unit_test(an_anchor_that_grows_without_end_is_refused),
         cmocka_unit_test(a_file_of_routes_is_a_route_a_list_or_a_configuration),
         cmocka_unit_test(differences_are_listed_and_live_ones_marked),
