@@ -394,6 +394,24 @@ static bool is_family(const char *word, FILE *list)
     return is_one;
 }
 
+/* "dray registry --help", "dray help registry", "dray registry help": an answer, no fault. */
+static bool is_asking_for_family(const char *const *words, size_t count)
+{
+    return count >= 1 && is_family(words[0], NULL) &&
+           (count < 2 || strcmp(words[1], "--help") == 0 || strcmp(words[1], "-h") == 0 ||
+            strcmp(words[1], "help") == 0);
+}
+
+bool dri_cli_explain_family(const char *const *words, size_t count)
+{
+    if (!is_asking_for_family(words, count)) {
+        return false;
+    }
+    printf("dray %s has these commands; dray help %s ... explains one:\n", words[0], words[0]);
+    (void)is_family(words[0], stdout);
+    return true;
+}
+
 int dri_cli_unknown(const char *const *words, size_t count)
 {
     char wanted[2 * NAME_BYTES];
@@ -418,6 +436,11 @@ int dri_cli_unknown(const char *const *words, size_t count)
     if (dri_nearest_is_near(&nearest)) {
         return dri_cli_usage(NULL, "unknown command \"%s\"; did you mean \"%.*s%s\"?", wanted,
                              (int)skip, wanted, nearest.word);
+    }
+    if (is_family_name) {
+        (void)dri_cli_fail(NULL, DRI_EXIT_USAGE, "unknown command \"%s\"; there are", wanted);
+        (void)is_family(words[0], stderr);
+        return DRI_EXIT_USAGE;
     }
     return dri_cli_usage(NULL, "unknown command \"%s\"", wanted);
 }
@@ -522,8 +545,9 @@ static int run(struct dri_cli *cli)
                             text);
     }
     if (!cli->command->has_own_log) {
+        /* A tool says itself what went wrong; the client library's warnings would say it before. */
         dri_log_setup(cli->settings.log.format,
-                      is_default_level(cli->config) ? DRI_LOG_WARN : cli->settings.log.level, NULL,
+                      is_default_level(cli->config) ? DRI_LOG_ERROR : cli->settings.log.level, NULL,
                       NULL);
         for (size_t i = 0; dri_config_warning(cli->config, i) != NULL; i++) {
             (void)dri_cli_fail(cli, 0, "warning: %s", dri_config_warning(cli->config, i));
@@ -564,6 +588,9 @@ static int dispatch(struct parser *parser)
     cli->command = dri_cli_find(words, count, &used);
     if (cli->command == NULL && strcmp(words[0], "version") == 0) {
         printf("dray %s\n", DRAY_VERSION);
+        return DRI_EXIT_OK;
+    }
+    if (cli->command == NULL && count > 1 && dri_cli_explain_family(words, count)) {
         return DRI_EXIT_OK;
     }
     if (cli->command == NULL) {

@@ -58,7 +58,7 @@ struct dri_cli_command {
     bool needs_settings;                    /* false: runs without configuration (help) */
     bool takes_configuration; /* loads the settings itself; has the common options all the same */
     bool is_listing;          /* JSON lines are its default when stdout is no terminal */
-    bool has_own_log;         /* sets the log up itself (worker); others show warnings only */
+    bool has_own_log;         /* sets the log up itself (worker); others show errors only */
     /** Arguments and the form of the options, before any configuration is read; prints what is
      * wrong and returns an exit code. NULL: there is nothing to look at. */
     int (*check)(const struct dri_cli *cli);

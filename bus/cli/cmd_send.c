@@ -610,7 +610,7 @@ static int read_options(struct sender *sender)
         sender->has_input ? dri_send_input_open(&sender->input, name, sender->is_raw) : DRAY_OK;
     if (status != DRAY_OK) {
         return dri_cli_fail(cli, DRI_EXIT_FAILED, "cannot read %s: %s", name,
-                            dray_status_text(status));
+                            status == DRAY_EINVALID ? "it is a folder" : dray_status_text(status));
     }
     return DRI_EXIT_OK;
 }

@@ -144,6 +144,11 @@ enum dray_status dri_config_put(struct dri_config *config, const struct dri_conf
         if (status == DRAY_OK) {
             status = option_entry(config, input->key, &entry);
         }
+    } else if (dri_config_is_section(input->key)) {
+        snprintf(ret_text, text_bytes, "%s: \"%s\" is a section: give a key below it, as %s",
+                 input->source, input->key,
+                 strcmp(input->key, "kafka") == 0 ? "kafka.linger.ms=5" : "worker.lanes=4");
+        status = DRAY_EINVALID;
     } else {
         status = dri_config_unknown(input->source, input->key, false, ret_text, text_bytes);
     }

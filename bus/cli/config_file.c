@@ -32,18 +32,6 @@ static enum dray_status fault(const struct reader *reader, dri_yaml_node node, c
     return DRAY_EINVALID;
 }
 
-static bool is_section(const char *key)
-{
-    size_t len = strlen(key);
-    for (size_t i = 0; i < dri_config_rows_count; i++) {
-        const char *known = dri_config_rows[i].key;
-        if (strncmp(known, key, len) == 0 && known[len] == '.') {
-            return true;
-        }
-    }
-    return strcmp(key, "kafka") == 0 || strcmp(key, "nats") == 0;
-}
-
 static bool is_option(const char *key)
 {
     return strncmp(key, "kafka.", 6) == 0 || strncmp(key, "nats.", 5) == 0;
@@ -101,7 +89,7 @@ static enum dray_status read_value(const struct reader *reader, dri_yaml_node at
         return dri_routes_read(reader->yaml, value, &reader->config->routes, reader->text,
                                reader->text_bytes);
     }
-    if (!is_known && !is_section(key) && !is_option(key)) {
+    if (!is_known && !dri_config_is_section(key) && !is_option(key)) {
         return unknown(reader, at, key);
     }
     switch (kind) {

@@ -88,6 +88,8 @@ DRAY_MUST_CHECK enum dray_status dri_config_put(struct dri_config *config,
 /** Formats one more warning. Errors: ENOMEM. */
 DRAY_MUST_CHECK enum dray_status dri_config_warn(struct dri_config *config, const char *format, ...)
     DRAY_FORMAT(2, 3);
+/** Whether keys stand below this one: "worker", "kafka". */
+bool dri_config_is_section(const char *key);
 /** "source: unknown key ..., did you mean ...?" is_file: within its section the last part only, as
  * it stands in a file, and sections too. Returns EINVALID. */
 enum dray_status dri_config_unknown(const char *source, const char *key, bool is_file,

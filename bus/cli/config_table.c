@@ -115,6 +115,18 @@ static bool is_section_of(const char *known, const char *key)
     return known[len] == '.' && strncmp(known, key, len + 1) == 0;
 }
 
+bool dri_config_is_section(const char *key)
+{
+    size_t len = strlen(key);
+    for (size_t i = 0; i < dri_config_rows_count; i++) {
+        const char *known = dri_config_rows[i].key;
+        if (strncmp(known, key, len) == 0 && known[len] == '.') {
+            return true;
+        }
+    }
+    return strcmp(key, "kafka") == 0 || strcmp(key, "nats") == 0;
+}
+
 /* The nearest key; *ret_near: it may have been meant. */
 static const char *nearest_key(const char *key, bool is_file, bool *ret_near)
 {

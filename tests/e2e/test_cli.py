@@ -227,8 +227,9 @@ def waiting_in_vain_ends_with_75(scene):
 @case
 def an_unreachable_broker_is_69(scene):
     for url in (f"nats://127.0.0.1:{brokers.free_port()}", f"kafka://127.0.0.1:{brokers.free_port()}"):
-        said = scene.dray("send", "a", "--bus", url, code=69)
-        assert url.split("/")[-1] in said.err, said
+        said = scene.dray("send", "a", "--bus", url.replace("nats://", "nats://me:pass@"), code=69)
+        assert said.err.startswith(f"dray: {url} cannot be reached: "), "one sentence, and no log before it"
+        assert "is `bus` (or --bus) its address?" in said.err and "pass" not in said.err, said
 
 
 @case

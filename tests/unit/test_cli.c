@@ -121,6 +121,65 @@ static void a_command_explains_itself_the_same_both_ways(void **state)
     }
 }
 
+/* As roff writes it: every hyphen is escaped. */
+static void roff_of(const char *name, char ret_text[128])
+{
+    size_t len = (size_t)snprintf(ret_text, 128, "\\fB\\-\\-");
+    for (; *name != '\0'; name++) {
+        len += (size_t)snprintf(ret_text + len, 128 - len, *name == '-' ? "\\%c" : "%c", *name);
+    }
+    snprintf(ret_text + len, 128 - len, "\\fR");
+}
+
+static void man_pages_and_completion_know_every_option_of_every_command(void **state)
+{
+    (void)state;
+    static char completion[OUTPUT_BYTES];
+    dray(&g_said, "help --completion");
+    memcpy(completion, g_said.out, sizeof(completion));
+    for (size_t c = 0; dri_cli_commands[c] != NULL; c++) {
+        const struct dri_cli_command *command = dri_cli_commands[c];
+        const struct dri_cli_option *lists[] = {command->options, dri_cli_common_options};
+        char text[128];
+        snprintf(text, sizeof(text), "help --man %s", command->name);
+        dray(&g_said, text);
+        assert_int_equal(g_said.code, DRI_EXIT_OK);
+        snprintf(text, sizeof(text), "\"%s\"*) choices=\"", command->name);
+        const char *choices = strstr(completion, text);
+        assert_non_null(choices);
+        size_t len = strcspn(choices, "\n");
+        bool has_common = command->needs_settings || command->takes_configuration;
+        for (size_t l = 0; l < (has_common ? 2u : 1u); l++) {
+            for (const struct dri_cli_option *at = lists[l]; at != NULL && at->name != NULL; at++) {
+                roff_of(at->name, text);
+                if (strstr(g_said.out, text) == NULL) {
+                    fail_msg("the man page of %s lacks --%s", command->name, at->name);
+                }
+                snprintf(text, sizeof(text), " --%s", at->name);
+                if (memmem(choices, len, text, strlen(text)) == NULL) {
+                    fail_msg("the completion of %s lacks --%s", command->name, at->name);
+                }
+            }
+        }
+    }
+}
+
+static void a_family_of_commands_is_listed_for_who_asks(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"help registry", "registry --help", "registry -h",
+                                        "registry help"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        dray(&g_said, lines[i]);
+        assert_int_equal(g_said.code, DRI_EXIT_OK);
+        assert_string_equal(g_said.err, "");
+        assert_non_null(strstr(g_said.out, "dray registry status"));
+        assert_null(strstr(g_said.out, "dray dlq"));
+    }
+    refuses("registry", DRI_EXIT_USAGE, "dray registry what?");
+    refuses("dlq frobnicate", DRI_EXIT_USAGE, "there are\n      dray dlq ls");
+}
+
 static void the_version_is_told(void **state)
 {
     (void)state;
@@ -248,6 +307,8 @@ static void a_wrong_configuration_is_exit_code_78(void **state)
             "did you mean \"linger.ms\"?");
     refuses("send a --bus kafka://h:1 --set nats.bogus=1", DRI_EXIT_CONFIG, "\"bogus\"");
     refuses("registry rm a", DRI_EXIT_CONFIG, "no bus is given");
+    refuses("send a --bus nats://h:1 --set kafka=5", DRI_EXIT_CONFIG, "\"kafka\" is a section");
+    refuses("send a --bus nats://h:1 -f /tmp", DRI_EXIT_FAILED, "cannot read /tmp: it is a folder");
     refuses("--bus nats://h:1 --set group=a/b worker", DRI_EXIT_CONFIG, "group has to be a name");
 }
 
@@ -375,6 +436,8 @@ int main(void)
         cmocka_unit_test(without_a_command_the_commands_are_listed_and_it_is_a_usage_error),
         cmocka_unit_test(help_that_was_asked_for_goes_to_standard_output),
         cmocka_unit_test(a_command_explains_itself_the_same_both_ways),
+        cmocka_unit_test(man_pages_and_completion_know_every_option_of_every_command),
+        cmocka_unit_test(a_family_of_commands_is_listed_for_who_asks),
         cmocka_unit_test(the_version_is_told),
         cmocka_unit_test(an_unknown_command_or_option_is_answered_with_the_nearest),
         cmocka_unit_test(a_word_that_is_far_from_every_other_is_not_what_was_meant),
