@@ -465,6 +465,30 @@ static void what_is_no_seed_is_refused(void **state)
 
 /* --- the table of transports ------------------------------------------------------------------ */
 
+static void what_is_wrong_in_itself_is_found_without_a_broker(void **state)
+{
+    static const struct dri_option two_ways[] = {{"creds", "a"}, {"nkey", "b"}};
+    struct dri_transport_config config = {
+        .url = "nats://h:1", .options = two_ways, .options_count = 2};
+    char text[256] = "";
+    (void)state;
+    test_status(DRAY_EINVALID, dri_nats_ops.check_config(&config, text, sizeof(text)));
+    assert_non_null(strstr(text, "give one of user, token, creds and nkey"));
+    config.options_count = 1;
+    test_ok(dri_nats_ops.check_config(&config, text, sizeof(text)));
+    config.url = "nats://";
+    test_status(DRAY_EINVALID, dri_nats_ops.check_config(&config, text, sizeof(text)));
+
+    const struct dri_option good = {"pull_batch", "5"};
+    const struct dri_option wrong = {"pull_batch", "some"};
+    const struct dri_option unknown = {"pull_bach", "5"};
+    test_ok(dri_transport_check_option("nats", &good, text, sizeof(text)));
+    test_status(DRAY_EINVALID, dri_transport_check_option("nats", &wrong, text, sizeof(text)));
+    test_status(DRAY_ENOTFOUND, dri_transport_check_option("nats", &unknown, text, sizeof(text)));
+    assert_non_null(strstr(text, "did you mean \"pull_batch\"?"));
+    test_status(DRAY_ENOTFOUND, dri_transport_check_option("kafka", &good, text, sizeof(text)));
+}
+
 static void a_bus_is_found_by_its_scheme(void **state)
 {
     static const char *const wrong[] = {"redis://x", "nats", "nats:x", "", "://", "natsx://a"};
@@ -504,6 +528,7 @@ int main(void)
         cmocka_unit_test(topics_get_the_streams_of_the_documentation),
         cmocka_unit_test(a_seed_gives_its_public_key),
         cmocka_unit_test(what_is_no_seed_is_refused),
+        cmocka_unit_test(what_is_wrong_in_itself_is_found_without_a_broker),
         cmocka_unit_test(a_bus_is_found_by_its_scheme),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
