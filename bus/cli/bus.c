@@ -15,6 +15,7 @@
 
 #include "clock.h"
 #include "mem.h"
+#include "url.h"
 
 #define CONNECT_MS   10000u
 #define CLOSE_MS     3000u
@@ -29,6 +30,22 @@ struct dri_bus {
     int watched_fd;
     char fault[FAULT_BYTES];
 };
+
+/* A silent broker is named as the user has named it, with the question that mends it most often. */
+static void say_why(const char *url, enum dray_status status, char *ret_text, size_t text_bytes)
+{
+    char why[FAULT_BYTES];
+    char shown[FAULT_BYTES];
+    snprintf(why, sizeof(why), "%s", ret_text[0] == '\0' ? dray_status_text(status) : ret_text);
+    dri_url_redact(url, shown, sizeof(shown));
+    if (status == DRAY_EBROKER || status == DRAY_ETIMEOUT) {
+        snprintf(ret_text, text_bytes,
+                 "%s cannot be reached: %s; does it run, and is `bus` (or --bus) its address?",
+                 shown, why);
+    } else {
+        snprintf(ret_text, text_bytes, "%s", why);
+    }
+}
 
 enum dray_status dri_bus_open(const struct dri_cli *cli, const struct dri_bus_config *config,
                               struct dri_bus **ret_bus, char *ret_text, size_t text_bytes)
@@ -64,9 +81,7 @@ enum dray_status dri_bus_open(const struct dri_cli *cli, const struct dri_bus_co
         status = bus->ops->open(&wanted, &bus->transport, ret_text, text_bytes);
     }
     if (status != DRAY_OK) {
-        if (ret_text[0] == '\0') {
-            snprintf(ret_text, text_bytes, "%s", dray_status_text(status));
-        }
+        say_why(settings->bus, status, ret_text, text_bytes);
         dri_free(bus);
         return status;
     }

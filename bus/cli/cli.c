@@ -150,7 +150,9 @@ static int unknown_option(const struct dri_cli *cli, const char *name)
             dri_nearest_show(&nearest, at->name);
         }
     }
-    return dri_cli_usage(cli, "unknown option --%s; did you mean --%s?", name, nearest.word);
+    return dri_nearest_is_near(&nearest)
+               ? dri_cli_usage(cli, "unknown option --%s; did you mean --%s?", name, nearest.word)
+               : dri_cli_usage(cli, "unknown option --%s", name);
 }
 
 static bool is_optional(const struct dri_cli_option *option)
@@ -323,6 +325,29 @@ bool dri_cli_duration(const struct dri_cli *cli, const char *name, uint64_t *ret
     return false;
 }
 
+bool dri_cli_patience(const struct dri_cli *cli, const char *name, uint64_t *ret_ms)
+{
+    uint64_t ms = *ret_ms;
+    if (!dri_cli_duration(cli, name, &ms)) {
+        return false;
+    }
+    if (ms == 0) {
+        (void)dri_cli_usage(cli, "--%s has to be more than nothing, not \"%s\"", name,
+                            dri_cli_value(cli, name));
+        return false;
+    }
+    *ret_ms = ms;
+    return true;
+}
+
+int dri_cli_no_arguments(const struct dri_cli *cli)
+{
+    return cli->arguments_count == 0
+               ? DRI_EXIT_OK
+               : dri_cli_usage(cli, "dray %s takes no argument, but there is \"%s\"",
+                               cli->command->name, cli->arguments[0]);
+}
+
 /* ---- finding the command ---- */
 
 /* Words of the command's name at the begin of words; 0 when they are another's. */
@@ -369,6 +394,24 @@ static bool is_family(const char *word, FILE *list)
     return is_one;
 }
 
+/* "dray registry --help", "dray help registry", "dray registry help": an answer, no fault. */
+static bool is_asking_for_family(const char *const *words, size_t count)
+{
+    return count >= 1 && is_family(words[0], NULL) &&
+           (count < 2 || strcmp(words[1], "--help") == 0 || strcmp(words[1], "-h") == 0 ||
+            strcmp(words[1], "help") == 0);
+}
+
+bool dri_cli_explain_family(const char *const *words, size_t count)
+{
+    if (!is_asking_for_family(words, count)) {
+        return false;
+    }
+    printf("dray %s has these commands; dray help %s ... explains one:\n", words[0], words[0]);
+    (void)is_family(words[0], stdout);
+    return true;
+}
+
 int dri_cli_unknown(const char *const *words, size_t count)
 {
     char wanted[2 * NAME_BYTES];
@@ -381,12 +424,25 @@ int dri_cli_unknown(const char *const *words, size_t count)
     }
     snprintf(wanted, sizeof(wanted), "%s%s%s", words[0], is_family_name ? " " : "",
              is_family_name ? words[1] : "");
-    dri_nearest_init(&nearest, wanted);
+    /* Within a family its name says nothing about the second word. */
+    size_t skip = is_family_name ? strlen(words[0]) + 1 : 0;
+    dri_nearest_init(&nearest, wanted + skip);
     for (size_t i = 0; dri_cli_commands[i] != NULL; i++) {
-        dri_nearest_show(&nearest, dri_cli_commands[i]->name);
+        const char *name = dri_cli_commands[i]->name;
+        if (strncmp(name, wanted, skip) == 0) {
+            dri_nearest_show(&nearest, name + skip);
+        }
     }
-    return dri_cli_usage(NULL, "unknown command \"%s\"; did you mean \"%s\"?", wanted,
-                         nearest.word);
+    if (dri_nearest_is_near(&nearest)) {
+        return dri_cli_usage(NULL, "unknown command \"%s\"; did you mean \"%.*s%s\"?", wanted,
+                             (int)skip, wanted, nearest.word);
+    }
+    if (is_family_name) {
+        (void)dri_cli_fail(NULL, DRI_EXIT_USAGE, "unknown command \"%s\"; there are", wanted);
+        (void)is_family(words[0], stderr);
+        return DRI_EXIT_USAGE;
+    }
+    return dri_cli_usage(NULL, "unknown command \"%s\"", wanted);
 }
 
 /* Options that stand before the command: only common ones can. */
@@ -463,6 +519,19 @@ static bool is_default_level(const struct dri_config *config)
     return true;
 }
 
+/* What is wrong in the command line itself is told before what is wrong around it. */
+static int check_form(const struct dri_cli *cli)
+{
+    const char *set = NULL;
+    for (size_t i = 0; (set = dri_cli_value_at(cli, "set", i)) != NULL; i++) {
+        if (strchr(set, '=') == NULL || set[0] == '=') {
+            return dri_cli_usage(cli, "--set has to be KEY=VALUE, as worker.lanes=4, not \"%s\"",
+                                 set);
+        }
+    }
+    return cli->command->check == NULL ? DRI_EXIT_OK : cli->command->check(cli);
+}
+
 static int run(struct dri_cli *cli)
 {
     char text[TEXT_BYTES] = "";
@@ -476,8 +545,9 @@ static int run(struct dri_cli *cli)
                             text);
     }
     if (!cli->command->has_own_log) {
+        /* A tool says itself what went wrong; the client library's warnings would say it before. */
         dri_log_setup(cli->settings.log.format,
-                      is_default_level(cli->config) ? DRI_LOG_WARN : cli->settings.log.level, NULL,
+                      is_default_level(cli->config) ? DRI_LOG_ERROR : cli->settings.log.level, NULL,
                       NULL);
         for (size_t i = 0; dri_config_warning(cli->config, i) != NULL; i++) {
             (void)dri_cli_fail(cli, 0, "warning: %s", dri_config_warning(cli->config, i));
@@ -520,6 +590,9 @@ static int dispatch(struct parser *parser)
         printf("dray %s\n", DRAY_VERSION);
         return DRI_EXIT_OK;
     }
+    if (cli->command == NULL && count > 1 && dri_cli_explain_family(words, count)) {
+        return DRI_EXIT_OK;
+    }
     if (cli->command == NULL) {
         return dri_cli_unknown(words, count);
     }
@@ -533,7 +606,8 @@ static int dispatch(struct parser *parser)
         return DRI_EXIT_OK;
     }
     look_around(cli);
-    return run(cli);
+    code = check_form(cli);
+    return code == DRI_EXIT_OK ? run(cli) : code;
 }
 
 int dri_cli_main(int argc, const char *const *argv, const char *const *environment)

@@ -58,7 +58,10 @@ struct dri_cli_command {
     bool needs_settings;                    /* false: runs without configuration (help) */
     bool takes_configuration; /* loads the settings itself; has the common options all the same */
     bool is_listing;          /* JSON lines are its default when stdout is no terminal */
-    bool has_own_log;         /* sets the log up itself (worker); others show warnings only */
+    bool has_own_log;         /* sets the log up itself (worker); others show errors only */
+    /** Arguments and the form of the options, before any configuration is read; prints what is
+     * wrong and returns an exit code. NULL: there is nothing to look at. */
+    int (*check)(const struct dri_cli *cli);
     int (*run)(struct dri_cli *cli);
 };
 
@@ -99,6 +102,12 @@ bool dri_cli_uint(const struct dri_cli *cli, const char *name, uint64_t min, uin
  * and returns false. Leaves *ret_ms when not given or given without a value. */
 bool dri_cli_duration(const struct dri_cli *cli, const char *name, uint64_t *ret_ms);
 
+/** The same for a time that something waits for: nothing at all is refused. */
+bool dri_cli_patience(const struct dri_cli *cli, const char *name, uint64_t *ret_ms);
+
+/** For dri_cli_command.check of a command that takes no arguments. */
+int dri_cli_no_arguments(const struct dri_cli *cli);
+
 /** "dray: <text>" on standard error; red on a terminal. Returns code. */
 int dri_cli_fail(const struct dri_cli *cli, int code, const char *format, ...) DRAY_FORMAT(3, 4);
 
@@ -123,10 +132,14 @@ struct dri_progress {
     uint64_t total;   /* 0: not known */
     uint64_t begun_ns, shown_ns;
     bool is_on, was_shown;
+    bool is_shared; /* lines of standard output go to the same terminal */
+    bool is_there;  /* it stands in the line where the cursor is */
 };
 void dri_progress_begin(struct dri_progress *progress, const struct dri_cli *cli, const char *what,
                         uint64_t total);
 void dri_progress_at(struct dri_progress *progress, uint64_t done);
+/** Before a line is printed to standard output: makes room for it. */
+void dri_progress_hide(struct dri_progress *progress);
 void dri_progress_end(struct dri_progress *progress, uint64_t done);
 
 /** Set by SIGINT and SIGTERM in tools that run long; look at it in every turn. A second signal ends

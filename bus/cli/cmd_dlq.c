@@ -116,6 +116,23 @@ static int ls_walk(const struct dri_cli *cli, struct dri_letters *letters, struc
     return code == DRI_EXIT_OK && count == 0 ? nothing_matched(cli) : code;
 }
 
+/* What ls and groups are asked. */
+static int letters_check(const struct dri_cli *cli)
+{
+    struct dri_letter_filter filter = {0};
+    uint64_t limit = 0;
+    if (cli->arguments_count > 0) {
+        return dri_cli_usage(cli, "dray %s takes no arguments; which letters is said with --where",
+                             cli->command->name);
+    }
+    if (!dri_cli_uint(cli, "limit", 1, UINT64_MAX - 1, &limit)) {
+        return DRI_EXIT_USAGE;
+    }
+    int code = dri_letter_filter_init(&filter, cli);
+    dri_letter_filter_fini(&filter);
+    return code;
+}
+
 static int ls_run(struct dri_cli *cli)
 {
     static const char *const columns[] = {"LAST FAILED", "REASON",   "COMMAND", "KEY",
@@ -127,9 +144,6 @@ static int ls_run(struct dri_cli *cli)
     int code = dri_letter_filter_init(&filter, cli);
     if (code == DRI_EXIT_OK && !dri_cli_uint(cli, "limit", 1, UINT64_MAX - 1, &limit)) {
         code = DRI_EXIT_USAGE;
-    }
-    if (code == DRI_EXIT_OK && cli->arguments_count > 0) {
-        code = dri_cli_usage(cli, "dlq ls takes no arguments; which letters is said with --where");
     }
     dri_cli_catch_signals();
     if (code == DRI_EXIT_OK) {
@@ -376,13 +390,18 @@ static int show_walk(const struct dri_cli *cli, struct dri_letters *letters, boo
     return code == DRI_EXIT_OK && count == 0 ? nothing_matched(cli) : code;
 }
 
+static int show_check(const struct dri_cli *cli)
+{
+    return cli->arguments_count == 1
+               ? DRI_EXIT_OK
+               : dri_cli_usage(cli,
+                               "which letter? its position, as topic/3/17 or DLQ/17, or an id");
+}
+
 static int show_run(struct dri_cli *cli)
 {
     struct dri_letter_filter filter = {0};
     struct dri_letters *letters = NULL;
-    if (cli->arguments_count != 1) {
-        return dri_cli_usage(cli, "which letter? its position, as topic/3/17 or DLQ/17, or an id");
-    }
     filter.place = cli->arguments[0];
     dri_cli_catch_signals();
     int code = dri_letters_begin(cli, &filter, &letters);
@@ -561,6 +580,7 @@ const struct dri_cli_command dri_dlq_ls_command = {
     .examples = ls_examples,
     .needs_settings = true,
     .is_listing = true,
+    .check = letters_check,
     .run = ls_run,
 };
 
@@ -586,6 +606,7 @@ const struct dri_cli_command dri_dlq_show_command = {
     .options = show_options,
     .examples = show_examples,
     .needs_settings = true,
+    .check = show_check,
     .run = show_run,
 };
 
@@ -609,5 +630,6 @@ const struct dri_cli_command dri_dlq_groups_command = {
     .examples = groups_examples,
     .needs_settings = true,
     .is_listing = true,
+    .check = letters_check,
     .run = groups_run,
 };

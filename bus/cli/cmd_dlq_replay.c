@@ -286,6 +286,7 @@ static int show_dry(struct replay *replay, const struct dri_found *found)
 {
     struct dri_text text;
     int code = DRI_EXIT_OK;
+    dri_progress_hide(&replay->progress);
     dri_text_init(&text);
     if (replay->cli->is_json) {
         dri_letter_to_json(found, &text);
@@ -485,7 +486,8 @@ static void walk(struct replay *replay)
 {
     replay->begun_ns = replay->saved_ns = dri_clock_mono_ns();
     replay->was_walked = true;
-    dri_progress_begin(&replay->progress, replay->cli, "replayed", 0);
+    dri_progress_begin(&replay->progress, replay->cli,
+                       replay->is_dry ? "would be replayed" : "replayed", 0);
     while (dri_cli_interrupted == 0) {
         replay->has_news = false;
         fill(replay);
@@ -583,19 +585,32 @@ static void question_of(const struct replay *replay, char ret_hex[65])
     dri_hex(digest, sizeof(digest), ret_hex);
 }
 
-static int read_options(struct replay *replay)
+static int read_form(const struct dri_cli *cli, struct replay *replay)
 {
-    const struct dri_cli *cli = replay->cli;
-    const char *to = dri_cli_value(cli, "to");
-    const char *own = cli->settings.topics.replay;
     if (cli->arguments_count > 0) {
-        return dri_cli_usage(cli, "dlq replay takes no arguments; which letters is said with "
+        return dri_cli_usage(cli, "dray dlq replay takes no arguments; which letters is said with "
                                   "--where, as in --where 'sequence = 17'");
     }
     if (!dri_cli_uint(cli, "limit", 1, UINT64_MAX - 1, &replay->limit) ||
         !dri_cli_uint(cli, "rate", 1, 10000000, &replay->rate)) {
         return DRI_EXIT_USAGE;
     }
+    return dri_letter_filter_init(&replay->filter, cli);
+}
+
+static int replay_check(const struct dri_cli *cli)
+{
+    struct replay replay = {.cli = cli};
+    int code = read_form(cli, &replay);
+    dri_letter_filter_fini(&replay.filter);
+    return code;
+}
+
+static int read_options(struct replay *replay)
+{
+    const struct dri_cli *cli = replay->cli;
+    const char *to = dri_cli_value(cli, "to");
+    const char *own = cli->settings.topics.replay;
     replay->is_dry = dri_cli_has(cli, "dry-run");
     replay->is_forced = dri_cli_has(cli, "force");
     replay->is_elsewhere = to != NULL && strcmp(to, own) != 0;
@@ -606,7 +621,7 @@ static int read_options(struct replay *replay)
                             "replay.allow_to",
                             to);
     }
-    return dri_letter_filter_init(&replay->filter, cli);
+    return read_form(cli, replay);
 }
 
 static int open_cursor(struct replay *replay)
@@ -736,5 +751,6 @@ const struct dri_cli_command dri_dlq_replay_command = {
     .examples = examples,
     .needs_settings = true,
     .is_listing = true,
+    .check = replay_check,
     .run = replay_run,
 };

@@ -30,6 +30,7 @@
 #include "run/registry.h"
 #include "run/seed.h"
 #include "run/state.h"
+#include "url.h"
 #include "version.h"
 #include "wire/json.h"
 
@@ -449,10 +450,6 @@ static void look_at_admin(struct doctor *doctor)
 static int doctor_run(struct dri_cli *cli)
 {
     struct doctor doctor = {.cli = cli, .can_fix = dri_cli_has(cli, "fix")};
-    if (cli->arguments_count > 0) {
-        return dri_cli_usage(cli, "dray doctor takes no argument, but there is \"%s\"",
-                             cli->arguments[0]);
-    }
     /* Its findings are the output; what the code below logs on the way would say them twice. */
     dri_log_setup(DRI_LOG_LOGFMT, DRI_LOG_ERROR, NULL, NULL);
     if (look_at_configuration(&doctor)) {
@@ -501,5 +498,6 @@ const struct dri_cli_command dri_doctor_command = {
     .options = options,
     .examples = examples,
     .takes_configuration = true,
+    .check = dri_cli_no_arguments,
     .run = doctor_run,
 };

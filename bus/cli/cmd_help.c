@@ -11,6 +11,9 @@ static int help_run(struct dri_cli *cli)
     size_t used = 0;
     if (cli->arguments_count > 0) {
         command = dri_cli_find(cli->arguments, cli->arguments_count, &used);
+        if (command == NULL && dri_cli_explain_family(cli->arguments, cli->arguments_count)) {
+            return DRI_EXIT_OK;
+        }
         if (command == NULL) {
             return dri_cli_unknown(cli->arguments, cli->arguments_count);
         }

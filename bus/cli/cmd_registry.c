@@ -141,48 +141,126 @@ static int ls_run(struct dri_cli *cli)
     return list(cli, false);
 }
 
+static int show_check(const struct dri_cli *cli)
+{
+    return cli->arguments_count > 0
+               ? DRI_EXIT_OK
+               : dri_cli_usage(cli, "which route? as in: dray registry show order.create@1.0.0");
+}
+
 static int show_run(struct dri_cli *cli)
 {
-    if (cli->arguments_count == 0) {
-        return dri_cli_usage(cli, "which route? as in: dray registry show order.create@1.0.0");
-    }
     return list(cli, true);
 }
 
 /* ---- rm ---- */
 
 struct route_key {
-    char text[DRI_ROUTE_KEY_BYTES_MAX + 1];
+    char text[DRI_ROUTE_KEY_BYTES_MAX + 1]; /* without "@version" until the registry was asked */
 };
 
 static int read_key(const struct dri_cli *cli, const char *wanted, struct route_key *ret_key)
 {
+    char whole[DRI_ROUTE_KEY_BYTES_MAX + 16];
+    const char *ns = cli->settings.namespace_ == NULL ? "default" : cli->settings.namespace_;
     bool has_ns = strchr(wanted, '/') != NULL;
-    int len = snprintf(ret_key->text, sizeof(ret_key->text), "%s%s%s",
-                       has_ns ? "" : cli->settings.namespace_, has_ns ? "" : "/", wanted);
-    if (len >= (int)sizeof(ret_key->text) ||
-        !dri_route_key_is_valid(dray_slice_text(ret_key->text))) {
-        return dri_cli_usage(cli, "\"%s\" is no key: [namespace/]name@version", wanted);
+    int len = snprintf(ret_key->text, sizeof(ret_key->text), "%s%s%s", has_ns ? "" : ns,
+                       has_ns ? "" : "/", wanted);
+    snprintf(whole, sizeof(whole), "%s%s", ret_key->text,
+             strchr(wanted, '@') == NULL ? "@0.0.0" : "");
+    if (len >= (int)sizeof(ret_key->text) || !dri_route_key_is_valid(dray_slice_text(whole))) {
+        return dri_cli_usage(cli, "\"%s\" is no key: [namespace/]name[@version]", wanted);
     }
     return DRI_EXIT_OK;
 }
 
-static int rm_run(struct dri_cli *cli)
+struct versions {
+    const char *name; /* "namespace/name" */
+    const char *key;  /* of the last one */
+    size_t count;
+    struct dri_text all;
+};
+
+static void note_version(void *arg, const struct dri_route *route)
 {
-    struct dri_registry_edit edit = {.cli = cli, .count = cli->arguments_count};
+    struct versions *versions = arg;
+    size_t len = strlen(versions->name);
+    if (strncmp(route->key, versions->name, len) == 0 && route->key[len] == '@') {
+        versions->key = route->key;
+        versions->count++;
+        dri_text_addf(&versions->all, "\n%s", route->key);
+    }
+}
+
+/* A name alone is the one version that there is. */
+static int find_version(const struct dri_cli *cli, const struct dri_registry_tool *tool,
+                        struct route_key *key)
+{
+    struct versions versions = {.name = key->text};
+    int code = DRI_EXIT_OK;
+    dri_text_init(&versions.all);
+    dri_registry_each(tool->registry, note_version, &versions);
+    if (versions.count == 0) {
+        code = dri_cli_fail(cli, DRI_EXIT_NO_MATCH, "there is no route %s", key->text);
+    } else if (versions.count > 1) {
+        code = dri_cli_fail(cli, DRI_EXIT_USAGE, "%s has %zu versions; which one?%s", key->text,
+                            versions.count, versions.all.status == DRAY_OK ? versions.all.at : "");
+    } else {
+        snprintf(key->text, sizeof(key->text), "%s", versions.key);
+    }
+    dri_text_fini(&versions.all);
+    return code;
+}
+
+static int find_versions(struct dri_registry_edit *edit, const struct dri_registry_tool *tool)
+{
+    struct route_key *keys = edit->arg;
+    int code = DRI_EXIT_OK;
+    for (size_t i = 0; code == DRI_EXIT_OK && i < edit->count; i++) {
+        if (strchr(keys[i].text, '@') == NULL) {
+            code = find_version(edit->cli, tool, &keys[i]);
+        }
+        for (size_t k = 0; code == DRI_EXIT_OK && k < i; k++) {
+            if (strcmp(keys[k].text, keys[i].text) == 0) {
+                code = dri_cli_usage(edit->cli, "%s stands there twice", keys[i].text);
+            }
+        }
+        edit->items[i].key = dray_slice_text(keys[i].text);
+    }
+    return code;
+}
+
+static int rm_check(const struct dri_cli *cli)
+{
+    struct dri_registry_edit edit = {.cli = cli};
+    struct route_key key;
     if (cli->arguments_count == 0) {
         return dri_cli_usage(cli, "which route? as in: dray registry rm order.create@1.0.0");
     }
     int code = dri_registry_edit_options(&edit);
+    for (size_t i = 0; code == DRI_EXIT_OK && i < cli->arguments_count; i++) {
+        code = read_key(cli, cli->arguments[i], &key);
+    }
+    if (code == DRI_EXIT_OK && edit.has_base && cli->arguments_count > 1) {
+        code = dri_cli_usage(cli, "--base is for one route; there are %zu", cli->arguments_count);
+    }
+    return code;
+}
+
+static int rm_run(struct dri_cli *cli)
+{
+    struct dri_registry_edit edit = {
+        .cli = cli, .count = cli->arguments_count, .resolve = find_versions};
+    int code = dri_registry_edit_options(&edit);
     edit.items = dri_zalloc_array(edit.count, sizeof(*edit.items));
     struct route_key *keys = dri_zalloc_array(edit.count, sizeof(*keys));
+    edit.arg = keys;
     bool has_room = edit.items != NULL && keys != NULL;
     if (code == DRI_EXIT_OK && !has_room) {
         code = dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
     }
     for (size_t i = 0; has_room && code == DRI_EXIT_OK && i < edit.count; i++) {
         code = read_key(cli, cli->arguments[i], &keys[i]);
-        edit.items[i].key = dray_slice_text(keys[i].text);
     }
     if (code == DRI_EXIT_OK) {
         code = dri_registry_edit_run(&edit);
@@ -301,13 +379,29 @@ static int compare_workers(const void *a, const void *b)
     return order != 0 ? order : (left.len > right.len) - (left.len < right.len);
 }
 
+/* --group: the other groups on this broker are not asked for. */
+static void keep_group(struct dri_registry_tool *tool, const char *group)
+{
+    size_t kept = 0;
+    for (size_t i = 0; group != NULL && i < tool->replicas_count; i++) {
+        if (dray_slice_equal_text(tool->replicas[i].record.group, group)) {
+            tool->replicas[kept++] = tool->replicas[i];
+        } else {
+            dri_free(tool->replicas[i].bytes);
+        }
+    }
+    tool->replicas_count = group == NULL ? tool->replicas_count : kept;
+}
+
 static int print_status(struct dri_registry_tool *tool)
 {
     static const char *const columns[] = {"WORKER",   "GROUP",  "HOST",  "STATE",
                                           "REVISION", "DIGEST", "ADMIN", "FAILED"};
     const struct dri_cli *cli = tool->cli;
+    const char *group = dri_cli_value(cli, "group");
     bool is_all = dri_cli_has(cli, "all");
     size_t shown = 0;
+    keep_group(tool, group);
     struct dri_table *table =
         cli->is_json ? NULL : dri_table_create(columns, sizeof(columns) / sizeof(columns[0]));
     if (tool->replicas_count > 0) {
@@ -331,16 +425,14 @@ static int print_status(struct dri_registry_tool *tool)
     }
     dri_table_destroy(table);
     return shown > 0 ? DRI_EXIT_OK
-                     : dri_cli_fail(cli, DRI_EXIT_NO_MATCH, "no live replica on %s",
+                     : dri_cli_fail(cli, DRI_EXIT_NO_MATCH, "no live replica%s%s on %s",
+                                    group == NULL ? "" : " of group ", group == NULL ? "" : group,
                                     cli->settings.topics.status);
 }
 
 static int status_run(struct dri_cli *cli)
 {
     struct dri_registry_tool tool;
-    if (cli->arguments_count > 0) {
-        return dri_cli_usage(cli, "dray registry status takes no argument");
-    }
     dri_cli_catch_signals();
     int code = dri_registry_tool_open(&tool, cli, false, true);
     if (code == DRI_EXIT_OK) {
@@ -391,6 +483,7 @@ const struct dri_cli_command dri_registry_show_command = {
     .examples = show_examples,
     .needs_settings = true,
     .is_listing = true,
+    .check = show_check,
     .run = show_run,
 };
 
@@ -406,12 +499,14 @@ const struct dri_cli_command dri_registry_rm_command = {
     .usage = "KEY... [--base REV | --force] [--wait[=SECONDS]] [--note TEXT]",
     .about =
         "Removes routes by one change: all of them, or none. Commands that are running finish; "
-        "later ones become dead letters (unknown_command or version_mismatch).\n\n"
+        "later ones become dead letters (unknown_command or version_mismatch). KEY is "
+        "[namespace/]name@version; the version may be left out where there is only one.\n\n"
         "Prints {\"key\",\"revision\"} for each. Exit code 1: somebody else was faster, both "
         "sides are shown. 3: there is no such route.",
     .options = dri_registry_rm_options,
     .examples = rm_examples,
     .needs_settings = true,
+    .check = rm_check,
     .run = rm_run,
 };
 
@@ -428,10 +523,11 @@ static const struct dri_cli_example status_examples[] = {
 const struct dri_cli_command dri_registry_status_command = {
     .name = "registry status",
     .summary = "show what each replica has applied",
-    .usage = "[--all]",
+    .usage = "[--group NAME] [--all]",
     .about = "Lists the live replicas: their state, the revision up to which they have read the "
              "control topic, the digest of their routes, and the routes that they cannot run, with "
-             "the reason. Replicas with one revision have one digest.\n\n"
+             "the reason. Replicas with one revision have one digest. With --group only the "
+             "replicas of that group.\n\n"
              "With --json, or in a pipe, one line for each: {\"worker\",\"group\",\"host\","
              "\"version\",\"state\",\"digest\",\"admin\",\"pid\",\"revision\",\"ts\",\"age_ms\","
              "\"live\",\"failed\":[{\"key\",\"revision\",\"reason\"}]}.\n\n"
@@ -440,5 +536,6 @@ const struct dri_cli_command dri_registry_status_command = {
     .examples = status_examples,
     .needs_settings = true,
     .is_listing = true,
+    .check = dri_cli_no_arguments,
     .run = status_run,
 };

@@ -32,14 +32,11 @@ static void add_text(struct dri_text *json, const char *name, const char *value,
     dri_text_add_json_string(json, dray_slice_of(value, len));
 }
 
-static int add_tags(const struct dri_cli *cli, struct dri_text *json)
+static void add_tags(const struct dri_cli *cli, struct dri_text *json)
 {
     const char *tag = NULL;
     for (size_t i = 0; (tag = dri_cli_value_at(cli, "tag", i)) != NULL; i++) {
-        const char *sign = strchr(tag, '=');
-        if (sign == NULL || sign == tag) {
-            return dri_cli_usage(cli, "--tag %s: it is key=value, as region=eu", tag);
-        }
+        const char *sign = strchr(tag, '='); /* put_check has seen it */
         dri_text_addf(json, i == 0 ? ",\"tags\":{" : ",");
         dri_text_add_json_string(json, dray_slice_of(tag, (size_t)(sign - tag)));
         dri_text_addf(json, ":");
@@ -48,10 +45,9 @@ static int add_tags(const struct dri_cli *cli, struct dri_text *json)
     if (dri_cli_has(cli, "tag")) {
         dri_text_addf(json, "}");
     }
-    return DRI_EXIT_OK;
 }
 
-static int make_json(const struct dri_cli *cli, struct dri_text *json)
+static void make_json(const struct dri_cli *cli, struct dri_text *json)
 {
     const char *target = cli->arguments[0];
     const char *slash = strchr(target, '/');
@@ -62,15 +58,6 @@ static int make_json(const struct dri_cli *cli, struct dri_text *json)
     const char *module = dri_cli_value(cli, "module");
     const char *policy = dri_cli_value(cli, "policy");
     uint64_t weight = 0;
-    if (slash != NULL && ns != NULL) {
-        return dri_cli_usage(cli, "the namespace stands there twice: %s and --ns %s", target, ns);
-    }
-    if (module == NULL || handler == NULL) {
-        return dri_cli_usage(cli, "--%s is missing", module == NULL ? "module" : "handler");
-    }
-    if (!dri_cli_uint(cli, "weight", 1, 100, &weight)) {
-        return DRI_EXIT_USAGE;
-    }
     dri_text_addf(json, "{\"runtime\":\"native\"");
     if (slash != NULL) {
         add_text(json, "ns", target, (size_t)(slash - target));
@@ -84,15 +71,20 @@ static int make_json(const struct dri_cli *cli, struct dri_text *json)
     }
     add_text(json, "module", module, strlen(module));
     add_text(json, "handler", handler, strlen(handler));
-    int code = add_tags(cli, json);
-    if (weight != 0) {
+    add_tags(cli, json);
+    if (dri_cli_uint(cli, "weight", 1, 100, &weight) && weight != 0) {
         dri_text_addf(json, ",\"weight\":%u", (unsigned)weight);
     }
     if (policy != NULL) {
         dri_text_addf(json, ",\"policy\":%s", policy);
     }
     dri_text_addf(json, "}");
-    return code;
+}
+
+static void warn(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "dray: warning: %s\n", text);
 }
 
 static int route_of_arguments(struct put *put)
@@ -104,13 +96,13 @@ static int route_of_arguments(struct put *put)
     uint8_t *bytes = NULL;
     size_t len = 0;
     dri_text_init(&json);
-    int code = make_json(cli, &json);
-    if (code == DRI_EXIT_OK && json.status != DRAY_OK) {
-        code = dri_cli_fail(cli, DRI_EXIT_FAILED, "%s", dray_status_text(json.status));
-    }
+    make_json(cli, &json);
+    int code = json.status == DRAY_OK
+                   ? DRI_EXIT_OK
+                   : dri_cli_fail(cli, DRI_EXIT_FAILED, "%s", dray_status_text(json.status));
     if (code == DRI_EXIT_OK && dri_json_to_msgpack(dray_slice_of(json.at, json.len), &limits,
                                                    &bytes, &len, &error) != DRAY_OK) {
-        code = dri_cli_usage(cli, "--policy is no JSON map: %s", error.text);
+        code = dri_cli_fail(cli, DRI_EXIT_FAILED, "the route cannot be packed: %s", error.text);
     }
     dri_text_fini(&json);
     if (code == DRI_EXIT_OK) {
@@ -121,23 +113,69 @@ static int route_of_arguments(struct put *put)
         }
         put->routes.items[0] = dray_slice_of(bytes, len);
         put->routes.count = 1;
+        dri_route_look(put->routes.items[0], warn, NULL);
     }
     return code;
 }
 
 /* ---- all routes ---- */
 
-static int load(struct put *put)
+static int check_policy(const struct dri_cli *cli)
 {
-    const struct dri_cli *cli = put->cli;
-    const char *file = dri_cli_value(cli, "file");
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    struct dri_wire_error error = {.field = "", .text = "is too large", .offset = 0};
+    const char *policy = dri_cli_value(cli, "policy");
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    if (policy == NULL) {
+        return DRI_EXIT_OK;
+    }
+    enum dray_status status =
+        dri_json_to_msgpack(dray_slice_text(policy), &limits, &bytes, &len, &error);
+    dri_free(bytes);
+    if (status != DRAY_OK) {
+        return dri_cli_usage(cli, "--policy is no JSON: what stands at byte %u %s", error.offset,
+                             error.text);
+    }
+    return policy[strspn(policy, " \t\r\n")] == '{'
+               ? DRI_EXIT_OK
+               : dri_cli_usage(cli, "--policy is a JSON map, as {\"timeout_ms\":3000}, not %s",
+                               policy);
+}
+
+/* Of a route of the command line. */
+static int check_route(const struct dri_cli *cli)
+{
+    const char *module = dri_cli_value(cli, "module");
+    const char *handler = dri_cli_value(cli, "handler");
+    const char *ns = dri_cli_value(cli, "ns");
+    const char *tag = NULL;
+    uint64_t weight = 0;
+    if (cli->arguments_count != 1) {
+        return dri_cli_usage(cli, "which route? NAME@VERSION --module M --handler H, or -f FILE");
+    }
+    if (ns != NULL && strchr(cli->arguments[0], '/') != NULL) {
+        return dri_cli_usage(cli, "the namespace stands there twice: %s and --ns %s",
+                             cli->arguments[0], ns);
+    }
+    if (module == NULL || handler == NULL) {
+        return dri_cli_usage(cli, "--%s is missing", module == NULL ? "module" : "handler");
+    }
+    for (size_t i = 0; (tag = dri_cli_value_at(cli, "tag", i)) != NULL; i++) {
+        if (strchr(tag, '=') == NULL || tag[0] == '=') {
+            return dri_cli_usage(cli, "--tag has to be KEY=VALUE, as region=eu, not \"%s\"", tag);
+        }
+    }
+    return dri_cli_uint(cli, "weight", 1, 100, &weight) ? check_policy(cli) : DRI_EXIT_USAGE;
+}
+
+static int put_check(const struct dri_cli *cli)
+{
     static const char *const others[] = {"module", "handler", "ns", "tag", "weight", "policy"};
-    char text[TEXT_BYTES] = "";
-    if (file == NULL) {
-        return cli->arguments_count == 1
-                   ? route_of_arguments(put)
-                   : dri_cli_usage(cli, "which route? NAME@VERSION --module M --handler H, or -f "
-                                        "FILE");
+    struct dri_registry_edit edit = {.cli = cli};
+    int code = dri_registry_edit_options(&edit);
+    if (code != DRI_EXIT_OK || !dri_cli_has(cli, "file")) {
+        return code == DRI_EXIT_OK ? check_route(cli) : code;
     }
     if (cli->arguments_count > 0) {
         return dri_cli_usage(cli, "-f and \"%s\" exclude each other", cli->arguments[0]);
@@ -147,11 +185,22 @@ static int load(struct put *put)
             return dri_cli_usage(cli, "--%s does not go with -f", others[i]);
         }
     }
+    return DRI_EXIT_OK;
+}
+
+static int load(struct put *put)
+{
+    const struct dri_cli *cli = put->cli;
+    const char *file = dri_cli_value(cli, "file");
+    char text[TEXT_BYTES] = "";
+    if (file == NULL) {
+        return route_of_arguments(put);
+    }
     if (dri_routes_load(file, &put->routes, text, sizeof(text)) != DRAY_OK) {
         return dri_cli_fail(cli, DRI_EXIT_FAILED, "%s", text);
     }
     for (size_t i = 0; i < put->routes.warnings_count; i++) {
-        fprintf(stderr, "dray: warning: %s\n", put->routes.warnings[i]);
+        warn(NULL, put->routes.warnings[i]);
     }
     return DRI_EXIT_OK;
 }
@@ -268,5 +317,6 @@ const struct dri_cli_command dri_registry_put_command = {
     .options = options,
     .examples = examples,
     .needs_settings = true,
+    .check = put_check,
     .run = put_run,
 };

@@ -94,10 +94,11 @@ static void id_text(const struct dri_send_message *message, char ret_text[ID_TEX
     }
 }
 
-static void print_sent(const struct sender *sender, const struct sent *sent)
+static void print_sent(struct sender *sender, const struct sent *sent)
 {
     char id[ID_TEXT_BYTES];
     struct dri_text line;
+    dri_progress_hide(&sender->progress);
     id_text(&sent->message, id);
     if (!sender->cli->is_json) {
         printf("%s\n", id[0] == '\0' ? "-" : id);
@@ -163,6 +164,7 @@ static void print_result(struct sender *sender, const struct sent *sent, struct 
     dri_text_init(&json);
     enum dray_status status = result_to_json(map, id, &json);
     if (status == DRAY_OK) {
+        dri_progress_hide(&sender->progress);
         printf("%s\n", json.at);
         (void)fflush(stdout); /* a closed pipe shows at the end */
     } else {
@@ -552,37 +554,65 @@ static int check_arguments(const struct sender *sender)
     return DRI_EXIT_OK;
 }
 
-static int read_options(struct sender *sender)
+static int read_form(struct sender *sender)
 {
     const struct dri_cli *cli = sender->cli;
     uint64_t wait_ms = DEFAULT_MS;
     uint64_t timeout_ms = DEFAULT_MS;
-    const char *file = dri_cli_value(cli, "file");
     size_t count = cli->arguments_count;
     bool is_dash = count > 0 && strcmp(cli->arguments[count - 1], "-") == 0;
     if (!dri_cli_uint(cli, "count", 1, UINT64_C(1000000000000), &sender->count) ||
         !dri_cli_uint(cli, "rate", 1, 10000000, &sender->rate) ||
-        !dri_cli_duration(cli, "wait", &wait_ms) ||
-        !dri_cli_duration(cli, "timeout", &timeout_ms)) {
+        !dri_cli_patience(cli, "wait", &wait_ms) ||
+        !dri_cli_patience(cli, "timeout", &timeout_ms)) {
         return DRI_EXIT_USAGE;
     }
     sender->is_raw = dri_cli_has(cli, "raw");
     sender->is_waiting = dri_cli_has(cli, "wait");
-    sender->has_input = file != NULL || is_dash;
+    sender->has_input = dri_cli_has(cli, "file") || is_dash;
     sender->patience_ms = sender->is_waiting ? wait_ms : timeout_ms;
     sender->window_size = sender->is_waiting ? WINDOW_WAITING : WINDOW;
     int code = check_arguments(sender);
+    return code == DRI_EXIT_OK ? dri_send_form_init(&sender->form, cli) : code;
+}
+
+/* One command is made for a look, so that a payload that is none is told at once. */
+static int send_check(const struct dri_cli *cli)
+{
+    struct sender sender = {.cli = cli, .count = 1};
+    struct dri_send_message message = {.bytes = NULL};
+    char text[TEXT_BYTES] = "";
+    int code = read_form(&sender);
+    if (code == DRI_EXIT_OK && !sender.has_input) {
+        sender.form.bytes_max = UINT64_MAX; /* how much is too much says the configuration */
+        enum dray_status status =
+            dri_send_message_make(&sender.form, dray_slice_text(dri_cli_value(cli, "payload")),
+                                  &message, text, sizeof(text));
+        code = status == DRAY_EINVALID ? dri_cli_usage(cli, "%s", text)
+               : status != DRAY_OK     ? dri_cli_fail(cli, DRI_EXIT_FAILED, "%s", text)
+                                       : DRI_EXIT_OK;
+        dri_send_message_fini(&message);
+    }
+    dri_send_form_fini(&sender.form);
+    return code;
+}
+
+static int read_options(struct sender *sender)
+{
+    const struct dri_cli *cli = sender->cli;
+    const char *file = dri_cli_value(cli, "file");
+    const char *name = file != NULL ? file : "-";
+    int code = read_form(sender);
     if (code != DRI_EXIT_OK) {
         return code;
     }
-    const char *name = file != NULL ? file : "-";
     enum dray_status status =
         sender->has_input ? dri_send_input_open(&sender->input, name, sender->is_raw) : DRAY_OK;
     if (status != DRAY_OK) {
         return dri_cli_fail(cli, DRI_EXIT_FAILED, "cannot read %s: %s", name,
-                            dray_status_text(status));
+                            status == DRAY_EINVALID ? "it is a folder" : dray_status_text(status));
     }
-    return dri_send_form_init(&sender->form, cli);
+    return DRI_EXIT_OK;
 }
 
 static void sender_fini(struct sender *sender)
@@ -700,5 +730,6 @@ const struct dri_cli_command dri_send_command = {
     .options = options,
     .examples = examples,
     .needs_settings = true,
+    .check = send_check,
     .run = send_run,
 };

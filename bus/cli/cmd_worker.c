@@ -29,6 +29,7 @@
 #include "run/state.h"
 #include "run/supervise.h"
 #include "run/worker.h"
+#include "url.h"
 #include "version.h"
 
 #define TEXT_BYTES 1024u
@@ -318,10 +319,6 @@ static int serve(struct watch *watch)
 
 static int worker_run(struct dri_cli *cli)
 {
-    if (cli->arguments_count > 0) {
-        return dri_cli_usage(cli, "dray worker takes no argument, but there is \"%s\"",
-                             cli->arguments[0]);
-    }
     struct watch watch = {.cli = cli, .worker = NULL, .config = cli->config};
     dri_log_setup(cli->settings.log.format, cli->settings.log.level, NULL, NULL);
     for (size_t i = 0; dri_config_warning(cli->config, i) != NULL; i++) {
@@ -373,5 +370,6 @@ const struct dri_cli_command dri_worker_command = {
     .examples = examples,
     .needs_settings = true,
     .has_own_log = true,
+    .check = dri_cli_no_arguments,
     .run = worker_run,
 };

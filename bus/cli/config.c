@@ -7,9 +7,14 @@
  * `dray doctor` and for what SIGHUP compares; the settings are made of the winners at the end.
  *
  * An environment variable is found by writing each known key as a name, never by guessing back:
- * that would not tell the dots of a path from its underscores. Below `kafka` there is no table, so
- * there "_" means "."; librdkafka has no property with an underscore. The names below `nats` have
- * no dots.
+ * that would not tell the dots of a path from its underscores. Below `kafka` the table is
+ * librdkafka's, so there "_" means "."; it has no property with an underscore. The names below
+ * `nats` have no dots.
+ *
+ * Both sections are judged whichever bus is in use, by the transports themselves: a typing error
+ * must not wait for the day on which the bus is changed. Only in the environment a name that nobody
+ * knows is a warning, as it is for all of DRAY_: Kubernetes puts DRAY_NATS_SERVICE_HOST there by
+ * itself when a service is called so.
  */
 #include "config.h"
 
@@ -22,6 +27,7 @@
 #include "config_private.h"
 #include "mem.h"
 #include "nearest.h"
+#include "transport/transport.h"
 
 #define NAME_BYTES  256u
 #define TOPIC_BYTES 512u
@@ -106,6 +112,23 @@ static enum dray_status row_check(const struct dri_config_row *row,
     return status;
 }
 
+/* ENOTFOUND: the client library has none of this name. */
+static enum dray_status option_check(const struct dri_config_input *input, char *ret_text,
+                                     size_t text_bytes)
+{
+    char scheme[NAME_BYTES];
+    char what[512] = "";
+    const char *dot = strchr(input->key, '.');
+    snprintf(scheme, sizeof(scheme), "%.*s", (int)(dot - input->key), input->key);
+    const struct dri_option option = {.name = dot + 1, .value = input->text};
+    enum dray_status status = dri_transport_check_option(scheme, &option, what, sizeof(what));
+    if (status != DRAY_OK) {
+        snprintf(ret_text, text_bytes, "%s: %s", input->source,
+                 what[0] == '\0' ? dray_status_text(status) : what);
+    }
+    return status;
+}
+
 enum dray_status dri_config_put(struct dri_config *config, const struct dri_config_input *input,
                                 char *ret_text, size_t text_bytes)
 {
@@ -116,11 +139,18 @@ enum dray_status dri_config_put(struct dri_config *config, const struct dri_conf
         entry = &config->rows[row];
         status = row_check(&dri_config_rows[row], input, ret_text, text_bytes);
     } else if (is_option(input->key)) {
-        status = option_entry(config, input->key, &entry);
-    } else {
-        snprintf(ret_text, text_bytes, "%s: unknown key \"%s\"; did you mean \"%s\"?",
-                 input->source, input->key, dri_config_nearest(input->key, false));
+        status = option_check(input, ret_text, text_bytes);
+        status = status == DRAY_ENOTFOUND ? DRAY_EINVALID : status;
+        if (status == DRAY_OK) {
+            status = option_entry(config, input->key, &entry);
+        }
+    } else if (dri_config_is_section(input->key)) {
+        snprintf(ret_text, text_bytes, "%s: \"%s\" is a section: give a key below it, as %s",
+                 input->source, input->key,
+                 strcmp(input->key, "kafka") == 0 ? "kafka.linger.ms=5" : "worker.lanes=4");
         status = DRAY_EINVALID;
+    } else {
+        status = dri_config_unknown(input->source, input->key, false, ret_text, text_bytes);
     }
     if (status != DRAY_OK) {
         return status;
@@ -215,23 +245,23 @@ static enum dray_status warn_variable(struct dri_config *config, const char *nam
 {
     struct dri_nearest nearest;
     char best[NAME_BYTES] = "";
+    bool is_tail = false;
     dri_nearest_init(&nearest, name);
-    for (size_t i = 0; i < dri_config_rows_count; i++) {
+    for (size_t i = 0; !is_tail && i < dri_config_rows_count; i++) {
         char known[NAME_BYTES];
         environment_name(dri_config_rows[i].key, known, sizeof(known));
         size_t before = nearest.edits;
         dri_nearest_show(&nearest, known);
         /* DRAY_LANES: only the section is missing. */
-        bool is_tail = ends_with(known, name + 4);
+        is_tail = ends_with(known, name + 4);
         if (nearest.edits < before || is_tail) {
             snprintf(best, sizeof(best), "%s", known);
         }
-        if (is_tail) {
-            break;
-        }
     }
-    return dri_config_warn(config, "environment: %s is no setting and ignored; did you mean %s?",
-                           name, best);
+    bool is_near = is_tail || dri_is_slip(name + 5, nearest.edits);
+    return dri_config_warn(config, "environment: %s is no setting and ignored%s%s%s", name,
+                           is_near ? "; did you mean " : "", is_near ? best : "",
+                           is_near ? "?" : "");
 }
 
 static enum dray_status read_variable(struct dri_config *config, const char *variable,
@@ -256,6 +286,9 @@ static enum dray_status read_variable(struct dri_config *config, const char *var
     snprintf(source, sizeof(source), "environment %s", name);
     struct dri_config_input input = {
         .key = key, .text = equals + 1, .source = source, .origin = DRI_ORIGIN_ENVIRONMENT};
+    if (is_option(key) && option_check(&input, ret_text, text_bytes) == DRAY_ENOTFOUND) {
+        return dri_config_warn(config, "%s (ignored)", ret_text);
+    }
     return dri_config_put(config, &input, ret_text, text_bytes);
 }
 
@@ -580,27 +613,5 @@ void dri_config_differences(const struct dri_config *start, const struct dri_con
     }
     if (!are_routes_same(&before->routes, &after->routes)) {
         on_difference(arg, "routes", are_routes_same(&start->routes, &after->routes));
-    }
-}
-
-void dri_url_redact(const char *url, char *ret_text, size_t text_bytes)
-{
-    size_t len = 0;
-    while (*url != '\0' && len + 1 < text_bytes) {
-        /* One server of a comma list: scheme, then what stands behind its last '@'. */
-        size_t end = strcspn(url, ",");
-        const char *scheme = strstr(url, "://");
-        size_t begin = scheme != NULL && scheme < url + end ? (size_t)(scheme - url) + 3 : 0;
-        size_t host = begin;
-        for (size_t i = begin; i < end; i++) {
-            host = url[i] == '@' ? i + 1 : host;
-        }
-        bool is_last = url[end] == '\0';
-        len += (size_t)snprintf(ret_text + len, text_bytes - len, "%.*s%.*s%s", (int)begin, url,
-                                (int)(end - host), url + host, is_last ? "" : ",");
-        url += end + (is_last ? 0 : 1);
-    }
-    if (len == 0) {
-        ret_text[0] = '\0';
     }
 }

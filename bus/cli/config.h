@@ -87,12 +87,12 @@ struct dri_routes {
 /** Errors: as dri_config_load. */
 DRAY_MUST_CHECK enum dray_status dri_routes_load(const char *file, struct dri_routes *ret_routes,
                                                  char *ret_text, size_t text_bytes);
+/** What is odd in the bytes of a route and no error: keys that this build does not know, one
+ * sentence each. */
+typedef void dri_route_odd_fn(void *arg, const char *text);
+void dri_route_look(struct dray_slice route, dri_route_odd_fn *on_odd, void *arg);
 /** Of a zeroed struct a no-op. */
 void dri_routes_fini(struct dri_routes *routes);
-
-/** A bus URL without user and password, for logs and listings. ret_text is always a whole string.
- */
-void dri_url_redact(const char *url, char *ret_text, size_t text_bytes);
 
 /** "64MiB", "10kB", "512" to bytes. Errors: EINVALID. */
 DRAY_MUST_CHECK enum dray_status dri_size_parse(const char *text, uint64_t *ret_bytes);

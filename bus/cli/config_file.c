@@ -3,8 +3,8 @@
 /* config_file.c - the YAML file of a configuration: nested maps become dotted keys.
  *
  * A key may stand in a section or be written with its dots at once; both are the same key, so a
- * second one is refused. Below `kafka` and `nats` anything goes, to any depth: librdkafka's names
- * have dots.
+ * second one is refused. Below `kafka` and `nats` the depth does not matter, librdkafka's names
+ * have dots; whether there is such a name is for its transport to say.
  */
 #include <stdio.h>
 #include <string.h>
@@ -32,18 +32,6 @@ static enum dray_status fault(const struct reader *reader, dri_yaml_node node, c
     return DRAY_EINVALID;
 }
 
-static bool is_section(const char *key)
-{
-    size_t len = strlen(key);
-    for (size_t i = 0; i < dri_config_rows_count; i++) {
-        const char *known = dri_config_rows[i].key;
-        if (strncmp(known, key, len) == 0 && known[len] == '.') {
-            return true;
-        }
-    }
-    return strcmp(key, "kafka") == 0 || strcmp(key, "nats") == 0;
-}
-
 static bool is_option(const char *key)
 {
     return strncmp(key, "kafka.", 6) == 0 || strncmp(key, "nats.", 5) == 0;
@@ -51,10 +39,10 @@ static bool is_option(const char *key)
 
 static enum dray_status unknown(const struct reader *reader, dri_yaml_node node, const char *key)
 {
-    snprintf(reader->text, reader->text_bytes, "%s:%zu: unknown key \"%s\"; did you mean \"%s\"?",
-             dri_yaml_file(reader->yaml), dri_yaml_line(reader->yaml, node),
-             dri_yaml_text(reader->yaml, node), dri_config_nearest(key, true));
-    return DRAY_EINVALID;
+    char source[SOURCE_BYTES];
+    snprintf(source, sizeof(source), "%s:%zu", dri_yaml_file(reader->yaml),
+             dri_yaml_line(reader->yaml, node));
+    return dri_config_unknown(source, key, true, reader->text, reader->text_bytes);
 }
 
 static enum dray_status put(const struct reader *reader, dri_yaml_node node, const char *key,
@@ -101,7 +89,7 @@ static enum dray_status read_value(const struct reader *reader, dri_yaml_node at
         return dri_routes_read(reader->yaml, value, &reader->config->routes, reader->text,
                                reader->text_bytes);
     }
-    if (!is_known && !is_section(key) && !is_option(key)) {
+    if (!is_known && !dri_config_is_section(key) && !is_option(key)) {
         return unknown(reader, at, key);
     }
     switch (kind) {

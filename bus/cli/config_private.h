@@ -95,9 +95,12 @@ DRAY_MUST_CHECK enum dray_status dri_config_put(struct dri_config *config,
 /** Formats one more warning. Errors: ENOMEM. */
 DRAY_MUST_CHECK enum dray_status dri_config_warn(struct dri_config *config, const char *format, ...)
     DRAY_FORMAT(2, 3);
-/** The nearest key for one that is unknown; is_file: within its section the last part only, as it
- * stands in a file, and sections too. */
-const char *dri_config_nearest(const char *key, bool is_file);
+/** Whether keys stand below this one: "worker", "kafka". */
+bool dri_config_is_section(const char *key);
+/** "source: unknown key ..., did you mean ...?" is_file: within its section the last part only, as
+ * it stands in a file, and sections too. Returns EINVALID. */
+enum dray_status dri_config_unknown(const char *source, const char *key, bool is_file,
+                                    char *ret_text, size_t text_bytes);
 
 /** config_file.c: everything in a YAML file. */
 DRAY_MUST_CHECK enum dray_status dri_config_read_file(struct dri_config *config, const char *file,

@@ -16,6 +16,7 @@
 #include "nearest.h"
 #include "wire/control.h"
 #include "wire/json.h"
+#include "wire/scanner.h"
 
 #define ROUTES_MAX 10000u
 
@@ -103,6 +104,21 @@ static const struct inner *inner_of(const char *const *outer, const char *key)
     return NULL;
 }
 
+/* Whether none of the known keys is this one; then what to say about it. */
+static bool is_unknown(const char *key, const char *const *known, size_t known_count,
+                       char *ret_text, size_t text_bytes)
+{
+    struct dri_nearest nearest;
+    dri_nearest_init(&nearest, key);
+    for (size_t k = 0; k < known_count; k++) {
+        dri_nearest_show(&nearest, known[k]);
+    }
+    bool is_near = dri_nearest_is_near(&nearest);
+    snprintf(ret_text, text_bytes, "a route's key \"%s\" is unknown here and kept%s%s%s", key,
+             is_near ? "; did you mean \"" : "", is_near ? nearest.word : "", is_near ? "\"?" : "");
+    return nearest.edits > 0;
+}
+
 /* Recursion ends with the table of inner maps. */
 static enum dray_status keys_look(const struct loader *loader, dri_yaml_node map,
                                   const char *const *known, size_t known_count)
@@ -111,25 +127,52 @@ static enum dray_status keys_look(const struct loader *loader, dri_yaml_node map
     for (size_t i = 0; status == DRAY_OK && i < dri_yaml_count(loader->yaml, map); i++) {
         dri_yaml_node value;
         dri_yaml_node key = dri_yaml_pair(loader->yaml, map, i, &value);
-        struct dri_nearest nearest;
-        dri_nearest_init(&nearest, dri_yaml_text(loader->yaml, key));
-        for (size_t k = 0; k < known_count; k++) {
-            dri_nearest_show(&nearest, known[k]);
-        }
-        if (nearest.edits > 0) {
-            status =
-                warn(loader,
-                     "%s:%zu: a route's key \"%s\" is unknown here and kept; did you mean \"%s\"?",
-                     dri_yaml_file(loader->yaml), dri_yaml_line(loader->yaml, key), nearest.wanted,
-                     nearest.word);
-            continue;
-        }
-        const struct inner *inner = inner_of(known, nearest.wanted);
-        if (inner != NULL) {
+        const char *name = dri_yaml_text(loader->yaml, key);
+        const struct inner *inner = inner_of(known, name);
+        char text[256];
+        if (is_unknown(name, known, known_count, text, sizeof(text))) {
+            status = warn(loader, "%s:%zu: %s", dri_yaml_file(loader->yaml),
+                          dri_yaml_line(loader->yaml, key), text);
+        } else if (inner != NULL) {
             status = keys_look(loader, value, inner->known, inner->known_count);
         }
     }
     return status;
+}
+
+static void map_look(struct dray_slice map, const char *const *known, size_t known_count,
+                     dri_route_odd_fn *on_odd, void *arg)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    struct dri_scanner scanner;
+    struct dri_token token;
+    dri_scanner_init(&scanner, map, &limits);
+    enum dray_status status = dri_scanner_next(&scanner, &token);
+    uint32_t pairs = status == DRAY_OK && token.type == DRI_TOKEN_MAP ? token.count : 0;
+    for (uint32_t i = 0; status == DRAY_OK && i < pairs; i++) {
+        struct dray_slice value;
+        char name[128];
+        char text[256];
+        status = dri_scanner_next(&scanner, &token);
+        snprintf(name, sizeof(name), "%.*s", token.type == DRI_TOKEN_STR ? (int)token.bytes.len : 0,
+                 (const char *)token.bytes.at);
+        if (status == DRAY_OK) {
+            status = dri_scanner_skip_payload(&scanner, &value);
+        }
+        if (status != DRAY_OK) {
+            return;
+        }
+        if (is_unknown(name, known, known_count, text, sizeof(text))) {
+            on_odd(arg, text);
+        } else if (known == route_keys && strcmp(name, "policy") == 0) {
+            map_look(value, policy_keys, DRI_ARRAY_LEN(policy_keys), on_odd, arg);
+        }
+    }
+}
+
+void dri_route_look(struct dray_slice route, dri_route_odd_fn *on_odd, void *arg)
+{
+    map_look(route, route_keys, DRI_ARRAY_LEN(route_keys), on_odd, arg);
 }
 
 /* The line of a field "policy.attempts", or of the map that should have it. */

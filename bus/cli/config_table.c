@@ -115,7 +115,20 @@ static bool is_section_of(const char *known, const char *key)
     return known[len] == '.' && strncmp(known, key, len + 1) == 0;
 }
 
-const char *dri_config_nearest(const char *key, bool is_file)
+bool dri_config_is_section(const char *key)
+{
+    size_t len = strlen(key);
+    for (size_t i = 0; i < dri_config_rows_count; i++) {
+        const char *known = dri_config_rows[i].key;
+        if (strncmp(known, key, len) == 0 && known[len] == '.') {
+            return true;
+        }
+    }
+    return strcmp(key, "kafka") == 0 || strcmp(key, "nats") == 0;
+}
+
+/* The nearest key; *ret_near: it may have been meant. */
+static const char *nearest_key(const char *key, bool is_file, bool *ret_near)
 {
     static const char *const sections[] = {"topics", "worker", "replay", "admin",
                                            "log",    "kafka",  "nats",   "routes"};
@@ -127,6 +140,7 @@ const char *dri_config_nearest(const char *key, bool is_file)
         const char *known = dri_config_rows[i].key;
         /* The right word in the wrong place beats a word that only looks alike. */
         if (strcmp(last_part(known), last_part(key)) == 0) {
+            *ret_near = true;
             return known;
         }
         if (is_file && is_section_of(known, key)) {
@@ -137,7 +151,21 @@ const char *dri_config_nearest(const char *key, bool is_file)
     for (size_t i = 0; is_file && strchr(key, '.') == NULL && i < DRI_ARRAY_LEN(sections); i++) {
         dri_nearest_show(&inside, sections[i]);
     }
-    return inside.word != NULL && inside.edits <= whole.edits ? inside.word : whole.word;
+    bool is_inside = inside.word != NULL && inside.edits <= whole.edits;
+    *ret_near = dri_nearest_is_near(is_inside ? &inside : &whole);
+    return is_inside ? inside.word : whole.word;
+}
+
+enum dray_status dri_config_unknown(const char *source, const char *key, bool is_file,
+                                    char *ret_text, size_t text_bytes)
+{
+    bool is_near = false;
+    const char *nearest = nearest_key(key, is_file, &is_near);
+    snprintf(ret_text, text_bytes,
+             is_near ? "%s: unknown key \"%s\"; did you mean \"%s\"?"
+                     : "%s: unknown key \"%s\"; the nearest known one is \"%s\"",
+             source, is_file ? last_part(key) : key, nearest);
+    return DRAY_EINVALID;
 }
 
 static enum dray_status number_parse(const char *text, uint64_t *ret_number)

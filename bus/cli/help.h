@@ -25,6 +25,9 @@ bool dri_help_reference(const char *topic, FILE *to);
 /** The command whose name the words begin with. *ret_words: how many of them it is. */
 const struct dri_cli_command *dri_cli_find(const char *const *words, size_t count,
                                            size_t *ret_words);
+/** The commands of a family ("registry") on standard output; false: these words do not ask for it.
+ */
+bool dri_cli_explain_family(const char *const *words, size_t count);
 /** Says that there is none, and the nearest. Returns DRI_EXIT_USAGE. */
 int dri_cli_unknown(const char *const *words, size_t count);
 

@@ -243,8 +243,11 @@ void dri_table_destroy(struct dri_table *table)
 void dri_progress_begin(struct dri_progress *progress, const struct dri_cli *cli, const char *what,
                         uint64_t total)
 {
-    *progress = (struct dri_progress){
-        .what = what, .total = total, .begun_ns = dri_clock_mono_ns(), .is_on = cli->is_progress};
+    *progress = (struct dri_progress){.what = what,
+                                      .total = total,
+                                      .begun_ns = dri_clock_mono_ns(),
+                                      .is_on = cli->is_progress,
+                                      .is_shared = cli->is_tty};
 }
 
 static void progress_show(struct dri_progress *progress, uint64_t done, uint64_t now_ns)
@@ -253,21 +256,25 @@ static void progress_show(struct dri_progress *progress, uint64_t done, uint64_t
         BAR = 30
     };
     double seconds = (double)(now_ns - progress->begun_ns) / 1e9;
-    double rate = seconds > 0.05 ? (double)done / seconds : 0;
+    char rate[32] = "";
     char bar[BAR + 1];
     size_t full = progress->total == 0 ? 0 : (size_t)(done * BAR / progress->total);
     for (size_t i = 0; i < BAR; i++) {
         bar[i] = i < full ? '#' : '.';
     }
     bar[BAR] = '\0';
+    if (seconds > 0.05) { /* sooner it says nothing */
+        snprintf(rate, sizeof(rate), ", %.0f/s", (double)done / seconds);
+    }
     if (progress->total > 0) {
-        fprintf(stderr, "\r[%s] %llu of %llu %s, %.0f/s\033[K", bar, (unsigned long long)done,
+        fprintf(stderr, "\r[%s] %llu of %llu %s%s\033[K", bar, (unsigned long long)done,
                 (unsigned long long)progress->total, progress->what, rate);
     } else {
-        fprintf(stderr, "\r%llu %s, %.0f/s\033[K", (unsigned long long)done, progress->what, rate);
+        fprintf(stderr, "\r%llu %s%s\033[K", (unsigned long long)done, progress->what, rate);
     }
     (void)fflush(stderr);
     progress->was_shown = true;
+    progress->is_there = true;
     progress->shown_ns = now_ns;
 }
 
@@ -276,6 +283,15 @@ void dri_progress_at(struct dri_progress *progress, uint64_t done)
     uint64_t now_ns = progress->is_on ? dri_clock_mono_ns() : 0;
     if (progress->is_on && now_ns - progress->shown_ns >= PROGRESS_EVERY_NS) {
         progress_show(progress, done, now_ns);
+    }
+}
+
+void dri_progress_hide(struct dri_progress *progress)
+{
+    if (progress->is_there && progress->is_shared) {
+        fprintf(stderr, "\r\033[K");
+        (void)fflush(stderr);
+        progress->is_there = false;
     }
 }
 

@@ -40,7 +40,7 @@ int dri_registry_edit_options(struct dri_registry_edit *edit)
     edit->note = dri_cli_value(cli, "note");
     edit->wait_ms = WAIT_MS;
     if (!dri_cli_uint(cli, "base", 0, UINT64_MAX, &edit->base) ||
-        !dri_cli_duration(cli, "wait", &edit->wait_ms)) {
+        !dri_cli_patience(cli, "wait", &edit->wait_ms)) {
         return DRI_EXIT_USAGE;
     }
     if (edit->has_base + edit->is_create + edit->is_force > 1) {
@@ -187,6 +187,9 @@ int dri_registry_edit_run(struct dri_registry_edit *edit)
     }
     dri_cli_catch_signals();
     int code = dri_registry_tool_open(&tool, edit->cli, true, edit->is_waiting);
+    if (code == DRI_EXIT_OK && edit->resolve != NULL) {
+        code = edit->resolve(edit, &tool);
+    }
     if (code == DRI_EXIT_OK) {
         code = change(edit, &tool, &revision);
     }

@@ -15,6 +15,8 @@
  * Threads: one.
  */
 
+struct dri_registry_tool;
+
 struct dri_registry_edit {
     const struct dri_cli *cli;
     struct dri_change_item *items; /* bases are filled in by run; route absent: removal */
@@ -22,6 +24,10 @@ struct dri_registry_edit {
     bool has_base, is_create, is_force, is_waiting;
     uint64_t base, wait_ms;
     const char *note;
+    /** After the log was read, before anything is changed: may set the keys of items. Returns an
+     * exit code. NULL: they are set. */
+    int (*resolve)(struct dri_registry_edit *edit, const struct dri_registry_tool *tool);
+    void *arg; /* resolve's */
 };
 
 extern const struct dri_cli_option dri_registry_rm_options[];

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* send_input.c - what dray send reads: one payload a line, or all of it as one message.
+ *
+ * It never blocks: acknowledgements and results go on while a slow pipe has nothing to say. So it
+ * is read by descriptor and not by stdio, whose buffer poll cannot see.
+ */
 #include "send_input.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mem.h"
@@ -23,6 +29,11 @@ enum dray_status dri_send_input_open(struct dri_send_input *input, const char *n
     input->fd = open(name, O_RDONLY | O_CLOEXEC);
     if (input->fd < 0) {
         return errno == ENOENT ? DRAY_ENOTFOUND : errno == EACCES ? DRAY_EAUTH : DRAY_EIO;
+    }
+    struct stat kind;
+    if (fstat(input->fd, &kind) == 0 && S_ISDIR(kind.st_mode)) {
+        dri_send_input_close(input);
+        return DRAY_EINVALID;
     }
     return DRAY_OK;
 }

@@ -72,7 +72,7 @@ int dri_send_form_init(struct dri_send_form *form, const struct dri_cli *cli)
         .reply_to = dri_cli_value(cli, "reply-to"),
         .bytes_max = cli->settings.worker.message_bytes,
     };
-    if (!dri_cli_duration(cli, "deadline", &form->deadline_ms) ||
+    if ((dri_cli_has(cli, "deadline") && !dri_cli_patience(cli, "deadline", &form->deadline_ms)) ||
         !dri_cli_duration(cli, "delay", &form->delay_ms)) {
         return DRI_EXIT_USAGE;
     }
@@ -196,8 +196,9 @@ enum dray_status dri_send_message_make(const struct dri_send_form *form,
     if (!dray_slice_is_absent(payload_json)) {
         status = dri_json_to_msgpack(payload_json, &limits, &payload, &payload_len, &error);
         if (status == DRAY_EINVALID || status == DRAY_ELIMIT) {
-            snprintf(ret_text, text_bytes, "the payload is no JSON of ours: %s (at byte %u)",
-                     error.text, error.offset);
+            snprintf(ret_text, text_bytes,
+                     "the payload is no JSON of ours: what stands at byte %u %s", error.offset,
+                     error.text);
             status = DRAY_EINVALID;
         }
     }

@@ -171,7 +171,9 @@ static bool take_field(struct parser *parser, enum dri_where_field *ret_field)
         }
         dri_nearest_show(&nearest, fields[i].name);
     }
-    snprintf(text, sizeof(text), "unknown field \"%s\"; did you mean \"%s\"?", word, nearest.word);
+    bool is_near = dri_nearest_is_near(&nearest);
+    snprintf(text, sizeof(text), "unknown field \"%s\"%s%s%s", word,
+             is_near ? "; did you mean \"" : "", is_near ? nearest.word : "", is_near ? "\"?" : "");
     (void)fail(parser, parser->at, text);
     return false;
 }

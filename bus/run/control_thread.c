@@ -116,6 +116,7 @@ struct dri_control_thread {
 static void place_of(const struct dri_control_thread *control, struct dri_snapshot_place *ret_place)
 {
     *ret_place = (struct dri_snapshot_place){.folder = control->settings->state,
+                                             .bus = control->settings->bus,
                                              .cluster = control->settings->cluster,
                                              .topic = control->settings->topics.control};
 }

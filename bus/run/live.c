@@ -19,15 +19,23 @@ static char *default_reply_to(const struct dri_settings *start, bool has_inboxes
     return text;
 }
 
-static void split_patterns(struct dri_live *live)
+static bool split_patterns(struct dri_live *live)
 {
-    char *rest = live->reply_text;
-    while (rest != NULL && live->reply_patterns_count < DRI_LIVE_PATTERNS_MAX) {
+    size_t commas = 0;
+    for (const char *at = live->reply_text; *at != '\0'; at++) {
+        commas += *at == ',' ? 1 : 0;
+    }
+    live->reply_patterns = dri_zalloc_array(commas + 1, sizeof(*live->reply_patterns));
+    if (live->reply_patterns == NULL) {
+        return false;
+    }
+    for (char *rest = live->reply_text; rest != NULL;) {
         char *pattern = strsep(&rest, ",");
         if (*pattern != '\0') {
             live->reply_patterns[live->reply_patterns_count++] = pattern;
         }
     }
+    return true;
 }
 
 static uint32_t less(uint32_t a, uint32_t b)
@@ -54,11 +62,11 @@ enum dray_status dri_live_create(const struct dri_settings *start, const struct 
     live->reply_text = now->worker.reply_to != NULL ? dri_strdup(now->worker.reply_to)
                                                     : default_reply_to(start, has_inboxes);
     live->namespaces = now->worker.namespaces != NULL ? dri_strdup(now->worker.namespaces) : NULL;
-    if (live->reply_text == NULL || (now->worker.namespaces != NULL && live->namespaces == NULL)) {
+    if (live->reply_text == NULL || (now->worker.namespaces != NULL && live->namespaces == NULL) ||
+        !split_patterns(live)) {
         dri_live_destroy(live);
         return DRAY_ENOMEM;
     }
-    split_patterns(live);
     *ret_live = live;
     return DRAY_OK;
 }
@@ -67,6 +75,7 @@ void dri_live_destroy(struct dri_live *live)
 {
     if (live != NULL) {
         dri_free(live->namespaces);
+        dri_free(live->reply_patterns);
         dri_free(live->reply_text);
         dri_free(live);
     }

@@ -18,14 +18,12 @@
  * core's memory, the topics) is not in here, or only up to what was laid out. Threads: one owner.
  */
 
-#define DRI_LIVE_PATTERNS_MAX 16u
-
 struct dri_live {
     uint32_t max_in_flight, max_unacked; /* at most those of the start */
     uint64_t max_bytes;
     uint32_t timeout_ms, settle_ms, revoke_ms, drain_ms, close_ms, stall_ms;
-    char *namespaces; /* owned; NULL: all */
-    const char *reply_patterns[DRI_LIVE_PATTERNS_MAX];
+    char *namespaces;            /* owned; NULL: all */
+    const char **reply_patterns; /* owned */
     size_t reply_patterns_count;
     char *reply_text; /* owned: what the patterns point into */
 };

@@ -51,7 +51,8 @@ typedef void dri_route_bind_fn(void *arg, struct dri_route *route);
 typedef void dri_route_unbind_fn(void *arg, struct dri_route *route);
 
 struct dri_registry_config {
-    dri_route_bind_fn *bind; /* NULL: routes have no handler (tests) */
+    dri_route_bind_fn *bind; /* NULL: a copy that runs nothing (tools, tests): routes have no
+                                handler, and what is odd in them is for the workers to log */
     dri_route_unbind_fn *unbind;
     void *arg;
     uint32_t readers_max;

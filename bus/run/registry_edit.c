@@ -464,9 +464,10 @@ void revision_seen(struct dri_registry *registry, uint64_t revision)
 
 static void warn_of_versions(const struct batch *batch)
 {
+    bool is_quiet = batch->registry->config.bind == NULL;
     for (size_t i = 0; i < batch->count; i++) {
         const struct entry *entry = batch->edits[i].fresh;
-        if (entry != NULL && !entry->route.view.has_version) {
+        if (entry != NULL && !entry->route.view.has_version && !is_quiet) {
             DRI_LOG(DRI_LOG_WARN, "REG-NO-VERSION", "a route has no version; 0.0.0 is taken",
                     DRI_TEXT("key", entry->route.key), DRI_UINT("revision", batch->revision));
         }

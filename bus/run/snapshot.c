@@ -14,10 +14,12 @@
 #include <string.h>
 
 #include "clock.h"
+#include "log.h"
 #include "mem.h"
 #include "scanner.h"
 #include "sha256.h"
 #include "state.h"
+#include "url.h"
 
 #define FILE_BYTES_MAX (UINT64_C(256) << 20)
 #define HASH_BYTES     32u
@@ -31,6 +33,21 @@ static void hash_of(struct dray_slice bytes, uint8_t ret_hash[HASH_BYTES])
     dri_sha256_init(&sha);
     dri_sha256_add(&sha, bytes);
     dri_sha256_end(&sha, ret_hash);
+}
+
+enum dray_status dri_snapshot_bus(const char *url, char ret_hex[65])
+{
+    size_t bytes = strlen(url) + 1;
+    uint8_t hash[HASH_BYTES];
+    char *shown = dri_zalloc(bytes);
+    if (shown == NULL) {
+        return DRAY_ENOMEM;
+    }
+    dri_url_redact(url, shown, bytes);
+    hash_of(dray_slice_text(shown), hash);
+    dri_hex(hash, sizeof(hash), ret_hex);
+    dri_free(shown);
+    return DRAY_OK;
 }
 
 /* ---- save ---- */
@@ -59,11 +76,17 @@ static enum dray_status encode(const struct dri_snapshot_place *place,
                                uint8_t *bytes, size_t bytes_max, size_t *ret_len)
 {
     char digest[65];
+    char bus[65];
+    enum dray_status status = dri_snapshot_bus(place->bus, bus);
+    if (status != DRAY_OK) {
+        return status;
+    }
     dri_registry_digest(registry, digest);
     const struct dri_change map = {
         .kind = dray_slice_text("routes"),
         .cluster = dray_slice_text(place->cluster),
         .topic = dray_slice_text(place->topic),
+        .author = dray_slice_text(bus),
         .note = dray_slice_text(digest),
         .ts_ms = dri_clock_wall_ms(),
         .seq = dri_registry_revision(registry),
@@ -115,10 +138,13 @@ static enum dray_status read_map(const struct dri_snapshot_place *place, void **
         .message_bytes = UINT32_MAX, .depth = 16, .elements = ELEMENTS_MAX};
     struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
     uint8_t hash[HASH_BYTES];
+    char bus[65];
     void *bytes = NULL;
     size_t len = 0;
-    enum dray_status status =
-        dri_state_read(place->folder, DRI_SNAPSHOT_FILE, FILE_BYTES_MAX, &bytes, &len);
+    enum dray_status status = dri_snapshot_bus(place->bus, bus);
+    if (status == DRAY_OK) {
+        status = dri_state_read(place->folder, DRI_SNAPSHOT_FILE, FILE_BYTES_MAX, &bytes, &len);
+    }
     if (status != DRAY_OK) {
         snprintf(ret_text, text_bytes, "%s: %s", DRI_SNAPSHOT_FILE, dray_status_text(status));
         return status;
@@ -131,9 +157,10 @@ static enum dray_status read_map(const struct dri_snapshot_place *place, void **
     } else if (dri_change_decode(dray_slice_of(at, map_len), &limits, ret_map, &error) != DRAY_OK) {
         status = damaged(error.text, ret_text, text_bytes);
     } else if (!dray_slice_equal_text(ret_map->kind, "routes") ||
+               !dray_slice_equal_text(ret_map->author, bus) ||
                !dray_slice_equal_text(ret_map->cluster, place->cluster) ||
                !dray_slice_equal_text(ret_map->topic, place->topic)) {
-        status = damaged("it is of another cluster or control topic", ret_text, text_bytes);
+        status = damaged("it is of another bus, cluster or control topic", ret_text, text_bytes);
     }
     if (status != DRAY_OK) {
         dri_free(bytes);
@@ -147,12 +174,17 @@ uint64_t dri_snapshot_revision(const struct dri_snapshot_place *place)
 {
     struct dri_change map;
     void *bytes = NULL;
-    char text[128];
-    if (read_map(place, &bytes, &map, text, sizeof(text)) != DRAY_OK) {
-        return 0;
+    char text[128] = "";
+    enum dray_status status = read_map(place, &bytes, &map, text, sizeof(text));
+    if (status == DRAY_OK) {
+        dri_free(bytes);
+        return map.seq;
     }
-    dri_free(bytes);
-    return map.seq;
+    if (status != DRAY_ENOTFOUND) {
+        DRI_LOG(DRI_LOG_WARN, "CTL-NOT-OURS", "the local snapshot is ignored",
+                DRI_TEXT("reason", text), DRI_TEXT("state", place->folder));
+    }
+    return 0;
 }
 
 static int compare_by_revision(const void *a, const void *b)

@@ -273,6 +273,23 @@ static enum dray_status open_transport(struct dri_worker *worker, char *ret_text
     return worker->ops->open(&config, &worker->transport, ret_text, text_bytes);
 }
 
+/* What is wrong in itself is told before anything is opened: no replica starts with an old snapshot
+ * because of a typing error. */
+static enum dray_status check_bus(struct dri_worker *worker, char *ret_text, size_t text_bytes)
+{
+    const struct dri_settings *settings = worker->settings;
+    const struct dri_transport_config config = {
+        .url = settings->bus,
+        .group = settings->group,
+        .unacked_max = settings->worker.max_unacked,
+        .memory_bytes = settings->worker.memory,
+        .options = settings->options,
+        .options_count = settings->options_count,
+    };
+    enum dray_status status = dri_transport_for(settings->bus, &worker->ops, ret_text, text_bytes);
+    return status == DRAY_OK ? worker->ops->check_config(&config, ret_text, text_bytes) : status;
+}
+
 static const char *origin_of(void *arg, uint32_t slot)
 {
     const struct dri_worker *worker = arg;
@@ -380,7 +397,7 @@ static void note_last_run(struct dri_worker *worker)
 static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
-    enum dray_status status = dri_transport_for(settings->bus, &worker->ops, ret_text, text_bytes);
+    enum dray_status status = check_bus(worker, ret_text, text_bytes);
     if (status == DRAY_OK) {
         status = dri_state_open(settings->state, ret_text, text_bytes);
     }

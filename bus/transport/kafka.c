@@ -859,4 +859,6 @@ const struct dri_transport_ops dri_kafka_ops = {
     .close = kafka_close,
     .destroy = kafka_destroy,
     .check = kafka_check,
+    .check_option = dri_kafka_check_option,
+    .check_config = dri_kafka_check_config,
 };

@@ -28,6 +28,7 @@
 #include "assert.h"
 #include "kafka_private.h"
 #include "mem.h"
+#include "nearest.h"
 
 #define MEMORY_BYTES_DEFAULT (256u << 20)
 #define NAME_MAX_BYTES       64
@@ -246,45 +247,6 @@ static const struct property *properties_find(const struct properties *propertie
     return NULL;
 }
 
-/* Levenshtein; both at most NAME_MAX_BYTES - 1 long. */
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t row[NAME_MAX_BYTES];
-    size_t b_len = strlen(b);
-    for (size_t j = 0; j <= b_len; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < b_len; j++) {
-            size_t best = diagonal + (a[i] != b[j]);
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            best = best < row[j + 1] + 1 ? best : row[j + 1] + 1;
-            diagonal = row[j + 1];
-            row[j + 1] = best;
-        }
-    }
-    return row[b_len];
-}
-
-static const char *properties_nearest(const struct properties *properties, const char *name)
-{
-    const char *nearest = NULL;
-    size_t best = 5; /* further than four edits is no suggestion */
-    if (strlen(name) >= NAME_MAX_BYTES) {
-        return NULL;
-    }
-    for (size_t i = 0; i < properties->count; i++) {
-        size_t distance = edit_distance(name, properties->items[i].name);
-        if (distance < best) {
-            best = distance;
-            nearest = properties->items[i].name;
-        }
-    }
-    return nearest;
-}
-
 /* ---- what may be set ---- */
 
 static bool values_agree(const char *ours, const char *theirs)
@@ -500,12 +462,33 @@ static bool is_for(const struct property *property, enum dri_kafka_use use)
 
 static enum dray_status unknown_option(struct build *build, const struct dri_option *option)
 {
-    const char *nearest = properties_nearest(&build->properties, option->name);
+    struct dri_nearest nearest;
+    dri_nearest_init(&nearest, option->name);
+    for (size_t i = 0; i < build->properties.count; i++) {
+        const char *name = build->properties.items[i].name;
+        size_t len = strlen(name);
+        if (len < 3 || strcmp(name + len - 3, "_cb") != 0) { /* what only a program can set */
+            dri_nearest_show(&nearest, name);
+        }
+    }
     (void)snprintf(build->text, build->text_bytes,
-                   "kafka.%s: librdkafka %s has no such property%s%s%s", option->name,
-                   rd_kafka_version_str(), nearest == NULL ? "" : "; did you mean \"",
-                   nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
+                   dri_nearest_is_near(&nearest)
+                       ? "kafka.%s: librdkafka %s has no such property; did you mean \"%s\"?"
+                       : "kafka.%s: librdkafka %s has no such property; the nearest known one is "
+                         "\"%s\"",
+                   option->name, rd_kafka_version_str(), nearest.word);
     return DRAY_EINVALID;
+}
+
+static enum dray_status set_value(struct build *build, const struct dri_option *option)
+{
+    char reason[256];
+    if (rd_kafka_conf_set(build->conf, option->name, option->value, reason, sizeof(reason)) !=
+        RD_KAFKA_CONF_OK) {
+        (void)snprintf(build->text, build->text_bytes, "kafka.%s: %s", option->name, reason);
+        return DRAY_EINVALID;
+    }
+    return DRAY_OK;
 }
 
 static enum dray_status set_option(struct build *build, const struct dri_option *option)
@@ -522,13 +505,7 @@ static enum dray_status set_option(struct build *build, const struct dri_option 
     if (is_fixed(option->name) || !is_for(property, build->use)) {
         return DRAY_OK;
     }
-    char reason[256];
-    if (rd_kafka_conf_set(build->conf, option->name, option->value, reason, sizeof(reason)) !=
-        RD_KAFKA_CONF_OK) {
-        (void)snprintf(build->text, build->text_bytes, "kafka.%s: %s", option->name, reason);
-        return DRAY_EINVALID;
-    }
-    return DRAY_OK;
+    return set_value(build, option);
 }
 
 static enum dray_status set_options(struct build *build)
@@ -616,4 +593,54 @@ enum dray_status dri_kafka_conf_create(const struct dri_transport_config *config
     rd_kafka_conf_set_log_cb(build.conf, dri_kafka_log_line);
     *ret_conf = build.conf;
     return DRAY_OK;
+}
+
+/* Known names, and values that the library takes, whatever the handle. */
+static enum dray_status judge_option(struct build *build, const struct dri_option *option)
+{
+    enum dray_status status =
+        dri_kafka_option_check(option, rd_kafka_version(), build->text, build->text_bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    if (properties_find(&build->properties, option->name) == NULL) {
+        (void)unknown_option(build, option);
+        return DRAY_ENOTFOUND;
+    }
+    /* Setting this one loads the plugins: too much for a look. */
+    bool acts = strcmp(option->name, "plugin.library.paths") == 0;
+    return is_fixed(option->name) || acts ? DRAY_OK : set_value(build, option);
+}
+
+enum dray_status dri_kafka_check_option(const struct dri_option *option, char *ret_text,
+                                        size_t text_bytes)
+{
+    struct build build = {.text = ret_text, .text_bytes = text_bytes};
+    enum dray_status status = properties_init(&build.properties);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    build.conf = rd_kafka_conf_new();
+    status = judge_option(&build, option);
+    rd_kafka_conf_destroy(build.conf);
+    properties_fini(&build.properties);
+    return status;
+}
+
+enum dray_status dri_kafka_check_config(const struct dri_transport_config *config, char *ret_text,
+                                        size_t text_bytes)
+{
+    enum dray_status status = DRAY_OK;
+    for (int use = DRI_KAFKA_ADMIN; status == DRAY_OK && use <= DRI_KAFKA_PRODUCER; use++) {
+        rd_kafka_conf_t *conf = NULL;
+        if (use == DRI_KAFKA_GROUP && config->group == NULL) {
+            continue;
+        }
+        status = dri_kafka_conf_create(config, (enum dri_kafka_use)use, NULL, &conf, ret_text,
+                                       text_bytes);
+        if (status == DRAY_OK) {
+            rd_kafka_conf_destroy(conf);
+        }
+    }
+    return status;
 }

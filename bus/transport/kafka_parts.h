@@ -26,6 +26,12 @@ DRAY_MUST_CHECK enum dray_status dri_kafka_conf_create(const struct dri_transpor
 /** Whether these options ask for cooperative rebalancing. */
 bool dri_kafka_conf_is_cooperative(const struct dri_transport_config *config);
 
+/** check_option and check_config of the transport. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_check_option(const struct dri_option *option,
+                                                        char *ret_text, size_t text_bytes);
+DRAY_MUST_CHECK enum dray_status dri_kafka_check_config(const struct dri_transport_config *config,
+                                                        char *ret_text, size_t text_bytes);
+
 /** Whether an option may be used with this version of the library; the sentence if not.
  *  Split from the rest so that tests can ask about other versions. */
 DRAY_MUST_CHECK enum dray_status dri_kafka_option_check(const struct dri_option *option,

@@ -779,4 +779,6 @@ const struct dri_transport_ops dri_nats_ops = {
     .close = nats_close,
     .destroy = nats_destroy,
     .check = nats_check,
+    .check_option = dri_nats_check_option,
+    .check_config = dri_nats_check_config,
 };

@@ -8,6 +8,7 @@
 
 #include "mem.h"
 #include "nats_tools.h"
+#include "nearest.h"
 
 /* The URL and the table of options: what may stand below `nats:` in the configuration. nats.c has
  * no properties by name as librdkafka has, so the names are ours, and what would break a guarantee
@@ -119,39 +120,18 @@ static void *field_of(struct dri_nats_settings *settings, const struct option *o
     return (char *)settings + option->at;
 }
 
-/** Levenshtein distance of short names. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[64];
-    size_t b_len = strlen(b) < 63 ? strlen(b) : 63;
-    for (size_t j = 0; j <= b_len; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t corner = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < b_len; j++) {
-            size_t change = corner + (a[i] == b[j] ? 0 : 1);
-            size_t other = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
-            corner = row[j + 1];
-            row[j + 1] = change < other ? change : other;
-        }
-    }
-    return row[b_len];
-}
-
 static enum dray_status unknown_option(const char *name, char ret_text[DRI_NATS_TEXT_BYTES])
 {
-    const char *nearest = options[0].name;
-    size_t best = SIZE_MAX;
+    struct dri_nearest nearest;
+    dri_nearest_init(&nearest, name);
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
-        size_t far = distance(name, options[i].name);
-        if (far < best) {
-            best = far;
-            nearest = options[i].name;
-        }
+        dri_nearest_show(&nearest, options[i].name);
     }
-    dri_nats_say(ret_text, "nats: unknown option \"%s\"; did you mean \"%s\"?", name, nearest);
+    dri_nats_say(ret_text,
+                 dri_nearest_is_near(&nearest)
+                     ? "nats: unknown option \"%s\"; did you mean \"%s\"?"
+                     : "nats: unknown option \"%s\"; the nearest known one is \"%s\"",
+                 name, nearest.word);
     return DRAY_EINVALID;
 }
 
@@ -405,4 +385,41 @@ void dri_nats_settings_fini(struct dri_nats_settings *settings)
             *field = NULL;
         }
     }
+}
+
+static bool is_known(const char *name)
+{
+    size_t i = 0;
+    while (i < OPTIONS_COUNT && strcmp(options[i].name, name) != 0) {
+        i++;
+    }
+    return i < OPTIONS_COUNT;
+}
+
+enum dray_status dri_nats_check_option(const struct dri_option *option, char *ret_text,
+                                       size_t text_bytes)
+{
+    struct dri_nats_settings settings;
+    char text[DRI_NATS_TEXT_BYTES] = "nats: out of memory";
+    memset(&settings, 0, sizeof(settings));
+    enum dray_status status = set_option(&settings, option->name, option->value, text);
+    dri_nats_settings_fini(&settings);
+    if (status != DRAY_OK) {
+        (void)snprintf(ret_text, text_bytes, "%s", text);
+    }
+    return status == DRAY_OK || is_known(option->name) ? status : DRAY_ENOTFOUND;
+}
+
+enum dray_status dri_nats_check_config(const struct dri_transport_config *config, char *ret_text,
+                                       size_t text_bytes)
+{
+    struct dri_nats_settings settings;
+    char text[DRI_NATS_TEXT_BYTES] = "";
+    enum dray_status status = dri_nats_settings_init(&settings, config, text);
+    if (status != DRAY_OK) {
+        (void)snprintf(ret_text, text_bytes, "%s", text);
+        return status;
+    }
+    dri_nats_settings_fini(&settings);
+    return DRAY_OK;
 }

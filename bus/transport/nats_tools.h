@@ -58,6 +58,11 @@ struct dri_nats_settings {
 DRAY_MUST_CHECK enum dray_status dri_nats_settings_init(struct dri_nats_settings *settings,
                                                         const struct dri_transport_config *config,
                                                         char ret_text[DRI_NATS_TEXT_BYTES]);
+/** check_option and check_config of the transport. */
+DRAY_MUST_CHECK enum dray_status dri_nats_check_option(const struct dri_option *option,
+                                                       char *ret_text, size_t text_bytes);
+DRAY_MUST_CHECK enum dray_status dri_nats_check_config(const struct dri_transport_config *config,
+                                                       char *ret_text, size_t text_bytes);
 /** Walk the table of options; set *at to 0 first. */
 struct dri_nats_option_info {
     const char *name, *type;

@@ -876,4 +876,6 @@ const struct dri_transport_ops dri_sim_ops = {
     .close = sim_close,
     .destroy = sim_destroy_client,
     .check = sim_check,
+    .check_option = sim_check_option,
+    .check_config = sim_check_config,
 };

@@ -302,5 +302,9 @@ enum dray_status sim_open(const struct dri_transport_config *config,
 enum dray_status sim_check(const struct dri_transport_config *config,
                            struct dri_transport_info *ret_info, struct dri_topic_report *reports,
                            char *ret_text, size_t text_bytes);
+enum dray_status sim_check_option(const struct dri_option *option, char *ret_text,
+                                  size_t text_bytes);
+enum dray_status sim_check_config(const struct dri_transport_config *config, char *ret_text,
+                                  size_t text_bytes);
 
 #endif

@@ -119,6 +119,20 @@ static enum dray_status read_options(const struct dri_transport_config *config,
     return DRAY_OK;
 }
 
+enum dray_status sim_check_config(const struct dri_transport_config *config, char *ret_text,
+                                  size_t text_bytes)
+{
+    struct dri_sim_config options;
+    return read_options(config, &options, ret_text, text_bytes);
+}
+
+enum dray_status sim_check_option(const struct dri_option *option, char *ret_text,
+                                  size_t text_bytes)
+{
+    const struct dri_transport_config config = {.options = option, .options_count = 1};
+    return sim_check_config(&config, ret_text, text_bytes);
+}
+
 static enum dray_status find_broker(const struct dri_transport_config *config,
                                     struct dri_sim_broker **ret_broker, char *ret_text,
                                     size_t text_bytes)

@@ -297,6 +297,19 @@ struct dri_transport_ops {
     enum dray_status (*check)(const struct dri_transport_config *config,
                               struct dri_transport_info *ret_info, struct dri_topic_report *reports,
                               char *ret_text, size_t text_bytes);
+
+    /** Judge one option by itself, without a broker.
+     *  Errors: ENOTFOUND (there is none of this name; ret_text names the nearest), EINVALID (value
+     *          that does not fit, or one that a guarantee forbids), EUNSUPPORTED (not with this
+     *          version of the library), ENOMEM. */
+    enum dray_status (*check_option)(const struct dri_option *option, char *ret_text,
+                                     size_t text_bytes);
+
+    /** Judge the URL and all options together, without a broker: what open would find wrong before
+     *  it connects.
+     *  Errors: EINVALID, EUNSUPPORTED, ENOMEM. */
+    enum dray_status (*check_config)(const struct dri_transport_config *config, char *ret_text,
+                                     size_t text_bytes);
 };
 
 struct dri_transport_base {
@@ -309,6 +322,12 @@ extern const struct dri_transport_ops dri_kafka_ops, dri_nats_ops, dri_sim_ops;
 DRAY_MUST_CHECK enum dray_status dri_transport_for(const char *url,
                                                    const struct dri_transport_ops **ret_ops,
                                                    char *ret_text, size_t text_bytes);
+
+/** Judge one option of a transport that need not be the one in use; scheme is "kafka" or "nats".
+ *  Errors: as check_option. Requires: there is such a scheme. */
+DRAY_MUST_CHECK enum dray_status dri_transport_check_option(const char *scheme,
+                                                            const struct dri_option *option,
+                                                            char *ret_text, size_t text_bytes);
 
 /** The ops of an open transport. */
 static inline const struct dri_transport_ops *dri_transport_ops_of(struct dri_transport *self)

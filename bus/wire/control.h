@@ -142,7 +142,8 @@ DRAY_MUST_CHECK enum dray_status dri_route_encode(const struct dri_route_view *v
 DRAY_MUST_CHECK enum dray_status dri_route_key_format(const struct dri_route_view *view,
                                                       char *buffer, size_t buffer_bytes);
 
-/** 1..64 bytes of UTF-8 without '/', '@' and control characters: names and namespaces. */
+/** 1..64 bytes of UTF-8 without '/', '@' and control characters, no blank at an edge, no empty part
+ * between dots: names and namespaces. */
 bool dri_route_name_is_valid(struct dray_slice name);
 /** "ns/name@version" of three valid parts. */
 bool dri_route_key_is_valid(struct dray_slice key);

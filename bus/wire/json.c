@@ -339,7 +339,7 @@ static enum dray_status real_add(struct parser *parser, size_t begin)
     return DRAY_OK;
 }
 
-/* An integer when it fits, else a real. */
+/* Never a real in its place: what was written as an integer would come out as another number. */
 static enum dray_status integer_add(struct parser *parser, size_t begin, bool is_negative)
 {
     uint64_t limit = is_negative ? (uint64_t)INT64_MAX + 1 : UINT64_MAX;
@@ -349,7 +349,8 @@ static enum dray_status integer_add(struct parser *parser, size_t begin, bool is
         uint64_t digit = (uint64_t)parser->text[i] - '0';
 
         if (number > (limit - digit) / 10) {
-            return real_add(parser, begin);
+            return fail(parser, begin,
+                        "is an integer beyond 64 bits; as a real it has a point or an exponent");
         }
         number = number * 10 + digit;
     }

@@ -6,6 +6,7 @@
  * A route's identity is the text "ns/name@version", and its fid hashes "ns.name@version:signature".
  * So that two routes can never share one key, ns and name hold neither '/' nor '@', nor a control
  * character (keys are printed and logged); versions are semver, whose letters exclude all three. A
+ * blank at an edge or nothing between two dots is a slip that nobody would see in a listing. A
  * module is a file name in one folder: no slash, no leading dot, so never a path.
  *
  * Absent `ns` reads as "default", absent `runtime` as "native", absent `version` as "0.0.0" with
@@ -108,17 +109,23 @@ size_t dri_word_find(struct dray_slice text, const char *const *words, size_t co
 
 bool dri_route_name_is_valid(struct dray_slice name)
 {
+    uint8_t before = '.'; /* an edge ends a token as a dot does */
+
     if (name.len == 0 || name.len > DRI_NAME_BYTES_MAX || !dri_utf8_is_valid(name)) {
         return false;
     }
     for (size_t i = 0; i < name.len; i++) {
         uint8_t byte = name.at[i];
+        bool is_control = byte < 0x20 || byte == 0x7f;
+        bool is_edge = i == 0 || i + 1 == name.len;
 
-        if (byte < 0x20 || byte == 0x7f || byte == '/' || byte == '@') {
+        if (is_control || byte == '/' || byte == '@' || (byte == ' ' && is_edge) ||
+            (byte == '.' && before == '.')) {
             return false;
         }
+        before = byte;
     }
-    return true;
+    return before != '.';
 }
 
 static bool is_digit(uint8_t byte)
@@ -280,11 +287,14 @@ static enum dray_status view_check(struct dray_slice route, const struct dri_rou
                                    struct dri_wire_error *ret_error)
 {
     if (!dri_route_name_is_valid(view->ns)) {
-        return view_fail(route, view->ns, "ns", "is empty or holds '/', '@' or a control character",
-                         ret_error);
+        return view_fail(
+            route, view->ns, "ns",
+            "is empty or holds '/', '@', a control character, a blank at an edge or an empty part",
+            ret_error);
     }
     if (!dri_route_name_is_valid(view->name)) {
-        return view_fail(route, view->name, "name", "holds '/', '@' or a control character",
+        return view_fail(route, view->name, "name",
+                         "holds '/', '@', a control character, a blank at an edge or an empty part",
                          ret_error);
     }
     if (!dri_version_is_semver(view->version)) {

@@ -133,6 +133,7 @@ def try_all(folder, at, ca, scram, version):
              "sasl.mechanism=SCRAM-SHA-256", "sasl.username=alice", "sasl.password=alices word", ca).wants(
                  open="EAUTH", within_ms=9500)
         permissions(kafka)
+        command_line(kafka, folder)
         secrets(kafka, scram, ca)
     print(f"{Case.faults} faults")
     return 1 if Case.faults else 0
@@ -155,6 +156,37 @@ def permissions(kafka):
         open="OK", ack="NOT_STORED", reason="EAUTH")
     allow(kafka, "eve", "topic", "commands", "write")
     Case("least privilege is enough", kafka, "SASLPLAIN", *eve, group="eve").works()
+
+
+def command_line(kafka, folder):
+    """What a user of dray meets: exit code 77, a sentence, and no password in it."""
+    def dray(what, user, password, code, text, *arguments):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("DRAY_")}
+        env.update(DRAY_BUS=f"kafka://127.0.0.1:{kafka.ports['SASLPLAIN']}", DRAY_KAFKA_SASL_PASSWORD=password)
+        done = subprocess.run(
+            [os.path.join(BUILD, "bin", "dray"), *arguments, "--set", "kafka.security.protocol=sasl_plaintext",
+             "--set", "kafka.sasl.mechanism=PLAIN", "--set", f"kafka.sasl.username={user}", "--set",
+             f"state={folder}/state", "--set", "admin.listen=", "--set", "worker.create_topics=false"],
+            capture_output=True, text=True, timeout=90, check=False, env=env, stdin=subprocess.DEVNULL)
+        said = done.stdout + done.stderr
+        holds = done.returncode == code and text.lower() in said.lower() and password not in said
+        print(f"{'ok  ' if holds else 'FAIL'} {what}: exit {done.returncode} of {code}: {said.strip()[-400:]}",
+              flush=True)
+        Case.faults += 0 if holds else 1
+
+    worker = ("worker", "--group", "eve", "--topic", "commands")
+    for command in (("send", "a"), worker, ("doctor",), ("dlq", "ls"), ("registry", "ls")):
+        dray(f"dray {command[0]}, a wrong password", "bob", "no word of his", 77, "authentication", *command)
+    # Eve may read and write commands, and no other topic that these need.
+    dray("dray send, permitted", "eve", "eves word", 0, "", "send", "a", "--topic", "commands")
+    dray("dray send to a topic of others", "eve", "eves word", 77, "secret", "send", "a", "--topic", "secret")
+    dray("dray worker without its topics", "eve", "eves word", 77, "", *worker)
+    dray("dray dlq ls without the letters", "eve", "eves word", 77, "dlq.eve.commands", "dlq", "ls", "--group",
+         "eve", "--topic", "commands")
+    dray("dray registry put without the log", "eve", "eves word", 77, "dray.control", "registry", "put",
+         "a@1.0.0", "--module", "probe.so", "--handler", "probe")
+    dray("dray doctor names what may not be seen", "eve", "eves word", 77, "authorization failed", "doctor", "--group",
+         "eve", "--topic", "commands")
 
 
 def allow(kafka, *words):

@@ -347,7 +347,42 @@ def broker_away(bench):
     assert bench.status() == {}, "both have said goodbye"
 
 
-CASES = (live_changes, missing_module, writers_race, digest_by_hand, snapshot_start, lost_log,
+def as_a_person_says_it(bench):
+    """Keys without a version, warnings that belong to the call, one group's replicas."""
+    bench.start("one")
+    bench.start("other", group="elsewhere")
+    put = ["registry", "put"]
+    _, err = bench.dray(*put, "plain.run", *PUT_PROBE)
+    assert "no version is given" in err and "REG-" not in err, err
+    _, err = bench.dray(*put, "typo.run@1.0.0", *PUT_PROBE, "--policy", '{"timeout_msx": 5}')
+    assert 'a route\'s key "timeout_msx" is unknown here and kept; did you mean "timeout_ms"?' in err, err
+    assert "plain.run" not in err, err
+    for arguments in (["ls"], ["show", "typo.run"], ["rm", "plain.run"]):
+        _, err = bench.dray("registry", *arguments)
+        assert err == "", f"{arguments}: {err}"
+    assert "default/plain.run@0.0.0" not in bench.routes(), "its only version is gone"
+    bench.dray("registry", "rm", "plain.run", code=3)
+
+    for version in ("1.1.0", "2.0.0"):
+        bench.dray(*put, f"typo.run@{version}", *PUT_PROBE)
+    before = bench.routes()
+    _, err = bench.dray("registry", "rm", "typo.run", code=2)
+    assert "default/typo.run has 3 versions; which one?" in err, err
+    assert all(f"default/typo.run@{version}" in err for version in ("1.0.0", "1.1.0", "2.0.0")), err
+    bench.dray("registry", "rm", "typo.run@1.0.0", "typo.run@1.0.0", code=2)
+    assert bench.routes() == before, "nothing was removed"
+    for name in ("a..b@1.0.0", " @1.0.0", "a.@1.0.0"):
+        _, err = bench.dray(*put, name, *PUT_PROBE, code=2)
+        assert "a blank at an edge or an empty part" in err, err
+
+    bench.agreed(("one", "other"), max(route["revision"] for route in before.values()))
+    found, _ = bench.dray("registry", "status", "--group", "elsewhere")
+    assert [replica["worker"] for replica in found] == ["other"], found
+    _, err = bench.dray("registry", "status", "--group", "nobody", code=3)
+    assert "no live replica of group nobody" in err, err
+
+
+CASES = (live_changes, as_a_person_says_it, missing_module, writers_race, digest_by_hand, snapshot_start, lost_log,
          stalled_replica, broker_away)
 
 

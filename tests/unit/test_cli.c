@@ -121,6 +121,65 @@ static void a_command_explains_itself_the_same_both_ways(void **state)
     }
 }
 
+/* As roff writes it: every hyphen is escaped. */
+static void roff_of(const char *name, char ret_text[128])
+{
+    size_t len = (size_t)snprintf(ret_text, 128, "\\fB\\-\\-");
+    for (; *name != '\0'; name++) {
+        len += (size_t)snprintf(ret_text + len, 128 - len, *name == '-' ? "\\%c" : "%c", *name);
+    }
+    snprintf(ret_text + len, 128 - len, "\\fR");
+}
+
+static void man_pages_and_completion_know_every_option_of_every_command(void **state)
+{
+    (void)state;
+    static char completion[OUTPUT_BYTES];
+    dray(&g_said, "help --completion");
+    memcpy(completion, g_said.out, sizeof(completion));
+    for (size_t c = 0; dri_cli_commands[c] != NULL; c++) {
+        const struct dri_cli_command *command = dri_cli_commands[c];
+        const struct dri_cli_option *lists[] = {command->options, dri_cli_common_options};
+        char text[128];
+        snprintf(text, sizeof(text), "help --man %s", command->name);
+        dray(&g_said, text);
+        assert_int_equal(g_said.code, DRI_EXIT_OK);
+        snprintf(text, sizeof(text), "\"%s\"*) choices=\"", command->name);
+        const char *choices = strstr(completion, text);
+        assert_non_null(choices);
+        size_t len = strcspn(choices, "\n");
+        bool has_common = command->needs_settings || command->takes_configuration;
+        for (size_t l = 0; l < (has_common ? 2u : 1u); l++) {
+            for (const struct dri_cli_option *at = lists[l]; at != NULL && at->name != NULL; at++) {
+                roff_of(at->name, text);
+                if (strstr(g_said.out, text) == NULL) {
+                    fail_msg("the man page of %s lacks --%s", command->name, at->name);
+                }
+                snprintf(text, sizeof(text), " --%s", at->name);
+                if (memmem(choices, len, text, strlen(text)) == NULL) {
+                    fail_msg("the completion of %s lacks --%s", command->name, at->name);
+                }
+            }
+        }
+    }
+}
+
+static void a_family_of_commands_is_listed_for_who_asks(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"help registry", "registry --help", "registry -h",
+                                        "registry help"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        dray(&g_said, lines[i]);
+        assert_int_equal(g_said.code, DRI_EXIT_OK);
+        assert_string_equal(g_said.err, "");
+        assert_non_null(strstr(g_said.out, "dray registry status"));
+        assert_null(strstr(g_said.out, "dray dlq"));
+    }
+    refuses("registry", DRI_EXIT_USAGE, "dray registry what?");
+    refuses("dlq frobnicate", DRI_EXIT_USAGE, "there are\n      dray dlq ls");
+}
+
 static void the_version_is_told(void **state)
 {
     (void)state;
@@ -141,6 +200,74 @@ static void an_unknown_command_or_option_is_answered_with_the_nearest(void **sta
             "unknown option --paylaod; did you mean --payload?");
     refuses("worker -z", DRI_EXIT_USAGE, "unknown option -z");
     refuses("--confg x worker", DRI_EXIT_USAGE, "unknown option --confg; did you mean --config?");
+}
+
+static void a_word_that_is_far_from_every_other_is_not_what_was_meant(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"bogus", "dev", "registry frobnicate", "send x --something",
+                                        "help nothing"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        refuses(lines[i], DRI_EXIT_USAGE, "unknown ");
+        assert_null(strstr(g_said.err, "did you mean"));
+    }
+    refuses("registry statsu", DRI_EXIT_USAGE, "did you mean \"registry status\"?");
+    refuses("dlq lst", DRI_EXIT_USAGE, "did you mean \"dlq ls\"?");
+    refuses("dlq", DRI_EXIT_USAGE, "dray dlq what?");
+    refuses("dlq ls --where bogus=1", DRI_EXIT_USAGE, "unknown field \"bogus\"\n");
+    refuses("dlq ls --where comand=1", DRI_EXIT_USAGE, "did you mean \"command\"?");
+}
+
+/* No bus is given anywhere here: what is wrong in the line itself comes first. */
+static void the_form_of_a_line_is_judged_before_any_configuration(void **state)
+{
+    (void)state;
+    static const char *const lines[][2] = {
+        {"send", "which command?"},
+        {"send a b", "only one command"},
+        {"send a --payload {", "the payload is no JSON of ours: what stands at byte 1 "},
+        {"send a --payload 18446744073709551616", "is an integer beyond 64 bits"},
+        {"send a --payload [-9223372036854775809]", "at byte 1 is an integer beyond 64 bits"},
+        {"send a --wait=0", "--wait has to be more than nothing, not \"0\""},
+        {"send a --timeout 0s", "--timeout has to be more than nothing, not \"0s\""},
+        {"send a --deadline 0", "--deadline has to be more than nothing, not \"0\""},
+        {"send a --count many", "--count has to be a number"},
+        {"send a --tag =x", "--tag has to be KEY=VALUE"},
+        {"send a --set foo", "--set has to be KEY=VALUE, as worker.lanes=4, not \"foo\""},
+        {"worker --set =4", "--set has to be KEY=VALUE"},
+        {"worker now", "dray worker takes no argument, but there is \"now\""},
+        {"doctor now", "dray doctor takes no argument, but there is \"now\""},
+        {"doctor --set worker.lanes", "--set has to be KEY=VALUE"},
+        {"dlq ls here", "dray dlq ls takes no arguments"},
+        {"dlq groups here", "dray dlq groups takes no arguments"},
+        {"dlq ls --limit 0", "--limit has to be a number from 1"},
+        {"dlq ls --since lately", "--since has to be a time"},
+        {"dlq ls --reason whim", "there is no reason \"whim\""},
+        {"dlq show", "which letter?"},
+        {"dlq replay all", "dray dlq replay takes no arguments"},
+        {"dlq replay --rate 0", "--rate has to be a number from 1"},
+        {"dlq replay --where reason", "--where, column"},
+        {"registry show", "which route?"},
+        {"registry rm", "which route?"},
+        {"registry rm a..b@1.0.0", "is no key: [namespace/]name[@version]"},
+        {"registry rm a@one", "is no key"},
+        {"registry rm a@1.0.0 b --base 7", "--base is for one route; there are 2"},
+        {"registry rm a@1.0.0 --base 7 --force", "exclude each other"},
+        {"registry rm a@1.0.0 --wait=0", "--wait has to be more than nothing"},
+        {"registry status now", "dray registry status takes no argument"},
+        {"registry put", "which route?"},
+        {"registry put a@1.0.0 --handler h", "--module is missing"},
+        {"registry put n/a@1.0.0 --module m.so --handler h --ns n", "stands there twice"},
+        {"registry put a@1.0.0 --module m.so --handler h --weight 101", "--weight has to be"},
+        {"registry put a@1.0.0 --module m.so --handler h --tag eu", "--tag has to be KEY=VALUE"},
+        {"registry put a@1.0.0 --module m.so --handler h --policy {", "--policy is no JSON"},
+        {"registry put a@1.0.0 --module m.so --handler h --policy 5", "--policy is a JSON map"},
+        {"registry put a@1.0.0 -f routes.yaml", "exclude each other"},
+        {"registry put -f routes.yaml --weight 5", "--weight does not go with -f"},
+    };
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        refuses(lines[i][0], DRI_EXIT_USAGE, lines[i][1]);
+    }
 }
 
 static void options_are_checked_before_anything_is_done(void **state)
@@ -174,7 +301,14 @@ static void a_wrong_configuration_is_exit_code_78(void **state)
     refuses("worker -c /nowhere/w.yaml", DRI_EXIT_CONFIG, "cannot read /nowhere/w.yaml");
     refuses("worker --bus nats://h:1 --set worker.lane=1", DRI_EXIT_CONFIG,
             "did you mean \"worker.lanes\"?");
-    refuses("send a --bus pigeon://h:1", DRI_EXIT_CONFIG, "kafka://, nats://");
+    refuses("send a --bus pigeon://h:1", DRI_EXIT_CONFIG, "kafka:// or nats://");
+    assert_null(strstr(g_said.err, "sim"));
+    refuses("send a --bus nats://h:1 --set kafka.linger.msx=1", DRI_EXIT_CONFIG,
+            "did you mean \"linger.ms\"?");
+    refuses("send a --bus kafka://h:1 --set nats.bogus=1", DRI_EXIT_CONFIG, "\"bogus\"");
+    refuses("registry rm a", DRI_EXIT_CONFIG, "no bus is given");
+    refuses("send a --bus nats://h:1 --set kafka=5", DRI_EXIT_CONFIG, "\"kafka\" is a section");
+    refuses("send a --bus nats://h:1 -f /tmp", DRI_EXIT_FAILED, "cannot read /tmp: it is a folder");
     refuses("--bus nats://h:1 --set group=a/b worker", DRI_EXIT_CONFIG, "group has to be a name");
 }
 
@@ -302,8 +436,12 @@ int main(void)
         cmocka_unit_test(without_a_command_the_commands_are_listed_and_it_is_a_usage_error),
         cmocka_unit_test(help_that_was_asked_for_goes_to_standard_output),
         cmocka_unit_test(a_command_explains_itself_the_same_both_ways),
+        cmocka_unit_test(man_pages_and_completion_know_every_option_of_every_command),
+        cmocka_unit_test(a_family_of_commands_is_listed_for_who_asks),
         cmocka_unit_test(the_version_is_told),
         cmocka_unit_test(an_unknown_command_or_option_is_answered_with_the_nearest),
+        cmocka_unit_test(a_word_that_is_far_from_every_other_is_not_what_was_meant),
+        cmocka_unit_test(the_form_of_a_line_is_judged_before_any_configuration),
         cmocka_unit_test(options_are_checked_before_anything_is_done),
         cmocka_unit_test(a_wrong_configuration_is_exit_code_78),
         cmocka_unit_test(statuses_have_exit_codes),

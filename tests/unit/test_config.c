@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/nearest.h"
+#include "base/url.h"
 #include "cli/config.h"
-#include "cli/nearest.h"
 #include "support/test.h"
 #include "wire/control.h"
+#include "wire/json.h"
 
 struct loaded {
     char file[64]; /* "" when there is none */
@@ -190,6 +192,79 @@ static void an_unknown_key_names_its_line_and_the_nearest_known_one(void **state
     refuses("\n\nroute: []\n", ":3: unknown key \"route\"; did you mean \"routes\"?");
     refuses("worker: {create_topcis: true}\n",
             ":1: unknown key \"create_topcis\"; did you mean \"create_topics\"?");
+}
+
+static void a_word_that_is_far_from_every_key_is_not_what_was_meant(void **state)
+{
+    (void)state;
+    refuses("something: 1\n", ":1: unknown key \"something\"; the nearest known one is \"admin\"");
+}
+
+/* The file is refused with a text that begins "<file>:<line>: " and holds the rest. */
+static void refuses_option(const char *yaml, const char *line, const char *rest)
+{
+    struct loaded loaded;
+    char want[128];
+    test_status(DRAY_EINVALID, load_yaml(&loaded, yaml));
+    snprintf(want, sizeof(want), "%s:%s: ", loaded.file, line);
+    assert_memory_equal(loaded.text, want, strlen(want));
+    if (strstr(loaded.text, rest) == NULL) {
+        fail_msg("\"%s\" does not say %s", loaded.text, rest);
+    }
+}
+
+static void unknown_options_of_either_client_library_are_refused_whichever_the_bus(void **state)
+{
+    (void)state;
+    static const char *const buses[] = {"nats://h:1", "kafka://h:1"};
+    static const struct {
+        const char *section, *line, *rest;
+    } bad[] = {
+        {"kafka: {bogus.prop: 1}", "2", "kafka.bogus.prop: librdkafka "},
+        {"kafka:\n  linger.msx: 1", "3", "did you mean \"linger.ms\"?"},
+        {"kafka:\n  sesion: {timeout.ms: 1}", "3", "did you mean \"session.timeout.ms\"?"},
+        {"kafka: {acks: 1}", "2", "kafka.acks: \"1\" is refused: an outcome counts as stored only"},
+        {"kafka:\n\n  enable.auto.commit: true", "4", "is refused: a position is committed only"},
+        {"kafka: {session.timeout.ms: soon}", "2", "kafka.session.timeout.ms: "},
+        {"kafka: {request.timeout.ms: soon}", "2", "kafka.request.timeout.ms: "},
+        {"nats: {bogus: 1}", "2", "nats: unknown option \"bogus\"; the nearest known one is"},
+        {"nats:\n  ping_intervall_ms: 1", "3", "did you mean \"ping_interval_ms\"?"},
+        {"nats: {tls: perhaps}", "2", "nats: tls is true or false, not \"perhaps\""},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        for (size_t bus = 0; bus < 2; bus++) {
+            char yaml[256];
+            snprintf(yaml, sizeof(yaml), "bus: %s\n%s\n", buses[bus], bad[i].section);
+            refuses_option(yaml, bad[i].line, bad[i].rest);
+        }
+    }
+}
+
+static void options_of_set_are_judged_and_unknown_ones_of_the_environment_ignored(void **state)
+{
+    (void)state;
+    static const char *const set[] = {"kafka.acks=0"};
+    static const char *const environment[] = {"DRAY_NATS_SERVICE_HOST=10.0.0.1",
+                                              "DRAY_KAFKA_VERSION=3.9.1", NULL};
+    static const char *const wrong[] = {"DRAY_NATS_PULL_BATCH=none", NULL};
+    struct loaded loaded;
+    test_status(DRAY_EINVALID,
+                load(&loaded, NULL, (struct dri_config_request){.sets = set, .sets_count = 1}));
+    assert_memory_equal(loaded.text, "--set: kafka.acks: \"0\" is refused", 33);
+    test_ok(load(&loaded, NULL, (struct dri_config_request){.environment = environment}));
+    for (size_t i = 0; i < 2; i++) {
+        char want[128];
+        snprintf(want, sizeof(want), "environment %.*s: ", (int)strcspn(environment[i], "="),
+                 environment[i]);
+        assert_memory_equal(dri_config_warning(loaded.config, i), want, strlen(want));
+        assert_non_null(strstr(dri_config_warning(loaded.config, i), "(ignored)"));
+    }
+    assert_null(dri_config_warning(loaded.config, 2));
+    assert_int_equal(loaded.settings.options_count, 0);
+    unload(&loaded);
+    test_status(DRAY_EINVALID,
+                load(&loaded, NULL, (struct dri_config_request){.environment = wrong}));
+    assert_non_null(strstr(loaded.text, "DRAY_NATS_PULL_BATCH: nats: pull_batch is a number"));
 }
 
 static void a_wrong_value_says_what_it_has_to_be(void **state)
@@ -384,7 +459,7 @@ static void options_of_the_client_library_pass_through_under_their_own_names(voi
 {
     (void)state;
     static const char *const environment[] = {"DRAY_KAFKA_SASL_MECHANISM=PLAIN",
-                                              "DRAY_NATS_ACK_WAIT_MS=7", NULL};
+                                              "DRAY_NATS_ACK_WAIT_MS=700", NULL};
     static const char *const sets[] = {"kafka.security.protocol=ssl"};
     const char *yaml =
         "bus: kafka://h:1\nkafka:\n  session.timeout.ms: 6000\n  ssl: {ca: {location: "
@@ -497,6 +572,34 @@ static void keys_within_a_policy_are_looked_at_too(void **state)
             ":7: route: policy.retry.timeout is not an unsigned integer");
 }
 
+static void note_odd(void *arg, const char *text)
+{
+    struct dri_text *all = arg;
+    dri_text_addf(all, "%s\n", text);
+}
+
+static void the_bytes_of_a_route_are_looked_at_as_those_of_a_file(void **state)
+{
+    (void)state;
+    struct loaded loaded;
+    struct dri_text said;
+    test_ok(load_yaml(&loaded,
+                      "routes: [{name: a, module: m.so, handler: h, versoin: 1.0.0,\n"
+                      "  policy: {timeout_msx: 3, attempts: 1, something: {else: 1}}}]\n"));
+    dri_text_init(&said);
+    dri_route_look(loaded.settings.routes[0], note_odd, &said);
+    assert_string_equal(
+        said.at, "a route's key \"versoin\" is unknown here and kept; did you mean \"version\"?\n"
+                 "a route's key \"timeout_msx\" is unknown here and kept; did you mean "
+                 "\"timeout_ms\"?\n"
+                 "a route's key \"something\" is unknown here and kept\n");
+    dri_text_fini(&said);
+    dri_text_init(&said);
+    dri_route_look(dray_slice_text("\x82\xa1x\x01\x05"), note_odd, &said); /* no route at all */
+    dri_text_fini(&said);
+    unload(&loaded);
+}
+
 static void an_anchor_that_grows_without_end_is_refused(void **state)
 {
     (void)state;
@@ -560,12 +663,13 @@ static void differences_are_listed_and_live_ones_marked(void **state)
     struct loaded before;
     struct loaded after;
     struct seen seen = {.keys = "", .live = 0};
-    test_ok(load_yaml(&before, "bus: nats://h:1\nkafka: {a.b: 1, c.d: 2}\n"
+    test_ok(load_yaml(&before, "bus: nats://h:1\nkafka: {linger.ms: 1, debug: cgrp}\n"
                                "routes: [{name: a, module: m.so, handler: h}]\n"));
-    test_ok(load_yaml(&after, "bus: nats://h:1\nworker: {lanes: 4}\nlog: {level: debug}\n"
-                              "kafka: {a.b: 2}\nroutes: [{name: b, module: m.so, handler: h}]\n"));
+    test_ok(load_yaml(&after,
+                      "bus: nats://h:1\nworker: {lanes: 4}\nlog: {level: debug}\n"
+                      "kafka: {linger.ms: 2}\nroutes: [{name: b, module: m.so, handler: h}]\n"));
     dri_config_differences(before.config, before.config, after.config, note_difference, &seen);
-    assert_string_equal(seen.keys, "worker.lanes log.level kafka.a.b kafka.c.d routes ");
+    assert_string_equal(seen.keys, "worker.lanes log.level kafka.linger.ms kafka.debug routes ");
     assert_int_equal(seen.live, 1);
     seen = (struct seen){.keys = "", .live = 0};
     dri_config_differences(after.config, after.config, after.config, note_difference, &seen);
@@ -700,10 +804,11 @@ static void every_row_of_the_table_takes_its_own_default_and_has_help(void **sta
 static void running_out_of_memory_anywhere_is_an_error_and_leaks_nothing(void **state)
 {
     (void)state;
-    static const char *const environment[] = {"DRAY_LANES=3", "DRAY_WORKER_LANES=5", NULL};
-    static const char *const sets[] = {"worker.partitions=7", "kafka.a.b=1"};
+    static const char *const environment[] = {"DRAY_LANES=3", "DRAY_WORKER_LANES=5",
+                                              "DRAY_NATS_SERVICE_HOST=10.0.0.1", NULL};
+    static const char *const sets[] = {"worker.partitions=7", "kafka.linger.ms=1"};
     char path[64];
-    write_file(path, "bus: kafka://h:1\nkafka: {c.d: 1}\n"
+    write_file(path, "bus: kafka://h:1\nkafka: {debug: cgrp}\n"
                      "routes: [{name: a, module: m.so, handler: h, unknown: 1}]\n");
     const struct dri_config_request request = {
         .file = path, .environment = environment, .sets = sets, .sets_count = 2};
@@ -739,6 +844,9 @@ int main(void)
         cmocka_unit_test(json_is_yaml_too),
         cmocka_unit_test(empty_files_sections_and_values_change_nothing),
         cmocka_unit_test(an_unknown_key_names_its_line_and_the_nearest_known_one),
+        cmocka_unit_test(a_word_that_is_far_from_every_key_is_not_what_was_meant),
+        cmocka_unit_test(unknown_options_of_either_client_library_are_refused_whichever_the_bus),
+        cmocka_unit_test(options_of_set_are_judged_and_unknown_ones_of_the_environment_ignored),
         cmocka_unit_test(a_wrong_value_says_what_it_has_to_be),
         cmocka_unit_test(exactly_once_is_refused_with_what_to_do_instead),
         cmocka_unit_test(values_and_sections_are_not_mixed_up),
@@ -755,6 +863,7 @@ int main(void)
         cmocka_unit_test(a_bad_route_names_the_line_of_the_field),
         cmocka_unit_test(unknown_keys_of_a_route_are_kept_with_a_warning),
         cmocka_unit_test(keys_within_a_policy_are_looked_at_too),
+        cmocka_unit_test(the_bytes_of_a_route_are_looked_at_as_those_of_a_file),
         cmocka_unit_test(an_anchor_that_grows_without_end_is_refused),
         cmocka_unit_test(a_file_of_routes_is_a_route_a_list_or_a_configuration),
         cmocka_unit_test(differences_are_listed_and_live_ones_marked),

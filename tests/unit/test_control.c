@@ -377,6 +377,23 @@ static void a_key_can_be_taken_apart_in_one_way_only(void **state)
     assert_false(dri_route_name_is_valid(TEXT("\xff")));
 }
 
+static void a_name_has_no_blank_edges_and_no_empty_parts(void **state)
+{
+    static const char *const good[] = {"a", "a.b.c", "a b", "k\xc3\xa4se", "a-b_c", "*"};
+    static const char *const bad[] = {" ",  "  ",   " a",  "a ",  ".",     "..", ".a",
+                                      "a.", "a..b", "a. ", " .a", "a...b", "\t", "a\n"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_true(dri_route_name_is_valid(TEXT(good[i])));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (dri_route_name_is_valid(TEXT(bad[i]))) {
+            fail_msg("\"%s\" is none", bad[i]);
+        }
+    }
+}
+
 static void a_status_record_is_read_field_by_field(void **state)
 {
     struct dri_status_record record;
@@ -532,6 +549,7 @@ int main(void)
         CASE(a_module_is_a_file_name_and_never_a_path),
         CASE(semantic_versions_are_told_from_others),
         CASE(a_key_can_be_taken_apart_in_one_way_only),
+        CASE(a_name_has_no_blank_edges_and_no_empty_parts),
         CASE(a_status_record_is_read_field_by_field),
         CASE(a_status_of_a_later_release_is_still_read),
         CASE(what_is_wrong_with_a_status_is_named),

@@ -93,12 +93,25 @@ static void integers_are_packed_in_their_shortest_form(void **state)
     assert_int_equal(bytes.len, 41);
 }
 
-static void integers_beyond_64_bits_become_reals(void **state)
+static void integers_beyond_64_bits_are_refused_and_reals_of_that_size_are_not(void **state)
 {
+    static const char *const beyond[] = {"18446744073709551616", "-9223372036854775809",
+                                         "[1,99999999999999999999999999999999]"};
+
     (void)state;
-    assert_string_equal(printed(wire_json("18446744073709551616"), false),
+    for (size_t i = 0; i < sizeof(beyond) / sizeof(beyond[0]); i++) {
+        struct dri_wire_error error = {NULL, "", 0};
+        uint8_t *bytes = NULL;
+        size_t len = 0;
+
+        test_status(DRAY_EINVALID,
+                    dri_json_to_msgpack(dray_slice_text(beyond[i]), &limits, &bytes, &len, &error));
+        assert_int_equal(error.offset, i == 2 ? 3 : 0);
+        assert_non_null(strstr(error.text, "is an integer beyond 64 bits"));
+    }
+    assert_string_equal(printed(wire_json("18446744073709551616.0"), false),
                         "1.8446744073709552e+19");
-    assert_string_equal(printed(wire_json("-9223372036854775809"), false),
+    assert_string_equal(printed(wire_json("-9223372036854775809e0"), false),
                         "-9.223372036854776e+18");
     assert_string_equal(printed(wire_json("-0"), false), "0");
 }
@@ -408,7 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(what_is_printed_is_read_back),
         CASE(integers_are_packed_in_their_shortest_form),
-        CASE(integers_beyond_64_bits_become_reals),
+        CASE(integers_beyond_64_bits_are_refused_and_reals_of_that_size_are_not),
         CASE(a_real_of_32_bits_is_printed_with_its_value),
         CASE(long_strings_and_containers_have_long_headers),
         CASE(an_object_of_many_keys_keeps_them_all),

@@ -319,6 +319,30 @@ static void an_unknown_property_is_named_with_the_nearest(void **state)
     refused(name, "5", DRAY_EINVALID, "has no such property");
 }
 
+static void what_is_wrong_in_itself_is_found_without_a_broker(void **state)
+{
+    (void)state;
+    static const struct dri_option of_consumers = {"session.timeout.ms", "soon"};
+    static const struct dri_option of_topics = {"compression.codec", "rar"};
+    /* To set this one would load it. */
+    static const struct dri_option plugin = {"plugin.library.paths", "/nowhere/plugin"};
+    const struct dri_option *const wrong[] = {&of_consumers, &of_topics};
+    char text[400] = "";
+    for (size_t i = 0; i < 2; i++) {
+        struct dri_transport_config config = config_of(wrong[i], 1);
+        test_status(DRAY_EINVALID, dri_kafka_ops.check_config(&config, text, sizeof(text)));
+        assert_non_null(strstr(text, wrong[i]->name));
+        test_status(DRAY_EINVALID, dri_kafka_ops.check_option(wrong[i], text, sizeof(text)));
+    }
+    test_ok(dri_kafka_ops.check_option(&plugin, text, sizeof(text)));
+    struct dri_transport_config config = config_of(NULL, 0);
+    test_ok(dri_kafka_ops.check_config(&config, text, sizeof(text)));
+    config.group = NULL;
+    test_ok(dri_kafka_ops.check_config(&config, text, sizeof(text)));
+    config.url = "kafka://";
+    test_status(DRAY_EINVALID, dri_kafka_ops.check_config(&config, text, sizeof(text)));
+}
+
 static void a_value_out_of_range_is_refused_in_the_librarys_words(void **state)
 {
     (void)state;
@@ -434,6 +458,7 @@ int main(void)
         cmocka_unit_test(what_would_break_a_guarantee_is_refused_with_the_reason),
         cmocka_unit_test(saying_what_is_so_anyway_is_fine),
         cmocka_unit_test(an_unknown_property_is_named_with_the_nearest),
+        cmocka_unit_test(what_is_wrong_in_itself_is_found_without_a_broker),
         cmocka_unit_test(a_value_out_of_range_is_refused_in_the_librarys_words),
         cmocka_unit_test(what_this_version_does_badly_is_refused_with_a_sentence),
         cmocka_unit_test(an_address_is_hosts_and_ports),

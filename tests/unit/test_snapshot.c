@@ -20,7 +20,8 @@ static void open_place(struct place *place)
     (void)snprintf(place->folder, sizeof(place->folder), "/tmp/dray-snapshot-XXXXXX");
     assert_non_null(mkdtemp(place->folder));
     (void)snprintf(place->file, sizeof(place->file), "%s/%s", place->folder, DRI_SNAPSHOT_FILE);
-    place->at = (struct dri_snapshot_place){place->folder, "blue", "dray.control"};
+    place->at = (struct dri_snapshot_place){place->folder, "nats://me:secret@a:1,b:2", "blue",
+                                            "dray.control"};
 }
 
 static void close_place(struct place *place)
@@ -107,7 +108,7 @@ static void an_empty_registry_has_a_snapshot_too(void **state)
     close_place(&place);
 }
 
-static void a_snapshot_of_another_cluster_or_topic_is_not_ours(void **state)
+static void a_snapshot_of_another_bus_cluster_or_topic_is_not_ours(void **state)
 {
     (void)state;
     struct place place;
@@ -123,10 +124,29 @@ static void a_snapshot_of_another_cluster_or_topic_is_not_ours(void **state)
     place.at.cluster = "blue";
     place.at.topic = "other";
     test_status(DRAY_EINVALID, load(&place, &f));
-    assert_non_null(strstr(place.text, "another cluster"));
+    assert_non_null(strstr(place.text, "another bus, cluster or control topic"));
+    place.at.topic = "dray.control";
+    place.at.bus = "nats://a:1,c:3";
+    test_status(DRAY_EINVALID, load(&place, &f));
+    assert_true(dri_snapshot_revision(&place.at) == 0);
     assert_true(dri_registry_revision(f.registry) == 0);
+    place.at.bus = "nats://other:password@a:1,b:2"; /* who we are there does not matter */
+    test_ok(load(&place, &f));
     fixture_close(&f);
     close_place(&place);
+}
+
+static void the_bus_of_a_snapshot_is_hashed_without_its_password(void **state)
+{
+    (void)state;
+    char with[65], without[65], longer[65];
+    static char url[4000] = "nats://";
+    test_ok(dri_snapshot_bus("nats://u:p@h:1", with));
+    test_ok(dri_snapshot_bus("nats://h:1", without));
+    assert_string_equal(with, without);
+    memset(url + 7, 'h', sizeof(url) - 8);
+    test_ok(dri_snapshot_bus(url, longer));
+    assert_string_not_equal(longer, without);
 }
 
 static void a_damaged_file_is_refused_whatever_byte_is_wrong(void **state)
@@ -178,6 +198,24 @@ static void forge(struct place *place, const struct dri_change *map,
                             sizeof(place->text)));
 }
 
+/* As versions before this one wrote them: nothing says of which bus it is. */
+static void a_snapshot_that_names_no_bus_is_not_ours(void **state)
+{
+    (void)state;
+    struct place place;
+    struct fixture f;
+    const struct dri_change map = {
+        .cluster = dray_slice_text("blue"), .topic = dray_slice_text("dray.control"), .seq = 5};
+    open_place(&place);
+    forge(&place, &map, NULL, 0);
+    fixture_open(&f);
+    test_status(DRAY_EINVALID, load(&place, &f));
+    assert_non_null(strstr(place.text, "another bus, cluster or control topic"));
+    assert_true(dri_snapshot_revision(&place.at) == 0);
+    fixture_close(&f);
+    close_place(&place);
+}
+
 static void a_forged_file_is_refused_where_it_contradicts_itself(void **state)
 {
     (void)state;
@@ -186,8 +224,11 @@ static void a_forged_file_is_refused_where_it_contradicts_itself(void **state)
     uint8_t bytes[ROUTE_BYTES];
     const struct dray_slice key = dray_slice_text("default/order.create@1.0.0");
     const struct dray_slice route = route_of(&order, bytes);
+    char bus[65];
+    test_ok(dri_snapshot_bus("nats://a:1,b:2", bus));
     const struct dri_change map = {.cluster = dray_slice_text("blue"),
                                    .topic = dray_slice_text("dray.control"),
+                                   .author = dray_slice_text(bus),
                                    .note = dray_slice_text("no digest"),
                                    .seq = 5};
     const struct {
@@ -206,6 +247,7 @@ static void a_forged_file_is_refused_where_it_contradicts_itself(void **state)
         fixture_open(&f);
         forge(&place, &map, cases[i].items, cases[i].count);
         test_status(DRAY_EINVALID, load(&place, &f));
+        assert_null(strstr(place.text, "another bus"));
         fixture_close(&f);
     }
     close_place(&place);
@@ -253,7 +295,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_saved_comes_back_with_its_revisions_and_its_digest),
         cmocka_unit_test(an_empty_registry_has_a_snapshot_too),
-        cmocka_unit_test(a_snapshot_of_another_cluster_or_topic_is_not_ours),
+        cmocka_unit_test(a_snapshot_of_another_bus_cluster_or_topic_is_not_ours),
+        cmocka_unit_test(the_bus_of_a_snapshot_is_hashed_without_its_password),
+        cmocka_unit_test(a_snapshot_that_names_no_bus_is_not_ours),
         cmocka_unit_test(a_damaged_file_is_refused_whatever_byte_is_wrong),
         cmocka_unit_test(a_forged_file_is_refused_where_it_contradicts_itself),
         cmocka_unit_test(without_memory_nothing_leaks),

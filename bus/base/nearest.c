@@ -49,3 +49,13 @@ void dri_nearest_show(struct dri_nearest *nearest, const char *word)
         nearest->word = word;
     }
 }
+
+bool dri_is_slip(const char *wanted, size_t edits)
+{
+    return edits <= (strlen(wanted) + 2) / 3;
+}
+
+bool dri_nearest_is_near(const struct dri_nearest *nearest)
+{
+    return nearest->word != NULL && dri_is_slip(nearest->wanted, nearest->edits);
+}
