@@ -53,22 +53,53 @@
 
 /* --- records -------------------------------------------------------------------------------- */
 
+/** The next word of a line, in place; NULL: none. */
+static char *next_word(char **rest)
+{
+    char *word = strsep(rest, " ");
+    return word != NULL && word[0] != '\0' ? word : NULL;
+}
+
+static bool read_number(char **rest, uint64_t *ret_number)
+{
+    const char *word = next_word(rest);
+    char *end = NULL;
+    if (word == NULL || isdigit((unsigned char)word[0]) == 0) {
+        return false;
+    }
+    *ret_number = strtoull(word, &end, 10);
+    return *end == '\0';
+}
+
+static bool read_word(char **rest, char *ret_text, size_t bytes)
+{
+    const char *word = next_word(rest);
+    if (word == NULL || strlen(word) >= bytes) {
+        return false;
+    }
+    (void)snprintf(ret_text, bytes, "%s", word);
+    return true;
+}
+
 bool dri_nats_record_parse(struct dray_slice text, struct dri_nats_record *ret_record)
 {
-    char line[DRI_NATS_RECORD_BYTES], word[8];
+    char line[DRI_NATS_RECORD_BYTES], state[8], *rest = line;
     struct dri_nats_record record;
-    int end = -1;
     memset(&record, 0, sizeof(record));
     if (text.len >= sizeof(line)) {
         return false;
     }
     memcpy(line, text.at, text.len);
     line[text.len] = '\0';
-    int count = sscanf(line, "%4s %95s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %47s%n",
-                       word, record.owner, &record.lease_ms, &record.nonce, &record.consumer,
-                       &record.floor, record.created, &end);
-    record.is_held = strcmp(word, "held") == 0;
-    if (count != 7 || line[end] != '\0' || (!record.is_held && strcmp(word, "free") != 0)) {
+    if (!read_word(&rest, state, sizeof(state)) ||
+        !read_word(&rest, record.owner, sizeof(record.owner)) ||
+        !read_number(&rest, &record.lease_ms) || !read_number(&rest, &record.nonce) ||
+        !read_number(&rest, &record.consumer) || !read_number(&rest, &record.floor) ||
+        !read_word(&rest, record.created, sizeof(record.created)) || rest != NULL) {
+        return false;
+    }
+    record.is_held = strcmp(state, "held") == 0;
+    if (!record.is_held && strcmp(state, "free") != 0) {
         return false;
     }
     *ret_record = record;
