@@ -23,8 +23,8 @@ static const char *const route_keys[] = {"ns",     "name",    "version", "runtim
                                          "module", "handler", "sha256",  "signature",
                                          "tags",   "weight",  "state",   "policy"};
 static const char *const policy_keys[] = {"timeout_ms", "attempts", "backoff_ms", "concurrency",
-                                          "rate",       "order",    "run",        "isolation",
-                                          "preload",    "breaker"};
+                                          "rate",       "burst",    "order",      "run",
+                                          "isolation",  "preload",  "breaker"};
 
 /* A version 1.0 or a hash of digits only is text all the same. */
 static bool is_text(const char *path)

@@ -73,6 +73,10 @@ bool dri_change_next(const struct dri_change *change, size_t *at, struct dri_cha
 
 #define DRI_BACKOFF_MAX 8u
 
+/** What `breaker: {}` stands for. */
+#define DRI_BREAKER_FAILURES 20u
+#define DRI_BREAKER_OPEN_MS  60000u
+
 enum dri_route_state {
     DRI_ROUTE_ACTIVE,
     DRI_ROUTE_PAUSED,
@@ -100,7 +104,10 @@ struct dri_policy {
     uint32_t backoff_ms[DRI_BACKOFF_MAX];
     uint32_t backoff_count;
     uint32_t concurrency;
-    uint32_t rate; /* per second */
+    uint32_t rate;             /* per second */
+    uint32_t burst;            /* of these, how many at once */
+    uint32_t breaker_failures; /* in a row that open the breaker; 0: none */
+    uint32_t breaker_open_ms;
     enum dri_order order;
     enum dri_run_mode run;
     enum dri_isolation isolation;
@@ -129,6 +136,10 @@ DRAY_MUST_CHECK enum dray_status dri_route_encode(const struct dri_route_view *v
  */
 DRAY_MUST_CHECK enum dray_status dri_route_key_format(const struct dri_route_view *view,
                                                       char *buffer, size_t buffer_bytes);
+
+/** Whether a route has what holds its commands back or orders them otherwise than the worker does:
+ * a limit, a breaker, an order of its own, or a state other than active. */
+bool dri_route_is_special(const struct dri_route_view *view);
 
 /** 1..64 bytes of UTF-8 without '/', '@' and control characters: names and namespaces. */
 bool dri_route_name_is_valid(struct dray_slice name);
