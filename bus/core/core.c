@@ -54,6 +54,7 @@ static void assert_sane(const struct dri_core_config *config)
     DRI_ASSERT(config->slots_max > 0 && config->slots_max <= UINT32_C(1) << 20);
     DRI_ASSERT(config->lanes > 0 && config->lanes < UINT16_MAX);
     DRI_ASSERT(config->lane_depth > 0 && config->chain_max > 0);
+    DRI_ASSERT(config->groups_max < UINT32_C(1) << 20);
     DRI_ASSERT(config->republish_ms > 0);
 }
 
@@ -64,12 +65,15 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     uint32_t flights = config->in_flight_max + config->unacked_max;
     uint32_t entries = dri_map_entries(flights);
     uint32_t recent = entries < RECENT_MAX ? entries : RECENT_MAX;
-    uint32_t timers = flights + config->slots_max * DRI_TIMER_SLOT_COUNT + 1;
+    uint32_t groups = config->groups_max + 1;
+    uint32_t timers = flights + config->slots_max * DRI_TIMER_SLOT_COUNT + 1 + groups;
     core->config = *config;
     core->flights_max = flights;
     core->flight_bytes = sizeof(struct dri_flight);
     core->slots = carve(carver, config->slots_max, sizeof(*core->slots));
-    core->lanes = carve(carver, config->lanes, sizeof(*core->lanes));
+    core->lanes = carve(carver, (size_t)config->lanes + 1, sizeof(*core->lanes));
+    core->groups = carve(carver, groups, sizeof(*core->groups));
+    core->lines = carve(carver, (size_t)groups * (config->lanes + 1), sizeof(*core->lines));
     core->flights = carve(carver, flights, sizeof(*core->flights));
     core->nodes = carve(carver, flights, sizeof(*core->nodes));
     core->recent = carve(carver, recent, sizeof(*core->recent));
@@ -259,6 +263,10 @@ static void on_record(struct dri_core *core, struct dri_flight *flight)
         dri_outcome_letter(core, flight, flight->invalid);
         return;
     }
+    if (!dri_group_takes(core, flight)) {
+        dri_group_spill(core, flight);
+        return;
+    }
     dri_move(core, flight, DRI_FLIGHT_QUEUED);
     dri_lanes_enqueue(core, flight);
 }
@@ -313,6 +321,10 @@ static void on_timer(struct dri_core *core, uint32_t id)
         dri_drain_end_now(core);
         return;
     }
+    if (id > dri_drain_timer_id(core)) {
+        dri_group_due(core, id - dri_group_timer_id(core, 0));
+        return;
+    }
     uint32_t of_slots = id - core->flights_max;
     dri_slot_due(core, &core->slots[of_slots / DRI_TIMER_SLOT_COUNT],
                  (enum dri_slot_timer)(of_slots % DRI_TIMER_SLOT_COUNT));
@@ -332,7 +344,11 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
     for (uint32_t id; (id = dri_timers_pop(&core->timers, core->now.mono_ns)) != UINT32_MAX;) {
         on_timer(core, id);
     }
+    dri_groups_bound(core);
     dri_lanes_dispatch(core);
+    if (core->is_draining) {
+        dri_groups_drain(core);
+    }
     dri_drain_check(core);
     update_room(core);
 }
@@ -416,6 +432,8 @@ void dri_core_stats(const struct dri_core *core, struct dri_core_stats *ret_stat
     stats.running = core->states[DRI_FLIGHT_RUNNING];
     stats.waiting = core->states[DRI_FLIGHT_WAITING];
     stats.unacked = unacked_count(core);
+    stats.waiting_paused = dri_groups_held(core);
+    stats.open_groups = core->open_groups;
     stats.bytes = core->bytes;
     stats.settle_gap = 0;
     for (uint32_t i = 0; i < core->config.slots_max; i++) {

@@ -36,6 +36,7 @@ struct dri_core_config {
     uint32_t lanes;         /* run slots; a chain goes to the lane of its key */
     uint32_t lane_depth;    /* chains handed to one lane at once */
     uint32_t chain_max;     /* flights of one key in one chain */
+    uint32_t groups_max;    /* groups that can be configured: 1 to this; group 0 has no limits */
     uint32_t settle_ms;     /* between two watermark settles of a slot */
     uint32_t revoke_ms;     /* grace for flights of a revoked slot */
     uint32_t drain_ms;      /* grace of a drain */
@@ -149,6 +150,38 @@ size_t dri_core_actions(struct dri_core *core, struct dri_core_action *ret_actio
 /** When dri_core_step wants to be called without an event; UINT64_MAX: never. The only timer. */
 uint64_t dri_core_next_deadline(const struct dri_core *core);
 
+/** What holds for the flights of one route together. Zero: no such limit. */
+struct dri_group_limits {
+    uint32_t concurrency; /* flights that run at once */
+    uint32_t rate;        /* starts a second */
+    uint32_t burst;       /* of these, how many at once; 0: 1 */
+    uint32_t failures;    /* in a row that open the breaker */
+    uint32_t open_ms;     /* from then to the probe */
+    uint32_t auth_ms;     /* a failure of kind auth opens it for so long; 0: is as any other */
+    bool is_paused;       /* nothing is started; what waits is bounded, the rest becomes `held` */
+};
+
+enum dri_breaker {
+    DRI_BREAKER_CLOSED,
+    DRI_BREAKER_OPEN,
+    DRI_BREAKER_HALF_OPEN, /* a probe is out, or may go */
+};
+
+/** So often a command may fail as the probe without that counting as an attempt. */
+#define DRI_PROBES_MAX 60u
+
+/** Configure a group; its breaker is closed. Takes effect in the next step.
+ *  Requires: 1 <= number <= groups_max. */
+void dri_core_group_set(struct dri_core *core, uint32_t number,
+                        const struct dri_group_limits *limits);
+
+/** Move a flight that the core has to another group. Takes effect in the next step. */
+void dri_core_regroup(struct dri_core *core, struct dri_flight *flight, uint32_t number);
+
+enum dri_breaker dri_core_group_breaker(const struct dri_core *core, uint32_t number);
+/** Grows whenever a breaker of any group opens or closes. */
+uint64_t dri_core_breaker_changes(const struct dri_core *core);
+
 /** X(field, help): counters, summed by the shell into metrics. */
 #define DRI_CORE_COUNTER_TABLE(X)                                                                  \
     X(admitted, "commands taken in")                                                               \
@@ -163,6 +196,8 @@ uint64_t dri_core_next_deadline(const struct dri_core *core);
     X(dropped_on_revoke, "flights given up because their assignment ended")                        \
     X(dropped_on_drain, "flights given up because the worker drains; they come again")             \
     X(expired, "commands that were not run because their deadline had passed")                     \
+    X(held, "commands of a paused route that were dead-lettered, to be replayed when it resumes")  \
+    X(breaker_opens, "times that a route's breaker opened")                                        \
     X(leases_lost, "deliveries whose lease ended before it was renewed")                           \
     X(settles_failed, "settles that the broker refused")
 
@@ -174,6 +209,8 @@ struct dri_core_stats {
     uint32_t running;
     uint32_t waiting; /* for a time */
     uint32_t unacked;
+    uint32_t waiting_paused; /* for a paused route, or behind one that does */
+    uint32_t open_groups;    /* whose breaker is not closed */
     uint64_t bytes;
     uint64_t settle_gap; /* completions beyond the watermark */
 };

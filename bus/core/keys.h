@@ -22,11 +22,13 @@ struct dri_key {
     uint64_t hash;
     struct dri_flight *head, *tail; /* QUEUED; only the head may be WAITING */
     struct dri_flight *back_tail;   /* last of those that came back from the running chain */
-    uint32_t next, prev;            /* list of ready keys of the lane, number + 1; free list */
+    uint32_t next, prev;            /* line of ready keys, number + 1; free list */
     uint32_t out;                   /* flights of the running chain that are not back yet */
     uint32_t count;                 /* in the queue */
     uint16_t lane;
-    bool is_ready;    /* in its lane's list */
+    uint32_t group;   /* in whose line it stands; only when ready */
+    bool is_ready;    /* in a line (groups.c) */
+    bool is_held;     /* ... of a group that is paused */
     bool is_dropping; /* draining: what is behind a dropped retry is dropped too */
 };
 
@@ -36,6 +38,7 @@ struct dri_keys {
     uint32_t keys_max;
     uint32_t fresh; /* numbers from here on were never used */
     uint32_t free;  /* number + 1; 0: none */
+    uint32_t held;  /* flights in the queues of keys that are held */
 };
 
 /** keys, entries: zeroed; entries_count as dri_map_entries(keys_max) said. */
@@ -59,6 +62,8 @@ void dri_key_append(struct dri_keys *keys, struct dri_key *key, struct dri_fligh
 /** A flight that came back from the running chain: in front of the queue, behind earlier ones. */
 void dri_key_put_back(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
 /** Clears flight->key_number. */
-void dri_key_unlink(struct dri_key *key, struct dri_flight *flight);
+void dri_key_unlink(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
+/** Count its queue among what is held, or no longer. No-op when it is so already. */
+void dri_key_hold(struct dri_keys *keys, struct dri_key *key, bool is_held);
 
 #endif

@@ -27,7 +27,8 @@
     X(LOSE_ONE, 9, "forgets one flight in a thousand")                                             \
     X(ACK_AFTER_LEASE, 10, "never renews a lease")                                                 \
     X(DENSE_OFFSETS, 11, "believes that the next offset is the last one plus one")                 \
-    X(DRAIN_DROPS, 12, "settles what is queued when a drain begins")
+    X(DRAIN_DROPS, 12, "settles what is queued when a drain begins")                               \
+    X(IGNORE_LIMIT, 14, "starts more of a route than may run at once")
 
 enum dri_planted {
     DRI_PLANTED_NONE,

@@ -36,6 +36,7 @@
 #include "payload.h"
 #include "queue.h"
 #include "registry.h"
+#include "routing.h"
 #include "scanner.h"
 
 #define BLOCK_BYTES    1024u /* of a recycled block, header included */
@@ -374,16 +375,8 @@ static enum dray_error_kind find_route(struct lane *lane, struct dri_flight *fli
                                        const struct dri_route **ret_route)
 {
     struct run *run = &lane->run;
-    const struct dri_envelope *envelope = &flight->envelope;
-    struct dri_query query = {
-        .ns = envelope->namespace_,
-        .name = envelope->command,
-        .version = envelope->version,
-        .tags = envelope->tags,
-        .fid = envelope->fid,
-        .has_fid = envelope->has_fid,
-        .key_hash = flight->has_key ? flight->key_hash : flight->offset,
-    };
+    struct dri_query query;
+    dri_router_query(flight, &query);
     enum dray_status status = dri_registry_pin(lane->reader, &query, ret_route);
     if (status == DRAY_ECONFLICT) {
         snprintf(run->text, sizeof(run->text), "no route in a version that fits \"%.*s\"",
@@ -398,7 +391,6 @@ static enum dray_error_kind find_route(struct lane *lane, struct dri_flight *fli
     const struct dri_route *route = *ret_route;
     flight->revision = route->revision;
     if (route->view.state == DRI_ROUTE_PAUSED) {
-        snprintf(run->text, sizeof(run->text), "the route is paused");
         return DRAY_KIND_HELD;
     }
     if (route->handler == NULL) {
@@ -544,6 +536,11 @@ static void run_flight(struct lane *lane, struct dri_flight *flight)
         return; /* its first copy runs, or has run, in its place */
     }
     flight->kind = find_route(lane, flight, &route);
+    if (flight->kind == DRAY_KIND_HELD) {
+        flight->was_run = false; /* it was paused meanwhile; the core lets it wait */
+        dri_registry_unpin(lane->reader, route);
+        return;
+    }
     if (flight->kind == DRAY_KIND_NONE) {
         flight->kind = call_handler(lane, flight, route);
         if (flight->kind == DRAY_KIND_NONE) {

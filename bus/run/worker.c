@@ -34,10 +34,12 @@
 #include "module.h"
 #include "queue.h"
 #include "registry.h"
+#include "routing.h"
 #include "state.h"
 #include "version.h"
 
 #define SLOTS_MAX      4096u
+#define GROUPS_MAX     4096u /* routes with limits at a time, and some more */
 #define CHAIN_MAX      64u
 #define SLEEP_MAX_NS   UINT64_C(1000000000)
 #define METRICS_NS     UINT64_C(200000000)
@@ -70,6 +72,7 @@ struct dri_worker {
     const struct dri_transport_ops *ops;
     struct dri_transport *transport;            /* owned */
     struct dri_executor *executor;              /* owned */
+    struct dri_router *router;                  /* owned */
     struct dri_engine *engine;                  /* owned */
     struct dri_control_thread *_Atomic control; /* owned; writes the registry from start to stop */
     struct dri_wake wake;
@@ -123,7 +126,7 @@ static enum dray_status make_registry(struct dri_worker *worker)
         .bind = dri_binding_bind,
         .unbind = dri_binding_unbind,
         .arg = worker->modules,
-        .readers_max = settings->worker.lanes + 1,
+        .readers_max = settings->worker.lanes + 2, /* the router, and one to spare */
     };
     return dri_registry_create(&config, &worker->registry);
 }
@@ -138,6 +141,7 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
         .worker = worker->id,
         .version = DRAY_VERSION,
         .admin = worker->admin == NULL ? "" : dri_admin_address(worker->admin),
+        .served = &worker->wake,
     };
     struct dri_control_thread *control = NULL;
     enum dray_status status = dri_control_start(&config, &control, ret_text, text_bytes);
@@ -235,6 +239,10 @@ static enum dray_status make_engine(struct dri_worker *worker)
     if (status != DRAY_OK) {
         return status;
     }
+    status = dri_router_create(worker->registry, &worker->router);
+    if (status != DRAY_OK) {
+        return status;
+    }
     struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
     limits.message_bytes = settings->worker.message_bytes;
     struct dri_engine_config config = {
@@ -245,6 +253,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
                  .lanes = lanes.lanes,
                  .lane_depth = lanes.lane_depth,
                  .chain_max = CHAIN_MAX,
+                 .groups_max = GROUPS_MAX,
                  .settle_ms = settings->worker.settle_ms,
                  .revoke_ms = settings->worker.revoke_ms,
                  .drain_ms = settings->worker.drain_ms,
@@ -252,6 +261,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .transport_ops = worker->ops,
         .transport = worker->transport,
         .executor = worker->executor,
+        .router = worker->router,
         .worker = worker->id,
         .namespace_ = settings->namespace_,
         .namespaces = settings->worker.namespaces,
@@ -372,6 +382,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     dri_lanes_destroy(worker->executor);
     dri_admin_stop(worker->admin); /* asks the control thread when it is asked */
     dri_control_stop(atomic_load(&worker->control));
+    dri_router_destroy(worker->router);
     dri_registry_destroy(worker->registry);
     dri_modules_destroy(worker->modules);
     dri_metrics_destroy(worker->metrics);

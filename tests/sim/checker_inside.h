@@ -12,6 +12,8 @@
 #define SIM_PARTITIONS_MAX   8u
 #define SIM_OPEN_RUNS_MAX    64u
 #define SIM_CLIENT_COUNT_MAX 4096u
+#define SIM_ORDERS_MAX       (SIM_KEYS_MAX + SIM_TOPIC_SOURCES * SIM_PARTITIONS_MAX)
+#define SIM_STARTS_MAX       16u /* clients whose starts are remembered: more than live at once */
 
 struct sim_command {
     struct sim_plan plan;
@@ -20,6 +22,7 @@ struct sim_command {
     uint64_t offset;
     const struct dri_sim_record *record; /* as the broker has it */
     uint32_t deliveries, runs, ok_runs, final_runs;
+    uint32_t spared_runs; /* failed as the probe: no attempt */
     uint32_t results, errors, letters;
     bool is_complete;
 };
@@ -27,8 +30,8 @@ struct sim_command {
 struct sim_log {        /* one source partition */
     uint32_t *commands; /* owned: indexes, in the order of offsets */
     size_t count, capacity;
-    size_t incomplete;                 /* all before are complete */
-    uint64_t first_runs[SIM_KEYS_MAX]; /* highest offset + 1 of a key that has run */
+    size_t incomplete;                   /* all before are complete */
+    uint64_t first_runs[SIM_ORDERS_MAX]; /* highest offset + 1 of a key that has run */
     int64_t committed, committed_max;
 };
 
@@ -37,6 +40,7 @@ struct sim_arrival { /* a message that was delivered in an epoch */
     uint32_t attempt; /* of the latest run */
     bool is_closed;   /* it came to its end in this epoch */
     bool is_repeated; /* it had come to its end in this epoch before */
+    bool is_held;     /* its held letter was stored: what comes again has another place */
     bool is_vague;    /* nobody can tell from outside which delivery a run belongs to */
 };
 
@@ -48,13 +52,19 @@ struct sim_epoch {
     uint64_t settled;             /* highest position that left the client */
     struct sim_arrival *arrivals; /* owned */
     size_t count, capacity;
-    size_t started[SIM_KEYS_MAX]; /* highest arrival + 1 of a key that has run */
+    size_t started[SIM_ORDERS_MAX]; /* highest arrival + 1 of a key that has run */
 };
 
 struct sim_open_run {
     uint32_t client, command;
     int32_t key;
     uint64_t since_ns;
+};
+
+struct sim_starts { /* of a client, by route: the latest ones */
+    uint32_t client;
+    uint64_t at_ns[SIM_ROUTES_MAX][SIM_BURST_MAX];
+    uint64_t count[SIM_ROUTES_MAX];
 };
 
 struct sim_checker {
@@ -71,6 +81,8 @@ struct sim_checker {
     struct sim_open_run open_runs[SIM_OPEN_RUNS_MAX];
     size_t open_runs_count;
     bool is_drained[SIM_CLIENT_COUNT_MAX]; /* by client */
+    struct sim_starts starts[SIM_STARTS_MAX];
+    bool is_paused[SIM_ROUTES_MAX], was_paused[SIM_ROUTES_MAX];
     uint64_t hash;
     struct sim_tally tally;
     char failure[SIM_FAILURE_BYTES];
@@ -81,6 +93,8 @@ void sim_judge_result(struct sim_checker *checker, const struct dri_sim_record *
 void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *record);
 /** Something happened to a command: has it all that it needs now? */
 void sim_judge_completion(struct sim_checker *checker, struct sim_command *command);
+/** Its held letter was stored. */
+void sim_note_held(struct sim_checker *checker, const struct sim_command *command);
 struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32_t partition,
                                    uint64_t offset);
 

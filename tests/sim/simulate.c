@@ -106,6 +106,9 @@ static void print_totals(const struct totals *totals, double seconds)
                  " expired), %" PRIu64 " error results; %" PRIu64 " commands with more than one\n",
                  tally->results, tally->limits, tally->fallbacks, tally->letters, tally->pointers,
                  tally->expired, tally->errors, tally->duplicates);
+    (void)printf("routes: %" PRIu64 " runs at a limit, %" PRIu64 " probes that failed, %" PRIu64
+                 " held letters\n",
+                 tally->at_limit, tally->probes, tally->held);
     (void)printf("nemesis:");
     for (int i = 0; i < SIM_NEMESIS_COUNT; i++) {
         (void)printf(" %s %" PRIu64, sim_nemesis_text((enum sim_nemesis)i), totals->nemesis[i]);
@@ -131,6 +134,18 @@ static int count_missing(const struct totals *totals)
     for (int i = 0; i < SIM_NEMESIS_COUNT; i++) {
         if (totals->nemesis[i] == 0) {
             (void)printf("never happened: %s\n", sim_nemesis_text((enum sim_nemesis)i));
+            missing++;
+        }
+    }
+    const struct {
+        const char *text;
+        uint64_t count;
+    } limits[] = {{"a run at its route's limit", totals->tally.at_limit},
+                  {"a probe that failed", totals->tally.probes},
+                  {"a held letter", totals->tally.held}};
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        if (limits[i].count == 0) {
+            (void)printf("never happened: %s\n", limits[i].text);
             missing++;
         }
     }
