@@ -151,22 +151,6 @@ static int show_run(struct dri_cli *cli)
 
 /* ---- rm ---- */
 
-struct route_key {
-    char text[DRI_ROUTE_KEY_BYTES_MAX + 1];
-};
-
-static int read_key(const struct dri_cli *cli, const char *wanted, struct route_key *ret_key)
-{
-    bool has_ns = strchr(wanted, '/') != NULL;
-    int len = snprintf(ret_key->text, sizeof(ret_key->text), "%s%s%s",
-                       has_ns ? "" : cli->settings.namespace_, has_ns ? "" : "/", wanted);
-    if (len >= (int)sizeof(ret_key->text) ||
-        !dri_route_key_is_valid(dray_slice_text(ret_key->text))) {
-        return dri_cli_usage(cli, "\"%s\" is no key: [namespace/]name@version", wanted);
-    }
-    return DRI_EXIT_OK;
-}
-
 static int rm_run(struct dri_cli *cli)
 {
     struct dri_registry_edit edit = {.cli = cli, .count = cli->arguments_count};
@@ -175,13 +159,13 @@ static int rm_run(struct dri_cli *cli)
     }
     int code = dri_registry_edit_options(&edit);
     edit.items = dri_zalloc_array(edit.count, sizeof(*edit.items));
-    struct route_key *keys = dri_zalloc_array(edit.count, sizeof(*keys));
+    struct dri_registry_key *keys = dri_zalloc_array(edit.count, sizeof(*keys));
     bool has_room = edit.items != NULL && keys != NULL;
     if (code == DRI_EXIT_OK && !has_room) {
         code = dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
     }
     for (size_t i = 0; has_room && code == DRI_EXIT_OK && i < edit.count; i++) {
-        code = read_key(cli, cli->arguments[i], &keys[i]);
+        code = dri_registry_key_read(cli, cli->arguments[i], &keys[i]);
         edit.items[i].key = dray_slice_text(keys[i].text);
     }
     if (code == DRI_EXIT_OK) {

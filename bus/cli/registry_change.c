@@ -30,6 +30,19 @@ const struct dri_cli_option dri_registry_rm_options[] = {
     {.name = NULL},
 };
 
+int dri_registry_key_read(const struct dri_cli *cli, const char *wanted,
+                          struct dri_registry_key *ret_key)
+{
+    bool has_ns = strchr(wanted, '/') != NULL;
+    int len = snprintf(ret_key->text, sizeof(ret_key->text), "%s%s%s",
+                       has_ns ? "" : cli->settings.namespace_, has_ns ? "" : "/", wanted);
+    if (len >= (int)sizeof(ret_key->text) ||
+        !dri_route_key_is_valid(dray_slice_text(ret_key->text))) {
+        return dri_cli_usage(cli, "\"%s\" is no key: [namespace/]name@version", wanted);
+    }
+    return DRI_EXIT_OK;
+}
+
 int dri_registry_edit_options(struct dri_registry_edit *edit)
 {
     const struct dri_cli *cli = edit->cli;
@@ -155,7 +168,12 @@ static int change(const struct dri_registry_edit *edit, struct dri_registry_tool
     struct dri_control_outcome outcome;
     int code = DRI_EXIT_OK;
     for (unsigned tries = 1;; tries++) {
-        code = fill_bases(edit, tool);
+        if (edit->fill != NULL) {
+            code = edit->fill(edit->fill_arg, tool->registry, edit->items, edit->count);
+        }
+        if (code == DRI_EXIT_OK) {
+            code = fill_bases(edit, tool);
+        }
         if (code == DRI_EXIT_OK) {
             code = dri_registry_tool_change(tool, edit->items, edit->count, edit->note, &outcome);
         }

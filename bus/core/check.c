@@ -306,6 +306,7 @@ static const char *check_groups(const struct dri_core *core)
     uint32_t held = 0;
     uint32_t held_loose = 0;
     uint32_t open = 0;
+    uint32_t excess = 0;
     for (uint32_t i = 0; i <= core->config.groups_max; i++) {
         const struct dri_group *group = &core->groups[i];
         const char *fault = check_group(core, i);
@@ -318,7 +319,11 @@ static const char *check_groups(const struct dri_core *core)
         bool is_there = dri_map_find(&core->keys.map, 0, key->hash) == i;
         CHECK(!is_there || !key->is_held || key->is_ready, "a key is held and in no line");
         held += is_there && key->is_held ? key->count : 0;
+        excess += is_there && core->config.key_max != 0 && key->count > core->config.key_max
+                      ? key->count - core->config.key_max
+                      : 0;
     }
+    CHECK(excess == core->keys.excess, "what is too much of a key is counted wrongly");
     CHECK(held == core->keys.held, "what paused keys hold is counted wrongly");
     CHECK(held_loose == core->held_loose, "what paused groups hold is counted wrongly");
     CHECK(open == core->open_groups, "open groups are counted wrongly");

@@ -24,6 +24,12 @@
  * between is not handed out at all. The other way, producing actions when they are asked for, was
  * rejected: it scatters each decision over two places.
  *
+ * A key that sends much more than it can run would fill the whole budget with what waits for
+ * itself, and stop the others. To pause its partition would stop the others there as well, so what
+ * one key has queued beyond key_max is counted apart: it takes from a second budget of the same
+ * size, and only when that is full, too, it is as if there were no such bound. Nothing short of
+ * moving it back to the broker does better in bounded memory; bytes_max holds as ever.
+ *
  * Room has hysteresis, from full until everything is below three quarters: each change of mind
  * pauses or resumes the client, and a paused Kafka partition throws away what it had fetched. A
  * quarter is 2,500 commands at the default bound: some milliseconds of work, which hides the fetch.
@@ -84,6 +90,7 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     struct dri_key *keys = carve(carver, flights, sizeof(*keys));
     struct dri_map_entry *table = carve(carver, entries, sizeof(*table));
     dri_keys_init(&core->keys, keys, flights, table, entries);
+    core->keys.queue_max = config->key_max;
     struct dri_timer *heap = carve(carver, timers, sizeof(*heap));
     uint32_t *places = carve(carver, timers, sizeof(*places));
     dri_timers_init(&core->timers, heap, places, timers);
@@ -161,8 +168,11 @@ uint64_t dri_after_ms(uint64_t from_ns, uint64_t ms)
 
 static uint32_t waiting_count(const struct dri_core *core)
 {
+    uint32_t excess = core->keys.excess;
+    uint32_t most = core->config.in_flight_max;
     return core->states[DRI_FLIGHT_TAKEN] + core->states[DRI_FLIGHT_QUEUED] +
-           core->states[DRI_FLIGHT_RUNNING] + core->states[DRI_FLIGHT_WAITING];
+           core->states[DRI_FLIGHT_RUNNING] + core->states[DRI_FLIGHT_WAITING] -
+           (excess < most ? excess : most);
 }
 
 static uint32_t unacked_count(const struct dri_core *core)
@@ -269,6 +279,9 @@ static void on_record(struct dri_core *core, struct dri_flight *flight)
     }
     dri_move(core, flight, DRI_FLIGHT_QUEUED);
     dri_lanes_enqueue(core, flight);
+    if (core->groups_used > 0) {
+        dri_group_came(core, flight);
+    }
 }
 
 static void on_event(struct dri_core *core, const struct dri_core_event *event)

@@ -30,6 +30,7 @@ struct dri_core;
 
 struct dri_core_config {
     uint32_t in_flight_max; /* flights that wait or run */
+    uint32_t key_max;       /* of these, that one key may have queued; 0: all of them */
     uint32_t unacked_max;   /* flights whose outcome is on its way */
     uint64_t bytes_max;     /* sum of flight.bytes */
     uint32_t slots_max;     /* sources assigned at once */
@@ -124,10 +125,11 @@ size_t dri_core_bytes(const struct dri_core_config *config);
  * life. Requires: a sane configuration (asserted). */
 struct dri_core *dri_core_init(void *memory, const struct dri_core_config *config);
 
-/** How many messages may come in now: what is left of in_flight_max and of the slab; 0 from when
- *  in_flight_max, unacked_max or bytes_max is reached until all are below three quarters; 0 while
- *  draining. unacked can pass unacked_max by what was in flight already; both together never pass
- *  the sum of the two bounds. */
+/** What one key has queued beyond key_max does not count against in_flight_max, up to as much
+ * again. How many messages may come in now: what is left of in_flight_max and of the slab; 0 from
+ * when in_flight_max, unacked_max or bytes_max is reached until all are below three quarters; 0
+ * while draining. unacked can pass unacked_max by what was in flight already; both together never
+ * pass the sum of the two bounds. */
 size_t dri_core_room(const struct dri_core *core);
 
 /** A flight to fill, zeroed but for lane_hint (none); NULL only when dri_core_room is 0. As many as

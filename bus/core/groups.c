@@ -37,8 +37,10 @@
  *
  * A paused group's flights wait, up to a quarter of in_flight_max over all paused groups and with
  * them what stands behind them in their keys. What is more becomes dead letters of kind held: the
- * last keys first, and from then on every later flight of such a group, until it is configured
- * anew, so that no key's later command waits while an earlier one became a letter.
+ * one that comes; or, when it is only a follower, or when a group was paused with much in flight,
+ * all of a key at once, because letters have to be in the order of their key. From then on every
+ * later flight of such a group is held, until it is configured anew, so that no key's later command
+ * waits while an earlier one became a letter.
  *
  * A drain waits for no time: what a group cannot start because it is paused, its breaker is open or
  * it has no token is given up, as a retry is.
@@ -545,6 +547,31 @@ static void spill_key(struct dri_core *core, struct dri_key *key)
     dri_lanes_update_key(core, key);
 }
 
+static uint32_t held_max(const struct dri_core *core)
+{
+    return core->config.in_flight_max / HELD_SHARE;
+}
+
+void dri_group_came(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_key *key =
+        flight->key_number != 0 ? dri_keys_at(&core->keys, flight->key_number - 1) : NULL;
+    bool is_paused = group_of(core, flight)->limits.is_paused;
+    if (dri_groups_held(core) <= held_max(core) || flight->state != DRI_FLIGHT_QUEUED) {
+        return;
+    }
+    if (key == NULL && is_paused) {
+        dri_line_unlink_flight(core, flight);
+        dri_group_spill(core, flight);
+    } else if (key != NULL && key->is_held && is_paused) {
+        dri_key_unlink(&core->keys, key, flight);
+        dri_group_spill(core, flight);
+        dri_lanes_update_key(core, key);
+    } else if (key != NULL && key->is_held) {
+        spill_key(core, key);
+    }
+}
+
 static void spill_last(struct dri_core *core, uint32_t number, uint32_t lane)
 {
     struct dri_line *line = dri_line_at(core, number, lane);
@@ -559,11 +586,11 @@ static void spill_last(struct dri_core *core, uint32_t number, uint32_t lane)
 
 void dri_groups_bound(struct dri_core *core)
 {
-    uint32_t held_max = core->config.in_flight_max / HELD_SHARE;
-    for (uint32_t i = 1; i < core->groups_used && dri_groups_held(core) > held_max; i++) {
+    uint32_t most = held_max(core);
+    for (uint32_t i = 1; i < core->groups_used && dri_groups_held(core) > most; i++) {
         for (uint32_t lane = 0; lane <= core->config.lanes; lane++) {
             while (core->groups[i].limits.is_paused && dri_line_at(core, i, lane)->count > 0 &&
-                   dri_groups_held(core) > held_max) {
+                   dri_groups_held(core) > most) {
                 spill_last(core, i, lane);
             }
         }

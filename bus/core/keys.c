@@ -71,6 +71,7 @@ static void insert_after(struct dri_keys *keys, struct dri_key *key, struct dri_
     }
     key->count++;
     keys->held += key->is_held ? 1 : 0;
+    keys->excess += keys->queue_max != 0 && key->count > keys->queue_max ? 1 : 0;
 }
 
 void dri_key_append(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight)
@@ -105,6 +106,7 @@ void dri_key_unlink(struct dri_keys *keys, struct dri_key *key, struct dri_fligh
     flight->next = NULL;
     flight->prev = NULL;
     flight->key_number = 0;
+    keys->excess -= keys->queue_max != 0 && key->count > keys->queue_max ? 1 : 0;
     key->count--;
     keys->held -= key->is_held ? 1 : 0;
 }

@@ -36,9 +36,11 @@ struct dri_keys {
     struct dri_map map;
     struct dri_key *keys;
     uint32_t keys_max;
-    uint32_t fresh; /* numbers from here on were never used */
-    uint32_t free;  /* number + 1; 0: none */
-    uint32_t held;  /* flights in the queues of keys that are held */
+    uint32_t fresh;     /* numbers from here on were never used */
+    uint32_t free;      /* number + 1; 0: none */
+    uint32_t held;      /* flights in the queues of keys that are held */
+    uint32_t queue_max; /* of one key, before the rest counts as excess; 0: no bound */
+    uint32_t excess;    /* flights beyond it, of all queues */
 };
 
 /** keys, entries: zeroed; entries_count as dri_map_entries(keys_max) said. */

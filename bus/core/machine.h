@@ -220,11 +220,14 @@ void dri_group_due(struct dri_core *core, uint32_t number);
 uint32_t dri_group_timer_id(const struct dri_core *core, uint32_t number);
 /** Whether a new flight may wait here; else spill it. */
 bool dri_group_takes(struct dri_core *core, const struct dri_flight *flight);
+/** A new flight was queued: if too many wait for paused groups now, it is held, or what holds it.
+ */
+void dri_group_came(struct dri_core *core, struct dri_flight *flight);
 /** Dead-letter a flight that is in no list as held. */
 void dri_group_spill(struct dri_core *core, struct dri_flight *flight);
 /** Flights that wait for paused groups. */
 uint32_t dri_groups_held(const struct dri_core *core);
-/** After the events of a step: no more of them than may be. */
+/** After the events of a step: no more of them than may be, however they came to wait. */
 void dri_groups_bound(struct dri_core *core);
 /** While draining: give up what waits for a time or a change. */
 void dri_groups_drain(struct dri_core *core);

@@ -342,11 +342,18 @@ void dri_grouping_place(struct dri_grouping *grouping, struct dri_flight *flight
     flight->group = number != 0 ? number : flight->group;
 }
 
+/* Whether its group has the limits of a route now. */
+static bool is_of_route(const struct dri_grouping *grouping, const struct dri_flight *flight)
+{
+    return flight->group > grouping->classes &&
+           grouping->known[flight->group - 1 - grouping->classes].revision != 0;
+}
+
 void dri_grouping_done(struct dri_grouping *grouping, const struct dri_flight *flight)
 {
     struct dri_routing routing;
     if (grouping->router == NULL || !flight->was_run || flight->kind != DRAY_KIND_AUTH ||
-        flight->group > grouping->classes) {
+        is_of_route(grouping, flight)) {
         return; /* a route's group opens by itself */
     }
     go_inside(grouping);

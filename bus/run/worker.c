@@ -218,6 +218,12 @@ static uint32_t lane_depth(const struct dri_settings *settings)
     return share < 8 ? 8 : share > 1024 ? 1024 : share;
 }
 
+static uint32_t key_max(const struct dri_settings *settings)
+{
+    uint32_t quarter = settings->worker.max_in_flight / 4;
+    return settings->worker.key_max != 0 ? settings->worker.key_max : quarter != 0 ? quarter : 1;
+}
+
 static enum dray_status make_engine(struct dri_worker *worker)
 {
     const struct dri_settings *settings = worker->settings;
@@ -247,6 +253,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
     limits.message_bytes = settings->worker.message_bytes;
     struct dri_engine_config config = {
         .core = {.in_flight_max = settings->worker.max_in_flight,
+                 .key_max = key_max(settings),
                  .unacked_max = settings->worker.max_unacked,
                  .bytes_max = settings->worker.max_bytes,
                  .slots_max = SLOTS_MAX,
@@ -458,6 +465,8 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_REPUBLISHED, core.republished},
         {DRI_METRIC_RESULTS, core.results_stored},
         {DRI_METRIC_LETTERS, core.letters_stored},
+        {DRI_METRIC_HELD, core.held},
+        {DRI_METRIC_BREAKER_OPENS, core.breaker_opens},
         {DRI_METRIC_POINTER_LETTERS, engine.pointer_letters},
         {DRI_METRIC_SETTLED, core.settled},
         {DRI_METRIC_DROPPED, core.dropped_on_revoke},
@@ -471,6 +480,8 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_IN_FLIGHT, core.in_flight},
         {DRI_METRIC_RUNNING, core.running},
         {DRI_METRIC_WAITING, core.waiting},
+        {DRI_METRIC_WAITING_PAUSED, core.waiting_paused},
+        {DRI_METRIC_BREAKERS_OPEN, core.open_groups},
         {DRI_METRIC_UNACKED, core.unacked},
         {DRI_METRIC_IN_FLIGHT_BYTES, core.bytes},
         {DRI_METRIC_SETTLE_GAP, core.settle_gap},

@@ -132,6 +132,11 @@ DRAY_MUST_CHECK enum dray_status dri_route_decode(struct dray_slice route,
                                                   struct dri_wire_error *ret_error);
 DRAY_MUST_CHECK enum dray_status dri_route_encode(const struct dri_route_view *view, void *buffer,
                                                   size_t buffer_bytes, size_t *ret_len);
+/** The same route in another state, whatever else is in its bytes.
+ *  Errors: ELIMIT; EINVALID: it is no route. */
+DRAY_MUST_CHECK enum dray_status dri_route_with_state(struct dray_slice route,
+                                                      enum dri_route_state state, void *buffer,
+                                                      size_t buffer_bytes, size_t *ret_len);
 /** "ns/name@version" of a view, with a NUL. Errors: ELIMIT (DRI_ROUTE_KEY_BYTES_MAX + 1 suffice).
  */
 DRAY_MUST_CHECK enum dray_status dri_route_key_format(const struct dri_route_view *view,

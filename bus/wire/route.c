@@ -567,6 +567,44 @@ enum dray_status dri_route_encode(const struct dri_route_view *view, void *buffe
     return dri_packer_end(&packer, ret_len);
 }
 
+enum dray_status dri_route_with_state(struct dray_slice route, enum dri_route_state state,
+                                      void *buffer, size_t buffer_bytes, size_t *ret_len)
+{
+    const struct dri_wire_limits any = {UINT32_MAX, DRI_DEPTH_CEILING, UINT32_MAX};
+    struct dri_scanner scanner;
+    struct dri_token map = {.type = DRI_TOKEN_NIL};
+    struct dri_packer packer;
+    size_t others = 0;
+
+    for (int round = 0; round < 2; round++) { /* count, then copy */
+        dri_scanner_init(&scanner, route, &any);
+        if (dri_scanner_next(&scanner, &map) != DRAY_OK || map.type != DRI_TOKEN_MAP) {
+            return DRAY_EINVALID;
+        }
+        if (round == 1) {
+            dri_packer_init(&packer, buffer, buffer_bytes);
+            (void)msgpack_pack_map(&packer.pack, others + 1);
+        }
+        for (uint32_t i = 0; i < map.count; i++) {
+            struct dri_token key = {.type = DRI_TOKEN_NIL};
+            struct dray_slice value;
+
+            if (dri_scanner_next(&scanner, &key) != DRAY_OK ||
+                dri_scanner_skip(&scanner, &value) != DRAY_OK) {
+                return DRAY_EINVALID;
+            }
+            bool is_state = dray_slice_equal_text(key.bytes, "state");
+            others += round == 0 && !is_state ? 1 : 0;
+            if (round == 1 && !is_state) {
+                dri_packer_str(&packer, key.bytes);
+                dri_packer_raw(&packer, value);
+            }
+        }
+    }
+    dri_packer_add_str(&packer, "state", dray_slice_text(g_states[state]));
+    return dri_packer_end(&packer, ret_len);
+}
+
 enum dray_status dri_route_key_format(const struct dri_route_view *view, char *buffer,
                                       size_t buffer_bytes)
 {

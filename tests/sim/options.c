@@ -138,6 +138,8 @@ static void draw_commands(struct chance *chance, struct sim_options *options)
 static void draw_routes(struct sim_options *options)
 {
     struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x726f75746573))};
+    options->core.key_max =
+        chance_one_in(&chance, 2) ? (uint32_t)chance_skewed(&chance, 1, 128) : 0;
     options->core.groups_max = 8; /* some by name, and some that have to be given anew */
     if (chance_one_in(&chance, 3)) {
         return;

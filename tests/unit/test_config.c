@@ -85,6 +85,7 @@ static void without_a_file_every_key_but_the_bus_has_its_default(void **state)
     assert_int_equal(got->worker.lanes, 2);
     assert_int_equal(got->worker.max_in_flight, 10000);
     assert_int_equal(got->worker.max_unacked, 400000);
+    assert_int_equal(got->worker.key_max, 0);
     assert_true(got->worker.max_bytes == 64u << 20);
     assert_true(got->worker.memory == 512u << 20);
     assert_int_equal(got->worker.order, DRI_ORDER_KEY);

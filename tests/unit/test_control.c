@@ -217,6 +217,36 @@ static void a_route_with_limits_is_special(void **state)
     }
 }
 
+static void a_state_is_replaced_and_what_nobody_knows_is_kept(void **state)
+{
+    struct dray_slice route = wire_json(
+        "{\"name\":\"a\",\"state\":\"active\",\"module\":\"m.so\",\"later\":{\"x\":[1,2]},"
+        "\"handler\":\"h\"}");
+    struct dri_route_view view;
+    struct dri_wire_error error;
+    uint8_t bytes[256];
+    uint8_t again[256];
+    size_t len = 0;
+    size_t again_len = 0;
+
+    (void)state;
+    test_ok(dri_route_with_state(route, DRI_ROUTE_PAUSED, bytes, sizeof(bytes), &len));
+    test_ok(dri_route_decode(dray_slice_of(bytes, len), &limits, &view, &error));
+    assert_int_equal(view.state, DRI_ROUTE_PAUSED);
+    test_slice("h", view.handler);
+    assert_non_null(memmem(bytes, len, "later", 5));
+    test_ok(dri_route_with_state(dray_slice_of(bytes, len), DRI_ROUTE_ACTIVE, again, sizeof(again),
+                                 &again_len));
+    assert_int_equal(again_len, route.len);
+    route = wire_json("{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\"}");
+    test_ok(dri_route_with_state(route, DRI_ROUTE_DRAINING, bytes, sizeof(bytes), &len));
+    test_ok(dri_route_decode(dray_slice_of(bytes, len), &limits, &view, &error));
+    assert_int_equal(view.state, DRI_ROUTE_DRAINING);
+    test_status(DRAY_ELIMIT, dri_route_with_state(route, DRI_ROUTE_PAUSED, bytes, 20, &len));
+    test_status(DRAY_EINVALID,
+                dri_route_with_state(wire_json("[1]"), DRI_ROUTE_PAUSED, bytes, 20, &len));
+}
+
 static void a_breaker_that_cannot_be_meant_is_refused(void **state)
 {
     const char *const rows[][2] = {
@@ -540,6 +570,7 @@ int main(void)
         CASE(a_route_is_read_field_by_field),
         CASE(a_small_route_gets_its_defaults),
         CASE(a_route_with_limits_is_special),
+        CASE(a_state_is_replaced_and_what_nobody_knows_is_kept),
         CASE(a_breaker_that_cannot_be_meant_is_refused),
         CASE(what_is_wrong_with_a_route_is_named),
         CASE(a_module_is_a_file_name_and_never_a_path),

@@ -395,6 +395,41 @@ static void followers_of_other_routes_do_not_fill_the_budget(void **state)
     expect_nothing(fx);
 }
 
+static void of_a_key_the_last_ones_are_held_in_order_and_the_first_ones_wait(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_core_event events[20];
+    set_group(fx, 1, (struct dri_group_limits){.is_paused = true});
+    for (uint64_t i = 0; i < 20; i++) {
+        events[i] = (struct dri_core_event){.type = DRI_CE_RECORD};
+        events[i].as.flight = fill(fx, 0, 1, i, 7);
+        events[i].as.flight->group = 1;
+    }
+    feed_all(fx, events, 20);
+    for (uint64_t i = 16; i < 20; i++) {
+        expect_publish(fx, i, DRI_OUTCOME_LETTER);
+    }
+    expect_nothing(fx);
+    assert_int_equal(16, stats_of(fx).waiting_paused);
+}
+
+static void letters_of_a_key_are_in_order_however_they_came_to_be(void **state)
+{
+    struct fixture *fx = *state;
+    for (uint64_t i = 0; i < 30; i++) {
+        come_of(fx, i, 7, 1);
+    }
+    struct dri_flight *first = expect_start(fx, 0);
+    set_group(fx, 1, (struct dri_group_limits){.is_paused = true});
+    expect_nothing(fx);
+    done_ok(fx, first);
+    expect_publish(fx, 0, DRI_OUTCOME_RESULT);
+    for (uint64_t i = 1; i < 30; i++) {
+        expect_publish(fx, i, DRI_OUTCOME_LETTER);
+    }
+    expect_nothing(fx);
+}
+
 static void a_route_that_is_paused_with_much_in_flight_keeps_the_oldest(void **state)
 {
     struct fixture *fx = *state;
@@ -440,6 +475,44 @@ static void a_drain_waits_for_a_limit_and_not_for_a_token(void **state)
     done_ok(fx, first);
     expect_publish(fx, 0, DRI_OUTCOME_RESULT);
     expect_start(fx, 1);
+}
+
+/* --- a key that sends too much --- */
+
+static void a_key_does_not_take_the_whole_budget(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_core_config config = fixture_config();
+    config.in_flight_max = 16;
+    config.key_max = 4;
+    config.chain_max = 1;
+    fixture_reopen(fx, config);
+    assign(fx, 0, 1);
+    for (uint64_t i = 0; i < 20; i++) {
+        come(fx, i, 7);
+    }
+    assert_int_equal(11, dri_core_room(fx->core)); /* one runs and four wait; the rest is apart */
+    for (uint64_t i = 20; i < 31; i++) {
+        come(fx, i, 100 + i);
+    }
+    assert_int_equal(0, dri_core_room(fx->core));
+}
+
+static void what_a_key_has_too_much_is_bounded_too(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_core_config config = fixture_config();
+    config.in_flight_max = 16;
+    config.key_max = 4;
+    config.chain_max = 1;
+    fixture_reopen(fx, config);
+    assign(fx, 0, 1);
+    uint64_t taken = 0;
+    while (dri_core_room(fx->core) > 0) {
+        come(fx, taken++, 7);
+        assert_true(taken <= 32);
+    }
+    assert_int_equal(32, taken);
 }
 
 /* --- breaker --- */
@@ -657,9 +730,13 @@ int main(void)
         CASE(beyond_a_quarter_of_the_budget_what_comes_is_held),
         CASE(after_a_held_letter_whatever_comes_is_held_until_it_resumes),
         CASE(followers_of_other_routes_do_not_fill_the_budget),
+        CASE(of_a_key_the_last_ones_are_held_in_order_and_the_first_ones_wait),
+        CASE(letters_of_a_key_are_in_order_however_they_came_to_be),
         CASE(a_route_that_is_paused_with_much_in_flight_keeps_the_oldest),
         CASE(a_drain_gives_up_what_waits_for_a_paused_route),
         CASE(a_drain_waits_for_a_limit_and_not_for_a_token),
+        CASE(a_key_does_not_take_the_whole_budget),
+        CASE(what_a_key_has_too_much_is_bounded_too),
         CASE(failures_in_a_row_open_the_breaker_and_a_probe_closes_it),
         CASE(a_probe_that_fails_is_no_attempt_and_opens_it_again),
         CASE(a_command_that_fails_as_the_probe_for_ever_is_judged_in_the_end),
