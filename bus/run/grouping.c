@@ -45,6 +45,7 @@ struct dri_grouping {
     const struct dri_router_ops *ops;
     const char *namespace_; /* of commands without one */
     uint32_t classes;
+    uint32_t rest; /* group of all paused routes that have no number; 0: there are no groups */
     struct known *known; /* owned; group number is its place + 1 + classes */
     uint32_t known_count, known_max;
     uint32_t *table; /* owned; by hash: place + 1 */
@@ -52,7 +53,7 @@ struct dri_grouping {
     uint64_t revision;
     uint64_t breaker_changes;
     uint32_t forced_count;
-    bool has_special, is_inside, is_full_told;
+    bool has_special, is_inside, is_full_told, has_rest;
 };
 
 enum dray_status dri_grouping_create(const struct dri_engine_config *config, struct dri_core *core,
@@ -68,7 +69,8 @@ enum dray_status dri_grouping_create(const struct dri_engine_config *config, str
     grouping->router = config->router;
     grouping->namespace_ = config->namespace_;
     grouping->classes = groups > 2 * CLASSES ? CLASSES : groups / 2;
-    grouping->known_max = groups - grouping->classes;
+    grouping->known_max = groups > grouping->classes ? groups - grouping->classes - 1 : 0;
+    grouping->rest = groups;
     grouping->mask = 1;
     while (grouping->mask < 2 * grouping->known_max) {
         grouping->mask = grouping->mask * 2;
@@ -165,6 +167,18 @@ static bool has_limits(const struct dri_routing *routing)
            limits->failures != 0;
 }
 
+/* Without a number a route may do without its limits, but not run while it is paused: its lanes
+ * would hand it back at once, again and again. */
+static uint32_t rest_of(struct dri_grouping *grouping)
+{
+    static const struct dri_group_limits paused = {.is_paused = true};
+    if (!grouping->has_rest && grouping->rest != 0) {
+        grouping->has_rest = true;
+        dri_core_group_set(grouping->core, grouping->rest, &paused);
+    }
+    return grouping->rest;
+}
+
 /* The group of a route; 0: it needs none. */
 static uint32_t group_of(struct dri_grouping *grouping, const struct dri_routing *routing,
                          bool is_forced)
@@ -181,7 +195,7 @@ static uint32_t group_of(struct dri_grouping *grouping, const struct dri_routing
         known = known != NULL && known->is_forced ? known : NULL;
     }
     if (known == NULL) {
-        return 0;
+        return routing->limits.is_paused ? rest_of(grouping) : 0;
     }
     if (is_forced && !known->is_forced) {
         known->is_forced = true;
@@ -240,6 +254,7 @@ static void place_all_anew(struct dri_grouping *grouping)
     for (uint32_t i = 0; i < grouping->known_count; i++) {
         grouping->known[i].is_seen = false;
     }
+    grouping->has_rest = false; /* set anew when it is needed: it may have held some */
     dri_intake_each(grouping->intake, place_anew, grouping);
     for (uint32_t i = 0; i < grouping->known_count; i++) {
         if (!grouping->known[i].is_seen && grouping->known[i].revision != 0) {

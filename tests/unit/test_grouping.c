@@ -14,7 +14,7 @@
 
 #define MESSAGES 64u
 #define BYTES    256u
-#define ROUTES   5u /* groups of the engine: two by name, three of routes */
+#define ROUTES   6u /* groups of the engine: three by name, two of routes, one of the rest */
 
 struct fixture {
     struct dri_transport_base base; /* first: the fixture is the transport */
@@ -402,19 +402,25 @@ static void more_routes_than_groups_run_without_limits_until_there_is_room(void 
     struct fixture *fx = *state;
     char name[8];
     const struct dri_policy policy = {.concurrency = 1};
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         (void)snprintf(name, sizeof(name), "r%u", i);
         put(fx, name, &policy, DRI_ROUTE_ACTIVE);
         send(fx, name, NULL);
         send(fx, name, NULL);
     }
-    assert_int_equal(fx->running_count, 3 + 2); /* the fourth has no group */
+    assert_int_equal(fx->running_count, 2 + 2); /* the third has no group */
+    put(fx, "r4", &none, DRI_ROUTE_PAUSED);
+    send(fx, "r4", NULL);
+    assert_int_equal(fx->running_count, 2 + 2); /* but paused is paused */
+    put(fx, "r4", &none, DRI_ROUTE_ACTIVE);
+    (void)turn(fx);
+    assert_int_equal(fx->running_count, 2 + 2 + 1);
     while (fx->running_count > 0) {
         finish(fx, DRAY_KIND_NONE);
     }
     put(fx, "other", &none, DRI_ROUTE_ACTIVE); /* any change: what nobody uses is given anew */
-    send(fx, "r3", NULL);
-    send(fx, "r3", NULL);
+    send(fx, "r2", NULL);
+    send(fx, "r2", NULL);
     assert_int_equal(fx->running_count, 1);
 }
 
