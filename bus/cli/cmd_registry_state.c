@@ -167,7 +167,7 @@ static int resume_run(struct dri_cli *cli)
         fprintf(stderr, "dray: held letters were not replayed; run the same command again when all "
                         "replicas are there\n");
     }
-    for (size_t i = 0; code == DRI_EXIT_OK && i < toggle.count; i++) {
+    for (size_t i = 0; code == DRI_EXIT_OK && toggle.keys != NULL && i < toggle.count; i++) {
         code = replay_held(cli, toggle.keys[i].text);
     }
     toggle_fini(&toggle);

@@ -51,7 +51,7 @@ struct dri_registry;
 DRAY_MUST_CHECK enum dray_status dri_router_create(struct dri_registry *registry,
                                                    struct dri_router **ret_router);
 /** NULL is a no-op. */
-void dri_router_destroy(struct dri_router *router);
+void dri_router_destroy(struct dri_router *self);
 
 /** How a command is looked up, by the router and by a lane alike. */
 struct dri_query;

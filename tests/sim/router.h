@@ -12,10 +12,10 @@
 /** Owns: returns owned; the pointers are borrowed for life. */
 struct dri_router *sim_router_create(const struct sim_options *options,
                                      struct sim_checker *checker);
-void sim_router_destroy(struct dri_router *router);
+void sim_router_destroy(struct dri_router *self);
 
 /** Pause a route, or resume it. */
-void sim_router_toggle(struct dri_router *router, uint32_t route);
-void sim_router_resume_all(struct dri_router *router);
+void sim_router_toggle(struct dri_router *self, uint32_t route);
+void sim_router_resume_all(struct dri_router *self);
 
 #endif
