@@ -457,6 +457,14 @@ static void hold_all(struct dri_core *core, uint32_t number, bool is_held)
     }
 }
 
+/* Nobody knows what its route has started under another number: the bucket is empty. */
+static void begin_rate(const struct dri_core *core, struct dri_group *group)
+{
+    uint64_t burst = group->limits.burst > 1 ? group->limits.burst : 1;
+    uint64_t empty_ns = core->now.mono_ns + burst * interval_ns(group);
+    group->free_ns = empty_ns > group->free_ns ? empty_ns : group->free_ns;
+}
+
 void dri_core_group_set(struct dri_core *core, uint32_t number,
                         const struct dri_group_limits *limits)
 {
@@ -465,7 +473,12 @@ void dri_core_group_set(struct dri_core *core, uint32_t number,
     if (group->limits.is_paused != limits->is_paused) {
         hold_all(core, number, limits->is_paused);
     }
+    bool had_rate = group->limits.rate != 0;
     group->limits = *limits;
+    if (group->was_set && !had_rate && limits->rate != 0) {
+        begin_rate(core, group);
+    }
+    group->was_set = true;
     group->is_limited = limits->is_paused || limits->concurrency != 0 || limits->rate != 0 ||
                         limits->failures != 0 || limits->auth_ms != 0;
     group->is_spilling = false;

@@ -44,6 +44,7 @@ struct dri_group {
     struct dri_group_limits limits;
     bool is_limited;  /* has any limit */
     bool is_blocked;  /* nothing of it may start now */
+    bool was_set;     /* configured before, perhaps for another route */
     bool is_probing;  /* the probe is out */
     bool is_spilling; /* paused: what comes is dead-lettered as held */
     enum dri_breaker breaker;

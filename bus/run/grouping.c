@@ -14,7 +14,9 @@
  * walk the routes instead, and to tell the core of each, was rejected: routes may be many more than
  * what is in flight, and the walk belongs to the writer's thread.
  *
- * A route that nobody uses while the registry changes loses what its breaker knew.
+ * A route that nobody uses while the registry changes loses what its breaker knew. When three
+ * quarters of the numbers are taken a change of the registry gives all of them anew; a rate then
+ * begins without a token, because what its route started before is counted under another number.
  */
 #include "grouping.h"
 
@@ -241,8 +243,8 @@ static void make_room(struct dri_grouping *grouping)
     if (grouping->known_count * 4 <= grouping->known_max * 3) {
         return;
     }
-    for (uint32_t i = 0; i < grouping->known_count; i++) {
-        forget(grouping, &grouping->known[i]);
+    for (uint32_t i = 0; i < grouping->known_max; i++) {
+        forget(grouping, &grouping->known[i]); /* all of them: whoever gets one begins carefully */
     }
     memset(grouping->table, 0, ((size_t)grouping->mask + 1) * sizeof(*grouping->table));
     grouping->known_count = 0;

@@ -290,6 +290,25 @@ static void a_run_that_did_not_happen_costs_no_token(void **state)
     expect_start(fx, 1);
 }
 
+static void a_group_that_is_given_anew_begins_without_tokens(void **state)
+{
+    struct fixture *fx = *state;
+    set_group(fx, 1, (struct dri_group_limits){.rate = 10, .burst = 2});
+    come_of(fx, 0, 0, 1);
+    expect_start(fx, 0);
+    set_group(fx, 1, (struct dri_group_limits){.rate = 0});
+    set_group(fx, 1, (struct dri_group_limits){.rate = 10, .burst = 2});
+    come_of(fx, 1, 0, 1);
+    come_of(fx, 2, 0, 1);
+    tick_ms(fx, 99);
+    expect_nothing(fx);
+    tick_ms(fx, 1);
+    expect_start(fx, 1);
+    expect_nothing(fx);
+    tick_ms(fx, 100);
+    expect_start(fx, 2);
+}
+
 /* --- paused --- */
 
 static void nothing_of_a_paused_route_starts_until_it_resumes(void **state)
@@ -725,6 +744,7 @@ int main(void)
         CASE(a_rate_spaces_starts_and_a_burst_goes_at_once),
         CASE(a_quiet_time_saves_up_no_more_than_the_burst),
         CASE(a_run_that_did_not_happen_costs_no_token),
+        CASE(a_group_that_is_given_anew_begins_without_tokens),
         CASE(nothing_of_a_paused_route_starts_until_it_resumes),
         CASE(what_a_lane_hands_back_of_a_paused_route_waits),
         CASE(beyond_a_quarter_of_the_budget_what_comes_is_held),
