@@ -3,11 +3,12 @@
 #include "cli.h"
 
 const struct dri_cli_command *const dri_cli_commands[] = {
-    &dri_worker_command,        &dri_send_command,
-    &dri_doctor_command,        &dri_dlq_ls_command,
-    &dri_dlq_show_command,      &dri_dlq_groups_command,
-    &dri_dlq_replay_command,    &dri_registry_ls_command,
-    &dri_registry_show_command, &dri_registry_put_command,
-    &dri_registry_rm_command,   &dri_registry_status_command,
-    &dri_help_command,          NULL,
+    &dri_worker_command,         &dri_send_command,
+    &dri_doctor_command,         &dri_dlq_ls_command,
+    &dri_dlq_show_command,       &dri_dlq_groups_command,
+    &dri_dlq_replay_command,     &dri_registry_ls_command,
+    &dri_registry_show_command,  &dri_registry_put_command,
+    &dri_registry_pause_command, &dri_registry_resume_command,
+    &dri_registry_rm_command,    &dri_registry_status_command,
+    &dri_help_command,           NULL,
 };

@@ -26,6 +26,7 @@
 #include "clock.h"
 #include "letters.h"
 #include "mem.h"
+#include "replay.h"
 #include "replay_cursor.h"
 #include "run/crash.h"
 #include "run/replayed.h"
@@ -61,6 +62,7 @@ struct replay {
     dri_crash_point_fn *on_crash_point;
     const char *target;
     bool is_dry, is_forced, is_elsewhere, is_kafka, is_input_over, has_news, was_walked;
+    bool is_part; /* of another command: tells only what goes wrong */
     uint64_t limit, rate, begun_ns, saved_ns;
 
     struct copy *window;  /* owned; ring of WINDOW */
@@ -520,6 +522,9 @@ static void report(struct replay *replay)
                                        "interrupted; the same command goes on where it stopped"));
     }
     uint64_t all = counts->replayed + counts->already + counts->refused + counts->failed;
+    if (replay->is_part) {
+        return;
+    }
     if (replay->code == DRI_EXIT_OK && all == 0 && counts->behind > 0) {
         replay->code = dri_cli_fail(replay->cli, DRI_EXIT_NO_MATCH,
                                     "nothing new: what matches (%" PRIu64
@@ -677,12 +682,30 @@ static void replay_fini(struct replay *replay)
     dri_free(replay->blocked);
 }
 
-static int replay_run(struct dri_cli *cli)
+/* A part that finds no topic has nothing to do. */
+static int open_letters(struct replay *replay, bool *ret_is_empty)
+{
+    char text[TEXT_BYTES] = "";
+    *ret_is_empty = false;
+    if (!replay->is_part) {
+        return dri_letters_begin(replay->cli, &replay->filter, &replay->letters);
+    }
+    enum dray_status status =
+        dri_letters_open(replay->cli, &replay->filter, &replay->letters, text, sizeof(text));
+    *ret_is_empty = status == DRAY_ENOTFOUND;
+    return status == DRAY_OK || *ret_is_empty
+               ? DRI_EXIT_OK
+               : dri_cli_fail(replay->cli, (int)dri_exit_for_open(status), "%s", text);
+}
+
+static int replay_all(const struct dri_cli *cli, bool is_part, uint64_t *ret_count)
 {
     struct replay replay = {.cli = cli,
+                            .is_part = is_part,
                             .limit = UINT64_MAX,
                             .cursor = {.lock_fd = -1},
                             .on_crash_point = dri_crash_point_hook()};
+    bool is_empty = false;
     int code = read_options(&replay);
     dri_cli_catch_signals();
     if (code == DRI_EXIT_OK) {
@@ -691,21 +714,39 @@ static int replay_run(struct dri_cli *cli)
                                      : open_cursor(&replay);
     }
     if (code == DRI_EXIT_OK) {
-        code = dri_letters_begin(cli, &replay.filter, &replay.letters);
+        code = open_letters(&replay, &is_empty);
     }
-    if (code == DRI_EXIT_OK) {
+    if (code == DRI_EXIT_OK && !is_empty) {
         code = scan(&replay);
     }
-    if (code == DRI_EXIT_OK) {
+    if (code == DRI_EXIT_OK && !is_empty) {
         code = open_bus(&replay);
     }
-    if (code == DRI_EXIT_OK) {
+    if (code == DRI_EXIT_OK && !is_empty) {
         walk(&replay);
         report(&replay);
         code = replay.code;
     }
+    *ret_count = replay.counts.replayed;
     replay_fini(&replay);
     return code;
+}
+
+static int replay_run(struct dri_cli *cli)
+{
+    uint64_t count = 0;
+    return replay_all(cli, false, &count);
+}
+
+int dri_dlq_replay_where(const struct dri_cli *cli, const char *where, uint64_t *ret_count)
+{
+    const struct dri_cli_given given = {"where", where};
+    struct dri_cli part = *cli;
+    part.command = &dri_dlq_replay_command;
+    part.given = &given;
+    part.given_count = 1;
+    part.arguments_count = 0;
+    return replay_all(&part, true, ret_count);
 }
 
 static const struct dri_cli_option options[] = {

@@ -155,91 +155,16 @@ static int show_run(struct dri_cli *cli)
 
 /* ---- rm ---- */
 
-struct route_key {
-    char text[DRI_ROUTE_KEY_BYTES_MAX + 1]; /* without "@version" until the registry was asked */
-};
-
-static int read_key(const struct dri_cli *cli, const char *wanted, struct route_key *ret_key)
-{
-    char whole[DRI_ROUTE_KEY_BYTES_MAX + 16];
-    const char *ns = cli->settings.namespace_ == NULL ? "default" : cli->settings.namespace_;
-    bool has_ns = strchr(wanted, '/') != NULL;
-    int len = snprintf(ret_key->text, sizeof(ret_key->text), "%s%s%s", has_ns ? "" : ns,
-                       has_ns ? "" : "/", wanted);
-    snprintf(whole, sizeof(whole), "%s%s", ret_key->text,
-             strchr(wanted, '@') == NULL ? "@0.0.0" : "");
-    if (len >= (int)sizeof(ret_key->text) || !dri_route_key_is_valid(dray_slice_text(whole))) {
-        return dri_cli_usage(cli, "\"%s\" is no key: [namespace/]name[@version]", wanted);
-    }
-    return DRI_EXIT_OK;
-}
-
-struct versions {
-    const char *name; /* "namespace/name" */
-    const char *key;  /* of the last one */
-    size_t count;
-    struct dri_text all;
-};
-
-static void note_version(void *arg, const struct dri_route *route)
-{
-    struct versions *versions = arg;
-    size_t len = strlen(versions->name);
-    if (strncmp(route->key, versions->name, len) == 0 && route->key[len] == '@') {
-        versions->key = route->key;
-        versions->count++;
-        dri_text_addf(&versions->all, "\n%s", route->key);
-    }
-}
-
-/* A name alone is the one version that there is. */
-static int find_version(const struct dri_cli *cli, const struct dri_registry_tool *tool,
-                        struct route_key *key)
-{
-    struct versions versions = {.name = key->text};
-    int code = DRI_EXIT_OK;
-    dri_text_init(&versions.all);
-    dri_registry_each(tool->registry, note_version, &versions);
-    if (versions.count == 0) {
-        code = dri_cli_fail(cli, DRI_EXIT_NO_MATCH, "there is no route %s", key->text);
-    } else if (versions.count > 1) {
-        code = dri_cli_fail(cli, DRI_EXIT_USAGE, "%s has %zu versions; which one?%s", key->text,
-                            versions.count, versions.all.status == DRAY_OK ? versions.all.at : "");
-    } else {
-        snprintf(key->text, sizeof(key->text), "%s", versions.key);
-    }
-    dri_text_fini(&versions.all);
-    return code;
-}
-
-static int find_versions(struct dri_registry_edit *edit, const struct dri_registry_tool *tool)
-{
-    struct route_key *keys = edit->arg;
-    int code = DRI_EXIT_OK;
-    for (size_t i = 0; code == DRI_EXIT_OK && i < edit->count; i++) {
-        if (strchr(keys[i].text, '@') == NULL) {
-            code = find_version(edit->cli, tool, &keys[i]);
-        }
-        for (size_t k = 0; code == DRI_EXIT_OK && k < i; k++) {
-            if (strcmp(keys[k].text, keys[i].text) == 0) {
-                code = dri_cli_usage(edit->cli, "%s stands there twice", keys[i].text);
-            }
-        }
-        edit->items[i].key = dray_slice_text(keys[i].text);
-    }
-    return code;
-}
-
 static int rm_check(const struct dri_cli *cli)
 {
     struct dri_registry_edit edit = {.cli = cli};
-    struct route_key key;
+    struct dri_registry_key key;
     if (cli->arguments_count == 0) {
         return dri_cli_usage(cli, "which route? as in: dray registry rm order.create@1.0.0");
     }
     int code = dri_registry_edit_options(&edit);
     for (size_t i = 0; code == DRI_EXIT_OK && i < cli->arguments_count; i++) {
-        code = read_key(cli, cli->arguments[i], &key);
+        code = dri_registry_key_read(cli, cli->arguments[i], &key);
     }
     if (code == DRI_EXIT_OK && edit.has_base && cli->arguments_count > 1) {
         code = dri_cli_usage(cli, "--base is for one route; there are %zu", cli->arguments_count);
@@ -249,23 +174,21 @@ static int rm_check(const struct dri_cli *cli)
 
 static int rm_run(struct dri_cli *cli)
 {
-    struct dri_registry_edit edit = {
-        .cli = cli, .count = cli->arguments_count, .resolve = find_versions};
+    struct dri_registry_edit edit = {.cli = cli, .count = cli->arguments_count};
     int code = dri_registry_edit_options(&edit);
     edit.items = dri_zalloc_array(edit.count, sizeof(*edit.items));
-    struct route_key *keys = dri_zalloc_array(edit.count, sizeof(*keys));
-    edit.arg = keys;
-    bool has_room = edit.items != NULL && keys != NULL;
+    edit.keys = dri_zalloc_array(edit.count, sizeof(*edit.keys));
+    bool has_room = edit.items != NULL && edit.keys != NULL;
     if (code == DRI_EXIT_OK && !has_room) {
         code = dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
     }
     for (size_t i = 0; has_room && code == DRI_EXIT_OK && i < edit.count; i++) {
-        code = read_key(cli, cli->arguments[i], &keys[i]);
+        code = dri_registry_key_read(cli, cli->arguments[i], &edit.keys[i]);
     }
     if (code == DRI_EXIT_OK) {
         code = dri_registry_edit_run(&edit);
     }
-    dri_free(keys);
+    dri_free(edit.keys);
     dri_free(edit.items);
     return code;
 }

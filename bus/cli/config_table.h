@@ -45,6 +45,10 @@
     X("worker.max_in_flight", worker.max_in_flight, U32, "10000", 1, 16777216,                     \
       DRI_CONFIG_UP_TO_START,                                                                      \
       "Commands that wait or run at once; beyond it nothing more is taken in.")                    \
+    X("worker.key_max", worker.key_max, U32, "0", 0, 1048576, false,                               \
+      "Commands that one key may have queued before the rest of them no longer counts against "    \
+      "max_in_flight (up to as much again); 0: a quarter of it. So a key that sends more than it " \
+      "can run does not stop the others.")                                                         \
     X("worker.max_unacked", worker.max_unacked, U32, "400000", 1, 33554432,                        \
       DRI_CONFIG_UP_TO_START, "Commands that ran and whose outcome is on its way to the broker.")  \
     X("worker.max_bytes", worker.max_bytes, SIZE, "64MiB", 4096, 1099511627776, true,              \

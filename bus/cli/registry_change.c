@@ -30,6 +30,79 @@ const struct dri_cli_option dri_registry_rm_options[] = {
     {.name = NULL},
 };
 
+int dri_registry_key_read(const struct dri_cli *cli, const char *wanted,
+                          struct dri_registry_key *ret_key)
+{
+    char whole[DRI_ROUTE_KEY_BYTES_MAX + 16];
+    const char *ns = cli->settings.namespace_ == NULL ? "default" : cli->settings.namespace_;
+    bool has_ns = strchr(wanted, '/') != NULL;
+    int len = snprintf(ret_key->text, sizeof(ret_key->text), "%s%s%s", has_ns ? "" : ns,
+                       has_ns ? "" : "/", wanted);
+    snprintf(whole, sizeof(whole), "%s%s", ret_key->text,
+             strchr(wanted, '@') == NULL ? "@0.0.0" : "");
+    if (len >= (int)sizeof(ret_key->text) || !dri_route_key_is_valid(dray_slice_text(whole))) {
+        return dri_cli_usage(cli, "\"%s\" is no key: [namespace/]name[@version]", wanted);
+    }
+    return DRI_EXIT_OK;
+}
+
+struct versions {
+    const char *name; /* "namespace/name" */
+    const char *key;  /* of the last one */
+    size_t count;
+    struct dri_text all;
+};
+
+static void note_version(void *arg, const struct dri_route *route)
+{
+    struct versions *versions = arg;
+    size_t len = strlen(versions->name);
+    if (strncmp(route->key, versions->name, len) == 0 && route->key[len] == '@') {
+        versions->key = route->key;
+        versions->count++;
+        dri_text_addf(&versions->all, "\n%s", route->key);
+    }
+}
+
+/* A name alone is the one version that there is. */
+static int find_version(const struct dri_cli *cli, const struct dri_registry_tool *tool,
+                        struct dri_registry_key *key)
+{
+    struct versions versions = {.name = key->text};
+    int code = DRI_EXIT_OK;
+    dri_text_init(&versions.all);
+    dri_registry_each(tool->registry, note_version, &versions);
+    if (versions.count == 0) {
+        code = dri_cli_fail(cli, DRI_EXIT_NO_MATCH, "there is no route %s", key->text);
+    } else if (versions.count > 1) {
+        code = dri_cli_fail(cli, DRI_EXIT_USAGE, "%s has %zu versions; which one?%s", key->text,
+                            versions.count, versions.all.status == DRAY_OK ? versions.all.at : "");
+    } else {
+        snprintf(key->text, sizeof(key->text), "%s", versions.key);
+    }
+    dri_text_fini(&versions.all);
+    return code;
+}
+
+/* The items' keys, now that the registry is known. */
+static int find_versions(struct dri_registry_edit *edit, const struct dri_registry_tool *tool)
+{
+    struct dri_registry_key *keys = edit->keys;
+    int code = DRI_EXIT_OK;
+    for (size_t i = 0; keys != NULL && code == DRI_EXIT_OK && i < edit->count; i++) {
+        if (strchr(keys[i].text, '@') == NULL) {
+            code = find_version(edit->cli, tool, &keys[i]);
+        }
+        for (size_t k = 0; code == DRI_EXIT_OK && k < i; k++) {
+            if (strcmp(keys[k].text, keys[i].text) == 0) {
+                code = dri_cli_usage(edit->cli, "%s stands there twice", keys[i].text);
+            }
+        }
+        edit->items[i].key = dray_slice_text(keys[i].text);
+    }
+    return code;
+}
+
 int dri_registry_edit_options(struct dri_registry_edit *edit)
 {
     const struct dri_cli *cli = edit->cli;
@@ -155,7 +228,12 @@ static int change(const struct dri_registry_edit *edit, struct dri_registry_tool
     struct dri_control_outcome outcome;
     int code = DRI_EXIT_OK;
     for (unsigned tries = 1;; tries++) {
-        code = fill_bases(edit, tool);
+        if (edit->fill != NULL) {
+            code = edit->fill(edit->fill_arg, tool->registry, edit->items, edit->count);
+        }
+        if (code == DRI_EXIT_OK) {
+            code = fill_bases(edit, tool);
+        }
         if (code == DRI_EXIT_OK) {
             code = dri_registry_tool_change(tool, edit->items, edit->count, edit->note, &outcome);
         }
@@ -187,8 +265,8 @@ int dri_registry_edit_run(struct dri_registry_edit *edit)
     }
     dri_cli_catch_signals();
     int code = dri_registry_tool_open(&tool, edit->cli, true, edit->is_waiting);
-    if (code == DRI_EXIT_OK && edit->resolve != NULL) {
-        code = edit->resolve(edit, &tool);
+    if (code == DRI_EXIT_OK) {
+        code = find_versions(edit, &tool);
     }
     if (code == DRI_EXIT_OK) {
         code = change(edit, &tool, &revision);

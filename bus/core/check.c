@@ -142,10 +142,10 @@ static const char *check_queue(const struct dri_core *core, const struct dri_key
     CHECK(key->tail == prev && key->count == count, "a key's queue ends elsewhere");
     CHECK(has_back, "what came back is not in its key's queue");
     CHECK(key->out > 0 || key->back_tail == NULL, "a chain is back and leaves a mark");
-    bool can_run = key->out == 0 && !key->is_held && key->head != NULL &&
+    bool can_run = key->out == 0 && !key->is_deaf && key->head != NULL &&
                    key->head->state == DRI_FLIGHT_QUEUED;
     CHECK(key->is_ready == can_run, "a key is ready and cannot run, or the other way round");
-    CHECK(key->head != NULL || key->out > 0 || key->is_held, "a key without flights is kept");
+    CHECK(key->head != NULL || key->out > 0 || key->is_deaf, "a key without flights is kept");
     return NULL;
 }
 
@@ -169,7 +169,7 @@ static const char *check_key_members(const struct dri_core *core)
         keys++;
         queued += key->count;
         out += key->out;
-        held += key->is_held;
+        held += key->is_deaf;
     }
     for (uint32_t i = 0; i < core->fresh; i++) {
         const struct dri_flight *flight = &core->flights[i];
@@ -184,20 +184,77 @@ static const char *check_key_members(const struct dri_core *core)
     return NULL;
 }
 
-static const char *check_lane(const struct dri_core *core, uint32_t number)
+static const char *check_key_line(const struct dri_core *core, uint32_t group, uint32_t number)
+{
+    const struct dri_line *line = dri_line_at(core, group, number);
+    uint32_t count = 0;
+    uint32_t prev = 0;
+    for (uint32_t at = line->head; at != 0; at = core->keys.keys[at - 1].next) {
+        const struct dri_key *key = &core->keys.keys[at - 1];
+        CHECK(key->is_ready && key->lane == number, "a lane lists a key that is not ready for it");
+        CHECK(key->group == group && key->head->group == group, "a key is in the line of another");
+        CHECK(key->is_held == core->groups[group].limits.is_paused, "a key is held, or is not");
+        CHECK(key->prev == prev, "a line is torn");
+        prev = at;
+        CHECK(++count <= core->keys.map.count, "a line is a circle");
+    }
+    CHECK(line->tail == prev && line->count == count, "a line ends elsewhere");
+    return NULL;
+}
+
+static const char *check_loose_line(const struct dri_core *core, uint32_t group)
+{
+    const struct dri_line *line = dri_line_at(core, group, core->config.lanes);
+    const struct dri_flight *prev = NULL;
+    uint32_t count = 0;
+    for (uint32_t at = line->head; at != 0;) {
+        const struct dri_flight *flight = &core->flights[at - 1];
+        CHECK(flight->state == DRI_FLIGHT_QUEUED && flight->key_number == 0 && flight->prev == prev,
+              "a line of the keyless is torn");
+        CHECK(flight->group == group, "a keyless flight is in the line of another group");
+        prev = flight;
+        at = flight->next != NULL ? flight->next->index + 1 : 0;
+        CHECK(++count <= core->flights_max, "a line of the keyless is a circle");
+    }
+    CHECK(line->tail == (prev != NULL ? prev->index + 1 : 0) && line->count == count,
+          "a line of the keyless ends elsewhere");
+    return NULL;
+}
+
+/* A lane's ring has each line once that has something and is not blocked. */
+static const char *check_ring(const struct dri_core *core, uint32_t number)
 {
     const struct dri_lane *lane = &core->lanes[number];
     uint32_t ready = 0;
-    uint32_t prev = 0;
-    uint32_t out = 0;
-    for (uint32_t at = lane->head; at != 0; at = core->keys.keys[at - 1].next) {
-        const struct dri_key *key = &core->keys.keys[at - 1];
-        CHECK(key->is_ready && key->lane == number, "a lane lists a key that is not ready for it");
-        CHECK(key->prev == prev, "a lane's list is torn");
-        prev = at;
-        CHECK(++ready <= core->keys.map.count, "a lane's list is a circle");
+    uint32_t lines = 0;
+    uint32_t in_ring = 0;
+    for (uint32_t group = 0; group <= core->config.groups_max; group++) {
+        const struct dri_line *line = dri_line_at(core, group, number);
+        const char *fault = number < core->config.lanes ? check_key_line(core, group, number)
+                                                        : check_loose_line(core, group);
+        CHECK(fault == NULL, fault);
+        bool is_served = line->count > 0 && !core->groups[group].is_blocked;
+        CHECK(is_served == (line->ring_next != 0), "a line is not in the ring, or must not be");
+        lines += is_served;
+        ready += is_served ? line->count : 0;
     }
-    CHECK(lane->tail == prev && lane->ready == ready, "a lane's list ends elsewhere");
+    for (uint32_t at = lane->ring; at != 0 && in_ring <= lines;) {
+        const struct dri_line *line = dri_line_at(core, at - 1, number);
+        CHECK(dri_line_at(core, line->ring_next - 1, number)->ring_prev == at, "a ring is torn");
+        in_ring++;
+        at = line->ring_next != lane->ring ? line->ring_next : 0;
+    }
+    CHECK(in_ring == lines, "a ring has another number of lines");
+    CHECK(lane->ready == ready, "what may be served is counted wrongly");
+    return NULL;
+}
+
+static const char *check_lane(const struct dri_core *core, uint32_t number)
+{
+    const struct dri_lane *lane = &core->lanes[number];
+    uint32_t out = 0;
+    const char *fault = check_ring(core, number);
+    CHECK(fault == NULL, fault);
     for (uint32_t i = 0; i < core->keys.fresh; i++) {
         const struct dri_key *key = &core->keys.keys[i];
         out +=
@@ -216,30 +273,72 @@ static const char *check_lanes(const struct dri_core *core)
 {
     uint32_t with_room = 0;
     uint32_t ready = 0;
-    uint32_t loose = 0;
-    const struct dri_flight *prev = NULL;
+    bool could_run = false;
     for (uint32_t i = 0; i < core->config.lanes; i++) {
         const char *fault = check_lane(core, i);
         CHECK(fault == NULL, fault);
-        with_room += core->lanes[i].out < core->lanes[i].limit;
+        bool has_room = core->lanes[i].out < core->lanes[i].limit;
+        with_room += has_room;
         ready += core->lanes[i].ready;
+        could_run = could_run || (has_room && core->lanes[i].ready > 0);
     }
+    const char *fault = check_ring(core, core->config.lanes);
+    CHECK(fault == NULL, fault);
     CHECK(with_room == core->lanes_with_room, "lanes with room are counted wrongly");
     CHECK(ready == core->ready, "ready keys are counted wrongly");
-    for (const struct dri_flight *flight = core->loose_head; flight != NULL;
-         flight = flight->next) {
-        CHECK(flight->state == DRI_FLIGHT_QUEUED && flight->key_number == 0 && flight->prev == prev,
-              "the keyless list is torn");
-        prev = flight;
-        CHECK(++loose <= core->flights_max, "the keyless list is a circle");
-    }
-    CHECK(loose == core->loose && core->loose_tail == prev, "the keyless list ends elsewhere");
-    bool could_run = core->loose > 0 ? with_room > 0 : false;
-    for (uint32_t i = 0; i < core->config.lanes; i++) {
-        could_run =
-            could_run || (core->lanes[i].ready > 0 && core->lanes[i].out < core->lanes[i].limit);
-    }
+    CHECK(core->lanes[core->config.lanes].ready == core->loose, "the keyless are counted wrongly");
+    could_run = could_run || (core->loose > 0 && with_room > 0);
     CHECK(core->is_stopped || !could_run, "a flight could run and was not started");
+    return NULL;
+}
+
+static const char *check_group(const struct dri_core *core, uint32_t number)
+{
+    const struct dri_group *group = &core->groups[number];
+    const struct dri_group_limits *limits = &group->limits;
+    uint32_t running = 0;
+    uint32_t probes = 0;
+    for (uint32_t i = 0; i < core->fresh; i++) {
+        const struct dri_flight *flight = &core->flights[i];
+        running += (flight->is_with_lane || flight->is_deaf) && flight->group == number;
+        probes += flight->is_with_lane && flight->group == number && flight->is_probe;
+    }
+    CHECK(group->running == running, "a group has another number of running flights");
+    CHECK(!group->is_probing || probes > 0, "a probe is lost");
+    CHECK(!limits->is_paused || group->is_blocked, "a paused group is not blocked");
+    CHECK(group->breaker != DRI_BREAKER_OPEN || limits->is_paused ||
+              dri_timers_is_set(&core->timers, dri_group_timer_id(core, number)),
+          "a breaker is open and has no time");
+    CHECK(group->breaker != DRI_BREAKER_OPEN || group->is_blocked, "a breaker blocks nothing");
+    return NULL;
+}
+
+static const char *check_groups(const struct dri_core *core)
+{
+    uint32_t held = 0;
+    uint32_t held_loose = 0;
+    uint32_t open = 0;
+    uint32_t excess = 0;
+    for (uint32_t i = 0; i <= core->config.groups_max; i++) {
+        const struct dri_group *group = &core->groups[i];
+        const char *fault = check_group(core, i);
+        CHECK(fault == NULL, fault);
+        held_loose += group->limits.is_paused ? dri_line_at(core, i, core->config.lanes)->count : 0;
+        open += group->breaker != DRI_BREAKER_CLOSED;
+    }
+    for (uint32_t i = 0; i < core->keys.fresh; i++) {
+        const struct dri_key *key = &core->keys.keys[i];
+        bool is_there = dri_map_find(&core->keys.map, 0, key->hash) == i;
+        CHECK(!is_there || !key->is_held || key->is_ready, "a key is held and in no line");
+        held += is_there && key->is_held ? key->count : 0;
+        excess += is_there && core->config.key_max != 0 && key->count > core->config.key_max
+                      ? key->count - core->config.key_max
+                      : 0;
+    }
+    CHECK(excess == core->keys.excess, "what is too much of a key is counted wrongly");
+    CHECK(held == core->keys.held, "what paused keys hold is counted wrongly");
+    CHECK(held_loose == core->held_loose, "what paused groups hold is counted wrongly");
+    CHECK(open == core->open_groups, "open groups are counted wrongly");
     return NULL;
 }
 
@@ -369,6 +468,7 @@ const char *dri_core_check(const struct dri_core *core)
     const char *fault = check_flights(core);
     fault = fault != NULL ? fault : check_key_members(core);
     fault = fault != NULL ? fault : check_lanes(core);
+    fault = fault != NULL ? fault : check_groups(core);
     fault = fault != NULL ? fault : check_slots(core);
     fault = fault != NULL ? fault : check_timers(core);
     return fault;

@@ -32,6 +32,12 @@
  * to what was carved. A limit of 0 is how a worker goes quiet: room is 0 then, and no count is ever
  * low enough to end it.
  *
+ * A key that sends much more than it can run would fill the whole budget with what waits for
+ * itself, and stop the others. To pause its partition would stop the others there as well, so what
+ * one key has queued beyond key_max is counted apart: it takes from a second budget of the same
+ * size, and only when that is full, too, it is as if there were no such bound. Nothing short of
+ * moving it back to the broker does better in bounded memory; bytes_max holds as ever.
+ *
  * Room has hysteresis, from full until everything is below three quarters: each change of mind
  * pauses or resumes the client, and a paused Kafka partition throws away what it had fetched. A
  * quarter is 2,500 commands at the default bound: some milliseconds of work, which hides the fetch.
@@ -62,6 +68,7 @@ static void assert_sane(const struct dri_core_config *config)
     DRI_ASSERT(config->slots_max > 0 && config->slots_max <= UINT32_C(1) << 20);
     DRI_ASSERT(config->lanes > 0 && config->lanes < UINT16_MAX);
     DRI_ASSERT(config->lane_depth > 0 && config->chain_max > 0);
+    DRI_ASSERT(config->groups_max < UINT32_C(1) << 20);
     DRI_ASSERT(config->republish_ms > 0);
 }
 
@@ -72,13 +79,16 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     uint32_t flights = config->in_flight_max + config->unacked_max;
     uint32_t entries = dri_map_entries(flights);
     uint32_t recent = entries < RECENT_MAX ? entries : RECENT_MAX;
-    uint32_t timers = flights + config->slots_max * DRI_TIMER_SLOT_COUNT + 1;
+    uint32_t groups = config->groups_max + 1;
+    uint32_t timers = flights + config->slots_max * DRI_TIMER_SLOT_COUNT + 1 + groups;
     core->config = *config;
     core->flights_max = flights;
     core->in_flight_carved = config->in_flight_max;
     core->flight_bytes = sizeof(struct dri_flight);
     core->slots = carve(carver, config->slots_max, sizeof(*core->slots));
-    core->lanes = carve(carver, config->lanes, sizeof(*core->lanes));
+    core->lanes = carve(carver, (size_t)config->lanes + 1, sizeof(*core->lanes));
+    core->groups = carve(carver, groups, sizeof(*core->groups));
+    core->lines = carve(carver, (size_t)groups * (config->lanes + 1), sizeof(*core->lines));
     core->flights = carve(carver, flights, sizeof(*core->flights));
     core->claims = carve(carver, config->slots_max, sizeof(*core->claims));
     core->nodes = carve(carver, flights, sizeof(*core->nodes));
@@ -90,6 +100,7 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     struct dri_key *keys = carve(carver, flights, sizeof(*keys));
     struct dri_map_entry *table = carve(carver, entries, sizeof(*table));
     dri_keys_init(&core->keys, keys, flights, table, entries);
+    core->keys.queue_max = config->key_max;
     struct dri_timer *heap = carve(carver, timers, sizeof(*heap));
     uint32_t *places = carve(carver, timers, sizeof(*places));
     dri_timers_init(&core->timers, heap, places, timers);
@@ -172,8 +183,11 @@ uint64_t dri_after_ms(uint64_t from_ns, uint64_t ms)
 
 static uint32_t waiting_count(const struct dri_core *core)
 {
+    uint32_t excess = core->keys.excess;
+    uint32_t most = core->config.in_flight_max;
     return core->states[DRI_FLIGHT_TAKEN] + core->states[DRI_FLIGHT_QUEUED] +
-           core->states[DRI_FLIGHT_RUNNING] + core->states[DRI_FLIGHT_WAITING];
+           core->states[DRI_FLIGHT_RUNNING] + core->states[DRI_FLIGHT_WAITING] -
+           (excess < most ? excess : most);
 }
 
 static uint32_t unacked_count(const struct dri_core *core)
@@ -288,8 +302,15 @@ static void on_record(struct dri_core *core, struct dri_flight *flight)
         dri_outcome_letter(core, flight, flight->invalid);
         return;
     }
+    if (!dri_group_takes(core, flight)) {
+        dri_group_spill(core, flight);
+        return;
+    }
     dri_move(core, flight, DRI_FLIGHT_QUEUED);
     dri_lanes_enqueue(core, flight);
+    if (core->groups_used > 0) {
+        dri_group_came(core, flight);
+    }
 }
 
 static void on_event(struct dri_core *core, const struct dri_core_event *event)
@@ -345,6 +366,10 @@ static void on_timer(struct dri_core *core, uint32_t id)
         dri_drain_end_now(core);
         return;
     }
+    if (id > dri_drain_timer_id(core)) {
+        dri_group_due(core, id - dri_group_timer_id(core, 0));
+        return;
+    }
     uint32_t of_slots = id - core->flights_max;
     dri_slot_due(core, &core->slots[of_slots / DRI_TIMER_SLOT_COUNT],
                  (enum dri_slot_timer)(of_slots % DRI_TIMER_SLOT_COUNT));
@@ -364,7 +389,11 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
     for (uint32_t id; (id = dri_timers_pop(&core->timers, core->now.mono_ns)) != UINT32_MAX;) {
         on_timer(core, id);
     }
+    dri_groups_bound(core);
     dri_lanes_dispatch(core);
+    if (core->is_draining) {
+        dri_groups_drain(core);
+    }
     dri_drain_check(core);
     update_room(core);
 }
@@ -448,6 +477,8 @@ void dri_core_stats(const struct dri_core *core, struct dri_core_stats *ret_stat
     stats.running = core->states[DRI_FLIGHT_RUNNING];
     stats.waiting = core->states[DRI_FLIGHT_WAITING];
     stats.unacked = unacked_count(core);
+    stats.waiting_paused = dri_groups_held(core);
+    stats.open_groups = core->open_groups;
     stats.bytes = core->bytes;
     stats.settle_gap = 0;
     for (uint32_t i = 0; i < core->config.slots_max; i++) {

@@ -30,12 +30,14 @@ struct dri_core;
 
 struct dri_core_config {
     uint32_t in_flight_max; /* flights that wait or run */
+    uint32_t key_max;       /* of these, that one key may have queued; 0: all of them */
     uint32_t unacked_max;   /* flights whose outcome is on its way */
     uint64_t bytes_max;     /* sum of flight.bytes */
     uint32_t slots_max;     /* sources assigned at once */
     uint32_t lanes;         /* run slots; a chain goes to the lane of its key */
     uint32_t lane_depth;    /* chains handed to one lane at once */
     uint32_t chain_max;     /* flights of one key in one chain */
+    uint32_t groups_max;    /* groups that can be configured: 1 to this; group 0 has no limits */
     uint32_t settle_ms;     /* between two watermark settles of a slot */
     uint32_t revoke_ms;     /* grace for flights of a revoked slot */
     uint32_t drain_ms;      /* grace of a drain */
@@ -137,10 +139,11 @@ struct dri_core *dri_core_init(void *memory, const struct dri_core_config *confi
  * and bytes_max not 0 (asserted). */
 void dri_core_set_limits(struct dri_core *core, const struct dri_core_limits *limits);
 
-/** How many messages may come in now: what is left of in_flight_max and of the slab; 0 from when
- *  in_flight_max, unacked_max or bytes_max is reached until all are below three quarters; 0 while
- *  draining. unacked can pass unacked_max by what was in flight already; both together never pass
- *  the sum of the two bounds. */
+/** What one key has queued beyond key_max does not count against in_flight_max, up to as much
+ * again. How many messages may come in now: what is left of in_flight_max and of the slab; 0 from
+ * when in_flight_max, unacked_max or bytes_max is reached until all are below three quarters; 0
+ * while draining. unacked can pass unacked_max by what was in flight already; both together never
+ * pass the sum of the two bounds. */
 size_t dri_core_room(const struct dri_core *core);
 
 /** A flight to fill, zeroed but for lane_hint (none); NULL only when dri_core_room is 0. As many as
@@ -166,6 +169,38 @@ struct dri_flight *dri_core_publishing(struct dri_core *core, uint64_t token);
 /** When dri_core_step wants to be called without an event; UINT64_MAX: never. The only timer. */
 uint64_t dri_core_next_deadline(const struct dri_core *core);
 
+/** What holds for the flights of one route together. Zero: no such limit. */
+struct dri_group_limits {
+    uint32_t concurrency; /* flights that run at once */
+    uint32_t rate;        /* starts a second */
+    uint32_t burst;       /* of these, how many at once; 0: 1 */
+    uint32_t failures;    /* in a row that open the breaker */
+    uint32_t open_ms;     /* from then to the probe */
+    uint32_t auth_ms;     /* a failure of kind auth opens it for so long; 0: is as any other */
+    bool is_paused;       /* nothing is started; what waits is bounded, the rest becomes `held` */
+};
+
+enum dri_breaker {
+    DRI_BREAKER_CLOSED,
+    DRI_BREAKER_OPEN,
+    DRI_BREAKER_HALF_OPEN, /* a probe is out, or may go */
+};
+
+/** So often a command may fail as the probe without that counting as an attempt. */
+#define DRI_PROBES_MAX 60u
+
+/** Configure a group; its breaker is closed. Takes effect in the next step.
+ *  Requires: 1 <= number <= groups_max. */
+void dri_core_group_set(struct dri_core *core, uint32_t number,
+                        const struct dri_group_limits *limits);
+
+/** Move a flight that the core has to another group. Takes effect in the next step. */
+void dri_core_regroup(struct dri_core *core, struct dri_flight *flight, uint32_t number);
+
+enum dri_breaker dri_core_group_breaker(const struct dri_core *core, uint32_t number);
+/** Grows whenever a breaker of any group opens or closes. */
+uint64_t dri_core_breaker_changes(const struct dri_core *core);
+
 /** X(field, help): counters, summed by the shell into metrics. */
 #define DRI_CORE_COUNTER_TABLE(X)                                                                  \
     X(admitted, "commands taken in")                                                               \
@@ -180,6 +215,8 @@ uint64_t dri_core_next_deadline(const struct dri_core *core);
     X(dropped_on_revoke, "flights given up because their assignment ended")                        \
     X(dropped_on_drain, "flights given up because the worker drains; they come again")             \
     X(expired, "commands that were not run because their deadline had passed")                     \
+    X(held, "commands of a paused route that were dead-lettered, to be replayed when it resumes")  \
+    X(breaker_opens, "times that a route's breaker opened")                                        \
     X(leases_lost, "deliveries whose lease ended before it was renewed")                           \
     X(settles_failed, "settles that the broker refused")                                           \
     X(skipped_finished, "messages not run again: the commit said that they are finished")          \
@@ -193,6 +230,8 @@ struct dri_core_stats {
     uint32_t running;
     uint32_t waiting; /* for a time */
     uint32_t unacked;
+    uint32_t waiting_paused; /* for a paused route, or behind one that does */
+    uint32_t open_groups;    /* whose breaker is not closed */
     uint64_t bytes;
     uint64_t settle_gap; /* completions beyond the watermark */
 };

@@ -77,6 +77,9 @@ struct dri_flight {
     bool is_deaf;              /* its handler still runs: it keeps its key and its bytes */
     bool has_returned;         /* ... has returned, before DONE was seen */
     bool is_release_due;       /* nothing else keeps it */
+    bool is_probe;             /* of its group's breaker; only while with the lane */
+    bool has_token;            /* of its group's rate; only while with the lane */
+    uint8_t probes;            /* that failed */
 
     /* (shell) filled at intake, then immutable until RELEASE. What zero would not mean "none" for
      * is set by dri_core_take: lane_hint. */
@@ -86,11 +89,13 @@ struct dri_flight {
     uint64_t received_ns;
     uint64_t source_ms;     /* wall, when the broker stored it; 0: not known */
     uint64_t key_hash;      /* of namespace and key; only when has_key */
+    uint64_t choice_hash;   /* chooses among the routes of a name: canaries */
     uint64_t deadline_ms;   /* wall; 0: none */
     uint64_t not_before_ms; /* wall; 0: at once */
     uint32_t deliveries;
     uint32_t bytes;               /* that count against max_bytes */
     enum dray_error_kind invalid; /* NONE, or why it cannot run (INVALID, AUTH, LIMIT) */
+    uint32_t group;               /* whose limits hold; 0: none. The core's after RECORD */
     uint16_t lane_hint;           /* UINT16_MAX: none; only with has_key */
     bool has_key;
     bool has_id;       /* an error result can name the command */

@@ -36,7 +36,8 @@ struct dri_key *dri_keys_add(struct dri_keys *keys, uint64_t hash)
 
 void dri_keys_remove(struct dri_keys *keys, struct dri_key *key)
 {
-    DRI_ASSERT(key->head == NULL && key->out == 0 && !key->is_ready && !key->is_held);
+    DRI_ASSERT(key->head == NULL && key->out == 0 && !key->is_ready && !key->is_held &&
+               !key->is_deaf);
     dri_map_remove(&keys->map, 0, key->hash);
     key->next = keys->free;
     keys->free = dri_keys_number(keys, key) + 1;
@@ -53,7 +54,8 @@ struct dri_key *dri_keys_at(const struct dri_keys *keys, uint32_t number)
     return &keys->keys[number];
 }
 
-static void insert_after(struct dri_key *key, struct dri_flight *before, struct dri_flight *flight)
+static void insert_after(struct dri_keys *keys, struct dri_key *key, struct dri_flight *before,
+                         struct dri_flight *flight)
 {
     struct dri_flight *after = before != NULL ? before->next : key->head;
     flight->prev = before;
@@ -69,22 +71,24 @@ static void insert_after(struct dri_key *key, struct dri_flight *before, struct 
         key->tail = flight;
     }
     key->count++;
+    keys->held += key->is_held ? 1 : 0;
+    keys->excess += keys->queue_max != 0 && key->count > keys->queue_max ? 1 : 0;
 }
 
 void dri_key_append(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight)
 {
-    insert_after(key, key->tail, flight);
+    insert_after(keys, key, key->tail, flight);
     flight->key_number = dri_keys_number(keys, key) + 1;
 }
 
 void dri_key_put_back(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight)
 {
-    insert_after(key, key->back_tail, flight);
+    insert_after(keys, key, key->back_tail, flight);
     key->back_tail = flight;
     flight->key_number = dri_keys_number(keys, key) + 1;
 }
 
-void dri_key_unlink(struct dri_key *key, struct dri_flight *flight)
+void dri_key_unlink(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight)
 {
     DRI_ASSERT(key->count > 0 && flight->key_number != 0);
     if (key->back_tail == flight) {
@@ -103,5 +107,15 @@ void dri_key_unlink(struct dri_key *key, struct dri_flight *flight)
     flight->next = NULL;
     flight->prev = NULL;
     flight->key_number = 0;
+    keys->excess -= keys->queue_max != 0 && key->count > keys->queue_max ? 1 : 0;
     key->count--;
+    keys->held -= key->is_held ? 1 : 0;
+}
+
+void dri_key_hold(struct dri_keys *keys, struct dri_key *key, bool is_held)
+{
+    if (key->is_held != is_held) {
+        key->is_held = is_held;
+        keys->held = is_held ? keys->held + key->count : keys->held - key->count;
+    }
 }

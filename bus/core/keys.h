@@ -22,12 +22,14 @@ struct dri_key {
     uint64_t hash;
     struct dri_flight *head, *tail; /* QUEUED; only the head may be WAITING */
     struct dri_flight *back_tail;   /* last of those that came back from the running chain */
-    uint32_t next, prev;            /* list of ready keys of the lane, number + 1; free list */
+    uint32_t next, prev;            /* line of ready keys, number + 1; free list */
     uint32_t out;                   /* flights of the running chain that are not back yet */
     uint32_t count;                 /* in the queue */
     uint16_t lane;
-    bool is_ready;    /* in its lane's list */
-    bool is_held;     /* by a deaf handler: nothing of it may start */
+    uint32_t group;   /* in whose line it stands; only when ready */
+    bool is_ready;    /* in a line (groups.c) */
+    bool is_held;     /* ... of a group that is paused */
+    bool is_deaf;     /* its handler ignores its deadline: nothing of it may start */
     bool is_dropping; /* draining: what is behind a dropped retry is dropped too */
 };
 
@@ -35,8 +37,11 @@ struct dri_keys {
     struct dri_map map;
     struct dri_key *keys;
     uint32_t keys_max;
-    uint32_t fresh; /* numbers from here on were never used */
-    uint32_t free;  /* number + 1; 0: none */
+    uint32_t fresh;     /* numbers from here on were never used */
+    uint32_t free;      /* number + 1; 0: none */
+    uint32_t held;      /* flights in the queues of keys that are held */
+    uint32_t queue_max; /* of one key, before the rest counts as excess; 0: no bound */
+    uint32_t excess;    /* flights beyond it, of all queues */
 };
 
 /** keys, entries: zeroed; entries_count as dri_map_entries(keys_max) said. */
@@ -60,6 +65,8 @@ void dri_key_append(struct dri_keys *keys, struct dri_key *key, struct dri_fligh
 /** A flight that came back from the running chain: in front of the queue, behind earlier ones. */
 void dri_key_put_back(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
 /** Clears flight->key_number. */
-void dri_key_unlink(struct dri_key *key, struct dri_flight *flight);
+void dri_key_unlink(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
+/** Count its queue among what is held, or no longer. No-op when it is so already. */
+void dri_key_hold(struct dri_keys *keys, struct dri_key *key, bool is_held);
 
 #endif

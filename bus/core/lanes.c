@@ -21,10 +21,11 @@
  * of keys cannot overflow. A drain does not wait for a deaf handler: what stands behind it is given
  * up.
  *
- * A ready key stands in the list of its lane (hash mod lanes, so that one key always meets the same
- * thread and its caches). Keyless flights stand in one list for all lanes and are bound late, to
+ * A ready key stands in a line of its lane (hash mod lanes, so that one key always meets the same
+ * thread and its caches). Keyless flights stand in lines for all lanes and are bound late, to
  * the lane that has least to do: bound early, they would wait behind a slow handler while another
- * lane idles. Where both compete for a lane they take turns. A lane is handed
+ * lane idles. Where both compete for a lane they take turns, and so do the lines: groups.c says
+ * which line may be served. A lane is handed
  * about a millisecond of work, by the sliding mean of its runs, and never more than lane_depth
  * chains: enough to hide the hand-over of short runs, while behind slow ones little stands that
  * another lane could run. What was handed over and is recalled or late by then comes back unrun.
@@ -40,90 +41,30 @@ static struct dri_key *key_of(struct dri_core *core, const struct dri_flight *fl
     return flight->key_number != 0 ? dri_keys_at(&core->keys, flight->key_number - 1) : NULL;
 }
 
-/* --- lists: ready keys of a lane, keyless flights --- */
-
-static void push_ready(struct dri_core *core, struct dri_key *key)
-{
-    struct dri_lane *lane = &core->lanes[key->lane];
-    uint32_t number = dri_keys_number(&core->keys, key);
-    key->is_ready = true;
-    key->next = 0;
-    key->prev = lane->tail;
-    if (lane->tail != 0) {
-        dri_keys_at(&core->keys, lane->tail - 1)->next = number + 1;
-    } else {
-        lane->head = number + 1;
-    }
-    lane->tail = number + 1;
-    lane->ready++;
-    core->ready++;
-}
-
-static void unlink_ready(struct dri_core *core, struct dri_key *key)
-{
-    struct dri_lane *lane = &core->lanes[key->lane];
-    if (key->prev != 0) {
-        dri_keys_at(&core->keys, key->prev - 1)->next = key->next;
-    } else {
-        lane->head = key->next;
-    }
-    if (key->next != 0) {
-        dri_keys_at(&core->keys, key->next - 1)->prev = key->prev;
-    } else {
-        lane->tail = key->prev;
-    }
-    key->next = 0;
-    key->prev = 0;
-    key->is_ready = false;
-    lane->ready--;
-    core->ready--;
-}
-
-static void push_loose(struct dri_core *core, struct dri_flight *flight)
-{
-    flight->next = NULL;
-    flight->prev = core->loose_tail;
-    if (core->loose_tail != NULL) {
-        core->loose_tail->next = flight;
-    } else {
-        core->loose_head = flight;
-    }
-    core->loose_tail = flight;
-    core->loose++;
-}
-
-static void unlink_loose(struct dri_core *core, struct dri_flight *flight)
-{
-    if (flight->prev != NULL) {
-        flight->prev->next = flight->next;
-    } else {
-        DRI_ASSERT(core->loose_head == flight);
-        core->loose_head = flight->next;
-    }
-    if (flight->next != NULL) {
-        flight->next->prev = flight->prev;
-    } else {
-        core->loose_tail = flight->prev;
-    }
-    flight->next = NULL;
-    flight->prev = NULL;
-    core->loose--;
-}
+/* --- keys --- */
 
 /* Put a key where it belongs after any change of it: ready, not ready, or gone. */
-static void update_key(struct dri_core *core, struct dri_key *key)
+void dri_lanes_update_key(struct dri_core *core, struct dri_key *key)
 {
-    if (key->out > 0 || key->is_held) {
+    if (key->out > 0 || key->is_deaf) {
         return;
     }
     bool can_run = key->head != NULL && key->head->state == DRI_FLIGHT_QUEUED;
+    if (key->is_ready && (!can_run || key->head->group != key->group)) {
+        dri_line_unlink_key(core, key);
+    }
     if (can_run && !key->is_ready) {
-        push_ready(core, key);
-    } else if (!can_run && key->is_ready) {
-        unlink_ready(core, key);
+        dri_line_push_key(core, key);
     }
     if (key->head == NULL) {
         dri_keys_remove(&core->keys, key);
+    }
+}
+
+void dri_lanes_update(struct dri_core *core, const struct dri_flight *flight)
+{
+    if (flight->key_number != 0) {
+        dri_lanes_update_key(core, dri_keys_at(&core->keys, flight->key_number - 1));
     }
 }
 
@@ -142,16 +83,16 @@ void dri_lanes_enqueue(struct dri_core *core, struct dri_flight *flight)
 {
     DRI_ASSERT(flight->state == DRI_FLIGHT_QUEUED);
     if (!flight->has_key) {
-        push_loose(core, flight);
+        dri_line_push_flight(core, flight);
         return;
     }
     struct dri_key *key = find_or_add_key(core, flight);
     if (DRI_IS_PLANTED(KEY_OVERLAP) && key->out > 0) {
-        push_loose(core, flight);
+        dri_line_push_flight(core, flight);
         return;
     }
     dri_key_append(&core->keys, key, flight);
-    update_key(core, key);
+    dri_lanes_update_key(core, key);
 }
 
 void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight)
@@ -159,10 +100,10 @@ void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight)
     struct dri_key *key = key_of(core, flight);
     dri_timers_cancel(&core->timers, flight->index);
     if (key != NULL) {
-        dri_key_unlink(key, flight);
-        update_key(core, key);
+        dri_key_unlink(&core->keys, key, flight);
+        dri_lanes_update_key(core, key);
     } else if (flight->state == DRI_FLIGHT_QUEUED) {
-        unlink_loose(core, flight);
+        dri_line_unlink_flight(core, flight);
     }
 }
 
@@ -174,7 +115,7 @@ static void give_up_queue(struct dri_core *core, struct dri_key *key)
         dri_slot_give_up(core, key->head, &core->stats.dropped_on_drain);
     }
     key->out--;
-    update_key(core, key);
+    dri_lanes_update_key(core, key);
 }
 
 void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight)
@@ -194,6 +135,7 @@ void dri_lanes_give_up_held(struct dri_core *core, const struct dri_flight *flig
         give_up_queue(core, key);
     }
 }
+
 /* --- waiting for a time --- */
 
 /* The flight is at the head of its key's queue, or keyless and in no list. */
@@ -212,11 +154,11 @@ void dri_lanes_due(struct dri_core *core, struct dri_flight *flight)
     struct dri_key *key = key_of(core, flight);
     dri_move(core, flight, DRI_FLIGHT_QUEUED);
     if (key != NULL) {
-        update_key(core, key);
+        dri_lanes_update_key(core, key);
     } else if (DRI_IS_PLANTED(RETRY_OVERTAKEN) && flight->has_key) {
         dri_lanes_enqueue(core, flight);
     } else {
-        push_loose(core, flight);
+        dri_line_push_flight(core, flight);
     }
 }
 
@@ -261,6 +203,7 @@ static void prepare_run(struct dri_core *core, struct dri_flight *flight, uint16
     flight->is_with_lane = true;
     flight->is_cancelled = false;
     atomic_store_explicit(&flight->is_recalled, false, memory_order_relaxed);
+    dri_group_begin(core, flight);
 }
 
 /* Change what stands at a lane and what may, and keep the count of lanes with room. */
@@ -295,22 +238,25 @@ static void start_chain(struct dri_core *core, struct dri_flight *head, uint16_t
 
 /* Take the head of the key's queue for a run; NULL when there is none that may run now. A flight
  * that is early waits only when nothing of its key is ahead of it: only the head of a queue ever
- * waits. */
+ * waits. One of a limited group is a chain of its own. */
 static struct dri_flight *take_runnable(struct dri_core *core, struct dri_key *key, bool is_first)
 {
     struct dri_flight *flight;
     while ((flight = key->head) != NULL && flight->state == DRI_FLIGHT_QUEUED) {
         if (is_expired(core, flight)) {
-            dri_key_unlink(key, flight);
+            dri_key_unlink(&core->keys, key, flight);
             expire(core, flight);
         } else if (is_early(core, flight)) {
             if (!is_first) {
                 return NULL;
             }
             hold(core, flight, early_due_ns(core, flight));
+        } else if (dri_group_is_blocked(core, flight) ||
+                   (!is_first && dri_group_is_limited(core, flight))) {
+            return NULL;
         } else {
             uint32_t number = flight->key_number;
-            dri_key_unlink(key, flight);
+            dri_key_unlink(&core->keys, key, flight);
             flight->key_number = number; /* it keeps its key until it is back */
             return flight;
         }
@@ -323,7 +269,7 @@ static void start_key(struct dri_core *core, struct dri_key *key)
     struct dri_flight *head = NULL;
     struct dri_flight *tail = NULL;
     uint32_t count = 0;
-    unlink_ready(core, key);
+    dri_line_unlink_key(core, key);
     key->out = 1; /* keeps the key while its queue is read */
     while (count < core->lanes[key->lane].chain) {
         struct dri_flight *flight = take_runnable(core, key, head == NULL);
@@ -338,19 +284,22 @@ static void start_key(struct dri_core *core, struct dri_key *key)
         }
         tail = flight;
         count++;
+        if (dri_group_is_limited(core, flight)) {
+            break;
+        }
     }
     key->out = count;
     if (head != NULL) {
         start_chain(core, head, key->lane);
     } else {
-        update_key(core, key);
+        dri_lanes_update_key(core, key);
     }
 }
 
 static void start_loose(struct dri_core *core, uint16_t lane)
 {
-    struct dri_flight *flight = core->loose_head;
-    unlink_loose(core, flight);
+    struct dri_flight *flight = dri_line_next_flight(core);
+    dri_line_unlink_flight(core, flight);
     if (is_expired(core, flight)) {
         expire(core, flight);
     } else if (is_early(core, flight)) {
@@ -379,27 +328,49 @@ static uint16_t least_loaded(struct dri_core *core)
     return (uint16_t)best;
 }
 
-void dri_lanes_dispatch(struct dri_core *core)
+static void dispatch_loose(struct dri_core *core)
 {
-    if (core->is_stopped || (core->loose == 0 && core->ready == 0)) {
-        return;
-    }
     while (core->loose > 0 && core->lanes_with_room > 0) {
         uint16_t number = least_loaded(core);
         struct dri_lane *lane = &core->lanes[number];
         if (lane->ready > 0 && !lane->is_loose_turn) {
-            start_key(core, dri_keys_at(&core->keys, lane->head - 1));
+            start_key(core, dri_line_next_key(core, number));
         } else {
             start_loose(core, number);
         }
         lane->is_loose_turn = !lane->is_loose_turn;
     }
-    for (uint32_t i = 0; i < core->config.lanes && core->ready > 0; i++) {
-        struct dri_lane *lane = &core->lanes[i];
-        while (lane->ready > 0 && lane->out < lane->limit) {
-            start_key(core, dri_keys_at(&core->keys, lane->head - 1));
+}
+
+/* At each lane up to so many chains, from the lane on whose turn it is. */
+static void dispatch_keys(struct dri_core *core, uint32_t chains_max)
+{
+    uint32_t lanes = core->config.lanes;
+    for (uint32_t i = 0, at = core->key_cursor; i < lanes && core->ready > 0; i++) {
+        struct dri_lane *lane = &core->lanes[at];
+        for (uint32_t j = 0; j < chains_max && lane->ready > 0 && lane->out < lane->limit; j++) {
+            start_key(core, dri_line_next_key(core, at));
+            core->key_cursor = at + 1 < lanes ? at + 1 : 0;
         }
+        at = at + 1 < lanes ? at + 1 : 0;
     }
+}
+
+/* Where a limit leaves one place, whoever is looked at first gets it: keys and the keyless in turn,
+ * and the lanes of the keys in turn. */
+void dri_lanes_dispatch(struct dri_core *core)
+{
+    if (core->is_stopped || (core->loose == 0 && core->ready == 0)) {
+        return;
+    }
+    if (core->groups_used > 0) {
+        if (core->is_key_turn) {
+            dispatch_keys(core, 1);
+        }
+        core->is_key_turn = !core->is_key_turn;
+    }
+    dispatch_loose(core);
+    dispatch_keys(core, UINT32_MAX);
 }
 
 /* --- back from the lane --- */
@@ -417,7 +388,7 @@ static void chain_is_back(struct dri_core *core, struct dri_key *key, uint16_t n
     DRI_ASSERT(lane->out > 0);
     set_lane(core, lane, lane->out - 1, lane->limit);
     if (key != NULL) {
-        update_key(core, key);
+        dri_lanes_update_key(core, key);
     }
 }
 
@@ -426,7 +397,8 @@ static bool is_slot_revoking(const struct dri_core *core, const struct dri_fligh
     return core->slots[flight->slot].is_revoking;
 }
 
-/* It was not run: to the front again, as if it had never left. */
+/* It was not run, or its run counts for its route only: to the front again, as if it had never
+ * left. */
 static void unrun(struct dri_core *core, struct dri_key *key, struct dri_flight *flight)
 {
     flight->attempt--;
@@ -442,7 +414,7 @@ static void unrun(struct dri_core *core, struct dri_key *key, struct dri_flight 
     if (key != NULL) {
         dri_key_put_back(&core->keys, key, flight);
     } else {
-        push_loose(core, flight);
+        dri_line_push_flight(core, flight);
     }
 }
 
@@ -477,7 +449,7 @@ static void deafen(struct dri_core *core, struct dri_key *key, struct dri_flight
     if (DRI_IS_PLANTED(DEAF_OVERLAP)) {
         flight->key_number = 0;
     } else if (key != NULL) {
-        key->is_held = true;
+        key->is_deaf = true;
         if (core->is_draining) {
             give_up_queue(core, key);
         }
@@ -494,9 +466,10 @@ void dri_lanes_returned(struct dri_core *core, struct dri_flight *flight)
     DRI_ASSERT(flight->is_deaf);
     flight->is_deaf = false;
     flight->key_number = 0;
+    dri_group_returned(core, flight);
     if (key != NULL) {
-        key->is_held = false;
-        update_key(core, key);
+        key->is_deaf = false;
+        dri_lanes_update_key(core, key);
     }
     if (flight->is_release_due) {
         flight->is_release_due = false;
@@ -520,10 +493,11 @@ void dri_lanes_done(struct dri_core *core, struct dri_flight *flight)
     }
     flight->next = NULL;
     flight->prev = NULL;
+    bool is_waiting_on = dri_group_back(core, flight);
     if (flight->state == DRI_FLIGHT_DROPPED) {
         dri_slot_stale(core, flight);
         dri_release(core, flight);
-    } else if (!flight->was_run) {
+    } else if (!flight->was_run || is_waiting_on) {
         unrun(core, key, flight);
     } else if (flight->kind == DRAY_KIND_NONE) {
         dri_outcome_ok(core, flight);

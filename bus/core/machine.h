@@ -15,6 +15,7 @@
  *
  *   core.c     memory, events in, actions out, room, stats
  *   lanes.c    who runs when: keys, the keyless, chains, DONE
+ *   groups.c   what may run of a route: lines, turns, limits, breaker, pause
  *   outcome.c  what is published, and what after which acknowledgement
  *   slots.c    assignments: admission, settling, revocation
  *   claims.c   what a commit says of the commands beyond its position; progress.c: as text
@@ -25,13 +26,34 @@
 
 /** A place for chains to run. */
 struct dri_lane {
-    uint32_t out;        /* chains that are with the lane */
-    uint32_t head, tail; /* keys that are ready for it; number + 1 */
-    uint32_t ready;      /* how many */
-    bool is_loose_turn;  /* a keyless flight goes before the next ready key */
-    uint32_t limit;      /* chains that it may be handed now; at most lane_depth */
-    uint32_t chain;      /* flights in one of them; at most chain_max */
-    uint64_t mean_ns;    /* of a run, sliding */
+    uint32_t out;       /* chains that are with the lane */
+    uint32_t ring;      /* group + 1 whose line is served next; 0: none may be */
+    uint32_t ready;     /* how many stand in the lines of the ring */
+    bool is_loose_turn; /* a keyless flight goes before the next ready key */
+    uint32_t limit;     /* chains that it may be handed now; at most lane_depth */
+    uint32_t chain;     /* flights in one of them; at most chain_max */
+    uint64_t mean_ns;   /* of a run, sliding */
+};
+
+/** What of one group stands ready for one lane: keys; at the lane behind the last: the keyless. */
+struct dri_line {
+    uint32_t head, tail;           /* key number + 1, or flight index + 1 */
+    uint32_t count;                /* how many */
+    uint32_t ring_next, ring_prev; /* group + 1; 0: not in the lane's ring */
+};
+
+struct dri_group {
+    struct dri_group_limits limits;
+    bool is_limited;  /* has any limit */
+    bool is_blocked;  /* nothing of it may start now */
+    bool was_set;     /* configured before, perhaps for another route */
+    bool is_probing;  /* the probe is out */
+    bool is_spilling; /* paused: what comes is dead-lettered as held */
+    enum dri_breaker breaker;
+    uint32_t running;  /* flights that are with a lane */
+    uint32_t failures; /* in a row */
+    uint64_t free_ns;  /* when a bucket without burst has its next token */
+    uint64_t open_until_ns;
 };
 
 /** Kinds of actions that a slot can have in the queue, each at most once. */
@@ -112,14 +134,22 @@ struct dri_core {
     uint32_t recent_mask;
 
     struct dri_keys keys;
-    struct dri_lane *lanes;
+    struct dri_lane *lanes; /* and one more, of which only ring and ready count: the keyless */
     uint32_t lanes_with_room;
-    uint32_t ready;                             /* keys in the lanes' lists */
-    struct dri_flight *loose_head, *loose_tail; /* keyless flights that may run */
-    uint32_t loose;                             /* how many */
-    uint32_t lane_cursor;
+    uint32_t ready;       /* keys that may run, of all lanes */
+    uint32_t loose;       /* keyless flights that may run */
+    uint32_t lane_cursor; /* of the keyless */
+    uint32_t key_cursor;
+    bool is_key_turn;
 
-    struct dri_timers timers; /* flights, then slots, then the drain */
+    struct dri_group *groups; /* 0: no limits */
+    struct dri_line *lines;   /* of each group, by lane; then the next group */
+    uint32_t groups_used;     /* from here on none was ever configured */
+    uint32_t held_loose;      /* keyless flights in lines of paused groups */
+    uint32_t open_groups;     /* whose breaker is not closed */
+    uint64_t breaker_changes; /* from closed, or to it */
+
+    struct dri_timers timers; /* flights, then slots, then the drain, then groups */
 
     struct dri_queued_action *actions;
     uint32_t actions_max;
@@ -175,6 +205,45 @@ void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight);
 /** Give up what waits behind a deaf handler: while draining. */
 void dri_lanes_give_up_held(struct dri_core *core, const struct dri_flight *flight);
+/** Put a key into the line where it belongs after any change of it, or out; or it is gone. */
+void dri_lanes_update_key(struct dri_core *core, struct dri_key *key);
+/** The same for the key of a flight, when it has one. */
+void dri_lanes_update(struct dri_core *core, const struct dri_flight *flight);
+
+/* groups.c */
+struct dri_line *dri_line_at(const struct dri_core *core, uint32_t group, uint32_t lane);
+/** Requires: the head of the key is QUEUED, nothing of it is out. */
+void dri_line_push_key(struct dri_core *core, struct dri_key *key);
+void dri_line_unlink_key(struct dri_core *core, struct dri_key *key);
+/** Keyless and QUEUED. */
+void dri_line_push_flight(struct dri_core *core, struct dri_flight *flight);
+void dri_line_unlink_flight(struct dri_core *core, struct dri_flight *flight);
+/** The first of the line whose turn it is, still in it. Requires: one may be served. */
+struct dri_key *dri_line_next_key(struct dri_core *core, uint32_t lane);
+struct dri_flight *dri_line_next_flight(struct dri_core *core);
+bool dri_group_is_blocked(const struct dri_core *core, const struct dri_flight *flight);
+bool dri_group_is_limited(const struct dri_core *core, const struct dri_flight *flight);
+/** It is handed to a lane. */
+void dri_group_begin(struct dri_core *core, struct dri_flight *flight);
+/** It is back. Whether it waits on with its route, and the run was no attempt. */
+bool dri_group_back(struct dri_core *core, struct dri_flight *flight);
+/** Its handler was deaf and has returned at last: until then it counts as running. */
+void dri_group_returned(struct dri_core *core, const struct dri_flight *flight);
+void dri_group_due(struct dri_core *core, uint32_t number);
+uint32_t dri_group_timer_id(const struct dri_core *core, uint32_t number);
+/** Whether a new flight may wait here; else spill it. */
+bool dri_group_takes(struct dri_core *core, const struct dri_flight *flight);
+/** A new flight was queued: if too many wait for paused groups now, it is held, or what holds it.
+ */
+void dri_group_came(struct dri_core *core, struct dri_flight *flight);
+/** Dead-letter a flight that is in no list as held. */
+void dri_group_spill(struct dri_core *core, struct dri_flight *flight);
+/** Flights that wait for paused groups. */
+uint32_t dri_groups_held(const struct dri_core *core);
+/** After the events of a step: no more of them than may be, however they came to wait. */
+void dri_groups_bound(struct dri_core *core);
+/** While draining: give up what waits for a time or a change. */
+void dri_groups_drain(struct dri_core *core);
 
 /* outcome.c */
 void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight,

@@ -34,6 +34,9 @@
       "outcomes published again after an unknown or refused acknowledgement")                      \
     X(RESULTS, "dray_results_stored_total", counter, "results acknowledged by the broker")         \
     X(LETTERS, "dray_dead_letters_total", counter, "dead letters acknowledged by the broker")      \
+    X(HELD, "dray_held_commands_total", counter,                                                   \
+      "commands of a paused route that were dead-lettered as held")                                \
+    X(BREAKER_OPENS, "dray_breaker_opens_total", counter, "times that a route's breaker opened")   \
     X(POINTER_LETTERS, "dray_pointer_letters_total", counter,                                      \
       "dead letters that had to leave their bytes out")                                            \
     X(SETTLED, "dray_commands_settled_total", counter, "commands settled")                         \
@@ -81,6 +84,9 @@
       "commands that may wait or run now: the setting, less while ramping up, 0 while quiet")      \
     X(RUNNING, "dray_running_commands", gauge, "commands that run")                                \
     X(WAITING, "dray_waiting_commands", gauge, "commands that wait for a time")                    \
+    X(WAITING_PAUSED, "dray_paused_commands", gauge,                                               \
+      "commands that wait for a paused route, or behind one that does")                            \
+    X(BREAKERS_OPEN, "dray_breakers_open", gauge, "routes whose breaker is not closed")            \
     X(UNACKED, "dray_unacked_commands", gauge, "commands whose outcome is on its way")             \
     X(IN_FLIGHT_BYTES, "dray_in_flight_bytes", gauge, "bytes of commands in flight")               \
     X(SETTLE_GAP, "dray_settle_gap_commands", gauge,                                               \

@@ -30,9 +30,6 @@ static void warn_of_policy(const struct dri_route *route)
         const char *name;
         bool is_set;
     } rows[] = {
-        {"policy.concurrency", policy->concurrency != 0},
-        {"policy.rate", policy->rate != 0},
-        {"policy.order", policy->has_order},
         {"policy.run", policy->has_run && policy->run != DRI_RUN_LANE},
     };
     for (size_t i = 0; i < DRI_ARRAY_LEN(rows); i++) {

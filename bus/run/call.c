@@ -17,6 +17,7 @@
 #include "executor_inside.h"
 #include "hash.h"
 #include "module.h"
+#include "routing.h"
 #include "scanner.h"
 
 static void crash_point(const struct lanes *lanes, const char *name)
@@ -29,16 +30,8 @@ static void crash_point(const struct lanes *lanes, const char *name)
 static enum dray_error_kind find_route(struct runner *runner, struct dri_flight *flight,
                                        const struct dri_route **ret_route)
 {
-    const struct dri_envelope *envelope = &flight->envelope;
-    struct dri_query query = {
-        .ns = envelope->namespace_,
-        .name = envelope->command,
-        .version = envelope->version,
-        .tags = envelope->tags,
-        .fid = envelope->fid,
-        .has_fid = envelope->has_fid,
-        .key_hash = flight->has_key ? flight->key_hash : flight->offset,
-    };
+    struct dri_query query;
+    dri_router_query(flight, &query);
     enum dray_status status = dri_registry_pin(runner->reader, &query, ret_route);
     if (status == DRAY_ECONFLICT) {
         snprintf(runner->text, sizeof(runner->text), "no route in a version that fits \"%.*s\"",
@@ -53,7 +46,6 @@ static enum dray_error_kind find_route(struct runner *runner, struct dri_flight 
     const struct dri_route *route = *ret_route;
     flight->revision = route->revision;
     if (route->view.state == DRI_ROUTE_PAUSED) {
-        snprintf(runner->text, sizeof(runner->text), "the route is paused");
         return DRAY_KIND_HELD;
     }
     if (route->handler == NULL) {
@@ -286,6 +278,11 @@ bool dri_call_run(struct runner *runner, struct dri_flight *flight)
         return true; /* its first copy runs, or has run, in its place */
     }
     flight->kind = find_route(runner, flight, &route);
+    if (flight->kind == DRAY_KIND_HELD) {
+        flight->was_run = false; /* it was paused meanwhile; the core lets it wait */
+        dri_registry_unpin(runner->reader, route);
+        return true;
+    }
     if (flight->kind == DRAY_KIND_NONE) {
         if (!call_handler(runner, flight, route)) {
             return false;

@@ -77,6 +77,7 @@ struct dri_control_thread {
     const struct dri_settings *settings;
     const struct dri_transport_ops *ops;
     struct dri_registry *registry;
+    struct dri_wake *served; /* immutable; NULL: nobody is told of a change */
     const char *worker;
     pthread_t thread;
     bool has_thread;
@@ -260,6 +261,9 @@ static void on_record(struct dri_control_thread *control, const struct dri_messa
     control->beat.is_changed = true;
     control->changed_ns = dri_clock_mono_ns();
     if (outcome.verdict == DRI_CONTROL_APPLIED) {
+        if (control->served != NULL) {
+            dri_wake_notify(control->served);
+        }
         tell_unfit(control, &outcome);
     } else if (outcome.verdict == DRI_CONTROL_REFUSED && is_own_seed(control, message->value)) {
         fail(control, DRAY_EINVALID, outcome.text);
@@ -789,6 +793,7 @@ static enum dray_status prepare(struct dri_control_thread *control,
     control->ops = config->ops;
     control->registry = config->registry;
     control->worker = config->worker;
+    control->served = config->served;
     control->begun_ns = dri_clock_mono_ns();
     control->seed.due_ns = UINT64_MAX;
     snprintf(control->admin, sizeof(control->admin), "%s", config->admin);

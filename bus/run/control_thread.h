@@ -9,6 +9,7 @@
 #include <dray/status.h>
 
 #include "metrics.h"
+#include "queue.h"
 #include "registry.h"
 #include "settings.h"
 #include "transport.h"
@@ -28,6 +29,7 @@ struct dri_control_config {
     struct dri_metrics *metrics;   /* borrowed */
     const char *worker, *version;  /* borrowed */
     const char *admin;             /* "": there is none */
+    struct dri_wake *served;       /* notified when the registry has changed; NULL: nobody */
 };
 
 enum dri_worker_state {

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "assert.h"
+#include "grouping.h"
 #include "hash.h"
 #include "intake.h"
 #include "letter.h"
@@ -47,6 +48,7 @@ struct dri_engine {
     struct dri_core *core;           /* owned: pages, touched as far as flights are out */
     size_t core_bytes;
     struct dri_intake *intake;     /* owned */
+    struct dri_grouping *grouping; /* owned */
     struct dri_outcomes *outcomes; /* owned */
 
     struct dri_transport_event events[EVENTS_MAX];
@@ -99,6 +101,9 @@ enum dray_status dri_engine_create(const struct dri_engine_config *config,
         dri_unmap(memory, engine->core_bytes);
     }
     if (status == DRAY_OK) {
+        status = dri_grouping_create(config, engine->core, engine->intake, &engine->grouping);
+    }
+    if (status == DRAY_OK) {
         status = dri_outcomes_create(config, engine->intake, &engine->outcomes);
     }
     if (status != DRAY_OK) {
@@ -115,6 +120,7 @@ void dri_engine_destroy(struct dri_engine *engine)
         return;
     }
     dri_outcomes_destroy(engine->outcomes);
+    dri_grouping_destroy(engine->grouping);
     dri_intake_destroy(engine->intake);
     dri_unmap(engine->core, engine->core_bytes);
     dri_unmap(engine->backlog, engine->backlog_capacity * sizeof(*engine->backlog));
@@ -184,6 +190,7 @@ static void take_message(struct dri_engine *engine, struct dri_now now,
         engine->has_failed = true; /* no memory for the bytes: the broker still has them */
         return;
     }
+    dri_grouping_place(engine->grouping, flight);
     if (flight->invalid == DRAY_KIND_INVALID) {
         engine->stats.invalid++;
     }
@@ -421,6 +428,7 @@ static void report_done(struct dri_engine *engine, enum dri_core_event_type type
         event->slot = engine->done[i]->slot;
         event->epoch = engine->done[i]->epoch;
         event->as.flight = engine->done[i];
+        dri_grouping_done(engine->grouping, engine->done[i]);
     }
 }
 
@@ -440,6 +448,7 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
 {
     const struct dri_transport_ops *ops = engine->config.transport_ops;
     bool has_more = false;
+    bool has_news = dri_grouping_begin(engine->grouping);
     size_t room = dri_core_room(engine->core);
     size_t messages_max = room < MESSAGES_MAX ? room : MESSAGES_MAX;
     size_t count = ops->poll(engine->config.transport, now, messages_max, engine->events,
@@ -455,7 +464,8 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
     for (unsigned i = 0; i < TURNS_MAX && collect(engine) > 0; i++) {
         did_some = step(engine, now) || did_some;
     }
-    *ret_idle = !did_some && count == 0 && !has_more;
+    dri_grouping_end(engine->grouping);
+    *ret_idle = !did_some && count == 0 && !has_more && !has_news;
     return engine->has_failed ? DRAY_EFATAL : DRAY_OK;
 }
 
@@ -494,8 +504,10 @@ void dri_engine_set_names(struct dri_engine *engine, const char *namespaces,
 static void send_to_core(struct dri_engine *engine, struct dri_now now,
                          enum dri_core_event_type type)
 {
+    (void)dri_grouping_begin(engine->grouping);
     *next_core_event(engine) = (struct dri_core_event){.type = type};
     (void)step(engine, now);
+    dri_grouping_end(engine->grouping);
 }
 
 void dri_engine_drain(struct dri_engine *engine, struct dri_now now)

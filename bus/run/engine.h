@@ -24,6 +24,7 @@
  */
 
 struct dri_engine;
+struct dri_router; /* routing.h */
 
 /** Counters beside the core's; the owner reads them between turns. */
 #define DRI_ENGINE_COUNTER_TABLE(X)                                                                \
@@ -58,6 +59,7 @@ struct dri_engine_config {
     const struct dri_transport_ops *transport_ops;
     struct dri_transport *transport; /* borrowed; open */
     struct dri_executor *executor;   /* borrowed */
+    struct dri_router *router;       /* borrowed; NULL: no route has limits or an order */
     const char *worker;              /* id */
     const char *namespace_;          /* default of commands without one */
     const char *namespaces;          /* comma list that is allowed; NULL: all */

@@ -157,6 +157,13 @@ void dri_intake_release(struct dri_intake *intake, struct dri_flight *flight)
     dri_pool_give(intake->pool, block);
 }
 
+void dri_intake_each(struct dri_intake *intake, dri_intake_visit_fn *visit, void *arg)
+{
+    for (struct block *block = intake->out.next; block != &intake->out; block = block->next) {
+        visit(arg, block->flight);
+    }
+}
+
 /* Whether ns is one of the comma list. */
 static bool is_listed(const char *list, struct dray_slice ns)
 {
@@ -180,13 +187,14 @@ static void end_now(struct dri_flight *flight)
     }
 }
 
-static void find_order(const struct dri_intake *intake, struct dri_flight *flight)
+void dri_intake_order(const struct dri_intake *intake, struct dri_flight *flight,
+                      enum dri_order order)
 {
     struct dray_slice key = flight->envelope.key;
     if (key.at == NULL) {
         key = flight->key;
     }
-    switch (intake->config->order) {
+    switch (order) {
     case DRI_ORDER_KEY:
         flight->has_key = key.at != NULL;
         flight->key_hash = flight->has_key ? dri_hash64(key) : 0;
@@ -284,7 +292,8 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
     if (message->is_last) {
         end_now(flight);
     }
-    find_order(intake, flight);
+    dri_intake_order(intake, flight, intake->config->order);
+    flight->choice_hash = flight->has_key ? flight->key_hash : flight->offset;
     find_duplicate(intake, flight);
     return true;
 }

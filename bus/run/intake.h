@@ -41,6 +41,15 @@ const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot);
 bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
                      const struct dri_transport_event *event, struct dri_flight *flight);
 
+/** Another order than the worker's: what the flight is ordered by from now on. Requires: filled,
+ * not with the core yet. */
+void dri_intake_order(const struct dri_intake *intake, struct dri_flight *flight,
+                      enum dri_order order);
+
+/** Called for each flight that is out, in the order of their coming. */
+typedef void dri_intake_visit_fn(void *arg, struct dri_flight *flight);
+void dri_intake_each(struct dri_intake *intake, dri_intake_visit_fn *visit, void *arg);
+
 /** Free the bytes of a flight. */
 void dri_intake_release(struct dri_intake *intake, struct dri_flight *flight);
 

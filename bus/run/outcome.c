@@ -269,6 +269,9 @@ static struct dray_slice message_of(const struct dri_flight *flight, char buffer
     if (flight->kind == DRAY_KIND_EXPIRED) {
         return dray_slice_text("its deadline had passed before it could run");
     }
+    if (flight->kind == DRAY_KIND_HELD) {
+        return dray_slice_text("its route is paused");
+    }
     return (struct dray_slice){NULL, 0};
 }
 

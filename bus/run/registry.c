@@ -221,7 +221,13 @@ void dri_registry_rebind(struct dri_registry *registry)
 
 uint64_t dri_registry_revision(const struct dri_registry *registry)
 {
-    return atomic_load_explicit(&registry->revision, memory_order_relaxed);
+    /* Acquire: pairs with the release of a change; whoever sees the number finds the routes. */
+    return atomic_load_explicit(&registry->revision, memory_order_acquire);
+}
+
+bool dri_registry_has_special(const struct dri_registry *registry)
+{
+    return atomic_load_explicit(&registry->special, memory_order_relaxed) > 0;
 }
 
 size_t dri_registry_count(const struct dri_registry *registry)

@@ -103,8 +103,13 @@ size_t dri_registry_reclaim(struct dri_registry *registry);
 /** Routes that are there. Threads: the writer's. */
 size_t dri_registry_count(const struct dri_registry *registry);
 
-/** Highest revision seen, applied or not. Threads: any. */
+/** Highest revision seen, applied or not. Whoever sees it finds the routes of its change.
+ *  Threads: any. */
 uint64_t dri_registry_revision(const struct dri_registry *registry);
+
+/** Whether any route is special (dri_route_is_special); as of the revision seen before.
+ *  Threads: any. */
+bool dri_registry_has_special(const struct dri_registry *registry);
 
 /** SHA-256 over the accepted (key, revision, route bytes) sorted by key, in hex: key, NUL, revision
  * as decimal text, NUL, length of the bytes as decimal text, NUL, bytes. Threads: the writer's. */

@@ -404,10 +404,20 @@ static void commit_fid(struct dri_registry *registry, const struct edit *edit)
     }
 }
 
+/* Only the writer changes it; readers look at it after the revision, which is released later. */
+static void count_special(struct dri_registry *registry, const struct edit *edit)
+{
+    uint32_t special = atomic_load_explicit(&registry->special, memory_order_relaxed);
+    special += edit->fresh != NULL && dri_route_is_special(&edit->fresh->route.view) ? 1 : 0;
+    special -= edit->present != NULL && dri_route_is_special(&edit->present->route.view) ? 1 : 0;
+    atomic_store_explicit(&registry->special, special, memory_order_relaxed);
+}
+
 static void commit_edit(struct dri_registry *registry, struct edit *edit)
 {
     struct writer *writer = registry->writer;
     commit_fid(registry, edit);
+    count_special(registry, edit);
     if (edit->present != NULL) {
         tree_remove(&writer->tree, edit->present);
         writer->routes_count--;
@@ -456,8 +466,8 @@ void revision_seen(struct dri_registry *registry, uint64_t revision)
     struct writer *writer = registry->writer;
     dri_lock_take(&writer->lock);
     if (revision > dri_registry_revision(registry)) {
-        /* Relaxed: a number on its own; who acts on it goes by the routes. */
-        atomic_store_explicit(&registry->revision, revision, memory_order_relaxed);
+        /* Release: pairs with the acquire in dri_registry_revision; the routes of before. */
+        atomic_store_explicit(&registry->revision, revision, memory_order_release);
     }
     dri_lock_drop(&writer->lock);
 }
@@ -492,7 +502,8 @@ static enum dray_status batch_apply(struct batch *batch)
     }
     if (status == DRAY_OK) {
         commit(batch);
-        atomic_store_explicit(&batch->registry->revision, batch->revision, memory_order_relaxed);
+        /* Release: pairs with the acquire in dri_registry_revision; the routes of this change. */
+        atomic_store_explicit(&batch->registry->revision, batch->revision, memory_order_release);
     }
     retire_end(batch->registry);
     dri_lock_drop(&writer->lock);

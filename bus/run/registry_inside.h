@@ -201,6 +201,7 @@ struct dri_registry {
     struct dri_registry_config config; /* immutable */
     struct writer *writer;             /* immutable pointer */
     _Atomic(uint64_t) revision;
+    _Atomic(uint32_t) special; /* routes that are special */
     struct dri_epoch epoch;
     _Atomic(struct table *) fids;
     _Atomic(struct table *) shards[SHARD_COUNT];

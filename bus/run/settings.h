@@ -40,6 +40,7 @@ struct dri_settings {
         uint32_t lanes;
         uint32_t pool; /* threads for run: pool */
         uint32_t max_in_flight;
+        uint32_t key_max; /* 0: a quarter of max_in_flight */
         uint32_t max_unacked;
         uint64_t max_bytes;
         uint64_t memory;

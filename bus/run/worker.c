@@ -50,11 +50,13 @@
 #include "queue.h"
 #include "ramp.h"
 #include "registry.h"
+#include "routing.h"
 #include "state.h"
 #include "supervise.h"
 #include "version.h"
 
 #define SLOTS_MAX      4096u
+#define GROUPS_MAX     4096u /* routes with limits at a time, and some more */
 #define CHAIN_MAX      64u
 #define SLEEP_MAX_NS   UINT64_C(1000000000)
 #define METRICS_NS     UINT64_C(200000000)
@@ -86,6 +88,7 @@ struct dri_worker {
     struct dri_transport *transport;            /* owned */
     struct dri_journal *journal;                /* owned; NULL: it could not be had */
     struct dri_executor *executor;              /* owned */
+    struct dri_router *router;                  /* owned */
     struct dri_engine *engine;                  /* owned */
     struct dri_control_thread *_Atomic control; /* owned; writes the registry from start to stop */
     struct dri_wake wake;
@@ -217,7 +220,7 @@ static enum dray_status make_registry(struct dri_worker *worker)
         .bind = dri_binding_bind,
         .unbind = dri_binding_unbind,
         .arg = worker->modules,
-        .readers_max = threads_max(settings),
+        .readers_max = threads_max(settings) + 1, /* the router */
     };
     return dri_registry_create(&config, &worker->registry);
 }
@@ -232,6 +235,7 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
         .worker = worker->id,
         .version = DRAY_VERSION,
         .admin = worker->admin == NULL ? "" : dri_admin_address(worker->admin),
+        .served = &worker->wake,
     };
     struct dri_control_thread *control = NULL;
     enum dray_status status = dri_control_start(&config, &control, ret_text, text_bytes);
@@ -302,6 +306,12 @@ static uint32_t lane_depth(const struct dri_settings *settings)
     return share < 8 ? 8 : share > 1024 ? 1024 : share;
 }
 
+static uint32_t key_max(const struct dri_settings *settings)
+{
+    uint32_t quarter = settings->worker.max_in_flight / 4;
+    return settings->worker.key_max != 0 ? settings->worker.key_max : quarter != 0 ? quarter : 1;
+}
+
 static enum dray_status make_engine(struct dri_worker *worker)
 {
     const struct dri_settings *settings = worker->settings;
@@ -326,16 +336,22 @@ static enum dray_status make_engine(struct dri_worker *worker)
     if (status != DRAY_OK) {
         return status;
     }
+    status = dri_router_create(worker->registry, &worker->router);
+    if (status != DRAY_OK) {
+        return status;
+    }
     struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
     limits.message_bytes = settings->worker.message_bytes;
     struct dri_engine_config config = {
         .core = {.in_flight_max = settings->worker.max_in_flight,
+                 .key_max = key_max(settings),
                  .unacked_max = settings->worker.max_unacked,
                  .bytes_max = settings->worker.max_bytes,
                  .slots_max = SLOTS_MAX,
                  .lanes = lanes.lanes,
                  .lane_depth = lanes.lane_depth,
                  .chain_max = CHAIN_MAX,
+                 .groups_max = GROUPS_MAX,
                  .settle_ms = settings->worker.settle_ms,
                  .revoke_ms = settings->worker.revoke_ms,
                  .drain_ms = settings->worker.drain_ms,
@@ -343,6 +359,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .transport_ops = worker->ops,
         .transport = worker->transport,
         .executor = worker->executor,
+        .router = worker->router,
         .worker = worker->id,
         .namespace_ = settings->namespace_,
         .namespaces = live->namespaces,
@@ -522,6 +539,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     dri_journal_close(worker->journal);
     dri_admin_stop(worker->admin); /* asks the control thread when it is asked */
     dri_control_stop(atomic_load(&worker->control));
+    dri_router_destroy(worker->router);
     dri_registry_destroy(worker->registry);
     dri_modules_destroy(worker->modules);
     dri_metrics_destroy(worker->metrics);
@@ -709,6 +727,8 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_REPUBLISHED, core.republished},
         {DRI_METRIC_RESULTS, core.results_stored},
         {DRI_METRIC_LETTERS, core.letters_stored},
+        {DRI_METRIC_HELD, core.held},
+        {DRI_METRIC_BREAKER_OPENS, core.breaker_opens},
         {DRI_METRIC_POINTER_LETTERS, engine.pointer_letters},
         {DRI_METRIC_SETTLED, core.settled},
         {DRI_METRIC_DROPPED, core.dropped_on_revoke},
@@ -728,6 +748,8 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_IN_FLIGHT_LIMIT, worker->in_flight_limit},
         {DRI_METRIC_RUNNING, core.running},
         {DRI_METRIC_WAITING, core.waiting},
+        {DRI_METRIC_WAITING_PAUSED, core.waiting_paused},
+        {DRI_METRIC_BREAKERS_OPEN, core.open_groups},
         {DRI_METRIC_UNACKED, core.unacked},
         {DRI_METRIC_IN_FLIGHT_BYTES, core.bytes},
         {DRI_METRIC_SETTLE_GAP, core.settle_gap},

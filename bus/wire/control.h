@@ -74,6 +74,10 @@ bool dri_change_next(const struct dri_change *change, size_t *at, struct dri_cha
 
 #define DRI_BACKOFF_MAX 8u
 
+/** What `breaker: {}` stands for. */
+#define DRI_BREAKER_FAILURES 20u
+#define DRI_BREAKER_OPEN_MS  60000u
+
 enum dri_route_state {
     DRI_ROUTE_ACTIVE,
     DRI_ROUTE_PAUSED,
@@ -112,7 +116,10 @@ struct dri_policy {
     uint32_t budget_ms;                      /* no run begins later after the first failure */
     uint32_t kind_attempts[DRAY_KIND_COUNT]; /* by kind of failure, in place of attempts */
     uint32_t concurrency;
-    uint32_t rate; /* per second */
+    uint32_t rate;             /* per second */
+    uint32_t burst;            /* of these, how many at once */
+    uint32_t breaker_failures; /* in a row that open the breaker; 0: none */
+    uint32_t breaker_open_ms;
     enum dri_order order;
     enum dri_run_mode run;
     enum dri_isolation isolation;
@@ -137,10 +144,19 @@ DRAY_MUST_CHECK enum dray_status dri_route_decode(struct dray_slice route,
                                                   struct dri_wire_error *ret_error);
 DRAY_MUST_CHECK enum dray_status dri_route_encode(const struct dri_route_view *view, void *buffer,
                                                   size_t buffer_bytes, size_t *ret_len);
+/** The same route in another state, whatever else is in its bytes.
+ *  Errors: ELIMIT; EINVALID: it is no route. */
+DRAY_MUST_CHECK enum dray_status dri_route_with_state(struct dray_slice route,
+                                                      enum dri_route_state state, void *buffer,
+                                                      size_t buffer_bytes, size_t *ret_len);
 /** "ns/name@version" of a view, with a NUL. Errors: ELIMIT (DRI_ROUTE_KEY_BYTES_MAX + 1 suffice).
  */
 DRAY_MUST_CHECK enum dray_status dri_route_key_format(const struct dri_route_view *view,
                                                       char *buffer, size_t buffer_bytes);
+
+/** Whether a route has what holds its commands back or orders them otherwise than the worker does:
+ * a limit, a breaker, an order of its own, or a state other than active. */
+bool dri_route_is_special(const struct dri_route_view *view);
 
 /** 1..64 bytes of UTF-8 without '/', '@' and control characters, no blank at an edge, no empty part
  * between dots: names and namespaces. */

@@ -70,6 +70,11 @@ void dri_packer_add_raw(struct dri_packer *packer, const char *key, struct dray_
     }
 }
 
+void dri_packer_raw(struct dri_packer *packer, struct dray_slice value)
+{
+    dri_writer_raw(&packer->writer, value.at, value.len);
+}
+
 void dri_packer_add_uint(struct dri_packer *packer, const char *key, uint64_t number)
 {
     dri_packer_key(packer, key);

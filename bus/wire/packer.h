@@ -34,6 +34,8 @@ void dri_packer_key(struct dri_packer *packer, const char *key);
 /** Key and value; nothing when the value is absent. raw: msgpack bytes as they are. */
 void dri_packer_add_str(struct dri_packer *packer, const char *key, struct dray_slice text);
 void dri_packer_add_raw(struct dri_packer *packer, const char *key, struct dray_slice value);
+/** A value as it is. */
+void dri_packer_raw(struct dri_packer *packer, struct dray_slice value);
 void dri_packer_add_uint(struct dri_packer *packer, const char *key, uint64_t number);
 
 #endif

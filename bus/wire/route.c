@@ -48,6 +48,9 @@ struct raw {
     struct dray_slice backoff_ms;
     struct dray_slice backoff;
     struct dray_slice retry;
+    struct dray_slice breaker;
+    uint32_t breaker_failures;
+    uint32_t breaker_open_ms;
 };
 
 #define TEXT(name_, member, max_)                                                                  \
@@ -91,10 +94,23 @@ static const struct dri_field g_policy_fields[] = {
     POLICY("budget_ms", view.policy.budget_ms, DRI_FIELD_U32),
     POLICY("concurrency", view.policy.concurrency, DRI_FIELD_U32),
     POLICY("rate", view.policy.rate, DRI_FIELD_U32),
+    POLICY("burst", view.policy.burst, DRI_FIELD_U32),
+    POLICY("breaker", breaker, DRI_FIELD_MAP),
     POLICY("order", order, DRI_FIELD_TEXT),
     POLICY("run", run, DRI_FIELD_TEXT),
     POLICY("isolation", isolation, DRI_FIELD_TEXT),
     POLICY("preload", view.policy.is_preload, DRI_FIELD_BOOL),
+};
+
+static const struct dri_field g_breaker_fields[] = {
+    {.name = "failures",
+     .label = "policy.breaker.failures",
+     .at = offsetof(struct raw, breaker_failures),
+     .type = DRI_FIELD_U32},
+    {.name = "open_ms",
+     .label = "policy.breaker.open_ms",
+     .at = offsetof(struct raw, breaker_open_ms),
+     .type = DRI_FIELD_U32},
 };
 
 size_t dri_word_find(struct dray_slice text, const char *const *words, size_t count)
@@ -416,6 +432,31 @@ static enum dray_status policy_retry_read(struct dray_slice route,
     return status;
 }
 
+static enum dray_status breaker_read(struct dray_slice route, const struct dri_wire_limits *limits,
+                                     struct raw *raw, struct dri_wire_error *ret_error)
+{
+    struct dri_scanner scanner;
+
+    if (dray_slice_is_absent(raw->breaker)) {
+        return DRAY_OK;
+    }
+    raw->breaker_failures = DRI_BREAKER_FAILURES;
+    raw->breaker_open_ms = DRI_BREAKER_OPEN_MS;
+    dri_scanner_init_inside(&scanner, route, raw->breaker, 2, limits);
+    enum dray_status status =
+        dri_fields_read(&scanner, g_breaker_fields, COUNT(g_breaker_fields), raw, ret_error);
+    if (status != DRAY_OK) {
+        ret_error->field = ret_error->field[0] == '\0' ? "policy.breaker" : ret_error->field;
+        return status;
+    }
+    if (raw->breaker_open_ms == 0) {
+        return view_fail(route, raw->breaker, "policy.breaker.open_ms", "is 0", ret_error);
+    }
+    raw->view.policy.breaker_failures = raw->breaker_failures;
+    raw->view.policy.breaker_open_ms = raw->breaker_failures != 0 ? raw->breaker_open_ms : 0;
+    return DRAY_OK;
+}
+
 static enum dray_status policy_read(struct dray_slice route, const struct dri_wire_limits *limits,
                                     struct raw *raw, struct dri_wire_error *ret_error)
 {
@@ -437,7 +478,8 @@ static enum dray_status policy_read(struct dray_slice route, const struct dri_wi
     if (status != DRAY_OK) {
         return status;
     }
-    return policy_words_read(route, raw, ret_error);
+    status = breaker_read(route, limits, raw, ret_error);
+    return status == DRAY_OK ? policy_words_read(route, raw, ret_error) : status;
 }
 
 enum dray_status dri_route_decode(struct dray_slice route, const struct dri_wire_limits *limits,
@@ -483,8 +525,9 @@ static uint32_t policy_pairs(const struct dri_policy *policy)
 {
     return 0u + (policy->timeout_ms != 0) + (policy->attempts != 0) + (policy->backoff_count != 0) +
            dri_retry_pairs(policy) + (policy->budget_ms != 0) + (policy->concurrency != 0) +
-           (policy->rate != 0) + policy->has_order + policy->has_run +
-           (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
+           (policy->rate != 0) + (policy->burst != 0) + (policy->breaker_failures != 0) +
+           policy->has_order + policy->has_run + (policy->isolation != DRI_ISOLATION_THREAD) +
+           policy->is_preload;
 }
 
 static void policy_add(struct dri_packer *packer, const struct dri_policy *policy)
@@ -507,6 +550,13 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
     policy_uint_add(packer, "budget_ms", policy->budget_ms);
     policy_uint_add(packer, "concurrency", policy->concurrency);
     policy_uint_add(packer, "rate", policy->rate);
+    policy_uint_add(packer, "burst", policy->burst);
+    if (policy->breaker_failures != 0) {
+        dri_packer_key(packer, "breaker");
+        (void)msgpack_pack_map(&packer->pack, policy->breaker_open_ms != 0 ? 2 : 1);
+        policy_uint_add(packer, "failures", policy->breaker_failures);
+        policy_uint_add(packer, "open_ms", policy->breaker_open_ms);
+    }
     if (policy->has_order) {
         dri_packer_add_str(packer, "order", dray_slice_text(g_orders[policy->order]));
     }
@@ -556,6 +606,44 @@ enum dray_status dri_route_encode(const struct dri_route_view *view, void *buffe
     return dri_packer_end(&packer, ret_len);
 }
 
+enum dray_status dri_route_with_state(struct dray_slice route, enum dri_route_state state,
+                                      void *buffer, size_t buffer_bytes, size_t *ret_len)
+{
+    const struct dri_wire_limits any = {UINT32_MAX, DRI_DEPTH_CEILING, UINT32_MAX};
+    struct dri_scanner scanner;
+    struct dri_token map = {.type = DRI_TOKEN_NIL};
+    struct dri_packer packer;
+    size_t others = 0;
+
+    for (int round = 0; round < 2; round++) { /* count, then copy */
+        dri_scanner_init(&scanner, route, &any);
+        if (dri_scanner_next(&scanner, &map) != DRAY_OK || map.type != DRI_TOKEN_MAP) {
+            return DRAY_EINVALID;
+        }
+        if (round == 1) {
+            dri_packer_init(&packer, buffer, buffer_bytes);
+            (void)msgpack_pack_map(&packer.pack, others + 1);
+        }
+        for (uint32_t i = 0; i < map.count; i++) {
+            struct dri_token key = {.type = DRI_TOKEN_NIL};
+            struct dray_slice value;
+
+            if (dri_scanner_next(&scanner, &key) != DRAY_OK ||
+                dri_scanner_skip(&scanner, &value) != DRAY_OK) {
+                return DRAY_EINVALID;
+            }
+            bool is_state = dray_slice_equal_text(key.bytes, "state");
+            others += round == 0 && !is_state ? 1 : 0;
+            if (round == 1 && !is_state) {
+                dri_packer_str(&packer, key.bytes);
+                dri_packer_raw(&packer, value);
+            }
+        }
+    }
+    dri_packer_add_str(&packer, "state", dray_slice_text(g_states[state]));
+    return dri_packer_end(&packer, ret_len);
+}
+
 enum dray_status dri_route_key_format(const struct dri_route_view *view, char *buffer,
                                       size_t buffer_bytes)
 {
@@ -577,6 +665,14 @@ enum dray_status dri_route_key_format(const struct dri_route_view *view, char *b
                    (int)view->name.len, (const char *)view->name.at, (int)version.len,
                    (const char *)version.at);
     return len >= 0 && (size_t)len < buffer_bytes ? DRAY_OK : DRAY_ELIMIT;
+}
+
+bool dri_route_is_special(const struct dri_route_view *view)
+{
+    const struct dri_policy *policy = &view->policy;
+
+    return view->state != DRI_ROUTE_ACTIVE || policy->concurrency != 0 || policy->rate != 0 ||
+           policy->breaker_failures != 0 || policy->has_order;
 }
 
 uint64_t dri_fid(struct dray_slice ns, struct dray_slice name, struct dray_slice version,

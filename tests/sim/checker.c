@@ -116,8 +116,8 @@ struct sim_checker *sim_checker_create(const struct sim_options *options,
     checker->broker = broker;
     checker->is_tracing = is_tracing;
     for (int i = 0; i < SIM_NEMESIS_COUNT; i++) {
-        checker->has_redelivery_reason |=
-            options->mean_ms[i] != 0 && i != SIM_NEMESIS_REFUSE && i != SIM_NEMESIS_JUMP;
+        checker->has_redelivery_reason |= options->mean_ms[i] != 0 && i != SIM_NEMESIS_REFUSE &&
+                                          i != SIM_NEMESIS_JUMP && i != SIM_NEMESIS_HOLD;
     }
     checker->has_redelivery_reason |= options->mode == DRI_SETTLE_EACH &&
                                       (rates[DRI_SIM_DELIVERY_LOST] || rates[DRI_SIM_EXTEND_LOST] ||
@@ -184,9 +184,11 @@ struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32
 /* What must run in order with each other has the same; -1: unordered. */
 static int32_t order_key(const struct sim_checker *checker, const struct sim_command *command)
 {
-    switch (checker->options.order) {
+    const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
+    switch (route != NULL && route->has_order ? route->order : checker->options.order) {
     case DRI_ORDER_PARTITION:
-        return command->topic * (int32_t)SIM_PARTITIONS_MAX + command->partition;
+        return (int32_t)SIM_KEYS_MAX + command->topic * (int32_t)SIM_PARTITIONS_MAX +
+               command->partition;
     case DRI_ORDER_NONE:
         return -1;
     case DRI_ORDER_KEY:
@@ -260,6 +262,16 @@ static void note_arrival(struct sim_epoch *epoch, uint32_t command)
         grown(epoch->arrivals, &epoch->capacity, epoch->count, sizeof(*epoch->arrivals));
     epoch->arrivals[epoch->count++] =
         (struct sim_arrival){.command = command, .is_repeated = is_repeated};
+}
+
+void sim_note_held(struct sim_checker *checker, const struct sim_command *command)
+{
+    for (size_t i = 0; i < checker->epochs_count; i++) {
+        struct sim_arrival *arrival = find_arrival(&checker->epochs[i], command->plan.index);
+        if (arrival != NULL) {
+            arrival->is_held = true;
+        }
+    }
 }
 
 static void see_delivered(struct sim_checker *checker, const struct dri_sim_sight *sight)
@@ -424,13 +436,56 @@ static struct sim_command *command_of(struct sim_checker *checker, const struct 
     return command;
 }
 
-void sim_checker_submitted(struct sim_checker *checker, const struct dri_flight *chain,
-                           const struct dri_flight *flight)
+static struct sim_starts *starts_of(struct sim_checker *checker, uint32_t client)
+{
+    struct sim_starts *starts = &checker->starts[client % SIM_STARTS_MAX];
+    if (starts->client != client) {
+        *starts = (struct sim_starts){.client = client};
+    }
+    return starts;
+}
+
+/* Nothing of a paused route starts; and as many starts as the burst take at least as long as one
+ * interval. */
+static void check_start(struct sim_checker *checker, uint32_t client, const struct sim_plan *plan)
+{
+    const struct sim_route *route = sim_route_of(&checker->options, plan->index);
+    if (route == NULL) {
+        return;
+    }
+    size_t number = (size_t)(route - checker->options.routes);
+    if (checker->is_paused[number]) {
+        sim_checker_fail(checker, "limits", "command %u was started, and its route is paused",
+                         plan->index);
+    }
+    if (route->limits.rate == 0) {
+        return;
+    }
+    struct sim_starts *starts = starts_of(checker, client);
+    uint64_t *before_ns = &starts->at_ns[number][starts->count[number] % route->limits.burst];
+    if (starts->count[number] >= route->limits.burst &&
+        checker->now.mono_ns - *before_ns < UINT64_C(1000000000) / route->limits.rate) {
+        sim_checker_fail(checker, "limits", "command %u was started too early for its rate",
+                         plan->index);
+    }
+    *before_ns = checker->now.mono_ns;
+    starts->count[number]++;
+}
+
+void sim_checker_paused(struct sim_checker *checker, uint32_t route, bool is_paused)
+{
+    checker->is_paused[route] = is_paused;
+    checker->was_paused[route] = checker->was_paused[route] || is_paused;
+}
+
+void sim_checker_submitted(struct sim_checker *checker, uint32_t client,
+                           const struct dri_flight *chain, const struct dri_flight *flight)
 {
     sim_checker_watch(checker);
     const struct sim_command *command = command_of(checker, flight);
     const struct sim_plan *plan = &command->plan;
     uint64_t wall_ms = checker->now.wall_ms;
+    check_start(checker, client, plan);
     if (plan->not_before_ms > wall_ms) {
         sim_checker_fail(checker, "outcome", "command %u was started before its time", plan->index);
     } else if (plan->deadline_ms != 0 && wall_ms > plan->deadline_ms) {
@@ -442,6 +497,28 @@ void sim_checker_submitted(struct sim_checker *checker, const struct dri_flight 
     if (flight != chain && (key < 0 || key != order_key(checker, command_of(checker, chain)))) {
         sim_checker_fail(checker, "order", "command %u is in a chain of another key", plan->index);
     }
+}
+
+/* How many of its route run in this worker, this one among them. */
+static void check_concurrency(struct sim_checker *checker, uint32_t client,
+                              const struct sim_command *command)
+{
+    const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
+    uint32_t running = 0;
+    if (route == NULL || route->limits.concurrency == 0) {
+        return;
+    }
+    for (size_t i = 0; i < checker->open_runs_count; i++) {
+        const struct sim_open_run *open = &checker->open_runs[i];
+        running +=
+            open->client == client && sim_route_of(&checker->options, open->command) == route;
+    }
+    if (running > route->limits.concurrency) {
+        sim_checker_fail(checker, "limits",
+                         "command %u runs as one of %u of its route, of at most %u",
+                         command->plan.index, running, route->limits.concurrency);
+    }
+    checker->tally.at_limit += running == route->limits.concurrency;
 }
 
 static void check_overlap(struct sim_checker *checker, uint32_t client,
@@ -463,6 +540,14 @@ static void check_overlap(struct sim_checker *checker, uint32_t client,
                               .since_ns = checker->now.mono_ns};
 }
 
+/* Once paused, a command may have been given up to the dead letters, its followers run, and its
+ * assignment lost before the letter was stored: then it comes again, and runs behind them. */
+static bool may_have_been_held(const struct sim_checker *checker, const struct sim_command *command)
+{
+    const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
+    return route != NULL && checker->was_paused[route - checker->options.routes];
+}
+
 /* Kafka: whoever reads a partition reads it in order, from where all before has its outcome. */
 static void check_first_run(struct sim_checker *checker, const struct sim_command *command)
 {
@@ -472,7 +557,8 @@ static void check_first_run(struct sim_checker *checker, const struct sim_comman
         return;
     }
     uint64_t *latest = &log->first_runs[key];
-    if (*latest > command->offset && !command->is_complete) {
+    if (*latest > command->offset && !command->is_complete &&
+        !may_have_been_held(checker, command)) {
         sim_checker_fail(checker, "order", "command %u runs first after a later one of its key",
                          command->plan.index);
     }
@@ -488,7 +574,9 @@ static void check_epoch(struct sim_checker *checker, struct sim_epoch *epoch,
                          command->plan.index);
         return;
     }
-    if (attempt != arrival->attempt + 1 || attempt > command->plan.attempts_max) {
+    bool is_next = attempt == arrival->attempt + 1 ||
+                   (command->spared_runs > 0 && attempt == arrival->attempt);
+    if (!is_next || attempt > command->plan.attempts_max) {
         sim_checker_fail(checker, "attempts", "command %u: attempt %u after %u, of at most %u",
                          command->plan.index, attempt, arrival->attempt,
                          command->plan.attempts_max);
@@ -500,7 +588,7 @@ static void check_epoch(struct sim_checker *checker, struct sim_epoch *epoch,
     }
     arrival->attempt = attempt;
     int32_t key = order_key(checker, command);
-    if (key < 0 || epoch->is_over || arrival->is_vague) {
+    if (key < 0 || epoch->is_over || arrival->is_vague || arrival->is_held) {
         return;
     }
     size_t place = (size_t)(arrival - epoch->arrivals) + 1;
@@ -525,6 +613,7 @@ void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
                          command->plan.index);
     }
     check_overlap(checker, client, command);
+    check_concurrency(checker, client, command);
     check_first_run(checker, command);
     check_epoch(checker, epoch_at(checker, flight->epoch), command, flight->attempt);
     command->runs++;
@@ -544,18 +633,36 @@ static void close_run(struct sim_checker *checker, uint32_t client, uint32_t com
     DRI_UNREACHABLE();
 }
 
+/* Such a run is no attempt, unless the breaker was closed by hand meanwhile; so it may be the last
+ * one. */
+static bool has_failed_as_probe(const struct dri_flight *flight)
+{
+    switch (flight->kind) {
+    case DRAY_KIND_TIMEOUT:
+    case DRAY_KIND_NETWORK:
+    case DRAY_KIND_UNAVAILABLE:
+    case DRAY_KIND_INTERNAL:
+        return flight->is_probe && flight->probes < DRI_PROBES_MAX;
+    default:
+        return false;
+    }
+}
+
 static void judge_run(struct sim_checker *checker, uint32_t client, const struct dri_flight *flight,
                       uint64_t at_ns)
 {
     struct sim_command *command = command_of(checker, flight);
     const struct sim_plan *plan = &command->plan;
     bool is_final = flight->attempt == plan->runs && flight->kind == plan->kind;
+    bool is_spared = !flight->is_stuck && has_failed_as_probe(flight);
     mix(checker, at_ns ^ ((uint64_t)plan->index << 32) ^ (uint64_t)flight->kind << 8);
     sim_checker_trace(checker, "ran      command %u attempt %u client %u: %s%s", plan->index,
                       flight->attempt, client,
                       flight->kind == DRAY_KIND_NONE ? "ok" : dray_kind_text(flight->kind),
                       is_final ? "" : ", to be retried");
-    if (!is_final) {
+    command->spared_runs += is_spared;
+    checker->tally.probes += is_spared;
+    if (!is_final || is_spared) {
         return;
     }
     struct sim_arrival *arrival =
@@ -730,7 +837,8 @@ static void check_quiet(struct sim_checker *checker, const struct sim_command *c
                          "command %u: %u results, %u errors, %u letters, %u deliveries, in peace",
                          plan->index, command->results, command->errors, command->letters,
                          command->deliveries);
-    } else if (plan->shape == SIM_SHAPE_SOUND && !may_expire && command->runs != plan->runs) {
+    } else if (plan->shape == SIM_SHAPE_SOUND && !may_expire &&
+               command->runs - command->spared_runs != plan->runs) {
         sim_checker_fail(checker, "duplicates", "command %u ran %u times, planned %u", plan->index,
                          command->runs, plan->runs);
     }

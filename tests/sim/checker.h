@@ -28,10 +28,12 @@
  * answer settled     nothing is settled (committed, acknowledged) whose outcome is not stored order
  * first runs of a key in the order produced; a retry is never overtaken in its epoch overlap     no
  * two runs of a key at once in one worker attempts    counted from 1, one by one, never above the
- * policy duplicates  as many runs and outcomes as deliveries and unknown publishes explain, not
- * more; with nothing that explains a redelivery, none liveness    healed, the backlog empties and
- * everything is settled drain       a drained worker has finished and settled what it had bounds of
- * lanes, chains, turns, time leak        nothing is left on the heap (tested by the world)
+ * policy limits      no more of a route run in one worker than may, none starts while it is paused,
+ * and starts are as far apart as its rate says duplicates  as many runs and outcomes as deliveries
+ * and unknown publishes explain, not more; with nothing that explains a redelivery, none liveness
+ * healed, the backlog empties and everything is settled drain       a drained worker has finished
+ * and settled what it had bounds of lanes, chains, turns, time leak        nothing is left on the
+ * heap (tested by the world)
  */
 
 struct sim_checker;
@@ -56,8 +58,10 @@ void sim_checker_watch(struct sim_checker *checker);
 /* The journal of handler calls. */
 const struct sim_plan *sim_checker_plan(struct sim_checker *checker,
                                         const struct dri_flight *flight);
-void sim_checker_submitted(struct sim_checker *checker, const struct dri_flight *chain,
-                           const struct dri_flight *flight);
+void sim_checker_submitted(struct sim_checker *checker, uint32_t client,
+                           const struct dri_flight *chain, const struct dri_flight *flight);
+/** A route is paused from now on, or resumes. */
+void sim_checker_paused(struct sim_checker *checker, uint32_t route, bool is_paused);
 void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
                             const struct dri_flight *flight, uint64_t at_ns);
 void sim_checker_run_ends(struct sim_checker *checker, uint32_t client,
@@ -97,6 +101,8 @@ uint64_t sim_checker_hash(const struct sim_checker *checker);
 struct sim_tally {
     uint64_t commands, events, runs, retries, results, errors, letters, pointers, limits, fallbacks;
     uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
+    uint64_t held, probes,
+        at_limit; /* letters; probes that failed; runs that took the last place */
 };
 
 void sim_checker_tally(const struct sim_checker *checker, struct sim_tally *ret_tally);

@@ -13,6 +13,8 @@
 #define SIM_PARTITIONS_MAX   8u
 #define SIM_OPEN_RUNS_MAX    1024u
 #define SIM_CLIENT_COUNT_MAX 4096u
+#define SIM_ORDERS_MAX       (SIM_KEYS_MAX + SIM_TOPIC_SOURCES * SIM_PARTITIONS_MAX)
+#define SIM_STARTS_MAX       16u /* clients whose starts are remembered: more than live at once */
 
 struct sim_command {
     struct sim_plan plan;
@@ -21,7 +23,8 @@ struct sim_command {
     uint64_t offset;
     const struct dri_sim_record *record; /* as the broker has it */
     uint32_t deliveries, runs, ok_runs, final_runs;
-    uint32_t skips; /* deliveries to somebody who was told that it is finished */
+    uint32_t skips;       /* deliveries to somebody who was told that it is finished */
+    uint32_t spared_runs; /* failed as the probe: no attempt */
     uint32_t results, errors, letters;
     bool is_complete;
 };
@@ -29,8 +32,8 @@ struct sim_command {
 struct sim_log {        /* one source partition */
     uint32_t *commands; /* owned: indexes, in the order of offsets */
     size_t count, capacity;
-    size_t incomplete;                 /* all before are complete */
-    uint64_t first_runs[SIM_KEYS_MAX]; /* highest offset + 1 of a key that has run */
+    size_t incomplete;                   /* all before are complete */
+    uint64_t first_runs[SIM_ORDERS_MAX]; /* highest offset + 1 of a key that has run */
     int64_t committed, committed_max;
 };
 
@@ -39,6 +42,7 @@ struct sim_arrival { /* a message that was delivered in an epoch */
     uint32_t attempt; /* of the latest run */
     bool is_closed;   /* it came to its end in this epoch */
     bool is_repeated; /* it had come to its end in this epoch before */
+    bool is_held;     /* its held letter was stored: what comes again has another place */
     bool is_vague;    /* nobody can tell from outside which delivery a run belongs to */
 };
 
@@ -59,14 +63,20 @@ struct sim_epoch {
     uint64_t settled;             /* highest position that left the client */
     struct sim_arrival *arrivals; /* owned */
     size_t count, capacity;
-    size_t started[SIM_KEYS_MAX]; /* highest arrival + 1 of a key that has run */
-    struct sim_runs told;         /* finished, as it was told when it began */
+    size_t started[SIM_ORDERS_MAX]; /* highest arrival + 1 of a key that has run */
+    struct sim_runs told;           /* finished, as it was told when it began */
 };
 
 struct sim_open_run {
     uint32_t client, command;
     int32_t key;
     uint64_t since_ns;
+};
+
+struct sim_starts { /* of a client, by route: the latest ones */
+    uint32_t client;
+    uint64_t at_ns[SIM_ROUTES_MAX][SIM_BURST_MAX];
+    uint64_t count[SIM_ROUTES_MAX];
 };
 
 struct sim_checker {
@@ -83,6 +93,8 @@ struct sim_checker {
     struct sim_open_run open_runs[SIM_OPEN_RUNS_MAX];
     size_t open_runs_count;
     bool is_drained[SIM_CLIENT_COUNT_MAX]; /* by client */
+    struct sim_starts starts[SIM_STARTS_MAX];
+    bool is_paused[SIM_ROUTES_MAX], was_paused[SIM_ROUTES_MAX];
     uint64_t hash;
     struct sim_tally tally;
     char failure[SIM_FAILURE_BYTES];
@@ -99,6 +111,8 @@ void sim_judge_progress(struct sim_checker *checker, const struct dri_sim_sight 
 bool sim_progress_read(struct dray_slice text, uint64_t position, struct sim_runs *ret_runs);
 bool sim_progress_has(const struct sim_runs *runs, uint64_t offset);
 struct sim_run *sim_runs_put(struct sim_runs *runs);
+/** Its held letter was stored. */
+void sim_note_held(struct sim_checker *checker, const struct sim_command *command);
 struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32_t partition,
                                    uint64_t offset);
 

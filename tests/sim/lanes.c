@@ -216,7 +216,7 @@ static void submit(struct dri_executor *executor, uint32_t number, struct dri_fl
     uint32_t length = 0;
     for (const struct dri_flight *flight = chain; flight != NULL; flight = flight->next) {
         length++;
-        sim_checker_submitted(self->config.checker, chain, flight);
+        sim_checker_submitted(self->config.checker, self->config.client, chain, flight);
     }
     if (number >= core->lanes || self->lanes[number].count >= core->lane_depth ||
         length > core->chain_max) {

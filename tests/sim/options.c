@@ -136,6 +136,40 @@ static void draw_commands(struct chance *chance, struct sim_options *options)
     options->deaf = one_in(chance, 5, 40);
 }
 
+/* From a stream of their own: the rest of a seed is what it was without them. */
+static void draw_routes(struct sim_options *options)
+{
+    struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x726f75746573))};
+    options->core.key_max =
+        chance_one_in(&chance, 2) ? (uint32_t)chance_skewed(&chance, 1, 128) : 0;
+    options->core.groups_max = 8; /* some by name, and some that have to be given anew */
+    if (chance_one_in(&chance, 3)) {
+        return;
+    }
+    options->routes_count = chance_between32(&chance, 1, SIM_ROUTES_MAX);
+    for (uint32_t i = 0; i < options->routes_count; i++) {
+        struct sim_route *route = &options->routes[i];
+        struct dri_group_limits *limits = &route->limits;
+        limits->concurrency = chance_one_in(&chance, 2) ? chance_between32(&chance, 1, 3) : 0;
+        if (chance_one_in(&chance, 3)) {
+            limits->rate = chance_between32(&chance, 5, 200);
+            limits->burst = chance_between32(&chance, 1, SIM_BURST_MAX);
+        }
+        if (chance_one_in(&chance, 3)) {
+            limits->failures = chance_between32(&chance, 1, 3);
+            limits->open_ms = chance_between32(&chance, 5, 30);
+        }
+        route->has_order = chance_one_in(&chance, 3);
+        route->order = (enum dri_order)chance_between(&chance, DRI_ORDER_KEY, DRI_ORDER_NONE);
+    }
+}
+
+const struct sim_route *sim_route_of(const struct sim_options *options, uint32_t index)
+{
+    uint64_t drawn = chance_mix(options->seed ^ chance_mix(index)) % (options->routes_count + 1);
+    return drawn == 0 ? NULL : &options->routes[drawn - 1];
+}
+
 void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_options *ret_options)
 {
     struct chance chance = {chance_mix(seed * 2 + (mode == DRI_SETTLE_EACH))};
@@ -154,5 +188,9 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
     draw_broker(&chance, options);
     if (!options->is_quiet) {
         draw_nemesis(&chance, options);
+    }
+    draw_routes(options);
+    if (options->routes_count == 0) {
+        options->mean_ms[SIM_NEMESIS_HOLD] = 0;
     }
 }

@@ -14,6 +14,8 @@
 
 #define SIM_WORKERS_MAX 4u
 #define SIM_KEYS_MAX    24u
+#define SIM_ROUTES_MAX  3u /* that have limits */
+#define SIM_BURST_MAX   3u
 
 /** What happens to the world by itself. X(name, text): mean time between two in mean_ms, 0: never.
  */
@@ -26,13 +28,21 @@
     X(LOSE, "lose")       /* assignments are lost for no reason */                                 \
     X(PAUSE, "pause")     /* the broker stands still */                                            \
     X(REFUSE, "refuse")   /* a target is refused for a while */                                    \
-    X(JUMP, "jump")       /* the wall clock jumps */
+    X(JUMP, "jump")       /* the wall clock jumps */                                               \
+    X(HOLD, "hold")       /* a route is paused, or resumes */
 
 enum sim_nemesis {
 #define SIM_NEMESIS_ENUM(name, text) SIM_NEMESIS_##name,
     SIM_NEMESIS_TABLE(SIM_NEMESIS_ENUM)
 #undef SIM_NEMESIS_ENUM
     SIM_NEMESIS_COUNT
+};
+
+/** What holds for the commands of a route; commands of none have no limits. */
+struct sim_route {
+    struct dri_group_limits limits; /* is_paused changes in the world, not here */
+    bool has_order;
+    enum dri_order order;
 };
 
 struct sim_options {
@@ -50,11 +60,15 @@ struct sim_options {
     /* one in so many commands; 0: none */
     uint32_t malformed, failing, slow, large, keyless, timed, replied, denied, replayed, deaf;
     uint32_t mean_ms[SIM_NEMESIS_COUNT];
+    uint32_t routes_count;
+    struct sim_route routes[SIM_ROUTES_MAX];
     struct dri_sim_config broker;
     struct dri_core_config core;
 };
 
 void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_options *ret_options);
+/** The route of a command; NULL: one without limits. */
+const struct sim_route *sim_route_of(const struct sim_options *options, uint32_t index);
 const char *sim_nemesis_text(enum sim_nemesis nemesis);
 
 #endif

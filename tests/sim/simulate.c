@@ -110,6 +110,9 @@ static void print_totals(const struct totals *totals, double seconds)
     (void)printf("metadata: in %" PRIu64 " commits, taken up in %" PRIu64
                  " assignments, which spared %" PRIu64 " commands a second run\n",
                  tally->metadata, tally->told, tally->skips);
+    (void)printf("routes: %" PRIu64 " runs at a limit, %" PRIu64 " probes that failed, %" PRIu64
+                 " held letters\n",
+                 tally->at_limit, tally->probes, tally->held);
     (void)printf("nemesis:");
     for (int i = 0; i < SIM_NEMESIS_COUNT; i++) {
         (void)printf(" %s %" PRIu64, sim_nemesis_text((enum sim_nemesis)i), totals->nemesis[i]);
@@ -144,6 +147,18 @@ static int count_missing(const struct totals *totals)
     if (totals->tally.deaf == 0) {
         (void)printf("never happened: a handler that ignores its time limit\n");
         missing++;
+    }
+    const struct {
+        const char *text;
+        uint64_t count;
+    } limits[] = {{"a run at its route's limit", totals->tally.at_limit},
+                  {"a probe that failed", totals->tally.probes},
+                  {"a held letter", totals->tally.held}};
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        if (limits[i].count == 0) {
+            (void)printf("never happened: %s\n", limits[i].text);
+            missing++;
+        }
     }
     return missing;
 }

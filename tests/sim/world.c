@@ -21,12 +21,14 @@
 #include "base/mem.h"
 #include "chance.h"
 #include "lanes.h"
+#include "router.h"
 #include "run/engine.h"
 #include "wire/headers.h"
 
 #define NS_PER_MS       UINT64_C(1000000)
 #define WALL_BEGIN_MS   UINT64_C(1767225600000) /* 2026-01-01 */
 #define HEAL_MS         UINT64_C(300000)
+#define PROBES_MS       UINT64_C(1200000) /* the slowest handler, as often as a probe may fail */
 #define PATIENCE_MS     UINT64_C(60000)
 #define DRAIN_MS        UINT64_C(300000)
 #define TURNS_AT_ONCE   10000u
@@ -61,6 +63,7 @@ struct world {
     struct dri_now now;
     struct dri_sim_broker *broker;
     struct sim_checker *checker;
+    struct dri_router *router;
     struct worker workers[SIM_WORKERS_MAX];
     uint32_t produced;
     uint64_t produce_ns; /* next */
@@ -124,6 +127,7 @@ static void start_worker(struct world *world, struct worker *worker)
         .transport_ops = &dri_sim_ops,
         .transport = worker->transport,
         .executor = worker->lanes,
+        .router = world->router,
         .worker = worker->name,
         .namespace_ = "default",
         .namespaces = "default",
@@ -367,6 +371,13 @@ static struct worker *any_running(struct world *world)
     return is_running(world, worker) ? worker : NULL;
 }
 
+static void wake_all(struct world *world)
+{
+    for (uint32_t i = 0; i < world->options.workers; i++) {
+        world->workers[i].is_turn_due = true;
+    }
+}
+
 static void refuse(struct world *world)
 {
     static const enum dray_status reasons[] = {DRAY_EAUTH, DRAY_ENOTFOUND, DRAY_EBROKER,
@@ -396,6 +407,14 @@ static void jump(struct world *world)
     uint64_t by_ms = chance_skewed(&world->chance, 1, UINT64_C(31536000000));
     world->now.wall_ms += chance_one_in(&world->chance, 2) ? by_ms : 0;
     world->now.wall_ms -= chance_one_in(&world->chance, 2) ? by_ms : 0;
+}
+
+/* Every worker hears of it by a turn. */
+static void hold(struct world *world)
+{
+    uint32_t route = chance_between32(&world->chance, 0, world->options.routes_count - 1);
+    sim_router_toggle(world->router, route);
+    wake_all(world);
 }
 
 /* False: there was nobody to do it to. */
@@ -441,6 +460,9 @@ static bool strike(struct world *world, enum sim_nemesis nemesis)
         return true;
     case SIM_NEMESIS_JUMP:
         jump(world);
+        return true;
+    case SIM_NEMESIS_HOLD:
+        hold(world);
         return true;
     case SIM_NEMESIS_COUNT:
         break;
@@ -544,6 +566,8 @@ static void heal(struct world *world)
     dri_sim_rates(world->broker, NULL);
     dri_sim_pause(world->broker, world->now, world->now.mono_ns);
     end_refusal(world);
+    sim_router_resume_all(world->router);
+    wake_all(world);
     for (uint32_t i = 0; i < world->options.workers; i++) {
         struct worker *worker = &world->workers[i];
         if (worker->state == WORKER_DOWN) {
@@ -557,11 +581,20 @@ static void heal(struct world *world)
     }
 }
 
+static uint64_t heal_ms(const struct world *world)
+{
+    uint64_t ms = HEAL_MS;
+    for (uint32_t i = 0; i < world->options.routes_count; i++) {
+        ms = world->options.routes[i].limits.failures != 0 ? HEAL_MS + PROBES_MS : ms;
+    }
+    return ms;
+}
+
 /* Every command that comes to its end buys the next one time: how long all take is a matter of
  * sizes. */
 static void become_whole(struct world *world)
 {
-    uint64_t until_ns = ms_from_now(world, HEAL_MS);
+    uint64_t until_ns = ms_from_now(world, heal_ms(world));
     uint64_t patience_ns = ms_from_now(world, PATIENCE_MS);
     size_t complete = 0;
     heal(world);
@@ -576,7 +609,7 @@ static void become_whole(struct world *world)
         live_until(world, ms_from_now(world, 1000));
         if (sim_checker_complete(world->checker) > complete) {
             complete = sim_checker_complete(world->checker);
-            until_ns = ms_from_now(world, HEAL_MS);
+            until_ns = ms_from_now(world, heal_ms(world));
             patience_ns = ms_from_now(world, PATIENCE_MS);
         }
     }
@@ -625,6 +658,7 @@ static void create(struct world *world, const struct sim_options *options, bool 
     dri_sim_advance(world->broker, world->now);
     world->checker = sim_checker_create(options, world->broker, is_tracing);
     sim_checker_now(world->checker, world->now);
+    world->router = sim_router_create(&world->options, world->checker);
     for (uint32_t i = 0; i < options->workers; i++) {
         struct worker *worker = &world->workers[i];
         worker->number = i;
@@ -641,6 +675,7 @@ static void destroy(struct world *world)
             take_down(&world->workers[i]);
         }
     }
+    sim_router_destroy(world->router);
     sim_checker_destroy(world->checker);
     dri_sim_destroy(world->broker);
 }

@@ -87,6 +87,7 @@ static void without_a_file_every_key_but_the_bus_has_its_default(void **state)
     assert_int_equal(got->worker.lanes, 2);
     assert_int_equal(got->worker.max_in_flight, 10000);
     assert_int_equal(got->worker.max_unacked, 400000);
+    assert_int_equal(got->worker.key_max, 0);
     assert_true(got->worker.max_bytes == 64u << 20);
     assert_true(got->worker.memory == 512u << 20);
     assert_int_equal(got->worker.order, DRI_ORDER_KEY);
@@ -703,9 +704,9 @@ static void a_change_is_in_effect_or_needs_a_restart(void **state)
         {"worker: {lanes: 2}", "worker: {lanes: 3}", "worker: {lanes: 3}", "", 0},
         /* Back to what it runs with: no restart is needed any more. */
         {"worker: {lanes: 2}", "worker: {lanes: 3}", "worker: {lanes: 2}", "worker.lanes ", 1},
-        {"kafka: {a.b: 1}", "kafka: {a.b: 2}", "kafka: {a.b: 1}", "kafka.a.b ", 1},
-        {"kafka: {a.b: 1}", "kafka: {a.b: 1}", "", "kafka.a.b ", 0},
-        {"", "kafka: {a.b: 1}", "", "kafka.a.b ", 1},
+        {"kafka: {linger.ms: 1}", "kafka: {linger.ms: 2}", "kafka: {linger.ms: 1}", "kafka.linger.ms ", 1},
+        {"kafka: {linger.ms: 1}", "kafka: {linger.ms: 1}", "", "kafka.linger.ms ", 0},
+        {"", "kafka: {linger.ms: 1}", "", "kafka.linger.ms ", 1},
         {"routes: [{name: a, module: m.so, handler: h}]",
          "routes: [{name: b, module: m.so, handler: h}]",
          "routes: [{name: a, module: m.so, handler: h}]", "routes ", 1},

@@ -210,6 +210,100 @@ static void a_policy_says_when_which_failure_runs_again(void **state)
     assert_int_equal(view.policy.kind_attempts[DRAY_KIND_EXPIRED], 0);
 }
 
+static void a_route_with_limits_is_special(void **state)
+{
+    const struct {
+        const char *more;
+        bool is_special;
+    } rows[] = {
+        {"", false},
+        {",\"policy\":{\"timeout_ms\":5,\"attempts\":2,\"run\":\"lane\"}", false},
+        {",\"policy\":{\"breaker\":{\"failures\":0}}", false},
+        {",\"state\":\"active\"", false},
+        {",\"state\":\"paused\"", true},
+        {",\"state\":\"draining\"", true},
+        {",\"policy\":{\"concurrency\":1}", true},
+        {",\"policy\":{\"rate\":10,\"burst\":3}", true},
+        {",\"policy\":{\"order\":\"none\"}", true},
+        {",\"policy\":{\"breaker\":{\"failures\":5,\"open_ms\":100}}", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct dri_route_view view;
+        struct dri_wire_error error;
+        char json[256];
+        uint8_t bytes[256];
+        size_t len = 0;
+
+        (void)snprintf(json, sizeof(json),
+                       "{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\"%s}", rows[i].more);
+        test_ok(dri_route_decode(wire_json(json), &limits, &view, &error));
+        assert_int_equal(dri_route_is_special(&view), rows[i].is_special);
+        struct dri_policy policy = view.policy;
+        test_ok(dri_route_encode(&view, bytes, sizeof(bytes), &len));
+        test_ok(dri_route_decode(dray_slice_of(bytes, len), &limits, &view, &error));
+        assert_int_equal(view.policy.burst, policy.burst);
+        assert_int_equal(view.policy.breaker_failures, policy.breaker_failures);
+        assert_int_equal(view.policy.breaker_open_ms, policy.breaker_open_ms);
+        assert_int_equal(dri_route_is_special(&view), rows[i].is_special);
+    }
+}
+
+static void a_state_is_replaced_and_what_nobody_knows_is_kept(void **state)
+{
+    struct dray_slice route = wire_json(
+        "{\"name\":\"a\",\"state\":\"active\",\"module\":\"m.so\",\"later\":{\"x\":[1,2]},"
+        "\"handler\":\"h\"}");
+    struct dri_route_view view;
+    struct dri_wire_error error;
+    uint8_t bytes[256];
+    uint8_t again[256];
+    size_t len = 0;
+    size_t again_len = 0;
+
+    (void)state;
+    test_ok(dri_route_with_state(route, DRI_ROUTE_PAUSED, bytes, sizeof(bytes), &len));
+    test_ok(dri_route_decode(dray_slice_of(bytes, len), &limits, &view, &error));
+    assert_int_equal(view.state, DRI_ROUTE_PAUSED);
+    test_slice("h", view.handler);
+    assert_non_null(memmem(bytes, len, "later", 5));
+    test_ok(dri_route_with_state(dray_slice_of(bytes, len), DRI_ROUTE_ACTIVE, again, sizeof(again),
+                                 &again_len));
+    assert_int_equal(again_len, route.len);
+    route = wire_json("{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\"}");
+    test_ok(dri_route_with_state(route, DRI_ROUTE_DRAINING, bytes, sizeof(bytes), &len));
+    test_ok(dri_route_decode(dray_slice_of(bytes, len), &limits, &view, &error));
+    assert_int_equal(view.state, DRI_ROUTE_DRAINING);
+    test_status(DRAY_ELIMIT, dri_route_with_state(route, DRI_ROUTE_PAUSED, bytes, 20, &len));
+    test_status(DRAY_EINVALID,
+                dri_route_with_state(wire_json("[1]"), DRI_ROUTE_PAUSED, bytes, 20, &len));
+}
+
+static void a_breaker_that_cannot_be_meant_is_refused(void **state)
+{
+    const char *const rows[][2] = {
+        {"{\"failures\":-1}", "policy.breaker.failures"},
+        {"{\"open_ms\":\"1s\"}", "policy.breaker.open_ms"},
+        {"{\"open_ms\":0}", "policy.breaker.open_ms"},
+        {"5", "policy.breaker"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct dri_route_view view;
+        struct dri_wire_error error = {"", "", 0};
+        char json[256];
+
+        (void)snprintf(
+            json, sizeof(json),
+            "{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":{\"breaker\":%s}}",
+            rows[i][0]);
+        test_status(DRAY_EINVALID, dri_route_decode(wire_json(json), &limits, &view, &error));
+        assert_string_equal(error.field, rows[i][1]);
+    }
+}
+
 static void a_small_route_gets_its_defaults(void **state)
 {
     struct dri_route_view view;
@@ -229,6 +323,8 @@ static void a_small_route_gets_its_defaults(void **state)
     assert_int_equal(view.policy.backoff_count, 1);
     assert_int_equal(view.policy.backoff_ms[0], 500);
     assert_false(view.policy.has_order);
+    assert_int_equal(view.policy.breaker_failures, DRI_BREAKER_FAILURES);
+    assert_int_equal(view.policy.breaker_open_ms, DRI_BREAKER_OPEN_MS);
     view = (struct dri_route_view){.name = TEXT("a")};
     test_ok(dri_route_key_format(&view, key, sizeof(key)));
     assert_string_equal(key, "default/a@0.0.0");
@@ -545,6 +641,9 @@ int main(void)
         CASE(a_route_is_read_field_by_field),
         CASE(a_policy_says_when_which_failure_runs_again),
         CASE(a_small_route_gets_its_defaults),
+        CASE(a_route_with_limits_is_special),
+        CASE(a_state_is_replaced_and_what_nobody_knows_is_kept),
+        CASE(a_breaker_that_cannot_be_meant_is_refused),
         CASE(what_is_wrong_with_a_route_is_named),
         CASE(a_module_is_a_file_name_and_never_a_path),
         CASE(semantic_versions_are_told_from_others),

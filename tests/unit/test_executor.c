@@ -296,7 +296,6 @@ static void what_cannot_be_found_is_told_apart(void **state)
 {
     struct fixture *fixture = *state;
     assert_int_equal(run_one(fixture, "none.such")->kind, DRAY_KIND_UNKNOWN_COMMAND);
-    assert_int_equal(run_one(fixture, "held")->kind, DRAY_KIND_HELD);
     struct dri_flight *flight = run_one(fixture, "gone");
     assert_int_equal(flight->kind, DRAY_KIND_UNAVAILABLE);
     assert_non_null(strstr((const char *)flight->error_message.at, "its module is missing"));
@@ -304,6 +303,24 @@ static void what_cannot_be_found_is_told_apart(void **state)
     assert_int_equal(run_one(fixture, "echo")->kind, DRAY_KIND_VERSION_MISMATCH);
     flight->envelope.version = (struct dray_slice){NULL, 0};
     flight->envelope.namespace_ = dray_slice_text("default");
+}
+
+static void a_command_of_a_paused_route_comes_back_unrun_with_what_is_behind_it(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const commands[] = {"echo", "held", "echo"};
+    struct dri_flight *back[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        struct dri_flight *flight = flight_of(fixture, i, commands[i]);
+        flight->next = i < 2 ? &fixture->flights[i + 1] : NULL;
+    }
+    fixture->ops->submit(fixture->executor, 1, &fixture->flights[0]);
+    fixture->ops->flush(fixture->executor);
+    take_back(fixture, back, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(back[i]->was_run, i < 1);
+    }
+    assert_int_equal(atomic_load(&calls), 1);
 }
 
 static void a_result_that_cannot_travel_is_no_failure_of_the_command(void **state)
@@ -477,6 +494,7 @@ int main(void)
         CASE(a_failure_carries_its_words_and_the_handlers_wish_when_to_retry),
         CASE(past_the_routes_budget_a_failure_is_final),
         CASE(what_cannot_be_found_is_told_apart),
+        CASE(a_command_of_a_paused_route_comes_back_unrun_with_what_is_behind_it),
         CASE(a_result_that_cannot_travel_is_no_failure_of_the_command),
         CASE(a_handler_that_breaks_the_contract_counts_as_internal),
         CASE(a_chain_stops_at_the_first_failure_and_hands_the_rest_back_unrun),

@@ -60,7 +60,7 @@ static void a_queue_keeps_its_order_and_its_links(void **state)
     for (size_t i = 0; i < 3; i++) {
         dri_key_append(&keys, key, &flights[i]);
     }
-    dri_key_unlink(key, &flights[1]);
+    dri_key_unlink(&keys, key, &flights[1]);
     assert_ptr_equal(&flights[0], key->head);
     assert_ptr_equal(&flights[2], key->head->next);
     assert_ptr_equal(&flights[2], key->tail);
@@ -93,7 +93,7 @@ static void the_next_one_back_finds_its_place_when_the_last_one_was_dropped(void
     dri_key_append(&keys, key, &waiting);
     dri_key_put_back(&keys, key, &back[0]);
     dri_key_put_back(&keys, key, &back[1]);
-    dri_key_unlink(key, &back[1]);
+    dri_key_unlink(&keys, key, &back[1]);
     dri_key_put_back(&keys, key, &back[2]);
     assert_ptr_equal(&back[0], key->head);
     assert_ptr_equal(&back[2], back[0].next);

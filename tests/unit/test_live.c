@@ -115,7 +115,7 @@ static void each_allocation_may_fail(void **state)
         assert_null(live);
         failures++;
     }
-    assert_int_equal(failures, 3);
+    assert_int_equal(failures, 4);
     assert_int_equal(dri_mem_live(), 0);
 }
 

@@ -416,6 +416,29 @@ static void names_of_every_length_are_found_alone_and_in_sets(void **state)
     fixture_close(&f);
 }
 
+static void it_is_known_whether_any_route_is_special(void **state)
+{
+    struct fixture f;
+    struct spec paused = order;
+    struct spec other = version_spec("other", "1.0.0");
+    (void)state;
+    fixture_open(&f);
+    paused.state = DRI_ROUTE_PAUSED;
+    other.state = DRI_ROUTE_DRAINING;
+    assert_false(dri_registry_has_special(f.registry));
+    test_ok(fixture_put(&f, 0, &order));
+    assert_false(dri_registry_has_special(f.registry));
+    test_ok(fixture_put(&f, 1, &paused));
+    test_ok(fixture_put(&f, 0, &other));
+    assert_true(dri_registry_has_special(f.registry));
+    test_status(DRAY_ECONFLICT, fixture_put(&f, 1, &order));
+    test_ok(fixture_put(&f, 2, &order));
+    assert_true(dri_registry_has_special(f.registry));
+    test_ok(fixture_remove(&f, "default/other@1.0.0", 3));
+    assert_false(dri_registry_has_special(f.registry));
+    fixture_close(&f);
+}
+
 static void a_paused_route_is_found_and_says_so(void **state)
 {
     (void)state;
@@ -716,6 +739,7 @@ int main(void)
         cmocka_unit_test(a_function_id_goes_with_its_signature),
         cmocka_unit_test(names_of_every_length_are_found_alone_and_in_sets),
         cmocka_unit_test(a_paused_route_is_found_and_says_so),
+        cmocka_unit_test(it_is_known_whether_any_route_is_special),
         cmocka_unit_test(canaries_go_by_the_hash_of_the_key),
         cmocka_unit_test(a_route_whose_module_is_missing_is_there_and_says_why),
         cmocka_unit_test(a_change_that_conflicts_loads_no_module),

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+/* grouping.c - routes to groups.
+ *
+ * The core knows groups as small numbers. A route gets a number of its own when it has a limit, a
+ * breaker or a state other than active, from the first command that is seen of it. The numbers
+ * before those are shared by all other commands, by a hash of namespace and name: they have no
+ * limits and are there for the turns only, so that a command of which ten thousand wait does not
+ * stand before another one. Two names may share a number, and then a turn.
+ *
+ * No route is looked up while no route is special and none is paused by a failure of kind auth: the
+ * common case pays for one comparison a turn and one hash a command. When the registry has changed
+ * everything in flight is looked up again, once: 10,000 commands are about two milliseconds. To
+ * walk the routes instead, and to tell the core of each, was rejected: routes may be many more than
+ * what is in flight, and the walk belongs to the writer's thread.
+ *
+ * A route that nobody uses while the registry changes loses what its breaker knew. When three
+ * quarters of the numbers are taken a change of the registry gives all of them anew; a rate then
+ * begins without a token, because what its route started before is counted under another number.
+ */
+#include "grouping.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "assert.h"
+#include "hash.h"
+#include "log.h"
+#include "mem.h"
+#include "routing.h"
+
+#define CLASSES 15u /* groups by name; a step of a lane looks at no more lines than it serves */
+
+struct known {
+    char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
+    uint64_t hash;
+    uint64_t revision;        /* whose limits the core has; 0: none */
+    bool is_forced;           /* has no limits, but failed with kind auth */
+    bool is_seen;             /* in the present walk */
+    enum dri_breaker breaker; /* as it was last told of */
+};
+
+struct dri_grouping {
+    struct dri_core *core;     /* borrowed */
+    struct dri_intake *intake; /* borrowed */
+    struct dri_router *router; /* borrowed; NULL: none */
+    const struct dri_router_ops *ops;
+    const char *namespace_; /* of commands without one */
+    uint32_t classes;
+    uint32_t rest; /* group of all paused routes that have no number; 0: there are no groups */
+    struct known *known; /* owned; group number is its place + 1 + classes */
+    uint32_t known_count, known_max;
+    uint32_t *table; /* owned; by hash: place + 1 */
+    uint32_t mask;
+    uint64_t revision;
+    uint64_t breaker_changes;
+    uint32_t forced_count;
+    bool has_special, is_inside, is_full_told, has_rest;
+};
+
+enum dray_status dri_grouping_create(const struct dri_engine_config *config, struct dri_core *core,
+                                     struct dri_intake *intake, struct dri_grouping **ret_grouping)
+{
+    struct dri_grouping *grouping = dri_zalloc(sizeof(*grouping));
+    if (grouping == NULL) {
+        return DRAY_ENOMEM;
+    }
+    uint32_t groups = config->core.groups_max;
+    grouping->core = core;
+    grouping->intake = intake;
+    grouping->router = config->router;
+    grouping->namespace_ = config->namespace_;
+    grouping->classes = groups > 2 * CLASSES ? CLASSES : groups / 2;
+    grouping->known_max = groups > grouping->classes ? groups - grouping->classes - 1 : 0;
+    grouping->rest = groups;
+    grouping->mask = 1;
+    while (grouping->mask < 2 * grouping->known_max) {
+        grouping->mask = grouping->mask * 2;
+    }
+    grouping->mask--;
+    if (config->router != NULL) {
+        grouping->ops = ((const struct dri_router_base *)(const void *)config->router)->ops;
+    }
+    grouping->known = dri_zalloc_array(grouping->known_max + 1, sizeof(*grouping->known));
+    grouping->table = dri_zalloc_array((size_t)grouping->mask + 1, sizeof(*grouping->table));
+    if (grouping->known == NULL || grouping->table == NULL) {
+        dri_grouping_destroy(grouping);
+        return DRAY_ENOMEM;
+    }
+    *ret_grouping = grouping;
+    return DRAY_OK;
+}
+
+void dri_grouping_destroy(struct dri_grouping *grouping)
+{
+    if (grouping != NULL) {
+        dri_free(grouping->known);
+        dri_free(grouping->table);
+        dri_free(grouping);
+    }
+}
+
+/* --- groups by name --- */
+
+static uint32_t class_of(const struct dri_grouping *grouping, const struct dri_flight *flight)
+{
+    const struct dri_envelope *envelope = &flight->envelope;
+    if (grouping->classes == 0 || flight->is_duplicate || flight->invalid != DRAY_KIND_NONE) {
+        return 0;
+    }
+    uint64_t hash =
+        envelope->command.at != NULL ? dri_hash64(envelope->command) : envelope->fid * 31u;
+    if ((const char *)envelope->namespace_.at != grouping->namespace_) {
+        hash ^= dri_hash64(envelope->namespace_);
+    }
+    return 1 + (uint32_t)((hash >> 32) % grouping->classes);
+}
+
+/* --- groups of routes --- */
+
+static uint32_t number_of(const struct dri_grouping *grouping, const struct known *known)
+{
+    return (uint32_t)(known - grouping->known) + 1 + grouping->classes;
+}
+
+static struct known *find(const struct dri_grouping *grouping, uint64_t hash, struct dray_slice key,
+                          uint32_t *ret_at)
+{
+    for (uint32_t at = (uint32_t)hash & grouping->mask;; at = (at + 1) & grouping->mask) {
+        uint32_t place = grouping->table[at];
+        *ret_at = at;
+        if (place == 0) {
+            return NULL;
+        }
+        struct known *known = &grouping->known[place - 1];
+        if (known->hash == hash && dray_slice_equal_text(key, known->key)) {
+            return known;
+        }
+    }
+}
+
+static struct known *find_or_add(struct dri_grouping *grouping, struct dray_slice key)
+{
+    uint64_t hash = dri_hash64(key);
+    uint32_t at = 0;
+    struct known *known = find(grouping, hash, key, &at);
+    if (known != NULL || key.len > DRI_ROUTE_KEY_BYTES_MAX) {
+        return known;
+    }
+    if (grouping->known_count == grouping->known_max) {
+        if (!grouping->is_full_told) {
+            DRI_LOG(DRI_LOG_ERROR, "ENG-GROUPS", "more routes with limits than there is room for",
+                    DRI_SLICE("route", key), DRI_UINT("most", grouping->known_max));
+        }
+        grouping->is_full_told = true;
+        return NULL;
+    }
+    known = &grouping->known[grouping->known_count++];
+    *known = (struct known){.hash = hash};
+    memcpy(known->key, key.at, key.len);
+    grouping->table[at] = grouping->known_count;
+    return known;
+}
+
+static bool has_limits(const struct dri_routing *routing)
+{
+    const struct dri_group_limits *limits = &routing->limits;
+    return limits->is_paused || limits->concurrency != 0 || limits->rate != 0 ||
+           limits->failures != 0;
+}
+
+/* Without a number a route may do without its limits, but not run while it is paused: its lanes
+ * would hand it back at once, again and again. */
+static uint32_t rest_of(struct dri_grouping *grouping)
+{
+    static const struct dri_group_limits paused = {.is_paused = true};
+    if (!grouping->has_rest && grouping->rest != 0) {
+        grouping->has_rest = true;
+        dri_core_group_set(grouping->core, grouping->rest, &paused);
+    }
+    return grouping->rest;
+}
+
+/* The group of a route; 0: it needs none. */
+static uint32_t group_of(struct dri_grouping *grouping, const struct dri_routing *routing,
+                         bool is_forced)
+{
+    struct known *known = NULL;
+    uint32_t at = 0;
+    if (routing->key.at == NULL) {
+        return 0;
+    }
+    if (has_limits(routing) || is_forced) {
+        known = find_or_add(grouping, routing->key);
+    } else if (grouping->forced_count > 0) {
+        known = find(grouping, dri_hash64(routing->key), routing->key, &at);
+        known = known != NULL && known->is_forced ? known : NULL;
+    }
+    if (known == NULL) {
+        return routing->limits.is_paused ? rest_of(grouping) : 0;
+    }
+    if (is_forced && !known->is_forced) {
+        known->is_forced = true;
+        grouping->forced_count++;
+    }
+    if (known->revision != routing->revision) {
+        known->revision = routing->revision;
+        dri_core_group_set(grouping->core, number_of(grouping, known), &routing->limits);
+    }
+    known->is_seen = true;
+    return number_of(grouping, known);
+}
+
+static void forget(struct dri_grouping *grouping, struct known *known)
+{
+    static const struct dri_group_limits none;
+    grouping->forced_count -= known->is_forced ? 1 : 0;
+    known->is_forced = false;
+    known->revision = 0;
+    dri_core_group_set(grouping->core, number_of(grouping, known), &none);
+}
+
+/* --- everything in flight --- */
+
+static void place_anew(void *arg, struct dri_flight *flight)
+{
+    struct dri_grouping *grouping = arg;
+    struct dri_routing routing = {.revision = 0};
+    uint32_t number = 0;
+    bool can_matter = flight->is_with_lane || flight->state == DRI_FLIGHT_QUEUED ||
+                      flight->state == DRI_FLIGHT_WAITING;
+    if (!can_matter || flight->is_duplicate || flight->invalid != DRAY_KIND_NONE) {
+        return;
+    }
+    grouping->ops->resolve(grouping->router, flight, &routing);
+    number = group_of(grouping, &routing, false);
+    dri_core_regroup(grouping->core, flight, number != 0 ? number : class_of(grouping, flight));
+}
+
+/* When the numbers come to an end all are given anew, to routes that have something in flight. */
+static void make_room(struct dri_grouping *grouping)
+{
+    if (grouping->known_count * 4 <= grouping->known_max * 3) {
+        return;
+    }
+    for (uint32_t i = 0; i < grouping->known_max; i++) {
+        forget(grouping, &grouping->known[i]); /* all of them: whoever gets one begins carefully */
+    }
+    memset(grouping->table, 0, ((size_t)grouping->mask + 1) * sizeof(*grouping->table));
+    grouping->known_count = 0;
+}
+
+/* Requires: inside. */
+static void place_all_anew(struct dri_grouping *grouping)
+{
+    for (uint32_t i = 0; i < grouping->known_count; i++) {
+        grouping->known[i].is_seen = false;
+    }
+    grouping->has_rest = false; /* set anew when it is needed: it may have held some */
+    dri_intake_each(grouping->intake, place_anew, grouping);
+    for (uint32_t i = 0; i < grouping->known_count; i++) {
+        if (!grouping->known[i].is_seen && grouping->known[i].revision != 0) {
+            forget(grouping, &grouping->known[i]);
+        }
+    }
+}
+
+/* --- breakers --- */
+
+static void tell_of(struct dri_grouping *grouping, struct known *known)
+{
+    enum dri_breaker breaker = dri_core_group_breaker(grouping->core, number_of(grouping, known));
+    bool was_closed = known->breaker == DRI_BREAKER_CLOSED;
+    known->breaker = breaker;
+    if (was_closed == (breaker == DRI_BREAKER_CLOSED)) {
+        return;
+    }
+    if (was_closed) {
+        DRI_LOG(
+            DRI_LOG_WARN, "ENG-BREAKER",
+            "a route's breaker has opened: its commands wait, and one is tried from time to time",
+            DRI_TEXT("route", known->key));
+        return;
+    }
+    DRI_LOG(DRI_LOG_INFO, "ENG-BREAKER-CLOSED", "a route's breaker has closed",
+            DRI_TEXT("route", known->key));
+    if (known->is_forced) {
+        forget(grouping, known);
+    }
+}
+
+static void look_at_breakers(struct dri_grouping *grouping)
+{
+    uint64_t changes = dri_core_breaker_changes(grouping->core);
+    if (changes == grouping->breaker_changes) {
+        return;
+    }
+    for (uint32_t i = 0; i < grouping->known_count; i++) {
+        tell_of(grouping, &grouping->known[i]);
+    }
+    grouping->breaker_changes = dri_core_breaker_changes(grouping->core);
+}
+
+/* --- the turn --- */
+
+static void go_inside(struct dri_grouping *grouping)
+{
+    if (!grouping->is_inside) {
+        grouping->is_inside = true;
+        grouping->ops->enter(grouping->router);
+    }
+}
+
+bool dri_grouping_begin(struct dri_grouping *grouping)
+{
+    if (grouping->router == NULL) {
+        return false;
+    }
+    look_at_breakers(grouping);
+    uint64_t revision = grouping->ops->revision(grouping->router);
+    bool has_changed = revision != grouping->revision;
+    if (has_changed) {
+        grouping->revision = revision;
+        grouping->has_special = grouping->ops->has_special(grouping->router);
+        grouping->is_full_told = false;
+    }
+    bool is_needed = grouping->has_special || grouping->forced_count > 0;
+    has_changed = has_changed && (is_needed || grouping->known_count > 0);
+    if (is_needed || has_changed) {
+        go_inside(grouping);
+    }
+    if (has_changed) {
+        make_room(grouping);
+        place_all_anew(grouping);
+    }
+    return has_changed;
+}
+
+void dri_grouping_end(struct dri_grouping *grouping)
+{
+    if (grouping->is_inside) {
+        grouping->is_inside = false;
+        grouping->ops->leave(grouping->router);
+    }
+}
+
+void dri_grouping_place(struct dri_grouping *grouping, struct dri_flight *flight)
+{
+    struct dri_routing routing;
+    flight->group = class_of(grouping, flight);
+    if (!grouping->is_inside || flight->is_duplicate || flight->invalid != DRAY_KIND_NONE) {
+        return;
+    }
+    grouping->ops->resolve(grouping->router, flight, &routing);
+    if (routing.has_order) {
+        dri_intake_order(grouping->intake, flight, routing.order);
+    }
+    uint32_t number = group_of(grouping, &routing, false);
+    flight->group = number != 0 ? number : flight->group;
+}
+
+/* Whether its group has the limits of a route now. */
+static bool is_of_route(const struct dri_grouping *grouping, const struct dri_flight *flight)
+{
+    return flight->group > grouping->classes &&
+           grouping->known[flight->group - 1 - grouping->classes].revision != 0;
+}
+
+void dri_grouping_done(struct dri_grouping *grouping, const struct dri_flight *flight)
+{
+    struct dri_routing routing;
+    if (grouping->router == NULL || !flight->was_run || flight->kind != DRAY_KIND_AUTH ||
+        is_of_route(grouping, flight)) {
+        return; /* a route's group opens by itself */
+    }
+    go_inside(grouping);
+    grouping->ops->resolve(grouping->router, flight, &routing);
+    if (group_of(grouping, &routing, true) != 0) {
+        place_all_anew(grouping);
+    }
+}
