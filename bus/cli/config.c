@@ -46,6 +46,7 @@ static void entry_fini(struct dri_config_entry *entry)
 static enum dray_status entry_set(struct dri_config_entry *entry, const char *text,
                                   enum dri_origin origin, const char *source)
 {
+    DRI_ASSERT(entry != NULL);
     char *text_copy = dri_strdup(text);
     char *source_copy = source == NULL ? NULL : dri_strdup(source);
     if (text_copy == NULL || (source != NULL && source_copy == NULL)) {

@@ -227,8 +227,8 @@ static void place_anew(void *arg, struct dri_flight *flight)
     struct dri_grouping *grouping = arg;
     struct dri_routing routing = {.revision = 0};
     uint32_t number = 0;
-    bool can_matter = flight->is_with_lane || flight->state == DRI_FLIGHT_QUEUED ||
-                      flight->state == DRI_FLIGHT_WAITING;
+    bool can_matter = flight->is_with_lane || flight->is_deaf ||
+                      flight->state == DRI_FLIGHT_QUEUED || flight->state == DRI_FLIGHT_WAITING;
     if (!can_matter || flight->is_duplicate || flight->invalid != DRAY_KIND_NONE) {
         return;
     }

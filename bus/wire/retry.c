@@ -75,18 +75,25 @@ static const struct dri_field g_retry_fields[] = {
     {.name = "attempts", .label = "", .at = 0, .type = DRI_FIELD_U32},
 };
 
-static enum dray_status map_read(struct dray_slice route, struct dray_slice map, uint32_t depth,
-                                 const struct dri_wire_limits *limits,
-                                 const struct dri_field *fields, size_t count, void *ret_struct,
-                                 const char *label, struct dri_wire_error *ret_error)
+/* A map in a policy: what it may hold, how deep it stands, what to call it in an error. */
+struct shape {
+    const struct dri_field *fields;
+    size_t count;
+    uint32_t depth;
+    const char *label;
+};
+
+static enum dray_status map_read(struct dray_slice route, struct dray_slice map,
+                                 const struct shape *shape, const struct dri_wire_limits *limits,
+                                 void *ret_struct, struct dri_wire_error *ret_error)
 {
     struct dri_scanner scanner;
     enum dray_status status;
 
-    dri_scanner_init_inside(&scanner, route, map, depth, limits);
-    status = dri_fields_read(&scanner, fields, count, ret_struct, ret_error);
+    dri_scanner_init_inside(&scanner, route, map, shape->depth, limits);
+    status = dri_fields_read(&scanner, shape->fields, shape->count, ret_struct, ret_error);
     if (status != DRAY_OK && ret_error->field[0] == '\0') {
-        ret_error->field = label;
+        ret_error->field = shape->label;
     }
     return status;
 }
@@ -96,9 +103,9 @@ enum dray_status dri_backoff_read(struct dray_slice route, struct dray_slice map
                                   struct dri_backoff *ret_backoff, struct dri_wire_error *ret_error)
 {
     struct dri_backoff backoff = {.factor = FACTOR_DEFAULT, .jitter = JITTER_DEFAULT};
-    enum dray_status status =
-        map_read(route, map, POLICY_DEPTH + 1, limits, g_backoff_fields, COUNT(g_backoff_fields),
-                 &backoff, "policy.backoff", ret_error);
+    const struct shape shape = {g_backoff_fields, COUNT(g_backoff_fields), POLICY_DEPTH + 1,
+                                "policy.backoff"};
+    enum dray_status status = map_read(route, map, &shape, limits, &backoff, ret_error);
 
     if (status != DRAY_OK) {
         return status;
@@ -128,16 +135,18 @@ enum dray_status dri_retry_read(struct dray_slice route, struct dray_slice map,
                                 struct dri_wire_error *ret_error)
 {
     struct kind_maps kinds = {0};
-    enum dray_status status = map_read(route, map, POLICY_DEPTH + 1, limits, g_kind_fields,
-                                       COUNT(g_kind_fields), &kinds, "policy.retry", ret_error);
+    const struct shape shape = {g_kind_fields, COUNT(g_kind_fields), POLICY_DEPTH + 1,
+                                "policy.retry"};
+    enum dray_status status = map_read(route, map, &shape, limits, &kinds, ret_error);
 
     for (size_t i = 0; status == DRAY_OK && i < COUNT(g_kinds); i++) {
         struct dray_slice kind_map = kinds.at[g_kinds[i]];
 
         if (!dray_slice_is_absent(kind_map)) {
-            status = map_read(route, kind_map, POLICY_DEPTH + 2, limits, g_retry_fields,
-                              COUNT(g_retry_fields), &policy->kind_attempts[g_kinds[i]],
-                              g_kind_fields[i].label, ret_error);
+            const struct shape inner = {g_retry_fields, COUNT(g_retry_fields), POLICY_DEPTH + 2,
+                                        g_kind_fields[i].label};
+            status = map_read(route, kind_map, &inner, limits, &policy->kind_attempts[g_kinds[i]],
+                              ret_error);
         }
     }
     return status;

@@ -32,7 +32,8 @@ def points():
     path = os.path.join(workers.ROOT, "bus", "run", "engine.h")
     with open(path, encoding="utf-8") as file:
         table = file.read().split("#define DRI_CRASH_POINT_TABLE", 1)[1].split("\n\n", 1)[0]
-    found = re.findall(r"X\((\w+)\)", table)
+    # Nothing is in hand any more when a worker closes; test_life.py kills it there.
+    found = [name for name in re.findall(r"X\((\w+)\)", table) if name != "before_close"]
     assert len(found) >= 7, f"{path}: only {found}"
     return found
 

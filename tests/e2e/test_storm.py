@@ -14,6 +14,7 @@ those of the next owner; one that is asked to drain must be gone within DRAIN_S 
 """
 
 import random
+import signal
 import sys
 import time
 
@@ -52,7 +53,10 @@ class Storm:
             self.kills += 1
             return
         begin = time.monotonic()
+        was_ready = replica.metric("dray_ready") == 1
         code = replica.stop(DRAIN_S)
+        if not was_ready and code == -signal.SIGTERM:
+            return  # it was still starting and had taken nothing: that ends at once
         self.drains += 1
         self.slowest_s = max(self.slowest_s, time.monotonic() - begin)
         assert code == 0, f"{replica.name} drained with {code}:\n{replica.log()[-2000:]}"

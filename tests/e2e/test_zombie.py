@@ -147,7 +147,7 @@ def scenario():
     with workers.Folder("zombie") as folder, brokers.Kafka() as broker:
         client = clients.connect(broker.url)
         config = workers.configuration(broker.url, "zombie", TOPICS, settle_ms=100, lanes=LANES,
-                                       revoke_ms=30000)
+                                       revoke_ms=30000, stuck_ms=60000)  # slow is not given up here
         config["kafka"] = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 300}
         one, two = (workers.Worker(folder, name, config) for name in ("one", "two"))
         sampler = None

@@ -200,6 +200,15 @@ static inline struct dri_flight *come(struct fixture *fx, uint64_t offset, uint6
     return record(fx, fill(fx, 0, 1, offset, key));
 }
 
+/** The same, of a group. */
+static inline struct dri_flight *come_of(struct fixture *fx, uint64_t offset, uint64_t key,
+                                         uint32_t group)
+{
+    struct dri_flight *flight = fill(fx, 0, 1, offset, key);
+    flight->group = group;
+    return record(fx, flight);
+}
+
 static inline void done_event(struct fixture *fx, struct dri_flight *flight)
 {
     struct dri_core_event event = {

@@ -131,6 +131,7 @@ static void roff_of(const char *name, char ret_text[128])
     snprintf(ret_text + len, 128 - len, "\\fR");
 }
 
+/* NOLINTNEXTLINE(readability-function-size): one table of cases */
 static void man_pages_and_completion_know_every_option_of_every_command(void **state)
 {
     (void)state;

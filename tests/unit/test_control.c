@@ -332,6 +332,7 @@ static void a_small_route_gets_its_defaults(void **state)
     test_status(DRAY_ELIMIT, dri_route_key_format(&view, key, sizeof(key)));
 }
 
+/* NOLINTNEXTLINE(readability-function-size): one table of cases */
 static void what_is_wrong_with_a_route_is_named(void **state)
 {
     static const struct {

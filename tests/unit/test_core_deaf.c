@@ -73,6 +73,33 @@ static void a_follower_of_its_key_waits_and_other_keys_do_not(void **state)
     expect_nothing(fx);
 }
 
+static void it_counts_against_the_limit_of_its_route_until_it_returns(void **state)
+{
+    const struct dri_group_limits one = {.concurrency = 1};
+    struct fixture *fx = *state;
+    struct dri_core_config config = fixture_config();
+    config.groups_max = 2;
+    fixture_reopen(fx, config);
+    assign(fx, 0, 1);
+    dri_core_group_set(fx->core, 1, &one);
+    dri_core_group_set(fx->core, 2, &one);
+    struct dri_flight *deaf = come_of(fx, 0, 7, 1);
+    expect_start(fx, 0);
+    done_stuck(fx, deaf);
+    tell(fx, deaf);
+    expect_settle(fx, 0, 1, false);
+    struct dri_flight *other = come_of(fx, 1, 9, 1);
+    expect_nothing(fx);
+    dri_core_regroup(fx->core, deaf, 2); /* the numbers were given anew */
+    dri_core_regroup(fx->core, other, 2);
+    tick_ms(fx, 1);
+    expect_nothing(fx);
+    returned(fx, deaf);
+    expect_release(fx, 0);
+    expect_start(fx, 1);
+    expect_nothing(fx);
+}
+
 static void what_stood_behind_it_in_its_chain_runs_after_its_return_in_order(void **state)
 {
     struct fixture *fx = *state;
@@ -295,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(its_command_ends_and_settles_and_its_bytes_stay_until_it_returns),
         CASE(a_follower_of_its_key_waits_and_other_keys_do_not),
+        CASE(it_counts_against_the_limit_of_its_route_until_it_returns),
         CASE(what_stood_behind_it_in_its_chain_runs_after_its_return_in_order),
         CASE(it_may_return_before_its_outcome_is_stored),
         CASE(its_return_may_be_seen_before_its_done),

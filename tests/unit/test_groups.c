@@ -24,13 +24,6 @@ static void set_group(struct fixture *fx, uint32_t number, struct dri_group_limi
     feed_all(fx, NULL, 0);
 }
 
-static struct dri_flight *come_of(struct fixture *fx, uint64_t offset, uint64_t key, uint32_t group)
-{
-    struct dri_flight *flight = fill(fx, 0, 1, offset, key);
-    flight->group = group;
-    return record(fx, flight);
-}
-
 /* --- concurrency --- */
 
 static void no_more_of_a_route_run_than_it_may(void **state)
