@@ -704,7 +704,8 @@ static void a_change_is_in_effect_or_needs_a_restart(void **state)
         {"worker: {lanes: 2}", "worker: {lanes: 3}", "worker: {lanes: 3}", "", 0},
         /* Back to what it runs with: no restart is needed any more. */
         {"worker: {lanes: 2}", "worker: {lanes: 3}", "worker: {lanes: 2}", "worker.lanes ", 1},
-        {"kafka: {linger.ms: 1}", "kafka: {linger.ms: 2}", "kafka: {linger.ms: 1}", "kafka.linger.ms ", 1},
+        {"kafka: {linger.ms: 1}", "kafka: {linger.ms: 2}", "kafka: {linger.ms: 1}",
+         "kafka.linger.ms ", 1},
         {"kafka: {linger.ms: 1}", "kafka: {linger.ms: 1}", "", "kafka.linger.ms ", 0},
         {"", "kafka: {linger.ms: 1}", "", "kafka.linger.ms ", 1},
         {"routes: [{name: a, module: m.so, handler: h}]",
