@@ -44,6 +44,31 @@ static void letter_try(struct dray_slice message)
     }
 }
 
+/* Another state changes nothing else, and a map that is no route is refused. */
+static void state_try(struct dray_slice message)
+{
+    static uint8_t buffer[65536];
+    struct dri_route_view before;
+    struct dri_route_view after;
+    struct dri_wire_error error;
+    size_t len = 0;
+    enum dray_status status =
+        dri_route_with_state(message, DRI_ROUTE_PAUSED, buffer, sizeof(buffer), &len);
+
+    if (dri_route_decode(message, &wire_limits, &before, &error) != DRAY_OK ||
+        message.len > sizeof(buffer) / 2) {
+        return;
+    }
+    FUZZ_CHECK(status == DRAY_OK);
+    FUZZ_CHECK(dri_route_decode(dray_slice_of(buffer, len), &wire_limits, &after, &error) ==
+               DRAY_OK);
+    FUZZ_CHECK(after.state == DRI_ROUTE_PAUSED && dri_route_is_special(&after));
+    FUZZ_CHECK(dray_slice_equal(before.name, after.name));
+    FUZZ_CHECK(dri_route_with_state(message, DRI_ROUTE_PAUSED, buffer, len - 1, &len) ==
+               DRAY_ELIMIT);
+    (void)dri_route_is_special(&before);
+}
+
 static void route_try(struct dray_slice message)
 {
     struct dri_route_view view;
@@ -55,6 +80,7 @@ static void route_try(struct dray_slice message)
     view.name = message;
     FUZZ_CHECK((dri_route_key_format(&view, key, sizeof(key)) == DRAY_OK) ==
                (message.len <= DRI_NAME_BYTES_MAX));
+    state_try(message);
     (void)dri_route_name_is_valid(message);
     (void)dri_route_key_is_valid(message);
     (void)dri_version_is_semver(message);
