@@ -62,6 +62,10 @@ static const struct option options[] = {
     TEXT("tls_hostname", tls_hostname,
          "Name that the server's certificate must have; default: the "
          "host of the URL."),
+    TEXT("tls_ciphers", tls_ciphers,
+         "Ciphers of TLS 1.2, as OpenSSL lists them; default: its own."),
+    TEXT("tls_ciphersuites", tls_ciphersuites,
+         "Cipher suites of TLS 1.3, as OpenSSL lists them; default: its own."),
     {"tls_on_old_client", TYPE_RISK, FIELD(is_tls_risk_accepted), 0, 0, 0,
      "TLS with a nats.c before 3.11 is refused unless this is `accept-risk`."},
     TEXT("name", name, "Name of the connection, for the server's lists; default: the worker id."),

@@ -40,6 +40,7 @@ struct dri_nats_settings {
     char *user, *password, *token;
     char *creds, *nkey;                               /* files */
     char *tls_ca, *tls_cert, *tls_key, *tls_hostname; /* files; name */
+    char *tls_ciphers, *tls_ciphersuites;             /* OpenSSL's lists */
     char *name, *inbox_prefix, *domain;
     bool is_tls;
     bool is_tls_risk_accepted;

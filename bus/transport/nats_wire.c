@@ -483,6 +483,12 @@ static natsStatus set_tls(natsOptions *options, const struct dri_nats_settings *
     if (status == NATS_OK && settings->tls_cert != NULL) {
         status = natsOptions_LoadCertificatesChain(options, settings->tls_cert, settings->tls_key);
     }
+    if (status == NATS_OK && settings->tls_ciphers != NULL) {
+        status = natsOptions_SetCiphers(options, settings->tls_ciphers);
+    }
+    if (status == NATS_OK && settings->tls_ciphersuites != NULL) {
+        status = natsOptions_SetCipherSuites(options, settings->tls_ciphersuites);
+    }
     if (status == NATS_OK) {
         status = natsOptions_SetExpectedHostname(
             options, settings->tls_hostname != NULL ? settings->tls_hostname : server->host);

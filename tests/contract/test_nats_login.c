@@ -232,6 +232,31 @@ static void tls_verifies_the_chain_and_the_name(void **state)
     assert_refused(DRAY_EINVALID, other_name, 3, "cannot connect");
 }
 
+static void tls_uses_the_ciphers_that_are_given(void **state)
+{
+    char ca[128];
+    (void)state;
+    if (!make_certificates()) {
+        test_skip("there is no openssl");
+    }
+    configure_tls(false);
+    nats_server_start(&server);
+    (void)snprintf(ca, sizeof(ca), "%s/ca.pem", server.folder);
+    const struct dri_option right[] = {{"tls_ca", ca},
+                                       {"tls_on_old_client", "accept-risk"},
+                                       {"tls_ciphers", "ECDHE-RSA-AES256-GCM-SHA384"},
+                                       {"tls_ciphersuites", "TLS_AES_256_GCM_SHA384"}};
+    /* the server is in Go, which has no CCM */
+    const struct dri_option not_there[] = {{"tls_ca", ca},
+                                           {"tls_on_old_client", "accept-risk"},
+                                           {"tls_ciphersuites", "TLS_AES_128_CCM_SHA256"}};
+    const struct dri_option nonsense[] = {
+        {"tls_ca", ca}, {"tls_on_old_client", "accept-risk"}, {"tls_ciphers", "NO-SUCH-CIPHER"}};
+    assert_works(right, 4);
+    assert_refused(DRAY_EINVALID, not_there, 3, "cannot connect");
+    assert_refused(DRAY_EINVALID, nonsense, 3, "cannot connect");
+}
+
 static void tls_with_a_client_certificate_lets_in(void **state)
 {
     char ca[128], cert[128], key[128];
@@ -436,6 +461,7 @@ int main(int argc, char **argv)
         CASE(creds_let_in),
         CASE(tls_with_an_old_client_needs_the_risk_to_be_accepted),
         CASE(tls_verifies_the_chain_and_the_name),
+        CASE(tls_uses_the_ciphers_that_are_given),
         CASE(tls_with_a_client_certificate_lets_in),
         CASE(a_megabyte_goes_through_tls),
         CASE(a_publish_that_is_not_permitted_is_refused_for_good),

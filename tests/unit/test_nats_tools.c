@@ -169,8 +169,8 @@ static void write_reference(FILE *file)
         file,
         "\n## Not offered\n\n"
         "What the client library could do besides, and why it is not here: verification of the "
-        "server cannot be switched off; lists of TLS ciphers are OpenSSL's, set in its own "
-        "configuration; the library's reconnecting, its buffer for what was not sent, its "
+        "server cannot be switched off; the library's reconnecting, its buffer for what was not "
+        "sent, its "
         "discovery of servers and the shuffling of their list are off, because dray "
         "reconnects by itself to the servers of `bus` and must know what was sent; the "
         "bounds on what waits are off, because dray asks for no more than it can keep; "
