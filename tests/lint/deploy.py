@@ -3,8 +3,9 @@
 # Copyright 2026 The dray authors
 """Checks compose/ without a container engine: what the files say must fit each other, the tree and dray.
 
-compose.yaml   keys known; services, volumes, mounts, dependencies fit; a healthcheck runs what its image
-               has; a broker writes into its volume
+compose.yaml   docker-compose reads it, where it is installed (Debian 12: tests/install-deps); keys known;
+               services, volumes, mounts, dependencies fit; a healthcheck runs what its image has; a
+               broker writes into its volume
 Dockerfile     instructions known, every COPY source there, the build folder kept out by .dockerignore
 *.service      systemd-analyze verify, and its exposure score is at most EXPOSURE_MAX
 worker.yaml    the built dray reads it by every command line of compose.yaml, the Dockerfile and the unit,
@@ -77,6 +78,21 @@ def check_compose(text, problems):
         for bus in re.findall(r"(?:nats|kafka)://([\w-]+):", " ".join(service.get("command", []))):
             if bus not in document["services"]:
                 problems.append(f"{name}: its bus {bus} is no service")
+
+
+def check_by_compose(text, problems):
+    """docker-compose's own schema; it needs no engine for that. Version 1 does not know the key `name`."""
+    if shutil.which("docker-compose") is None:
+        print("compose.yaml: not read by docker-compose, which is not here")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "compose.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(re.sub(r"(?m)^name:.*\n", "", text))
+        ran = subprocess.run(["docker-compose", "-f", path, "config", "-q"], capture_output=True, text=True,
+                             check=False)
+        if ran.returncode != 0:
+            problems.append(f"compose.yaml: {ran.stderr.strip()}")
 
 
 def check_dockerfile(text, problems):
@@ -163,6 +179,9 @@ def self_test():
     check_image("k", {"image": "apache/kafka:1", "volumes": ["kafka:/var"]}, problems)
     check_ignored("builds\n", problems)
     assert len(problems) == 4, problems
+    problems = []
+    check_by_compose("services: {a: {image: x, restrat: always}}", problems)
+    assert len(problems) == (shutil.which("docker-compose") is not None), problems
     print("deploy.py finds what it must find")
 
 
@@ -180,6 +199,7 @@ def main():
         self_test()
         return 0
     problems = []
+    check_by_compose(read("compose.yaml"), problems)
     check_compose(read("compose.yaml"), problems)
     check_dockerfile(read("Dockerfile"), problems)
     check_ignored(read(os.path.join("..", ".dockerignore")), problems)
