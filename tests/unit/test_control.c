@@ -332,75 +332,76 @@ static void a_small_route_gets_its_defaults(void **state)
     test_status(DRAY_ELIMIT, dri_route_key_format(&view, key, sizeof(key)));
 }
 
-/* NOLINTNEXTLINE(readability-function-size): one table of cases */
+/* After module and handler: what is wrong, and how it is told. */
+static const struct {
+    const char *json;
+    enum dray_status status;
+    const char *field;
+    const char *text;
+} g_wrong_routes[] = {
+    {"\"name\":\"\"", DRAY_EINVALID, "name", "empty"},
+    {"\"name\":\"a/b\"", DRAY_EINVALID, "name", "holds"},
+    {"\"name\":\"a@b\"", DRAY_EINVALID, "name", "holds"},
+    {"\"name\":\"a\\u0000\"", DRAY_EINVALID, "name", "holds"},
+    {"\"name\":\"a\\u007f\"", DRAY_EINVALID, "name", "holds"},
+    {"\"name\":\"12345678901234567890123456789012345678901234567890123456789012345\"",
+     DRAY_EINVALID, "name", "too long"},
+    {"\"name\":\"a\",\"ns\":\"\"", DRAY_EINVALID, "ns", "empty"},
+    {"\"name\":\"a\",\"version\":\"1.0\"", DRAY_EINVALID, "version", "semantic"},
+    {"\"name\":\"a\",\"runtime\":\"jvm\"", DRAY_EINVALID, "runtime", "none of"},
+    {"\"name\":\"a\",\"sha256\":\"00\"", DRAY_EINVALID, "sha256", "hex"},
+    {"\"name\":\"a\",\"signature\":"
+     "\"9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
+     DRAY_EINVALID, "signature", "hex"},
+    {"\"name\":\"a\",\"tags\":{\"a\":1}", DRAY_EINVALID, "tags", "not a string"},
+    {"\"name\":\"a\",\"weight\":101", DRAY_EINVALID, "weight", "100"},
+    {"\"name\":\"a\",\"state\":\"gone\"", DRAY_EINVALID, "state", "none of"},
+    {"\"name\":\"a\",\"policy\":1", DRAY_EINVALID, "policy", "not a map"},
+    {"\"name\":\"a\",\"policy\":{\"$map\":[[1,2]]}", DRAY_EINVALID, "policy", "not a string"},
+    {"\"name\":\"a\",\"policy\":{\"rate\":-1}", DRAY_EINVALID, "policy.rate", "unsigned"},
+    {"\"name\":\"a\",\"policy\":{\"backoff_ms\":[1,\"2\"]}", DRAY_EINVALID, "policy.backoff_ms",
+     "unsigned"},
+    {"\"name\":\"a\",\"policy\":{\"backoff_ms\":[1,2,3,4,5,6,7,8,9]}", DRAY_ELIMIT,
+     "policy.backoff_ms", "more than 8"},
+    {"\"name\":\"a\",\"policy\":{\"backoff\":5}", DRAY_EINVALID, "policy.backoff", "not a map"},
+    {"\"name\":\"a\",\"policy\":{\"backoff\":{}}", DRAY_EINVALID, "policy.backoff.base_ms",
+     "missing"},
+    {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1,\"factor\":0}}", DRAY_EINVALID,
+     "policy.backoff.factor", "1 to 100"},
+    {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1,\"factor\":101}}", DRAY_EINVALID,
+     "policy.backoff.factor", "1 to 100"},
+    {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":9,\"max_ms\":8}}", DRAY_EINVALID,
+     "policy.backoff.max_ms", "less than base_ms"},
+    {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1,\"jitter\":101}}", DRAY_EINVALID,
+     "policy.backoff.jitter", "100"},
+    {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1},\"backoff_ms\":1}", DRAY_EINVALID,
+     "policy.backoff", "beside backoff_ms"},
+    {"\"name\":\"a\",\"policy\":{\"backoff\":{\"$map\":[[1,2]]}}", DRAY_EINVALID, "policy.backoff",
+     "not a string"},
+    {"\"name\":\"a\",\"policy\":{\"retry\":[]}", DRAY_EINVALID, "policy.retry", "not a map"},
+    {"\"name\":\"a\",\"policy\":{\"retry\":{\"timeout\":3}}", DRAY_EINVALID, "policy.retry.timeout",
+     "not a map"},
+    {"\"name\":\"a\",\"policy\":{\"retry\":{\"timeout\":{\"attempts\":-1}}}", DRAY_EINVALID,
+     "policy.retry.timeout", "unsigned"},
+    {"\"name\":\"a\",\"policy\":{\"budget_ms\":\"x\"}", DRAY_EINVALID, "policy.budget_ms",
+     "unsigned"},
+    {"\"name\":\"a\",\"policy\":{\"order\":\"x\"}", DRAY_EINVALID, "policy.order", "none of"},
+    {"\"name\":\"a\",\"policy\":{\"run\":\"x\"}", DRAY_EINVALID, "policy.run", "none of"},
+    {"\"name\":\"a\",\"policy\":{\"isolation\":\"x\"}", DRAY_EINVALID, "policy.isolation",
+     "neither"},
+    {"\"name\":\"a\",\"policy\":{\"preload\":1}", DRAY_EINVALID, "policy.preload", "boolean"},
+};
+
 static void what_is_wrong_with_a_route_is_named(void **state)
 {
-    static const struct {
-        const char *json;
-        enum dray_status status;
-        const char *field;
-        const char *text;
-    } cases[] = {
-        {"\"name\":\"\"", DRAY_EINVALID, "name", "empty"},
-        {"\"name\":\"a/b\"", DRAY_EINVALID, "name", "holds"},
-        {"\"name\":\"a@b\"", DRAY_EINVALID, "name", "holds"},
-        {"\"name\":\"a\\u0000\"", DRAY_EINVALID, "name", "holds"},
-        {"\"name\":\"a\\u007f\"", DRAY_EINVALID, "name", "holds"},
-        {"\"name\":\"12345678901234567890123456789012345678901234567890123456789012345\"",
-         DRAY_EINVALID, "name", "too long"},
-        {"\"name\":\"a\",\"ns\":\"\"", DRAY_EINVALID, "ns", "empty"},
-        {"\"name\":\"a\",\"version\":\"1.0\"", DRAY_EINVALID, "version", "semantic"},
-        {"\"name\":\"a\",\"runtime\":\"jvm\"", DRAY_EINVALID, "runtime", "none of"},
-        {"\"name\":\"a\",\"sha256\":\"00\"", DRAY_EINVALID, "sha256", "hex"},
-        {"\"name\":\"a\",\"signature\":"
-         "\"9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
-         DRAY_EINVALID, "signature", "hex"},
-        {"\"name\":\"a\",\"tags\":{\"a\":1}", DRAY_EINVALID, "tags", "not a string"},
-        {"\"name\":\"a\",\"weight\":101", DRAY_EINVALID, "weight", "100"},
-        {"\"name\":\"a\",\"state\":\"gone\"", DRAY_EINVALID, "state", "none of"},
-        {"\"name\":\"a\",\"policy\":1", DRAY_EINVALID, "policy", "not a map"},
-        {"\"name\":\"a\",\"policy\":{\"$map\":[[1,2]]}", DRAY_EINVALID, "policy", "not a string"},
-        {"\"name\":\"a\",\"policy\":{\"rate\":-1}", DRAY_EINVALID, "policy.rate", "unsigned"},
-        {"\"name\":\"a\",\"policy\":{\"backoff_ms\":[1,\"2\"]}", DRAY_EINVALID, "policy.backoff_ms",
-         "unsigned"},
-        {"\"name\":\"a\",\"policy\":{\"backoff_ms\":[1,2,3,4,5,6,7,8,9]}", DRAY_ELIMIT,
-         "policy.backoff_ms", "more than 8"},
-        {"\"name\":\"a\",\"policy\":{\"backoff\":5}", DRAY_EINVALID, "policy.backoff", "not a map"},
-        {"\"name\":\"a\",\"policy\":{\"backoff\":{}}", DRAY_EINVALID, "policy.backoff.base_ms",
-         "missing"},
-        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1,\"factor\":0}}", DRAY_EINVALID,
-         "policy.backoff.factor", "1 to 100"},
-        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1,\"factor\":101}}", DRAY_EINVALID,
-         "policy.backoff.factor", "1 to 100"},
-        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":9,\"max_ms\":8}}", DRAY_EINVALID,
-         "policy.backoff.max_ms", "less than base_ms"},
-        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1,\"jitter\":101}}", DRAY_EINVALID,
-         "policy.backoff.jitter", "100"},
-        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"base_ms\":1},\"backoff_ms\":1}", DRAY_EINVALID,
-         "policy.backoff", "beside backoff_ms"},
-        {"\"name\":\"a\",\"policy\":{\"backoff\":{\"$map\":[[1,2]]}}", DRAY_EINVALID,
-         "policy.backoff", "not a string"},
-        {"\"name\":\"a\",\"policy\":{\"retry\":[]}", DRAY_EINVALID, "policy.retry", "not a map"},
-        {"\"name\":\"a\",\"policy\":{\"retry\":{\"timeout\":3}}", DRAY_EINVALID,
-         "policy.retry.timeout", "not a map"},
-        {"\"name\":\"a\",\"policy\":{\"retry\":{\"timeout\":{\"attempts\":-1}}}", DRAY_EINVALID,
-         "policy.retry.timeout", "unsigned"},
-        {"\"name\":\"a\",\"policy\":{\"budget_ms\":\"x\"}", DRAY_EINVALID, "policy.budget_ms",
-         "unsigned"},
-        {"\"name\":\"a\",\"policy\":{\"order\":\"x\"}", DRAY_EINVALID, "policy.order", "none of"},
-        {"\"name\":\"a\",\"policy\":{\"run\":\"x\"}", DRAY_EINVALID, "policy.run", "none of"},
-        {"\"name\":\"a\",\"policy\":{\"isolation\":\"x\"}", DRAY_EINVALID, "policy.isolation",
-         "neither"},
-        {"\"name\":\"a\",\"policy\":{\"preload\":1}", DRAY_EINVALID, "policy.preload", "boolean"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof(g_wrong_routes) / sizeof(g_wrong_routes[0]); i++) {
         char json[512];
 
         (void)snprintf(json, sizeof(json), "{\"module\":\"m.so\",\"handler\":\"h\",%s}",
-                       cases[i].json);
-        refused("route", json, cases[i].status, cases[i].field, cases[i].text);
+                       g_wrong_routes[i].json);
+        refused("route", json, g_wrong_routes[i].status, g_wrong_routes[i].field,
+                g_wrong_routes[i].text);
     }
     refused("route", "{\"name\":\"a\",\"handler\":\"h\"}", DRAY_EINVALID, "module", "missing");
     refused("route", "{\"name\":\"a\",\"module\":\"m.so\"}", DRAY_EINVALID, "handler", "missing");
