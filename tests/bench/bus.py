@@ -142,11 +142,11 @@ def watch(side, results, count, is_alive):
 
 
 def usage_of(pid):
-    """CPU seconds and peak resident MiB of a process that runs."""
+    """CPU seconds and peak resident MiB of a process; 0 MiB when it has just ended."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         fields = file.read().rsplit(")", 1)[1].split()
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        peak = [line for line in file if line.startswith("VmHWM")][0].split()[1]
+        peak = next((line.split()[1] for line in file if line.startswith("VmHWM")), 0)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(peak) / 1024
 
 
