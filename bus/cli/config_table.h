@@ -101,6 +101,16 @@
       "with 1, so that its supervisor starts it afresh.")                                          \
     X("worker.stuck_exit_ms", worker.stuck_exit_ms, U32, "60000", 0, 86400000, false,              \
       "How long a deaf handler may hold its key before the worker drains and exits with 1.")       \
+    X("worker.systemic_share", worker.systemic_share, U32, "50", 0, 100, false,                    \
+      "When so many percent of the commands that end would become dead letters because "           \
+      "something behind them is not well (`timeout`, `network`, `unavailable`, `internal`), none " \
+      "does: their routes wait, and one command of each is tried from time to time. 0: never.")    \
+    X("worker.systemic_min", worker.systemic_min, U32, "100", 1, 1000000, false,                   \
+      "Commands that must have ended within the window before that is asked.")                     \
+    X("worker.systemic_window_ms", worker.systemic_window_ms, U32, "10000", 100, 3600000, false,   \
+      "The window: how far back the ends of commands count.")                                      \
+    X("worker.systemic_probe_ms", worker.systemic_probe_ms, U32, "30000", 10, 3600000, false,      \
+      "Time from one try to the next, for routes whose breaker has no `open_ms`.")                 \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

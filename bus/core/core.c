@@ -70,6 +70,7 @@ static void assert_sane(const struct dri_core_config *config)
     DRI_ASSERT(config->lane_depth > 0 && config->chain_max > 0);
     DRI_ASSERT(config->groups_max < UINT32_C(1) << 20);
     DRI_ASSERT(config->republish_ms > 0);
+    DRI_ASSERT(config->systemic_share == 0 || config->systemic_window_ms >= 10);
 }
 
 /* One list of what a core is made of, for counting and for building. */
@@ -378,6 +379,7 @@ static void on_timer(struct dri_core *core, uint32_t id)
 void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_core_event *events,
                    size_t count)
 {
+    core->steps++;
     core->now.wall_ms = now.wall_ms;
     if (now.mono_ns > core->now.mono_ns) {
         core->now.mono_ns = now.mono_ns;
@@ -479,6 +481,7 @@ void dri_core_stats(const struct dri_core *core, struct dri_core_stats *ret_stat
     stats.unacked = unacked_count(core);
     stats.waiting_paused = dri_groups_held(core);
     stats.open_groups = core->open_groups;
+    stats.is_systemic = dri_core_is_systemic(core);
     stats.bytes = core->bytes;
     stats.settle_gap = 0;
     for (uint32_t i = 0; i < core->config.slots_max; i++) {

@@ -42,6 +42,12 @@ struct dri_core_config {
     uint32_t revoke_ms;     /* grace for flights of a revoked slot */
     uint32_t drain_ms;      /* grace of a drain */
     uint32_t republish_ms;  /* first wait after an unknown or refused publish; doubles to 30 s */
+
+    /* When most commands fail: systemic.c */
+    uint32_t systemic_share;     /* percent of what ends; 0: nobody looks */
+    uint32_t systemic_min;       /* commands that must have ended in the window */
+    uint32_t systemic_window_ms; /* at least 10 when systemic_share is not 0 */
+    uint32_t systemic_probe_ms;  /* from the stop of a route to its probe */
 };
 
 /** What of the configuration can change while it runs. */
@@ -201,6 +207,13 @@ enum dri_breaker dri_core_group_breaker(const struct dri_core *core, uint32_t nu
 /** Grows whenever a breaker of any group opens or closes. */
 uint64_t dri_core_breaker_changes(const struct dri_core *core);
 
+/** Whether dead-lettering is paused because most commands of this core fail: a failure of kind
+ * timeout, network, unavailable or internal opens the breaker of its group then, whatever the
+ * group's limits say. */
+bool dri_core_is_systemic(const struct dri_core *core);
+/** Whether a failure of this kind says that something behind the handler is not well. Pure. */
+bool dri_kind_is_unwell(enum dray_error_kind kind);
+
 /** X(field, help): counters, summed by the shell into metrics. */
 #define DRI_CORE_COUNTER_TABLE(X)                                                                  \
     X(admitted, "commands taken in")                                                               \
@@ -217,6 +230,8 @@ uint64_t dri_core_breaker_changes(const struct dri_core *core);
     X(expired, "commands that were not run because their deadline had passed")                     \
     X(held, "commands of a paused route that were dead-lettered, to be replayed when it resumes")  \
     X(breaker_opens, "times that a route's breaker opened")                                        \
+    X(systemic_pauses, "times that dead-lettering paused because most commands failed")            \
+    X(systemic_spared, "failed runs that were no attempt because most commands failed")            \
     X(leases_lost, "deliveries whose lease ended before it was renewed")                           \
     X(settles_failed, "settles that the broker refused")                                           \
     X(skipped_finished, "messages not run again: the commit said that they are finished")          \
@@ -232,6 +247,7 @@ struct dri_core_stats {
     uint32_t unacked;
     uint32_t waiting_paused; /* for a paused route, or behind one that does */
     uint32_t open_groups;    /* whose breaker is not closed */
+    bool is_systemic;        /* dead-lettering is paused */
     uint64_t bytes;
     uint64_t settle_gap; /* completions beyond the watermark */
 };

@@ -25,16 +25,6 @@
  * one time (GCRA): a flight may start when it is not before `free_ns` less the burst. A flight that
  * comes back unrun gives its token back.
  *
- * The breaker counts failures in a row that say that something behind the handler is not well
- * (timeout, network, unavailable, internal), and any other end sets it to nothing. Open, the group
- * is blocked; after open_ms one flight goes as a probe, alone: its success closes the breaker, its
- * failure opens it for as long again. A probe that fails was no attempt of its command: the command
- * waits with the others, behind them, so that the next probe is another one. But one that failed as
- * the probe DRI_PROBES_MAX times is judged like any other, or a single bad command could keep its
- * route shut for ever. A failure of kind auth opens the breaker at once and is no attempt either,
- * without a bound, because what is wrong then is wrong with the route. A new configuration closes
- * it.
- *
  * A paused group's flights wait, up to a quarter of in_flight_max over all paused groups and with
  * them what stands behind them in their keys. What is more becomes dead letters of kind held: the
  * one that comes; or, when it is only a follower, or when a group was paused with much in flight,
@@ -302,7 +292,7 @@ static void block(struct dri_core *core, struct dri_group *group, bool is_blocke
     }
 }
 
-static void refresh(struct dri_core *core, struct dri_group *group)
+void dri_group_refresh(struct dri_core *core, struct dri_group *group)
 {
     uint32_t timer = dri_group_timer_id(core, number_of(core, group));
     enum why why = why_blocked(core, group);
@@ -326,6 +316,14 @@ bool dri_group_is_limited(const struct dri_core *core, const struct dri_flight *
     return group_of(core, flight)->is_limited;
 }
 
+void dri_group_count_limits(struct dri_group *group)
+{
+    const struct dri_group_limits *limits = &group->limits;
+    group->is_limited = limits->is_paused || limits->concurrency != 0 || limits->rate != 0 ||
+                        limits->failures != 0 || limits->auth_ms != 0 ||
+                        group->breaker != DRI_BREAKER_CLOSED;
+}
+
 /* --- running --- */
 
 void dri_group_begin(struct dri_core *core, struct dri_flight *flight)
@@ -344,81 +342,23 @@ void dri_group_begin(struct dri_core *core, struct dri_flight *flight)
         group->is_probing = true;
         flight->is_probe = true;
     }
-    refresh(core, group);
-}
-
-static void open_breaker(struct dri_core *core, struct dri_group *group, uint32_t open_ms)
-{
-    if (group->breaker == DRI_BREAKER_CLOSED) {
-        core->stats.breaker_opens++;
-        core->open_groups++;
-        core->breaker_changes++;
-    }
-    group->breaker = DRI_BREAKER_OPEN;
-    group->failures = 0;
-    group->open_until_ns = dri_after_ms(core->now.mono_ns, open_ms);
-}
-
-static void close_breaker(struct dri_core *core, struct dri_group *group)
-{
-    if (group->breaker != DRI_BREAKER_CLOSED) {
-        core->open_groups--;
-        core->breaker_changes++;
-    }
-    group->breaker = DRI_BREAKER_CLOSED;
-    group->failures = 0;
-}
-
-static bool is_unwell(enum dray_error_kind kind)
-{
-    return kind == DRAY_KIND_TIMEOUT || kind == DRAY_KIND_NETWORK ||
-           kind == DRAY_KIND_UNAVAILABLE || kind == DRAY_KIND_INTERNAL;
-}
-
-/* What a run says about the route. Returns whether the flight waits on instead of being judged. */
-static bool judge(struct dri_core *core, struct dri_group *group, struct dri_flight *flight)
-{
-    const struct dri_group_limits *limits = &group->limits;
-    bool is_probe = flight->is_probe && group->breaker == DRI_BREAKER_HALF_OPEN;
-    bool has_failed = is_unwell(flight->kind);
-    if (flight->kind == DRAY_KIND_AUTH && limits->auth_ms != 0) {
-        open_breaker(core, group, limits->auth_ms);
-        return true;
-    }
-    if (flight->is_cancelled && has_failed) {
-        return false; /* we did that */
-    }
-    if (is_probe && has_failed) {
-        uint32_t open_ms = limits->open_ms != 0 ? limits->open_ms : limits->auth_ms;
-        open_breaker(core, group, open_ms);
-        bool is_spared = flight->probes < DRI_PROBES_MAX;
-        flight->probes = (uint8_t)(flight->probes + (is_spared ? 1 : 0));
-        return is_spared;
-    }
-    if (is_probe) {
-        close_breaker(core, group);
-    } else if (group->breaker == DRI_BREAKER_CLOSED && limits->failures != 0) {
-        group->failures = has_failed ? group->failures + 1 : 0;
-        if (group->failures >= limits->failures) {
-            open_breaker(core, group, limits->open_ms);
-        }
-    }
-    return false;
+    dri_group_refresh(core, group);
 }
 
 bool dri_group_back(struct dri_core *core, struct dri_flight *flight)
 {
     struct dri_group *group = group_of(core, flight);
     bool is_waiting_on = false;
+    bool was_limited = group->is_limited;
     DRI_ASSERT(group->running > 0);
     group->running -= flight->is_deaf ? 0 : 1; /* else it runs on */
-    if (!group->is_limited) {
+    if (!was_limited && !dri_systemic_counts(core)) {
         flight->is_probe = false;
         flight->has_token = false;
         return false;
     }
     if (flight->was_run) {
-        is_waiting_on = judge(core, group, flight) && !flight->is_stuck;
+        is_waiting_on = dri_breaker_judge(core, group, flight) && !flight->is_stuck;
     } else if (flight->has_token && group->limits.rate != 0 &&
                group->free_ns >= interval_ns(group)) {
         group->free_ns -= interval_ns(group);
@@ -428,7 +368,9 @@ bool dri_group_back(struct dri_core *core, struct dri_flight *flight)
     }
     flight->is_probe = false;
     flight->has_token = false;
-    refresh(core, group);
+    if (was_limited || group->is_limited) {
+        dri_group_refresh(core, group);
+    }
     return is_waiting_on;
 }
 
@@ -438,7 +380,7 @@ void dri_group_returned(struct dri_core *core, const struct dri_flight *flight)
     DRI_ASSERT(group->running > 0);
     group->running--;
     if (group->is_limited) {
-        refresh(core, group);
+        dri_group_refresh(core, group);
     }
 }
 
@@ -448,7 +390,7 @@ void dri_group_due(struct dri_core *core, uint32_t number)
     if (group->breaker == DRI_BREAKER_OPEN && group->open_until_ns <= core->now.mono_ns) {
         group->breaker = DRI_BREAKER_HALF_OPEN;
     }
-    refresh(core, group);
+    dri_group_refresh(core, group);
 }
 
 /* --- configuration --- */
@@ -489,13 +431,11 @@ void dri_core_group_set(struct dri_core *core, uint32_t number,
         begin_rate(core, group);
     }
     group->was_set = true;
-    group->is_limited = limits->is_paused || limits->concurrency != 0 || limits->rate != 0 ||
-                        limits->failures != 0 || limits->auth_ms != 0;
     group->is_spilling = false;
     group->is_probing = false;
-    close_breaker(core, group);
+    dri_breaker_reset(core, group);
     core->groups_used = number >= core->groups_used ? number + 1 : core->groups_used;
-    refresh(core, group);
+    dri_group_refresh(core, group);
 }
 
 void dri_core_regroup(struct dri_core *core, struct dri_flight *flight, uint32_t number)
@@ -517,8 +457,8 @@ void dri_core_regroup(struct dri_core *core, struct dri_flight *flight, uint32_t
         from->is_probing = from->is_probing && !flight->is_probe;
         flight->is_probe = false;
         flight->has_token = false;
-        refresh(core, from);
-        refresh(core, to);
+        dri_group_refresh(core, from);
+        dri_group_refresh(core, to);
     } else if (is_loose) {
         dri_line_push_flight(core, flight);
     } else {
@@ -635,7 +575,7 @@ static void give_up_line(struct dri_core *core, uint32_t number, uint32_t lane)
 
 void dri_groups_drain(struct dri_core *core)
 {
-    for (uint32_t i = 1; i < core->groups_used; i++) {
+    for (uint32_t i = 0; i < core->groups_used; i++) {
         enum why why = why_blocked(core, &core->groups[i]);
         if (why == WHY_PAUSED || why == WHY_OPEN || why == WHY_RATE) {
             for (uint32_t lane = 0; lane <= core->config.lanes; lane++) {

@@ -15,7 +15,9 @@
  *
  *   core.c     memory, events in, actions out, room, stats
  *   lanes.c    who runs when: keys, the keyless, chains, DONE
- *   groups.c   what may run of a route: lines, turns, limits, breaker, pause
+ *   groups.c   what may run of a route: lines, turns, limits, pause
+ *   breaker.c  what the ends of runs say about what is behind a route
+ *   systemic.c whether most of what ends, ends badly
  *   outcome.c  what is published, and what after which acknowledgement
  *   slots.c    assignments: admission, settling, revocation
  *   claims.c   what a commit says of the commands beyond its position; progress.c: as text
@@ -49,11 +51,26 @@ struct dri_group {
     bool was_set;     /* configured before, perhaps for another route */
     bool is_probing;  /* the probe is out */
     bool is_spilling; /* paused: what comes is dead-lettered as held */
+    bool is_systemic; /* its breaker opened because most commands of the worker fail */
     enum dri_breaker breaker;
     uint32_t running;  /* flights that are with a lane */
     uint32_t failures; /* in a row */
     uint64_t free_ns;  /* when a bucket without burst has its next token */
     uint64_t open_until_ns;
+};
+
+#define DRI_SYSTEMIC_PARTS 10u
+
+/** How commands ended lately, in tenths of a window; and whether that stops dead-lettering. */
+struct dri_systemic {
+    bool is_on;        /* but see dri_core_is_systemic */
+    uint32_t stopped;  /* groups with is_systemic */
+    uint64_t step;     /* in which it began last */
+    uint64_t until_ns; /* it lasts at least */
+    uint64_t number;   /* of the latest part, from the beginning of time */
+    struct dri_systemic_part {
+        uint32_t ended, failed;
+    } parts[DRI_SYSTEMIC_PARTS];
 };
 
 /** Kinds of actions that a slot can have in the queue, each at most once. */
@@ -112,6 +129,7 @@ struct dri_recent {
 struct dri_core {
     struct dri_core_config config; /* immutable but for dri_core_set_limits */
     struct dri_now now;            /* of the step */
+    uint64_t steps;                /* with the present one */
 
     struct dri_flight *flights;
     uint32_t flights_max;      /* in_flight_max + unacked_max as they were at init */
@@ -148,6 +166,7 @@ struct dri_core {
     uint32_t held_loose;      /* keyless flights in lines of paused groups */
     uint32_t open_groups;     /* whose breaker is not closed */
     uint64_t breaker_changes; /* from closed, or to it */
+    struct dri_systemic systemic;
 
     struct dri_timers timers; /* flights, then slots, then the drain, then groups */
 
@@ -244,6 +263,29 @@ uint32_t dri_groups_held(const struct dri_core *core);
 void dri_groups_bound(struct dri_core *core);
 /** While draining: give up what waits for a time or a change. */
 void dri_groups_drain(struct dri_core *core);
+
+/** Look again at whether anything of it may start, and when. */
+void dri_group_refresh(struct dri_core *core, struct dri_group *group);
+/** Whether it has any limit now, or its breaker is not closed. */
+void dri_group_count_limits(struct dri_group *group);
+
+/* breaker.c */
+/** What a run says about the route. Returns whether the flight waits on instead of being judged. */
+bool dri_breaker_judge(struct dri_core *core, struct dri_group *group, struct dri_flight *flight);
+/** Not because anything went well. */
+void dri_breaker_reset(struct dri_core *core, struct dri_group *group);
+
+/* systemic.c */
+/** Whether anybody counts. */
+bool dri_systemic_counts(const struct dri_core *core);
+/** A run has ended. Returns whether it failed while dead-lettering is paused, and may wait. */
+bool dri_systemic_sees(struct dri_core *core, const struct dri_flight *flight, bool is_unwell);
+/** In this very step. */
+bool dri_systemic_has_just_begun(const struct dri_core *core);
+/** The breaker of the group opens for it. */
+void dri_systemic_stops(struct dri_core *core, struct dri_group *group);
+/** The breaker of a group closes; is_well: because its probe ended well. */
+void dri_systemic_lets_go(struct dri_core *core, struct dri_group *group, bool is_well);
 
 /* outcome.c */
 void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight,

@@ -30,6 +30,7 @@
     X(DRAIN_DROPS, 12, "settles what is queued when a drain begins")                               \
     X(METADATA_CLAIMS_UNFINISHED, 13, "says of a command that runs that it is finished")           \
     X(IGNORE_LIMIT, 14, "starts more of a route than may run at once")                             \
+    X(SYSTEMIC_FLOOD, 21, "dead-letters on although most commands fail")                           \
     X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")
 
 enum dri_planted {

@@ -37,6 +37,10 @@
     X(HELD, "dray_held_commands_total", counter,                                                   \
       "commands of a paused route that were dead-lettered as held")                                \
     X(BREAKER_OPENS, "dray_breaker_opens_total", counter, "times that a route's breaker opened")   \
+    X(SYSTEMIC_PAUSES, "dray_systemic_pauses_total", counter,                                      \
+      "times that dead-lettering paused because most commands failed")                             \
+    X(SYSTEMIC_SPARED, "dray_systemic_spared_total", counter,                                      \
+      "failed runs that were no attempt because most commands failed")                             \
     X(POINTER_LETTERS, "dray_pointer_letters_total", counter,                                      \
       "dead letters that had to leave their bytes out")                                            \
     X(SETTLED, "dray_commands_settled_total", counter, "commands settled")                         \
@@ -87,6 +91,8 @@
     X(WAITING_PAUSED, "dray_paused_commands", gauge,                                               \
       "commands that wait for a paused route, or behind one that does")                            \
     X(BREAKERS_OPEN, "dray_breakers_open", gauge, "routes whose breaker is not closed")            \
+    X(SYSTEMIC, "dray_systemic_failure", gauge,                                                    \
+      "1 while dead-lettering is paused because most commands fail")                               \
     X(UNACKED, "dray_unacked_commands", gauge, "commands whose outcome is on its way")             \
     X(IN_FLIGHT_BYTES, "dray_in_flight_bytes", gauge, "bytes of commands in flight")               \
     X(SETTLE_GAP, "dray_settle_gap_commands", gauge,                                               \

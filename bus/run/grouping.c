@@ -14,6 +14,9 @@
  * walk the routes instead, and to tell the core of each, was rejected: routes may be many more than
  * what is in flight, and the walk belongs to the writer's thread.
  *
+ * While most commands of the worker fail (core/systemic.c) a route whose command does is given a
+ * number as one that failed with auth is, so that it is stopped and not what shares its turns.
+ *
  * A route that nobody uses while the registry changes loses what its breaker knew. When three
  * quarters of the numbers are taken a change of the registry gives all of them anew; a rate then
  * begins without a token, because what its route started before is counted under another number.
@@ -35,7 +38,7 @@ struct known {
     char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
     uint64_t hash;
     uint64_t revision;        /* whose limits the core has; 0: none */
-    bool is_forced;           /* has no limits, but failed with kind auth */
+    bool is_forced;           /* has no limits, but failed with kind auth, or while most do */
     bool is_seen;             /* in the present walk */
     enum dri_breaker breaker; /* as it was last told of */
 };
@@ -56,6 +59,7 @@ struct dri_grouping {
     uint64_t breaker_changes;
     uint32_t forced_count;
     bool has_special, is_inside, is_full_told, has_rest;
+    bool is_systemic; /* as it was last told of */
 };
 
 enum dray_status dri_grouping_create(const struct dri_engine_config *config, struct dri_core *core,
@@ -199,10 +203,11 @@ static uint32_t group_of(struct dri_grouping *grouping, const struct dri_routing
     if (known == NULL) {
         return routing->limits.is_paused ? rest_of(grouping) : 0;
     }
-    if (is_forced && !known->is_forced) {
-        known->is_forced = true;
-        grouping->forced_count++;
-    }
+    /* One with limits keeps its number when its breaker closes. */
+    bool needs_force = !has_limits(routing) && (is_forced || known->is_forced);
+    grouping->forced_count += needs_force && !known->is_forced ? 1 : 0;
+    grouping->forced_count -= !needs_force && known->is_forced ? 1 : 0;
+    known->is_forced = needs_force;
     if (known->revision != routing->revision) {
         known->revision = routing->revision;
         dri_core_group_set(grouping->core, number_of(grouping, known), &routing->limits);
@@ -289,6 +294,24 @@ static void tell_of(struct dri_grouping *grouping, struct known *known)
     }
 }
 
+static void look_at_systemic(struct dri_grouping *grouping)
+{
+    bool is_systemic = dri_core_is_systemic(grouping->core);
+    if (is_systemic == grouping->is_systemic) {
+        return;
+    }
+    grouping->is_systemic = is_systemic;
+    if (is_systemic) {
+        dri_log_write(DRI_LOG_WARN, "ENG-SYSTEMIC",
+                      "most commands fail: none is dead-lettered for that, a route that fails "
+                      "waits, and one command of it is tried from time to time",
+                      NULL, 0);
+    } else {
+        dri_log_write(DRI_LOG_INFO, "ENG-SYSTEMIC-OVER",
+                      "a route that was stopped because most commands failed works again", NULL, 0);
+    }
+}
+
 static void look_at_breakers(struct dri_grouping *grouping)
 {
     uint64_t changes = dri_core_breaker_changes(grouping->core);
@@ -316,6 +339,7 @@ bool dri_grouping_begin(struct dri_grouping *grouping)
     if (grouping->router == NULL) {
         return false;
     }
+    look_at_systemic(grouping);
     look_at_breakers(grouping);
     uint64_t revision = grouping->ops->revision(grouping->router);
     bool has_changed = revision != grouping->revision;
@@ -366,10 +390,18 @@ static bool is_of_route(const struct dri_grouping *grouping, const struct dri_fl
            grouping->known[flight->group - 1 - grouping->classes].revision != 0;
 }
 
+/* Whether it opens the breaker of its route, though that may have no limits. */
+static bool opens_breaker(const struct dri_grouping *grouping, const struct dri_flight *flight)
+{
+    return flight->was_run && (flight->kind == DRAY_KIND_AUTH ||
+                               (dri_kind_is_unwell(flight->kind) && !flight->is_cancelled &&
+                                dri_core_is_systemic(grouping->core)));
+}
+
 void dri_grouping_done(struct dri_grouping *grouping, const struct dri_flight *flight)
 {
     struct dri_routing routing;
-    if (grouping->router == NULL || !flight->was_run || flight->kind != DRAY_KIND_AUTH ||
+    if (grouping->router == NULL || !opens_breaker(grouping, flight) ||
         is_of_route(grouping, flight)) {
         return; /* a route's group opens by itself */
     }

@@ -108,6 +108,7 @@ struct dri_worker {
     uint64_t pulse_due_ns;
     _Atomic(uint64_t) turned_ns; /* the loop's last turn, for /livez; 0: there is none yet */
     _Atomic(uint32_t) stall_ms;
+    _Atomic(bool) is_systemic;  /* most commands fail: for /readyz */
     enum dri_last_run last_run; /* how the one before this ended */
     bool has_run, is_clean;     /* how this one ended */
     struct dri_exit_alarm alarm;
@@ -147,7 +148,9 @@ static bool is_ready(void *arg, char *ret_text, size_t text_bytes)
     };
     int state = atomic_load(&worker->state);
     struct dri_control_thread *control = atomic_load(&worker->control);
-    snprintf(ret_text, text_bytes, "%s", texts[state]);
+    bool is_failing = state == DRI_WORKER_READY && atomic_load(&worker->is_systemic);
+    snprintf(ret_text, text_bytes, "%s%s", texts[state],
+             is_failing ? "; most fail, and dead-lettering is paused" : "");
     return state == DRI_WORKER_READY && control != NULL &&
            dri_control_is_fit(control, ret_text, text_bytes);
 }
@@ -355,7 +358,11 @@ static enum dray_status make_engine(struct dri_worker *worker)
                  .settle_ms = settings->worker.settle_ms,
                  .revoke_ms = settings->worker.revoke_ms,
                  .drain_ms = settings->worker.drain_ms,
-                 .republish_ms = 100},
+                 .republish_ms = 100,
+                 .systemic_share = settings->worker.systemic_share,
+                 .systemic_min = settings->worker.systemic_min,
+                 .systemic_window_ms = settings->worker.systemic_window_ms,
+                 .systemic_probe_ms = settings->worker.systemic_probe_ms},
         .transport_ops = worker->ops,
         .transport = worker->transport,
         .executor = worker->executor,
@@ -712,6 +719,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
     worker->ops->stats(worker->transport, &transport);
     dri_lanes_stats(worker->executor, &lanes);
     begin_anew_if_stuck(worker, &lanes);
+    atomic_store(&worker->is_systemic, core.is_systemic);
     const struct {
         enum dri_metric metric;
         uint64_t value;
@@ -729,6 +737,8 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_LETTERS, core.letters_stored},
         {DRI_METRIC_HELD, core.held},
         {DRI_METRIC_BREAKER_OPENS, core.breaker_opens},
+        {DRI_METRIC_SYSTEMIC_PAUSES, core.systemic_pauses},
+        {DRI_METRIC_SYSTEMIC_SPARED, core.systemic_spared},
         {DRI_METRIC_POINTER_LETTERS, engine.pointer_letters},
         {DRI_METRIC_SETTLED, core.settled},
         {DRI_METRIC_DROPPED, core.dropped_on_revoke},
@@ -750,6 +760,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_WAITING, core.waiting},
         {DRI_METRIC_WAITING_PAUSED, core.waiting_paused},
         {DRI_METRIC_BREAKERS_OPEN, core.open_groups},
+        {DRI_METRIC_SYSTEMIC, core.is_systemic ? 1 : 0},
         {DRI_METRIC_UNACKED, core.unacked},
         {DRI_METRIC_IN_FLIGHT_BYTES, core.bytes},
         {DRI_METRIC_SETTLE_GAP, core.settle_gap},

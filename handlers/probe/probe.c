@@ -17,6 +17,9 @@
  * handler returns. So a line means "it ran to its end"; a call that was killed half-way leaves
  * none, and crash writes its line as the last thing it does. A line that cannot be written fails
  * the call: a log with gaps would prove things that did not happen.
+ *
+ * When DRAY_PROBE_DOWN names a file, that is what stands behind the commands: while it is there, a
+ * call whose command stands in it, on a line `<command> <kind> <code>`, does nothing and fails so.
  */
 
 #include <errno.h>
@@ -39,7 +42,8 @@
 #define HEX_BYTES_MAX 512 /* of an id or a key in a line; a longer key is cut */
 
 struct probe {
-    int log_fd; /* -1: no log. Immutable after open */
+    int log_fd;       /* -1: no log. Immutable after open */
+    const char *down; /* DRAY_PROBE_DOWN; NULL: none. Immutable after open */
 };
 
 struct task {
@@ -205,6 +209,29 @@ static enum dray_error_kind fail(struct dray_call *call, const struct task *task
     return dray_call_fail(call, kind, "probe", "the payload asked for this failure");
 }
 
+/* Whether what it needs is down; then it has failed with *ret_kind. */
+static bool is_down(const struct probe *probe, struct dray_call *call,
+                    enum dray_error_kind *ret_kind)
+{
+    char command[128];
+    char kind[32];
+    char code[64];
+    bool is_named = false;
+    FILE *file = probe->down != NULL ? fopen(probe->down, "re") : NULL;
+
+    while (file != NULL && !is_named && fscanf(file, "%127s %31s %63s", command, kind, code) == 3) {
+        is_named = dray_slice_equal_text(call->command, command);
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    if (is_named) {
+        *ret_kind = dray_call_fail(call, dray_kind_parse(kind, strlen(kind)), code,
+                                   "what is behind it is down");
+    }
+    return is_named;
+}
+
 static enum dray_error_kind act(struct dray_call *call, const struct task *task, uint64_t start_ns)
 {
     uint64_t end_ns = start_ns + task->ms * 1000000u;
@@ -248,7 +275,7 @@ static enum dray_error_kind run(struct dray_call *call)
         (void)log_call(probe, call, start_ns);
         crash();
         kind = dray_call_fail(call, DRAY_KIND_INTERNAL, "probe", "survived a crash");
-    } else {
+    } else if (!is_down(probe, call, &kind)) {
         kind = act(call, &task, start_ns);
     }
     if (!log_call(probe, call, start_ns)) {
@@ -281,6 +308,8 @@ static enum dray_status begin(const struct dray_module_env *env, void **ret_user
         return DRAY_ENOMEM;
     }
     probe->log_fd = -1;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): as above */
+    probe->down = getenv("DRAY_PROBE_DOWN");
     if (path != NULL && path[0] != '\0') {
         probe->log_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
         if (probe->log_fd < 0) {

@@ -46,14 +46,14 @@ ROUTES = [
 class Scene:
     """One worker with topics of its own, and the command line."""
 
-    def __init__(self, folder, url, client, case):
+    def __init__(self, folder, url, client, case, routes=None, env=None, **settings):
         self.client = client
         self.topics = {"commands": case, "results": f"results.{case}", "dead_letters": f"dlq.{GROUP}.{case}",
                        "control": f"control.{case}", "status": f"status.{case}"}
-        config = workers.configuration(url, GROUP, self.topics, settle_ms=50, partitions=1, lanes=6,
-                                       max_in_flight=IN_FLIGHT)
-        config["routes"] = ROUTES
-        self.worker = workers.Worker(folder, "one", config)
+        settings = dict({"settle_ms": 50, "partitions": 1, "lanes": 6, "max_in_flight": IN_FLIGHT}, **settings)
+        config = workers.configuration(url, GROUP, self.topics, **settings)
+        config["routes"] = ROUTES if routes is None else routes
+        self.worker = workers.Worker(folder, "one", config, env)
         self.worker.start().wait_ready()
 
     def dray(self, *arguments):
@@ -94,6 +94,11 @@ class Scene:
 
     def letters(self):
         return self.client.read(self.topics["dead_letters"])
+
+    def results(self):
+        """Ids of the commands that succeeded."""
+        values = [msgpack.unpackb(record.value) for record in self.client.read(self.topics["results"])]
+        return {value["id"] for value in values if value["status"] == "ok"}
 
     def close(self):
         code = self.worker.stop()

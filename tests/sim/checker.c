@@ -575,7 +575,8 @@ static void check_epoch(struct sim_checker *checker, struct sim_epoch *epoch,
         return;
     }
     bool is_next = attempt == arrival->attempt + 1 ||
-                   (command->spared_runs > 0 && attempt == arrival->attempt);
+                   (command->spared_runs > 0 && attempt == arrival->attempt) ||
+                   (command->vague_runs > 0 && attempt <= arrival->attempt);
     if (!is_next || attempt > command->plan.attempts_max) {
         sim_checker_fail(checker, "attempts", "command %u: attempt %u after %u, of at most %u",
                          command->plan.index, attempt, arrival->attempt,
@@ -588,7 +589,8 @@ static void check_epoch(struct sim_checker *checker, struct sim_epoch *epoch,
     }
     arrival->attempt = attempt;
     int32_t key = order_key(checker, command);
-    if (key < 0 || epoch->is_over || arrival->is_vague || arrival->is_held) {
+    bool is_vague = arrival->is_vague || (command->vague_runs > 0 && command->deliveries > 1);
+    if (key < 0 || epoch->is_over || is_vague || arrival->is_held) {
         return;
     }
     size_t place = (size_t)(arrival - epoch->arrivals) + 1;
@@ -633,19 +635,64 @@ static void close_run(struct sim_checker *checker, uint32_t client, uint32_t com
     DRI_UNREACHABLE();
 }
 
+static bool is_unwell(enum dray_error_kind kind)
+{
+    return kind == DRAY_KIND_TIMEOUT || kind == DRAY_KIND_NETWORK ||
+           kind == DRAY_KIND_UNAVAILABLE || kind == DRAY_KIND_INTERNAL;
+}
+
 /* Such a run is no attempt, unless the breaker was closed by hand meanwhile; so it may be the last
  * one. */
 static bool has_failed_as_probe(const struct dri_flight *flight)
 {
-    switch (flight->kind) {
-    case DRAY_KIND_TIMEOUT:
-    case DRAY_KIND_NETWORK:
-    case DRAY_KIND_UNAVAILABLE:
-    case DRAY_KIND_INTERNAL:
-        return flight->is_probe && flight->probes < DRI_PROBES_MAX;
-    default:
+    return is_unwell(flight->kind) && flight->is_probe && flight->probes < DRI_PROBES_MAX;
+}
+
+static struct sim_ends *ends_of(struct sim_checker *checker, uint32_t client)
+{
+    struct sim_ends *ends = &checker->ends[client % SIM_STARTS_MAX];
+    if (ends->client != client) {
+        *ends = (struct sim_ends){.client = client};
+    }
+    return ends;
+}
+
+/* Whether this one must not become a letter: the client has seen nothing work for longer than the
+ * window, and in half of it enough commands came to a bad end. */
+static bool must_wait(struct sim_checker *checker, struct sim_ends *ends, uint64_t at_ns)
+{
+    const struct dri_core_config *core = &checker->options.core;
+    uint64_t window_ns = (uint64_t)core->systemic_window_ms * 1000000u;
+    uint32_t needed = core->systemic_min + SIM_ENDS_SLACK;
+    ends->bad_ns[ends->bad_count++ % SIM_ENDS_MAX] = at_ns;
+    DRI_ASSERT(needed <= SIM_ENDS_MAX);
+    return ends->bad_count >= needed &&
+           (!ends->has_good || at_ns > ends->good_ns + 2 * window_ns) &&
+           at_ns - ends->bad_ns[(ends->bad_count - needed) % SIM_ENDS_MAX] < window_ns / 2;
+}
+
+/* While most fail a failure is no attempt, and from outside nobody can tell. Whether it is so of
+ * this one. */
+static bool is_vague_end(struct sim_checker *checker, uint32_t client,
+                         const struct dri_flight *flight, uint64_t at_ns)
+{
+    struct sim_ends *ends = ends_of(checker, client);
+    struct sim_command *command = command_of(checker, flight);
+    if (checker->options.core.systemic_share == 0) {
         return false;
     }
+    if (!is_unwell(flight->kind)) {
+        ends->has_good = true;
+        ends->good_ns = at_ns;
+        return false;
+    }
+    bool is_last = flight->attempt == command->plan.attempts_max;
+    bool counts = is_last && !flight->is_probe && !flight->is_cancelled && !flight->is_stuck &&
+                  !epoch_at(checker, flight->epoch)->is_over;
+    command->must_wait = counts && must_wait(checker, ends, at_ns);
+    checker->tally.outage_runs += command->must_wait;
+    command->vague_runs += !flight->is_stuck;
+    return !flight->is_stuck;
 }
 
 static void judge_run(struct sim_checker *checker, uint32_t client, const struct dri_flight *flight,
@@ -660,9 +707,10 @@ static void judge_run(struct sim_checker *checker, uint32_t client, const struct
                       flight->attempt, client,
                       flight->kind == DRAY_KIND_NONE ? "ok" : dray_kind_text(flight->kind),
                       is_final ? "" : ", to be retried");
+    bool is_vague = !is_spared && is_vague_end(checker, client, flight, at_ns);
     command->spared_runs += is_spared;
     checker->tally.probes += is_spared;
-    if (!is_final || is_spared) {
+    if (!is_final || is_spared || is_vague) {
         return;
     }
     struct sim_arrival *arrival =
@@ -838,7 +886,8 @@ static void check_quiet(struct sim_checker *checker, const struct sim_command *c
                          plan->index, command->results, command->errors, command->letters,
                          command->deliveries);
     } else if (plan->shape == SIM_SHAPE_SOUND && !may_expire &&
-               command->runs - command->spared_runs != plan->runs) {
+               (command->runs - command->spared_runs - command->vague_runs > plan->runs ||
+                command->runs - command->spared_runs < plan->runs)) {
         sim_checker_fail(checker, "duplicates", "command %u ran %u times, planned %u", plan->index,
                          command->runs, plan->runs);
     }

@@ -29,11 +29,12 @@
  * first runs of a key in the order produced; a retry is never overtaken in its epoch overlap     no
  * two runs of a key at once in one worker attempts    counted from 1, one by one, never above the
  * policy limits      no more of a route run in one worker than may, none starts while it is paused,
- * and starts are as far apart as its rate says duplicates  as many runs and outcomes as deliveries
- * and unknown publishes explain, not more; with nothing that explains a redelivery, none liveness
- * healed, the backlog empties and everything is settled drain       a drained worker has finished
- * and settled what it had bounds of lanes, chains, turns, time leak        nothing is left on the
- * heap (tested by the world)
+ * and starts are as far apart as its rate says flood       while most of what a worker runs fails
+ * for what is behind it, that makes no dead letters duplicates  as many runs and outcomes as
+ * deliveries and unknown publishes explain, not more; with nothing that explains a redelivery, none
+ * liveness healed, the backlog empties and everything is settled drain       a drained worker has
+ * finished and settled what it had bounds of lanes, chains, turns, time leak        nothing is left
+ * on the heap (tested by the world)
  */
 
 struct sim_checker;
@@ -102,7 +103,8 @@ struct sim_tally {
     uint64_t commands, events, runs, retries, results, errors, letters, pointers, limits, fallbacks;
     uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
     uint64_t held, probes,
-        at_limit; /* letters; probes that failed; runs that took the last place */
+        at_limit;         /* letters; probes that failed; runs that took the last place */
+    uint64_t outage_runs; /* that failed when most had */
 };
 
 void sim_checker_tally(const struct sim_checker *checker, struct sim_tally *ret_tally);

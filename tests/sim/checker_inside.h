@@ -14,6 +14,8 @@
 #define SIM_OPEN_RUNS_MAX    1024u
 #define SIM_CLIENT_COUNT_MAX 4096u
 #define SIM_ORDERS_MAX       (SIM_KEYS_MAX + SIM_TOPIC_SOURCES * SIM_PARTITIONS_MAX)
+#define SIM_ENDS_MAX         16u /* at least systemic_min and SIM_ENDS_SLACK */
+#define SIM_ENDS_SLACK       4u  /* ends that came too late to count */
 #define SIM_STARTS_MAX       16u /* clients whose starts are remembered: more than live at once */
 
 struct sim_command {
@@ -25,6 +27,8 @@ struct sim_command {
     uint32_t deliveries, runs, ok_runs, final_runs;
     uint32_t skips;       /* deliveries to somebody who was told that it is finished */
     uint32_t spared_runs; /* failed as the probe: no attempt */
+    uint32_t vague_runs;  /* failed when most may have: an attempt or none */
+    bool must_wait;       /* most had failed when it did last */
     uint32_t results, errors, letters;
     bool is_complete;
 };
@@ -79,6 +83,14 @@ struct sim_starts { /* of a client, by route: the latest ones */
     uint64_t count[SIM_ROUTES_MAX];
 };
 
+struct sim_ends { /* of a client: how runs ended that would be the last ones */
+    uint32_t client;
+    bool has_good;
+    uint64_t good_ns;              /* the latest one that says that something works */
+    uint64_t bad_ns[SIM_ENDS_MAX]; /* the latest ones that say that nothing does */
+    uint64_t bad_count;
+};
+
 struct sim_checker {
     struct sim_options options;
     struct dri_sim_broker *broker;
@@ -94,6 +106,7 @@ struct sim_checker {
     size_t open_runs_count;
     bool is_drained[SIM_CLIENT_COUNT_MAX]; /* by client */
     struct sim_starts starts[SIM_STARTS_MAX];
+    struct sim_ends ends[SIM_STARTS_MAX];
     bool is_paused[SIM_ROUTES_MAX], was_paused[SIM_ROUTES_MAX];
     uint64_t hash;
     struct sim_tally tally;

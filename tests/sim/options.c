@@ -164,6 +164,21 @@ static void draw_routes(struct sim_options *options)
     }
 }
 
+/* From a stream of their own, too. An outage is as long as so many commands. */
+static void draw_outage(struct sim_options *options)
+{
+    struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x73797374656d6963))};
+    if (!chance_one_in(&chance, 4)) {
+        return;
+    }
+    options->core.systemic_share = 50;
+    options->core.systemic_min = chance_between32(&chance, 2, 8);
+    options->core.systemic_window_ms = chance_between32(&chance, 20000, 120000);
+    options->core.systemic_probe_ms = chance_between32(&chance, 5, 30);
+    options->outage_from = chance_between32(&chance, 0, options->commands / 2);
+    options->outage_to = options->outage_from + chance_between32(&chance, 8, 64);
+}
+
 const struct sim_route *sim_route_of(const struct sim_options *options, uint32_t index)
 {
     uint64_t drawn = chance_mix(options->seed ^ chance_mix(index)) % (options->routes_count + 1);
@@ -190,6 +205,7 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
         draw_nemesis(&chance, options);
     }
     draw_routes(options);
+    draw_outage(options);
     if (options->routes_count == 0) {
         options->mean_ms[SIM_NEMESIS_HOLD] = 0;
     }

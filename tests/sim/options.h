@@ -60,6 +60,7 @@ struct sim_options {
     /* one in so many commands; 0: none */
     uint32_t malformed, failing, slow, large, keyless, timed, replied, denied, replayed, deaf;
     uint32_t mean_ms[SIM_NEMESIS_COUNT];
+    uint32_t outage_from, outage_to; /* commands between fail for good; nothing behind them works */
     uint32_t routes_count;
     struct sim_route routes[SIM_ROUTES_MAX];
     struct dri_sim_config broker;

@@ -72,6 +72,17 @@ static void draw_outcome(const struct sim_options *options, struct chance *chanc
     }
 }
 
+/* It fails as often as it may run. */
+static void fail_for_good(struct sim_plan *plan)
+{
+    static const enum dray_error_kind kinds[] = {DRAY_KIND_TIMEOUT, DRAY_KIND_NETWORK,
+                                                 DRAY_KIND_UNAVAILABLE, DRAY_KIND_INTERNAL};
+    plan->failures = plan->attempts_max + 1;
+    plan->retried_kind = plan->kind = kinds[plan->index % DRI_ARRAY_LEN(kinds)];
+    plan->runs = plan->attempts_max;
+    plan->is_deaf = false;
+}
+
 static void draw_times(const struct sim_options *options, struct chance *chance, uint64_t wall_ms,
                        struct sim_plan *plan)
 {
@@ -106,6 +117,9 @@ void sim_plan_draw(const struct sim_options *options, struct chance *chance, uin
         plan->reply = (enum sim_reply)chance_between(chance, SIM_REPLY_NONE, SIM_REPLY_INBOX);
     }
     draw_outcome(options, chance, plan);
+    if (index >= options->outage_from && index < options->outage_to) {
+        fail_for_good(plan);
+    }
     draw_times(options, chance, wall_ms, plan);
     if (strikes(chance, options->large) && chance_one_in(chance, 4)) {
         plan->padding =

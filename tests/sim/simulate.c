@@ -153,7 +153,8 @@ static int count_missing(const struct totals *totals)
         uint64_t count;
     } limits[] = {{"a run at its route's limit", totals->tally.at_limit},
                   {"a probe that failed", totals->tally.probes},
-                  {"a held letter", totals->tally.held}};
+                  {"a held letter", totals->tally.held},
+                  {"a failure when most had failed", totals->tally.outage_runs}};
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         if (limits[i].count == 0) {
             (void)printf("never happened: %s\n", limits[i].text);

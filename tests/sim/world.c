@@ -583,7 +583,7 @@ static void heal(struct world *world)
 
 static uint64_t heal_ms(const struct world *world)
 {
-    uint64_t ms = HEAL_MS;
+    uint64_t ms = world->options.core.systemic_share != 0 ? HEAL_MS + PROBES_MS : HEAL_MS;
     for (uint32_t i = 0; i < world->options.routes_count; i++) {
         ms = world->options.routes[i].limits.failures != 0 ? HEAL_MS + PROBES_MS : ms;
     }

@@ -12,9 +12,10 @@
 #include "routing.h"
 #include "support/test.h"
 
-#define MESSAGES 64u
-#define BYTES    256u
-#define ROUTES   6u /* groups of the engine: three by name, two of routes, one of the rest */
+#define MESSAGES     64u
+#define BYTES        256u
+#define ROUTES       6u /* groups of the engine: three by name, two of routes, one of the rest */
+#define SYSTEMIC_MIN 5u
 
 struct fixture {
     struct dri_transport_base base; /* first: the fixture is the transport */
@@ -165,7 +166,11 @@ static int set_up(void **state)
                  .settle_ms = 100,
                  .revoke_ms = 1000,
                  .drain_ms = 1000,
-                 .republish_ms = 10},
+                 .republish_ms = 10,
+                 .systemic_share = 50,
+                 .systemic_min = SYSTEMIC_MIN,
+                 .systemic_window_ms = 1000,
+                 .systemic_probe_ms = 500},
         .transport_ops = &fake_ops,
         .transport = (struct dri_transport *)(void *)fx,
         .executor = (struct dri_executor *)(void *)&fx->run,
@@ -389,6 +394,54 @@ static void a_failure_of_kind_auth_pauses_its_route_without_a_letter(void **stat
     assert_int_equal(fx->published, 3);
 }
 
+static void a_route_that_failed_with_auth_and_is_paused_then_stays_paused(void **state)
+{
+    struct fixture *fx = *state;
+    put(fx, "a", &none, DRI_ROUTE_ACTIVE);
+    send(fx, "a", NULL);
+    finish(fx, DRAY_KIND_AUTH);
+    put(fx, "a", &none, DRI_ROUTE_PAUSED); /* closes its breaker */
+    for (unsigned i = 0; i < 3; i++) {
+        send(fx, "a", NULL);
+    }
+    assert_int_equal(fx->running_count, 0);
+    put(fx, "a", &none, DRI_ROUTE_ACTIVE);
+    (void)turn(fx);
+    assert_int_equal(fx->running_count, 4);
+}
+
+static void while_most_commands_fail_a_route_that_does_is_stopped_alone(void **state)
+{
+    struct fixture *fx = *state;
+    put(fx, "a", &none, DRI_ROUTE_ACTIVE);
+    put(fx, "b", &none, DRI_ROUTE_ACTIVE); /* both would share one group with everything else */
+    for (unsigned i = 0; i < SYSTEMIC_MIN; i++) {
+        send(fx, "a", NULL);
+        finish(fx, DRAY_KIND_NETWORK);
+    }
+    assert_int_equal(fx->published, SYSTEMIC_MIN - 1);
+    assert_int_equal(fx->running_count, 1); /* the last one, once more */
+    finish(fx, DRAY_KIND_NETWORK);
+    send(fx, "a", NULL);
+    assert_int_equal(fx->running_count, 0);
+    send(fx, "b", NULL);
+    send(fx, "nobody.knows", NULL);
+    assert_int_equal(fx->running_count, 2);
+    finish(fx, DRAY_KIND_NONE);
+    finish(fx, DRAY_KIND_UNKNOWN_COMMAND);
+    assert_int_equal(fx->published, SYSTEMIC_MIN - 1 + 2);
+    fx->now.mono_ns += UINT64_C(500000000);
+    (void)turn(fx);
+    assert_int_equal(fx->running_count, 1); /* the probe */
+    finish(fx, DRAY_KIND_NONE);
+    assert_int_equal(fx->running_count, 1);
+    finish(fx, DRAY_KIND_NONE);
+    send(fx, "a", NULL); /* and its group is given back */
+    send(fx, "a", NULL);
+    assert_int_equal(fx->running_count, 2);
+    assert_int_equal(fx->published, SYSTEMIC_MIN - 1 + 4);
+}
+
 static void a_breaker_that_is_open_closes_when_its_route_is_changed(void **state)
 {
     struct fixture *fx = *state;
@@ -445,6 +498,8 @@ int main(void)
         CASE(a_route_may_have_an_order_of_its_own),
         CASE(a_rate_lets_through_a_tenth_of_a_second_at_once),
         CASE(a_failure_of_kind_auth_pauses_its_route_without_a_letter),
+        CASE(a_route_that_failed_with_auth_and_is_paused_then_stays_paused),
+        CASE(while_most_commands_fail_a_route_that_does_is_stopped_alone),
         CASE(a_breaker_that_is_open_closes_when_its_route_is_changed),
         CASE(more_routes_than_groups_run_without_limits_until_there_is_room),
     };

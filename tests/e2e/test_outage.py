@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright 2026 The dray authors
+"""What is behind the handlers goes down and comes back, with a real worker on a real broker.
+
+Which command needs what stands in a file that the probe reads (DRAY_PROBE_DOWN): while a command is named there, it
+fails. What ran when is read from the probe's own log. test_outage.py --bus nats|kafka[:VERSION] [--only CASE]
+"""
+
+import argparse
+import os
+import sys
+
+import clients
+import workers
+from test_limits import Scene, route, start_broker
+
+PROBE_MS = 1000
+MIN = 20
+
+
+class Outage(Scene):
+    """A scene with something behind it that can go down."""
+
+    def __init__(self, folder, url, client, case, routes, **settings):
+        self.down_path = os.path.join(folder, "down")
+        super().__init__(folder, url, client, case, routes, {"DRAY_PROBE_DOWN": self.down_path}, **settings)
+
+    def down(self, *commands, kind="unavailable", code="probe"):
+        """From now on these fail, and no others."""
+        new = self.down_path + ".new"
+        with open(new, "w", encoding="utf-8") as file:
+            file.write("".join(f"{command} {kind} {code}\n" for command in commands))
+        os.rename(new, self.down_path)
+
+    def up(self):
+        os.remove(self.down_path)
+
+    def reasons(self):
+        return [(letter.header("dray-dlq-id"), letter.header("dray-dlq-reason")) for letter in self.letters()]
+
+
+def systemic(folder, url, client):
+    """A database that two routes need is down: no letters but the first few, and all is done when it is back."""
+    scene = Outage(folder, url, client, "systemic",
+                   [route("db.read", attempts=1), route("db.write", attempts=1), route("mail.send", attempts=1)],
+                   max_in_flight=200, systemic_min=MIN, systemic_probe_ms=PROBE_MS)
+    scene.down("db.read", "db.write")
+    ids = scene.send("db.read", 150, key=lambda n: f"k{n % 7}") + scene.send("db.write", 150, key=lambda n: f"k{n % 7}")
+    scene.wait_metric("dray_systemic_failure", 1)
+    # More than may be in flight: the broker has the rest, and the limit is no letter either.
+    workers.settle_down(lambda: scene.worker.metric("dray_in_flight_commands") == 200, 60, "the budget is full")
+    scene.wait_metric("dray_unacked_commands", 0)
+    first = {name for name, _ in scene.reasons()}
+    assert len(first) < MIN, first
+    assert "ENG-SYSTEMIC " in scene.worker.log()
+    status, text = scene.worker.get("/readyz")
+    assert status == 200 and "most fail" in text, (status, text)
+    # Probes go, fail, and count for nothing.
+    before = len(scene.runs("db.read") + scene.runs("db.write"))
+    workers.settle_down(lambda: len(scene.runs("db.read") + scene.runs("db.write")) >= before + 4, 60, "four probes")
+    assert {name for name, _ in scene.reasons()} == first
+    scene.up()
+    scene.wait_metric("dray_systemic_failure", 0)
+    done = set(ids) - first
+    workers.settle_down(lambda: scene.results() >= done, 120, "every command has its result")
+    assert {name for name, _ in scene.reasons()} == first and not scene.results() & first
+    for name in ("db.read", "db.write"):
+        for key in range(7):
+            runs = [run.id for run in scene.runs(name) if run.key == f"k{key}".encode().hex() and run.id in done]
+            last = list(dict.fromkeys(reversed(runs)))[::-1]  # by the last run of each, the one that succeeded
+            assert last == sorted(last), (name, key, last)
+    assert {run.attempt for run in scene.runs("db.read")} == {1}, "an attempt was burnt"
+    assert "ENG-SYSTEMIC-OVER" in scene.worker.log()
+    return scene
+
+
+def systemic_spares_the_healthy(folder, url, client):
+    """Routes that work go on meanwhile; what they reject, and what nobody knows, is dead-lettered at once."""
+    scene = Outage(folder, url, client, "healthy",
+                   [route("db.read", attempts=1), route("mail.send", attempts=1)],
+                   max_in_flight=200, systemic_min=MIN, systemic_probe_ms=60000)
+    scene.down("db.read")
+    scene.send("db.read", 60)
+    scene.wait_metric("dray_systemic_failure", 1)
+    scene.wait_metric("dray_breakers_open", 1)
+    scene.wait_metric("dray_unacked_commands", 0)
+    letters = len(scene.letters())
+    assert letters < MIN
+    good = scene.send("mail.send", 40, key=lambda n: f"m{n % 3}")
+    bad = scene.send("mail.send", 5, first=100, do="fail", kind="rejected") + scene.send("no.such", 5)
+    workers.settle_down(lambda: scene.results() >= set(good), 60, "the healthy route's results")
+    workers.settle_down(lambda: len(scene.letters()) >= letters + 10, 60, "letters of what is not held")
+    assert {name for name, reason in scene.reasons() if reason in ("rejected", "unknown_command")} == set(bad)
+    assert len(scene.letters()) == letters + 10
+    assert scene.worker.metric("dray_systemic_failure") == 1, "it was over too early"
+    scene.up()
+    scene.dray("registry", "resume", "db.read@1.0.0")  # nobody waits a minute for the probe
+    workers.settle_down(lambda: len(scene.results()) == 40 + 60 - letters, 60, "the others' results")
+    return scene
+
+
+CASES = [systemic, systemic_spares_the_healthy]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bus", required=True)
+    parser.add_argument("--only")
+    arguments = parser.parse_args()
+    with start_broker(arguments.bus) as broker:
+        client = clients.connect(broker.url)
+        for case in CASES:
+            if arguments.only not in (None, case.__name__):
+                continue
+            with workers.Folder(f"outage-{case.__name__}") as folder:
+                case(folder, broker.url, client).close()
+            print(f"{case.__name__}: ok", flush=True)
+        client.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
