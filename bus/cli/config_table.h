@@ -101,6 +101,11 @@
       "with 1, so that its supervisor starts it afresh.")                                          \
     X("worker.stuck_exit_ms", worker.stuck_exit_ms, U32, "60000", 0, 86400000, false,              \
       "How long a deaf handler may hold its key before the worker drains and exits with 1.")       \
+    X("worker.dependency_failures", worker.dependency_failures, U32, "20", 0, 1000000, false,      \
+      "Failures in a row, over all routes that depend on it (`policy.depends`), that open the "    \
+      "breaker of a dependency. 0: none do.")                                                      \
+    X("worker.dependency_open_ms", worker.dependency_open_ms, U32, "60000", 1, 86400000, false,    \
+      "From then on to the probe of the dependency.")                                              \
     X("worker.systemic_share", worker.systemic_share, U32, "50", 0, 100, false,                    \
       "When so many percent of the commands that end would become dead letters because "           \
       "something behind them is not well (`timeout`, `network`, `unavailable`, `internal`), none " \

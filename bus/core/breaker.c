@@ -16,6 +16,13 @@
  * without a bound, because what is wrong then is wrong with the route. A new configuration closes
  * it.
  *
+ * A dependency that several routes share is a group of its own, which has a breaker and never a
+ * flight: the runs of all routes that depend on it count there, and while it is open, or its probe
+ * is out, all of them are blocked. A failure that names one of them (flight->blamed) says nothing
+ * of the others; one that names none counts for all. One flight may be the probe of several at
+ * once. Whoever depends on a dependency is found by looking at all groups, which happens when its
+ * breaker changes and for each probe, and not for each run.
+ *
  * While most commands of the worker fail (systemic.c) one failure opens it, for systemic_probe_ms
  * when the group was given no time of its own, and no failure is an attempt. In the step in which
  * that begins nothing is opened yet: the shell may have put several routes into one group, and
@@ -69,14 +76,122 @@ static uint32_t open_ms_of(const struct dri_core *core, const struct dri_group *
     return group->is_systemic ? core->config.systemic_probe_ms : group->limits.auth_ms;
 }
 
-static bool probe_has_failed(struct dri_core *core, struct dri_group *group,
-                             struct dri_flight *flight)
+/* It failed as a probe. */
+static bool spare(struct dri_flight *flight)
 {
     bool is_spared = flight->probes < DRI_PROBES_MAX;
-    open_breaker(core, group, open_ms_of(core, group));
     flight->probes = (uint8_t)(flight->probes + (is_spared ? 1 : 0));
     return is_spared;
 }
+
+static void count_failures(struct dri_core *core, struct dri_group *group, bool has_failed)
+{
+    group->failures = has_failed ? group->failures + 1 : 0;
+    if (group->failures >= group->limits.failures) {
+        open_breaker(core, group, group->limits.open_ms);
+    }
+}
+
+/* --- dependencies --- */
+
+bool dri_breaker_depends(const struct dri_group *group, uint32_t number)
+{
+    for (uint32_t i = 0; i < DRI_DEPENDS_MAX; i++) {
+        if (number != 0 && group->limits.depends[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void dri_breaker_refresh(struct dri_core *core, uint32_t number)
+{
+    dri_group_refresh(core, &core->groups[number]);
+    for (uint32_t i = 1; i < core->groups_used; i++) {
+        if (dri_breaker_depends(&core->groups[i], number)) {
+            dri_group_refresh(core, &core->groups[i]);
+        }
+    }
+}
+
+void dri_breaker_begin(struct dri_core *core, struct dri_group *group, struct dri_flight *flight)
+{
+    if (group->breaker == DRI_BREAKER_HALF_OPEN) {
+        group->is_probing = true;
+        flight->is_probe = true;
+    }
+    for (uint32_t i = 0; i < DRI_DEPENDS_MAX; i++) {
+        uint32_t number = group->limits.depends[i];
+        if (number != 0 && core->groups[number].breaker == DRI_BREAKER_HALF_OPEN) {
+            core->groups[number].is_probing = true;
+            flight->probe_of[i] = number;
+            dri_breaker_refresh(core, number);
+        }
+    }
+}
+
+void dri_breaker_back(struct dri_core *core, struct dri_group *group, struct dri_flight *flight)
+{
+    group->is_probing = group->is_probing && !flight->is_probe;
+    flight->is_probe = false;
+    for (uint32_t i = 0; i < DRI_DEPENDS_MAX; i++) {
+        uint32_t number = flight->probe_of[i];
+        if (number != 0) {
+            flight->probe_of[i] = 0;
+            core->groups[number].is_probing = false;
+            dri_breaker_refresh(core, number);
+        }
+    }
+}
+
+static bool is_probe_of(const struct dri_flight *flight, uint32_t number)
+{
+    for (uint32_t i = 0; i < DRI_DEPENDS_MAX; i++) {
+        if (flight->probe_of[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a run says of one of them. Returns whether it was its probe, and failed. */
+static bool judge_dependency(struct dri_core *core, uint32_t number,
+                             const struct dri_flight *flight, bool has_failed, bool is_blamed)
+{
+    struct dri_group *dependency = &core->groups[number];
+    enum dri_breaker before = dependency->breaker;
+    bool is_probe = is_probe_of(flight, number) && before == DRI_BREAKER_HALF_OPEN;
+    if (is_probe && has_failed && is_blamed) {
+        open_breaker(core, dependency, dependency->limits.open_ms);
+    } else if (is_probe && !has_failed) {
+        close_breaker(core, dependency, true);
+    } else if (before == DRI_BREAKER_CLOSED && dependency->limits.failures != 0 &&
+               (is_blamed || !has_failed)) {
+        count_failures(core, dependency, has_failed);
+    }
+    if (dependency->breaker != before) {
+        dri_breaker_refresh(core, number);
+    }
+    return is_probe && has_failed && is_blamed;
+}
+
+static bool judge_dependencies(struct dri_core *core, const struct dri_group *group,
+                               const struct dri_flight *flight, bool has_failed)
+{
+    bool is_any = !dri_breaker_depends(group, flight->blamed);
+    bool has_probe_failed = false;
+    for (uint32_t i = 0; i < DRI_DEPENDS_MAX; i++) {
+        uint32_t number = group->limits.depends[i];
+        if (number != 0) {
+            bool is_blamed = is_any || flight->blamed == number;
+            has_probe_failed =
+                judge_dependency(core, number, flight, has_failed, is_blamed) || has_probe_failed;
+        }
+    }
+    return has_probe_failed;
+}
+
+/* --- the end of a run --- */
 
 /* It failed while most do: nothing more of its group until a probe. */
 static bool stop(struct dri_core *core, struct dri_group *group)
@@ -107,8 +222,13 @@ bool dri_breaker_judge(struct dri_core *core, struct dri_group *group, struct dr
     if (flight->is_cancelled && has_failed) {
         return false; /* we did that */
     }
+    bool has_probe_failed = judge_dependencies(core, group, flight, has_failed);
     if (is_probe && has_failed) {
-        return probe_has_failed(core, group, flight);
+        open_breaker(core, group, open_ms_of(core, group));
+        has_probe_failed = true;
+    }
+    if (has_probe_failed) {
+        return spare(flight);
     }
     if (is_systemic) {
         return stop(core, group);
@@ -116,10 +236,7 @@ bool dri_breaker_judge(struct dri_core *core, struct dri_group *group, struct dr
     if (is_probe) {
         close_breaker(core, group, true);
     } else if (group->breaker == DRI_BREAKER_CLOSED && limits->failures != 0) {
-        group->failures = has_failed ? group->failures + 1 : 0;
-        if (group->failures >= limits->failures) {
-            open_breaker(core, group, limits->open_ms);
-        }
+        count_failures(core, group, has_failed);
     }
     return false;
 }

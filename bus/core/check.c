@@ -302,6 +302,9 @@ static const char *check_group(const struct dri_core *core, uint32_t number)
         const struct dri_flight *flight = &core->flights[i];
         running += (flight->is_with_lane || flight->is_deaf) && flight->group == number;
         probes += flight->is_with_lane && flight->group == number && flight->is_probe;
+        for (uint32_t j = 0; j < DRI_DEPENDS_MAX; j++) {
+            probes += number != 0 && flight->is_with_lane && flight->probe_of[j] == number;
+        }
     }
     CHECK(group->running == running, "a group has another number of running flights");
     CHECK(!group->is_probing || probes > 0, "a probe is lost");
@@ -310,6 +313,11 @@ static const char *check_group(const struct dri_core *core, uint32_t number)
               dri_timers_is_set(&core->timers, dri_group_timer_id(core, number)),
           "a breaker is open and has no time");
     CHECK(group->breaker != DRI_BREAKER_OPEN || group->is_blocked, "a breaker blocks nothing");
+    for (uint32_t i = 0; i < DRI_DEPENDS_MAX && DRI_PLANTED == DRI_PLANTED_NONE; i++) {
+        CHECK(limits->depends[i] == 0 || group->is_blocked ||
+                  core->groups[limits->depends[i]].breaker != DRI_BREAKER_OPEN,
+              "a dependency's breaker blocks nothing");
+    }
     return NULL;
 }
 

@@ -177,13 +177,14 @@ uint64_t dri_core_next_deadline(const struct dri_core *core);
 
 /** What holds for the flights of one route together. Zero: no such limit. */
 struct dri_group_limits {
-    uint32_t concurrency; /* flights that run at once */
-    uint32_t rate;        /* starts a second */
-    uint32_t burst;       /* of these, how many at once; 0: 1 */
-    uint32_t failures;    /* in a row that open the breaker */
-    uint32_t open_ms;     /* from then to the probe */
-    uint32_t auth_ms;     /* a failure of kind auth opens it for so long; 0: is as any other */
-    bool is_paused;       /* nothing is started; what waits is bounded, the rest becomes `held` */
+    uint32_t concurrency;              /* flights that run at once */
+    uint32_t rate;                     /* starts a second */
+    uint32_t burst;                    /* of these, how many at once; 0: 1 */
+    uint32_t failures;                 /* in a row that open the breaker */
+    uint32_t open_ms;                  /* from then to the probe */
+    uint32_t depends[DRI_DEPENDS_MAX]; /* groups whose breakers hold for it, too; 0: no more */
+    uint32_t auth_ms; /* a failure of kind auth opens it for so long; 0: is as any other */
+    bool is_paused;   /* nothing is started; what waits is bounded, the rest becomes `held` */
 };
 
 enum dri_breaker {
@@ -195,7 +196,8 @@ enum dri_breaker {
 /** So often a command may fail as the probe without that counting as an attempt. */
 #define DRI_PROBES_MAX 60u
 
-/** Configure a group; its breaker is closed. Takes effect in the next step.
+/** Configure a group; its breaker is closed. Takes effect in the next step. A dependency that
+ * several routes share is a group without flights, with failures and open_ms.
  *  Requires: 1 <= number <= groups_max. */
 void dri_core_group_set(struct dri_core *core, uint32_t number,
                         const struct dri_group_limits *limits);

@@ -80,6 +80,7 @@ struct dri_flight {
     bool is_probe;             /* of its group's breaker; only while with the lane */
     bool has_token;            /* of its group's rate; only while with the lane */
     uint8_t probes;            /* that failed */
+    uint32_t probe_of[DRI_DEPENDS_MAX]; /* dependencies whose probe it is; 0: none */
 
     /* (shell) filled at intake, then immutable until RELEASE. What zero would not mean "none" for
      * is set by dri_core_take: lane_hint. */
@@ -109,6 +110,7 @@ struct dri_flight {
     struct dri_verdict verdict; /* what to do about a failure */
     uint32_t attempt; /* runs so far, from 1 in the first run; (core) counts it at START */
     bool was_run;     /* false: the chain stopped before it; run it again, not counted */
+    uint32_t blamed;  /* (shell) before DONE: the dependency that failed; 0: all of the route's */
     bool is_stuck; /* its handler did not return and still runs: a final failure; RETURNED comes */
     uint64_t first_failed_ms, last_failed_ms;
     uint64_t started_ns, ended_ns; /* of the last run */

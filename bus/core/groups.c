@@ -244,6 +244,22 @@ static uint64_t token_ns(const struct dri_group *group)
     return group->free_ns > ahead_ns ? group->free_ns - ahead_ns : 0;
 }
 
+static enum why why_dependency(const struct dri_core *core, const struct dri_group *group)
+{
+    enum why why = WHY_NOT;
+    for (uint32_t i = 0; i < DRI_DEPENDS_MAX && !DRI_IS_PLANTED(DEPENDENCY_ALONE); i++) {
+        uint32_t number = group->limits.depends[i];
+        if (number != 0 && core->groups[number].breaker == DRI_BREAKER_OPEN) {
+            return WHY_OPEN;
+        }
+        if (number != 0 && core->groups[number].breaker == DRI_BREAKER_HALF_OPEN &&
+            core->groups[number].is_probing) {
+            why = WHY_PROBE;
+        }
+    }
+    return why;
+}
+
 static enum why why_blocked(const struct dri_core *core, const struct dri_group *group)
 {
     const struct dri_group_limits *limits = &group->limits;
@@ -258,6 +274,10 @@ static enum why why_blocked(const struct dri_core *core, const struct dri_group 
     }
     if (group->breaker == DRI_BREAKER_HALF_OPEN && group->is_probing) {
         return WHY_PROBE;
+    }
+    enum why why = why_dependency(core, group);
+    if (why != WHY_NOT) {
+        return why;
     }
     if (limits->concurrency != 0 && group->running >= limits->concurrency &&
         !DRI_IS_PLANTED(IGNORE_LIMIT)) {
@@ -299,7 +319,7 @@ void dri_group_refresh(struct dri_core *core, struct dri_group *group)
     block(core, group, why != WHY_NOT);
     if (why == WHY_RATE) {
         dri_timers_set(&core->timers, timer, token_ns(group));
-    } else if (why == WHY_OPEN) {
+    } else if (group->breaker == DRI_BREAKER_OPEN && why == WHY_OPEN) {
         dri_timers_set(&core->timers, timer, group->open_until_ns);
     } else {
         dri_timers_cancel(&core->timers, timer);
@@ -320,7 +340,7 @@ void dri_group_count_limits(struct dri_group *group)
 {
     const struct dri_group_limits *limits = &group->limits;
     group->is_limited = limits->is_paused || limits->concurrency != 0 || limits->rate != 0 ||
-                        limits->failures != 0 || limits->auth_ms != 0 ||
+                        limits->failures != 0 || limits->auth_ms != 0 || limits->depends[0] != 0 ||
                         group->breaker != DRI_BREAKER_CLOSED;
 }
 
@@ -338,10 +358,7 @@ void dri_group_begin(struct dri_core *core, struct dri_flight *flight)
         group->free_ns = from_ns + interval_ns(group);
         flight->has_token = true;
     }
-    if (group->breaker == DRI_BREAKER_HALF_OPEN) {
-        group->is_probing = true;
-        flight->is_probe = true;
-    }
+    dri_breaker_begin(core, group, flight);
     dri_group_refresh(core, group);
 }
 
@@ -353,7 +370,7 @@ bool dri_group_back(struct dri_core *core, struct dri_flight *flight)
     DRI_ASSERT(group->running > 0);
     group->running -= flight->is_deaf ? 0 : 1; /* else it runs on */
     if (!was_limited && !dri_systemic_counts(core)) {
-        flight->is_probe = false;
+        dri_breaker_back(core, group, flight);
         flight->has_token = false;
         return false;
     }
@@ -363,10 +380,7 @@ bool dri_group_back(struct dri_core *core, struct dri_flight *flight)
                group->free_ns >= interval_ns(group)) {
         group->free_ns -= interval_ns(group);
     }
-    if (flight->is_probe) {
-        group->is_probing = false;
-    }
-    flight->is_probe = false;
+    dri_breaker_back(core, group, flight);
     flight->has_token = false;
     if (was_limited || group->is_limited) {
         dri_group_refresh(core, group);
@@ -389,6 +403,8 @@ void dri_group_due(struct dri_core *core, uint32_t number)
     struct dri_group *group = &core->groups[number];
     if (group->breaker == DRI_BREAKER_OPEN && group->open_until_ns <= core->now.mono_ns) {
         group->breaker = DRI_BREAKER_HALF_OPEN;
+        dri_breaker_refresh(core, number);
+        return;
     }
     dri_group_refresh(core, group);
 }
@@ -435,7 +451,7 @@ void dri_core_group_set(struct dri_core *core, uint32_t number,
     group->is_probing = false;
     dri_breaker_reset(core, group);
     core->groups_used = number >= core->groups_used ? number + 1 : core->groups_used;
-    dri_group_refresh(core, group);
+    dri_breaker_refresh(core, number);
 }
 
 void dri_core_regroup(struct dri_core *core, struct dri_flight *flight, uint32_t number)
@@ -454,8 +470,7 @@ void dri_core_regroup(struct dri_core *core, struct dri_flight *flight, uint32_t
     if (flight->is_with_lane || flight->is_deaf) {
         from->running--;
         to->running++;
-        from->is_probing = from->is_probing && !flight->is_probe;
-        flight->is_probe = false;
+        dri_breaker_back(core, from, flight);
         flight->has_token = false;
         dri_group_refresh(core, from);
         dri_group_refresh(core, to);

@@ -272,6 +272,14 @@ void dri_group_count_limits(struct dri_group *group);
 /* breaker.c */
 /** What a run says about the route. Returns whether the flight waits on instead of being judged. */
 bool dri_breaker_judge(struct dri_core *core, struct dri_group *group, struct dri_flight *flight);
+/** It is handed to a lane: perhaps as a probe. */
+void dri_breaker_begin(struct dri_core *core, struct dri_group *group, struct dri_flight *flight);
+/** It is no probe any more, whatever came of it. */
+void dri_breaker_back(struct dri_core *core, struct dri_group *group, struct dri_flight *flight);
+/** Whether a group depends on another one; 0: none. */
+bool dri_breaker_depends(const struct dri_group *group, uint32_t number);
+/** A breaker has changed: look again at its group, and at whoever depends on it. */
+void dri_breaker_refresh(struct dri_core *core, uint32_t number);
 /** Not because anything went well. */
 void dri_breaker_reset(struct dri_core *core, struct dri_group *group);
 

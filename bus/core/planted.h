@@ -31,6 +31,7 @@
     X(METADATA_CLAIMS_UNFINISHED, 13, "says of a command that runs that it is finished")           \
     X(IGNORE_LIMIT, 14, "starts more of a route than may run at once")                             \
     X(SYSTEMIC_FLOOD, 21, "dead-letters on although most commands fail")                           \
+    X(DEPENDENCY_ALONE, 22, "runs what depends on something that is down")                         \
     X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")
 
 enum dri_planted {

@@ -90,7 +90,7 @@
     X(WAITING, "dray_waiting_commands", gauge, "commands that wait for a time")                    \
     X(WAITING_PAUSED, "dray_paused_commands", gauge,                                               \
       "commands that wait for a paused route, or behind one that does")                            \
-    X(BREAKERS_OPEN, "dray_breakers_open", gauge, "routes whose breaker is not closed")            \
+    X(BREAKERS_OPEN, "dray_breakers_open", gauge, "routes and dependencies whose breaker is not closed")            \
     X(SYSTEMIC, "dray_systemic_failure", gauge,                                                    \
       "1 while dead-lettering is paused because most commands fail")                               \
     X(UNACKED, "dray_unacked_commands", gauge, "commands whose outcome is on its way")             \

@@ -67,6 +67,8 @@ struct dri_engine_config {
     const char *dead_letters_topic;
     const char *const *reply_patterns; /* worker.reply_to; * within a token, > for the rest */
     size_t reply_patterns_count;
+    uint32_t dependency_failures; /* in a row that open the breaker of a dependency; 0: none do */
+    uint32_t dependency_open_ms;
     enum dri_order order; /* key; partition: one lane a slot; none */
     struct dri_wire_limits limits;
     void (*on_crash_point)(const char *name); /* NULL in products */

@@ -40,6 +40,7 @@ struct known {
     uint64_t revision;        /* whose limits the core has; 0: none */
     bool is_forced;           /* has no limits, but failed with kind auth, or while most do */
     bool is_seen;             /* in the present walk */
+    bool is_dependency;       /* of routes; the key is its name, which has no slash */
     enum dri_breaker breaker; /* as it was last told of */
 };
 
@@ -57,6 +58,8 @@ struct dri_grouping {
     uint32_t mask;
     uint64_t revision;
     uint64_t breaker_changes;
+    uint32_t dependency_failures, dependency_open_ms;
+    bool has_dependencies, is_walking;
     uint32_t forced_count;
     bool has_special, is_inside, is_full_told, has_rest;
     bool is_systemic; /* as it was last told of */
@@ -74,6 +77,8 @@ enum dray_status dri_grouping_create(const struct dri_engine_config *config, str
     grouping->intake = intake;
     grouping->router = config->router;
     grouping->namespace_ = config->namespace_;
+    grouping->dependency_failures = config->dependency_failures;
+    grouping->dependency_open_ms = config->dependency_open_ms;
     grouping->classes = groups > 2 * CLASSES ? CLASSES : groups / 2;
     grouping->known_max = groups > grouping->classes ? groups - grouping->classes - 1 : 0;
     grouping->rest = groups;
@@ -170,7 +175,45 @@ static bool has_limits(const struct dri_routing *routing)
 {
     const struct dri_group_limits *limits = &routing->limits;
     return limits->is_paused || limits->concurrency != 0 || limits->rate != 0 ||
-           limits->failures != 0;
+           limits->failures != 0 || routing->depends_count != 0;
+}
+
+/* The group of a dependency; 0: there is no room, or no breaker. */
+static uint32_t dependency_of(struct dri_grouping *grouping, struct dray_slice name)
+{
+    const struct dri_group_limits limits = {.failures = grouping->dependency_failures,
+                                            .open_ms = grouping->dependency_open_ms};
+    struct known *known = limits.failures != 0 ? find_or_add(grouping, name) : NULL;
+    if (known == NULL) {
+        return 0;
+    }
+    grouping->has_dependencies = true;
+    known->is_dependency = true;
+    known->is_seen = true;
+    if (known->revision == 0) {
+        known->revision = 1; /* no route says what holds for it */
+        dri_core_group_set(grouping->core, number_of(grouping, known), &limits);
+    }
+    return number_of(grouping, known);
+}
+
+static void set_limits(struct dri_grouping *grouping, struct known *known,
+                       const struct dri_routing *routing)
+{
+    struct dri_group_limits limits = routing->limits;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < routing->depends_count; i++) {
+        limits.depends[count] = dependency_of(grouping, routing->depends[i]);
+        count += limits.depends[count] != 0 ? 1 : 0;
+    }
+    dri_core_group_set(grouping->core, number_of(grouping, known), &limits);
+}
+
+static void see_dependencies(struct dri_grouping *grouping, const struct dri_routing *routing)
+{
+    for (uint32_t i = 0; i < routing->depends_count && grouping->is_walking; i++) {
+        (void)dependency_of(grouping, routing->depends[i]);
+    }
 }
 
 /* Without a number a route may do without its limits, but not run while it is paused: its lanes
@@ -210,7 +253,9 @@ static uint32_t group_of(struct dri_grouping *grouping, const struct dri_routing
     known->is_forced = needs_force;
     if (known->revision != routing->revision) {
         known->revision = routing->revision;
-        dri_core_group_set(grouping->core, number_of(grouping, known), &routing->limits);
+        set_limits(grouping, known, routing);
+    } else {
+        see_dependencies(grouping, routing);
     }
     known->is_seen = true;
     return number_of(grouping, known);
@@ -262,7 +307,9 @@ static void place_all_anew(struct dri_grouping *grouping)
         grouping->known[i].is_seen = false;
     }
     grouping->has_rest = false; /* set anew when it is needed: it may have held some */
+    grouping->is_walking = true;
     dri_intake_each(grouping->intake, place_anew, grouping);
+    grouping->is_walking = false;
     for (uint32_t i = 0; i < grouping->known_count; i++) {
         if (!grouping->known[i].is_seen && grouping->known[i].revision != 0) {
             forget(grouping, &grouping->known[i]);
@@ -272,12 +319,29 @@ static void place_all_anew(struct dri_grouping *grouping)
 
 /* --- breakers --- */
 
+static void tell_of_dependency(const struct known *known, bool has_opened)
+{
+    if (has_opened) {
+        DRI_LOG(DRI_LOG_WARN, "ENG-DEPENDENCY",
+                "the breaker of a dependency has opened: the commands of all routes that depend on "
+                "it wait, and one is tried from time to time",
+                DRI_TEXT("dependency", known->key));
+    } else {
+        DRI_LOG(DRI_LOG_INFO, "ENG-DEPENDENCY-CLOSED", "the breaker of a dependency has closed",
+                DRI_TEXT("dependency", known->key));
+    }
+}
+
 static void tell_of(struct dri_grouping *grouping, struct known *known)
 {
     enum dri_breaker breaker = dri_core_group_breaker(grouping->core, number_of(grouping, known));
     bool was_closed = known->breaker == DRI_BREAKER_CLOSED;
     known->breaker = breaker;
     if (was_closed == (breaker == DRI_BREAKER_CLOSED)) {
+        return;
+    }
+    if (known->is_dependency) {
+        tell_of_dependency(known, was_closed);
         return;
     }
     if (was_closed) {
@@ -398,9 +462,24 @@ static bool opens_breaker(const struct dri_grouping *grouping, const struct dri_
                                 dri_core_is_systemic(grouping->core)));
 }
 
-void dri_grouping_done(struct dri_grouping *grouping, const struct dri_flight *flight)
+/* A failure may name the dependency that failed: its code is the name, alone or before a colon. */
+static uint32_t blamed(const struct dri_grouping *grouping, const struct dri_flight *flight)
+{
+    struct dray_slice name = flight->error_code;
+    uint32_t at = 0;
+    if (!grouping->has_dependencies || !flight->was_run || name.len == 0) {
+        return 0;
+    }
+    const uint8_t *colon = memchr(name.at, ':', name.len);
+    name.len = colon != NULL ? (size_t)(colon - name.at) : name.len;
+    const struct known *known = find(grouping, dri_hash64(name), name, &at);
+    return known != NULL && known->is_dependency ? number_of(grouping, known) : 0;
+}
+
+void dri_grouping_done(struct dri_grouping *grouping, struct dri_flight *flight)
 {
     struct dri_routing routing;
+    flight->blamed = blamed(grouping, flight);
     if (grouping->router == NULL || !opens_breaker(grouping, flight) ||
         is_of_route(grouping, flight)) {
         return; /* a route's group opens by itself */

@@ -33,6 +33,6 @@ void dri_grouping_place(struct dri_grouping *grouping, struct dri_flight *flight
 
 /** A flight is back from its lane, before the core is told: a failure of kind auth makes a group of
  *  its route. Between begin and end. */
-void dri_grouping_done(struct dri_grouping *grouping, const struct dri_flight *flight);
+void dri_grouping_done(struct dri_grouping *grouping, struct dri_flight *flight);
 
 #endif

@@ -5,6 +5,8 @@
  * The engine's thread is a reader of the registry only while it asks: it is offline while it sleeps
  * and while no route is special, so that it never delays a grace period and costs nothing then.
  */
+#include <string.h>
+
 #include "assert.h"
 #include "mem.h"
 #include "registry.h"
@@ -91,6 +93,8 @@ static void resolve(struct dri_router *self, const struct dri_flight *flight,
     ret_routing->has_order = route->view.policy.has_order;
     ret_routing->order = route->view.policy.order;
     limits_of(&route->view, &ret_routing->limits);
+    ret_routing->depends_count = route->view.policy.depends_count;
+    memcpy(ret_routing->depends, route->view.policy.depends, sizeof(ret_routing->depends));
 }
 
 enum dray_status dri_router_create(struct dri_registry *registry, struct dri_router **ret_router)

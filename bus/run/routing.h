@@ -19,10 +19,12 @@
 struct dri_router; /* starts with a struct dri_router_base */
 
 struct dri_routing {
-    struct dray_slice key; /* "ns/name@version"; absent: no route. Borrows until leave */
-    uint64_t revision;     /* that put the route */
-    bool is_special;       /* limits or has_order say something */
-    struct dri_group_limits limits;
+    struct dray_slice key;          /* "ns/name@version"; absent: no route. Borrows until leave */
+    uint64_t revision;              /* that put the route */
+    bool is_special;                /* limits or has_order say something */
+    struct dri_group_limits limits; /* but for depends */
+    struct dray_slice depends[DRI_DEPENDS_MAX]; /* names; borrow until leave */
+    uint32_t depends_count;
     bool has_order;
     enum dri_order order;
 };

@@ -374,6 +374,8 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .dead_letters_topic = settings->topics.dead_letters,
         .reply_patterns = live->reply_patterns,
         .reply_patterns_count = live->reply_patterns_count,
+        .dependency_failures = settings->worker.dependency_failures,
+        .dependency_open_ms = settings->worker.dependency_open_ms,
         .order = settings->worker.order,
         .limits = limits,
         .on_crash_point = dri_crash_point_hook(),

@@ -107,6 +107,10 @@ struct dri_backoff {
 };
 
 /** How commands of a route are run. Zero fields mean: the worker's default. */
+/** Of a route's `depends`. */
+#define DRI_DEPENDS_MAX          4u
+#define DRI_DEPENDENCY_BYTES_MAX 63u
+
 struct dri_policy {
     uint32_t timeout_ms;
     uint32_t attempts;
@@ -120,6 +124,8 @@ struct dri_policy {
     uint32_t burst;            /* of these, how many at once */
     uint32_t breaker_failures; /* in a row that open the breaker; 0: none */
     uint32_t breaker_open_ms;
+    struct dray_slice depends[DRI_DEPENDS_MAX]; /* names; borrow from the route's bytes */
+    uint32_t depends_count;
     enum dri_order order;
     enum dri_run_mode run;
     enum dri_isolation isolation;
@@ -157,6 +163,8 @@ DRAY_MUST_CHECK enum dray_status dri_route_key_format(const struct dri_route_vie
 /** Whether a route has what holds its commands back or orders them otherwise than the worker does:
  * a limit, a breaker, an order of its own, or a state other than active. */
 bool dri_route_is_special(const struct dri_route_view *view);
+/** Whether it may name a dependency: [A-Za-z0-9][A-Za-z0-9._-]{0,62}. */
+bool dri_dependency_name_is_valid(struct dray_slice name);
 
 /** 1..64 bytes of UTF-8 without '/', '@' and control characters, no blank at an edge, no empty part
  * between dots: names and namespaces. */

@@ -49,6 +49,7 @@ struct raw {
     struct dray_slice backoff;
     struct dray_slice retry;
     struct dray_slice breaker;
+    struct dray_slice depends;
     uint32_t breaker_failures;
     uint32_t breaker_open_ms;
 };
@@ -96,6 +97,7 @@ static const struct dri_field g_policy_fields[] = {
     POLICY("rate", view.policy.rate, DRI_FIELD_U32),
     POLICY("burst", view.policy.burst, DRI_FIELD_U32),
     POLICY("breaker", breaker, DRI_FIELD_MAP),
+    POLICY("depends", depends, DRI_FIELD_ARRAY),
     POLICY("order", order, DRI_FIELD_TEXT),
     POLICY("run", run, DRI_FIELD_TEXT),
     POLICY("isolation", isolation, DRI_FIELD_TEXT),
@@ -375,6 +377,56 @@ static enum dray_status backoff_ms_read(struct dray_slice route, struct dray_sli
     return DRAY_OK;
 }
 
+bool dri_dependency_name_is_valid(struct dray_slice name)
+{
+    if (name.len == 0 || name.len > DRI_DEPENDENCY_BYTES_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t byte = name.at[i];
+        bool is_word = is_digit(byte) || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z');
+
+        if (!is_word && (i == 0 || (byte != '.' && byte != '_' && byte != '-'))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum dray_status depends_read(struct dray_slice route, const struct dri_wire_limits *limits,
+                                     struct raw *raw, struct dri_wire_error *ret_error)
+{
+    struct dri_policy *policy = &raw->view.policy;
+    struct dri_scanner scanner;
+    struct dri_token token = {.type = DRI_TOKEN_NIL};
+
+    if (dray_slice_is_absent(raw->depends)) {
+        return DRAY_OK;
+    }
+    dri_scanner_init_inside(&scanner, route, raw->depends, 2, limits);
+    if (dri_scanner_next(&scanner, &token) != DRAY_OK || token.count > DRI_DEPENDS_MAX) {
+        return view_fail(route, raw->depends, "policy.depends", "has more than 4 names", ret_error);
+    }
+    for (uint32_t i = token.count; i > 0; i--) {
+        struct dray_slice *name = &policy->depends[policy->depends_count];
+
+        if (dri_scanner_next(&scanner, &token) != DRAY_OK || token.type != DRI_TOKEN_STR ||
+            !dri_dependency_name_is_valid(token.bytes)) {
+            return view_fail(route, raw->depends, "policy.depends",
+                             "is no list of names of [A-Za-z0-9][A-Za-z0-9._-]{0,62}", ret_error);
+        }
+        *name = token.bytes;
+        for (uint32_t j = 0; j < policy->depends_count; j++) {
+            if (dray_slice_equal(policy->depends[j], *name)) {
+                return view_fail(route, raw->depends, "policy.depends", "has a name twice",
+                                 ret_error);
+            }
+        }
+        policy->depends_count++;
+    }
+    return DRAY_OK;
+}
+
 static enum dray_status policy_words_read(struct dray_slice route, struct raw *raw,
                                           struct dri_wire_error *ret_error)
 {
@@ -479,6 +531,9 @@ static enum dray_status policy_read(struct dray_slice route, const struct dri_wi
         return status;
     }
     status = breaker_read(route, limits, raw, ret_error);
+    if (status == DRAY_OK) {
+        status = depends_read(route, limits, raw, ret_error);
+    }
     return status == DRAY_OK ? policy_words_read(route, raw, ret_error) : status;
 }
 
@@ -526,8 +581,8 @@ static uint32_t policy_pairs(const struct dri_policy *policy)
     return 0u + (policy->timeout_ms != 0) + (policy->attempts != 0) + (policy->backoff_count != 0) +
            dri_retry_pairs(policy) + (policy->budget_ms != 0) + (policy->concurrency != 0) +
            (policy->rate != 0) + (policy->burst != 0) + (policy->breaker_failures != 0) +
-           policy->has_order + policy->has_run + (policy->isolation != DRI_ISOLATION_THREAD) +
-           policy->is_preload;
+           (policy->depends_count != 0) + policy->has_order + policy->has_run +
+           (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
 }
 
 static void policy_add(struct dri_packer *packer, const struct dri_policy *policy)
@@ -556,6 +611,13 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
         (void)msgpack_pack_map(&packer->pack, policy->breaker_open_ms != 0 ? 2 : 1);
         policy_uint_add(packer, "failures", policy->breaker_failures);
         policy_uint_add(packer, "open_ms", policy->breaker_open_ms);
+    }
+    if (policy->depends_count != 0) {
+        dri_packer_key(packer, "depends");
+        (void)msgpack_pack_array(&packer->pack, policy->depends_count);
+        for (uint32_t i = 0; i < policy->depends_count; i++) {
+            dri_packer_str(packer, policy->depends[i]);
+        }
     }
     if (policy->has_order) {
         dri_packer_add_str(packer, "order", dray_slice_text(g_orders[policy->order]));
@@ -672,7 +734,7 @@ bool dri_route_is_special(const struct dri_route_view *view)
     const struct dri_policy *policy = &view->policy;
 
     return view->state != DRI_ROUTE_ACTIVE || policy->concurrency != 0 || policy->rate != 0 ||
-           policy->breaker_failures != 0 || policy->has_order;
+           policy->breaker_failures != 0 || policy->depends_count != 0 || policy->has_order;
 }
 
 uint64_t dri_fid(struct dray_slice ns, struct dray_slice name, struct dray_slice version,

@@ -210,7 +210,7 @@ static int source_of(const char *topic)
 /* --- what the broker saw
  * -------------------------------------------------------------------------- */
 
-static struct sim_epoch *epoch_at(struct sim_checker *checker, uint32_t number)
+struct sim_epoch *sim_epoch_at(struct sim_checker *checker, uint32_t number)
 {
     while (checker->epochs_count <= number) {
         checker->epochs = grown(checker->epochs, &checker->epochs_capacity, checker->epochs_count,
@@ -277,7 +277,7 @@ void sim_note_held(struct sim_checker *checker, const struct sim_command *comman
 static void see_delivered(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
     int source = source_of(sight->topic);
-    struct sim_epoch *epoch = epoch_at(checker, sight->epoch);
+    struct sim_epoch *epoch = sim_epoch_at(checker, sight->epoch);
     struct sim_command *command = sim_command_at(checker, source, sight->partition, sight->offset);
     DRI_ASSERT(command != NULL && !epoch->is_over);
     command->deliveries++;
@@ -317,7 +317,7 @@ static void check_position(struct sim_checker *checker, const struct dri_sim_sig
 
 static void see_settling(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
-    struct sim_epoch *epoch = epoch_at(checker, sight->epoch);
+    struct sim_epoch *epoch = sim_epoch_at(checker, sight->epoch);
     check_position(checker, sight);
     sim_judge_progress(checker, sight, source_of(sight->topic));
     if (sight->offset < epoch->settled) {
@@ -342,7 +342,7 @@ static void see_committed(struct sim_checker *checker, const struct dri_sim_sigh
 
 static void see_assigned(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
-    struct sim_epoch *epoch = epoch_at(checker, sight->epoch);
+    struct sim_epoch *epoch = sim_epoch_at(checker, sight->epoch);
     *epoch = (struct sim_epoch){
         .client = sight->client, .topic = source_of(sight->topic), .partition = sight->partition};
     if (sight->metadata.len > 0 && sight->offset != UINT64_MAX) {
@@ -387,7 +387,7 @@ static void see(struct sim_checker *checker, const struct dri_sim_sight *sight)
         break;
     case DRI_SIM_ENDED:
     case DRI_SIM_LET_GO:
-        epoch_at(checker, sight->epoch)->is_over = true;
+        sim_epoch_at(checker, sight->epoch)->is_over = true;
         break;
     case DRI_SIM_DELIVERED:
         see_delivered(checker, sight);
@@ -426,7 +426,7 @@ const struct sim_plan *sim_checker_plan(struct sim_checker *checker,
 
 static struct sim_command *command_of(struct sim_checker *checker, const struct dri_flight *flight)
 {
-    const struct sim_epoch *epoch = epoch_at(checker, flight->epoch);
+    const struct sim_epoch *epoch = sim_epoch_at(checker, flight->epoch);
     const struct sim_plan *plan = sim_checker_plan(checker, flight);
     struct sim_command *command = &checker->commands[plan->index];
     if (epoch->topic != command->topic || epoch->partition != command->partition ||
@@ -476,6 +476,7 @@ void sim_checker_paused(struct sim_checker *checker, uint32_t route, bool is_pau
 {
     checker->is_paused[route] = is_paused;
     checker->was_paused[route] = checker->was_paused[route] || is_paused;
+    memset(checker->downs, 0, sizeof(checker->downs)); /* the core may have forgotten, too */
 }
 
 void sim_checker_submitted(struct sim_checker *checker, uint32_t client,
@@ -486,6 +487,7 @@ void sim_checker_submitted(struct sim_checker *checker, uint32_t client,
     const struct sim_plan *plan = &command->plan;
     uint64_t wall_ms = checker->now.wall_ms;
     check_start(checker, client, plan);
+    sim_judge_dependencies(checker, client, plan);
     if (plan->not_before_ms > wall_ms) {
         sim_checker_fail(checker, "outcome", "command %u was started before its time", plan->index);
     } else if (plan->deadline_ms != 0 && wall_ms > plan->deadline_ms) {
@@ -617,7 +619,7 @@ void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
     check_overlap(checker, client, command);
     check_concurrency(checker, client, command);
     check_first_run(checker, command);
-    check_epoch(checker, epoch_at(checker, flight->epoch), command, flight->attempt);
+    check_epoch(checker, sim_epoch_at(checker, flight->epoch), command, flight->attempt);
     command->runs++;
     checker->tally.runs++;
     checker->tally.retries += flight->attempt > 1;
@@ -635,64 +637,11 @@ static void close_run(struct sim_checker *checker, uint32_t client, uint32_t com
     DRI_UNREACHABLE();
 }
 
-static bool is_unwell(enum dray_error_kind kind)
-{
-    return kind == DRAY_KIND_TIMEOUT || kind == DRAY_KIND_NETWORK ||
-           kind == DRAY_KIND_UNAVAILABLE || kind == DRAY_KIND_INTERNAL;
-}
-
 /* Such a run is no attempt, unless the breaker was closed by hand meanwhile; so it may be the last
  * one. */
 static bool has_failed_as_probe(const struct dri_flight *flight)
 {
-    return is_unwell(flight->kind) && flight->is_probe && flight->probes < DRI_PROBES_MAX;
-}
-
-static struct sim_ends *ends_of(struct sim_checker *checker, uint32_t client)
-{
-    struct sim_ends *ends = &checker->ends[client % SIM_STARTS_MAX];
-    if (ends->client != client) {
-        *ends = (struct sim_ends){.client = client};
-    }
-    return ends;
-}
-
-/* Whether this one must not become a letter: the client has seen nothing work for longer than the
- * window, and in half of it enough commands came to a bad end. */
-static bool must_wait(struct sim_checker *checker, struct sim_ends *ends, uint64_t at_ns)
-{
-    const struct dri_core_config *core = &checker->options.core;
-    uint64_t window_ns = (uint64_t)core->systemic_window_ms * 1000000u;
-    uint32_t needed = core->systemic_min + SIM_ENDS_SLACK;
-    ends->bad_ns[ends->bad_count++ % SIM_ENDS_MAX] = at_ns;
-    DRI_ASSERT(needed <= SIM_ENDS_MAX);
-    return ends->bad_count >= needed &&
-           (!ends->has_good || at_ns > ends->good_ns + 2 * window_ns) &&
-           at_ns - ends->bad_ns[(ends->bad_count - needed) % SIM_ENDS_MAX] < window_ns / 2;
-}
-
-/* While most fail a failure is no attempt, and from outside nobody can tell. Whether it is so of
- * this one. */
-static bool is_vague_end(struct sim_checker *checker, uint32_t client,
-                         const struct dri_flight *flight, uint64_t at_ns)
-{
-    struct sim_ends *ends = ends_of(checker, client);
-    struct sim_command *command = command_of(checker, flight);
-    if (checker->options.core.systemic_share == 0) {
-        return false;
-    }
-    if (!is_unwell(flight->kind)) {
-        ends->has_good = true;
-        ends->good_ns = at_ns;
-        return false;
-    }
-    bool is_last = flight->attempt == command->plan.attempts_max;
-    bool counts = is_last && !flight->is_probe && !flight->is_cancelled && !flight->is_stuck &&
-                  !epoch_at(checker, flight->epoch)->is_over;
-    command->must_wait = counts && must_wait(checker, ends, at_ns);
-    checker->tally.outage_runs += command->must_wait;
-    command->vague_runs += !flight->is_stuck;
-    return !flight->is_stuck;
+    return sim_is_unwell(flight->kind) && flight->is_probe && flight->probes < DRI_PROBES_MAX;
 }
 
 static void judge_run(struct sim_checker *checker, uint32_t client, const struct dri_flight *flight,
@@ -701,20 +650,27 @@ static void judge_run(struct sim_checker *checker, uint32_t client, const struct
     struct sim_command *command = command_of(checker, flight);
     const struct sim_plan *plan = &command->plan;
     bool is_final = flight->attempt == plan->runs && flight->kind == plan->kind;
-    bool is_spared = !flight->is_stuck && has_failed_as_probe(flight);
+    bool is_of_dependency = sim_has_failed_for_dependency(flight);
+    bool names_one = sim_plan_blames(&checker->options, plan) >= 0;
+    bool is_spared =
+        !flight->is_stuck && (has_failed_as_probe(flight) || (is_of_dependency && !names_one));
     mix(checker, at_ns ^ ((uint64_t)plan->index << 32) ^ (uint64_t)flight->kind << 8);
     sim_checker_trace(checker, "ran      command %u attempt %u client %u: %s%s", plan->index,
                       flight->attempt, client,
                       flight->kind == DRAY_KIND_NONE ? "ok" : dray_kind_text(flight->kind),
                       is_final ? "" : ", to be retried");
-    bool is_vague = !is_spared && is_vague_end(checker, client, flight, at_ns);
+    bool is_vague = !is_spared && sim_judge_flood(checker, client, flight, command, at_ns);
+    if (!is_spared && !is_vague && !flight->is_stuck && is_of_dependency) {
+        command->vague_runs++;
+        is_vague = true;
+    }
     command->spared_runs += is_spared;
     checker->tally.probes += is_spared;
     if (!is_final || is_spared || is_vague) {
         return;
     }
     struct sim_arrival *arrival =
-        find_arrival(epoch_at(checker, flight->epoch), command->plan.index);
+        find_arrival(sim_epoch_at(checker, flight->epoch), command->plan.index);
     if (arrival != NULL) {
         arrival->is_closed = true;
     }

@@ -72,6 +72,9 @@ void sim_checker_run_is_given_up(struct sim_checker *checker, uint32_t client,
                                  const struct dri_flight *flight, uint64_t at_ns);
 void sim_checker_run_returns(struct sim_checker *checker, uint32_t client,
                              const struct dri_flight *flight, uint64_t at_ns);
+/** It is handed back to the core. */
+void sim_checker_taken(struct sim_checker *checker, uint32_t client,
+                       const struct dri_flight *flight);
 void sim_checker_client_dies(struct sim_checker *checker, uint32_t client);
 /** A worker says that it is drained. */
 void sim_checker_drained(struct sim_checker *checker, uint32_t client, bool is_clean);
@@ -104,6 +107,7 @@ struct sim_tally {
     uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
     uint64_t held, probes,
         at_limit;         /* letters; probes that failed; runs that took the last place */
+    uint64_t downs;       /* dependencies that failed often enough */
     uint64_t outage_runs; /* that failed when most had */
 };
 

@@ -6,8 +6,8 @@
 #include "checker.h"
 
 /* checker_inside.h - what the checker remembers. checker.c judges settling, runs and the whole;
- * checker_outcome.c judges results and dead letters, checker_progress.c what is committed beside a
- * position. */
+ * checker_outcome.c judges results and dead letters, checker_breakers.c what is done when something
+ * is not well, checker_progress.c what is committed beside a position. */
 
 #define SIM_FAILURE_BYTES    400u
 #define SIM_PARTITIONS_MAX   8u
@@ -91,6 +91,15 @@ struct sim_ends { /* of a client: how runs ended that would be the last ones */
     uint64_t bad_count;
 };
 
+struct sim_downs { /* of a client: what its routes depend on */
+    uint32_t client;
+    struct sim_down {
+        uint32_t failures; /* in a row */
+        bool is_open;
+        uint64_t until_ns;
+    } downs[SIM_DEPENDS_MAX];
+};
+
 struct sim_checker {
     struct sim_options options;
     struct dri_sim_broker *broker;
@@ -107,6 +116,7 @@ struct sim_checker {
     bool is_drained[SIM_CLIENT_COUNT_MAX]; /* by client */
     struct sim_starts starts[SIM_STARTS_MAX];
     struct sim_ends ends[SIM_STARTS_MAX];
+    struct sim_downs downs[SIM_STARTS_MAX];
     bool is_paused[SIM_ROUTES_MAX], was_paused[SIM_ROUTES_MAX];
     uint64_t hash;
     struct sim_tally tally;
@@ -124,6 +134,16 @@ void sim_judge_progress(struct sim_checker *checker, const struct dri_sim_sight 
 bool sim_progress_read(struct dray_slice text, uint64_t position, struct sim_runs *ret_runs);
 bool sim_progress_has(const struct sim_runs *runs, uint64_t offset);
 struct sim_run *sim_runs_put(struct sim_runs *runs);
+/** A run has ended. Whether nobody can tell from outside if that was an attempt: most may fail. */
+bool sim_judge_flood(struct sim_checker *checker, uint32_t client, const struct dri_flight *flight,
+                     struct sim_command *command, uint64_t at_ns);
+/** A run of it starts. */
+void sim_judge_dependencies(struct sim_checker *checker, uint32_t client,
+                            const struct sim_plan *plan);
+/** Whether it failed as the probe of a dependency, if it was that one that failed. */
+bool sim_has_failed_for_dependency(const struct dri_flight *flight);
+bool sim_is_unwell(enum dray_error_kind kind);
+struct sim_epoch *sim_epoch_at(struct sim_checker *checker, uint32_t number);
 /** Its held letter was stored. */
 void sim_note_held(struct sim_checker *checker, const struct sim_command *command);
 struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32_t partition,

@@ -267,12 +267,6 @@ static bool has_original_value(const struct dri_sim_record *record, const struct
            dray_slice_equal_text(letter->pointer_sha256, sha256);
 }
 
-static bool is_unwell(enum dray_error_kind kind)
-{
-    return kind == DRAY_KIND_TIMEOUT || kind == DRAY_KIND_NETWORK ||
-           kind == DRAY_KIND_UNAVAILABLE || kind == DRAY_KIND_INTERNAL;
-}
-
 static void check_letter(struct sim_checker *checker, const struct sim_command *command,
                          const struct dri_sim_record *record, const struct dri_letter *letter)
 {
@@ -282,7 +276,7 @@ static void check_letter(struct sim_checker *checker, const struct sim_command *
     if (!may_die_of(checker, plan, letter->reason)) {
         sim_checker_fail(checker, "outcome", "command %u died of %s, planned \"%s\"", plan->index,
                          dray_kind_text(letter->reason), dray_kind_text(plan->kind));
-    } else if (command->must_wait && command->deliveries == 1 && is_unwell(letter->reason)) {
+    } else if (command->must_wait && command->deliveries == 1 && sim_is_unwell(letter->reason)) {
         sim_checker_fail(checker, "flood", "command %u has a dead letter, and most had failed",
                          plan->index);
     } else if (has_died_running &&

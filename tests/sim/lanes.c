@@ -95,6 +95,9 @@ static void fill_outcome(struct lanes *self, struct dri_flight *flight, enum dra
         flight->verdict = dri_verdict_make(&policy, &failure);
         memcpy(block->at, ANSWER_TEXT, strlen(ANSWER_TEXT));
         flight->error_message = dray_slice_of(block->at, strlen(ANSWER_TEXT));
+        int32_t blames = sim_plan_blames(self->config.options, plan);
+        flight->error_code = blames < 0 ? (struct dray_slice){NULL, 0}
+                                        : dray_slice_text(sim_dependency_names[blames]);
         flight->last_failed_ms = self->config.now->wall_ms;
         if (flight->first_failed_ms == 0) {
             flight->first_failed_ms = self->config.now->wall_ms;
@@ -238,6 +241,8 @@ static size_t take(struct dri_executor *executor, struct dri_flight **ret_flight
     size_t count = 0;
     sim_lanes_advance(executor);
     while (count < max && self->finished_count > 0) {
+        sim_checker_taken(self->config.checker, self->config.client,
+                          self->finished[self->finished_head]);
         ret_flights[count++] = self->finished[self->finished_head];
         self->finished_head = (self->finished_head + 1) % self->finished_capacity;
         self->finished_count--;

@@ -164,6 +164,21 @@ static void draw_routes(struct sim_options *options)
     }
 }
 
+/* And from one more. There are enough groups then that none has to go without. */
+static void draw_dependencies(struct sim_options *options)
+{
+    struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x646570656e6473))};
+    if (options->routes_count == 0 || !chance_one_in(&chance, 3)) {
+        return;
+    }
+    options->core.groups_max = 64;
+    options->dependency_failures = chance_between32(&chance, 1, 3);
+    options->dependency_open_ms = chance_between32(&chance, 5, 30);
+    for (uint32_t i = 0; i < options->routes_count; i++) {
+        options->routes[i].depends = chance_between32(&chance, 0, (1u << SIM_DEPENDS_MAX) - 1);
+    }
+}
+
 /* From a stream of their own, too. An outage is as long as so many commands. */
 static void draw_outage(struct sim_options *options)
 {
@@ -205,6 +220,7 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
         draw_nemesis(&chance, options);
     }
     draw_routes(options);
+    draw_dependencies(options);
     draw_outage(options);
     if (options->routes_count == 0) {
         options->mean_ms[SIM_NEMESIS_HOLD] = 0;

@@ -14,6 +14,7 @@
 
 #define SIM_WORKERS_MAX 4u
 #define SIM_KEYS_MAX    24u
+#define SIM_DEPENDS_MAX 2u
 #define SIM_ROUTES_MAX  3u /* that have limits */
 #define SIM_BURST_MAX   3u
 
@@ -41,6 +42,7 @@ enum sim_nemesis {
 /** What holds for the commands of a route; commands of none have no limits. */
 struct sim_route {
     struct dri_group_limits limits; /* is_paused changes in the world, not here */
+    uint32_t depends;               /* bits */
     bool has_order;
     enum dri_order order;
 };
@@ -60,6 +62,7 @@ struct sim_options {
     /* one in so many commands; 0: none */
     uint32_t malformed, failing, slow, large, keyless, timed, replied, denied, replayed, deaf;
     uint32_t mean_ms[SIM_NEMESIS_COUNT];
+    uint32_t dependency_failures, dependency_open_ms; /* 0: nothing depends on anything */
     uint32_t outage_from, outage_to; /* commands between fail for good; nothing behind them works */
     uint32_t routes_count;
     struct sim_route routes[SIM_ROUTES_MAX];

@@ -232,6 +232,15 @@ void sim_plan_result(const struct sim_plan *plan, struct sim_bytes *ret_result)
     ret_result->len = 3 + plan->result_bytes;
 }
 
+const char *const sim_dependency_names[SIM_DEPENDS_MAX] = {"db", "smtp"};
+
+int32_t sim_plan_blames(const struct sim_options *options, const struct sim_plan *plan)
+{
+    uint64_t drawn = chance_mix(options->seed ^ chance_mix(plan->index + UINT64_C(0x626c616d65)));
+    bool names_one = options->dependency_failures != 0 && drawn % 3 == 0;
+    return names_one ? (int32_t)(drawn / 3 % SIM_DEPENDS_MAX) : -1;
+}
+
 /* --- playing
  * -------------------------------------------------------------------------------------- */
 

@@ -79,6 +79,10 @@ uint32_t sim_plan_of_payload(struct dray_slice payload);
 uint32_t sim_plan_of_id(struct dray_slice id);
 const char *sim_reply_topic(enum sim_reply reply);
 
+/** Which dependency its failures name; -1: none. */
+int32_t sim_plan_blames(const struct sim_options *options, const struct sim_plan *plan);
+extern const char *const sim_dependency_names[SIM_DEPENDS_MAX];
+
 /** Of the attempt-th run: how it ends and how long it takes. */
 enum dray_error_kind sim_plan_run(const struct sim_plan *plan, uint32_t attempt);
 uint64_t sim_plan_run_ns(const struct sim_options *options, const struct sim_plan *plan,

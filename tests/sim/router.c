@@ -63,6 +63,12 @@ static void resolve(struct dri_router *self, const struct dri_flight *flight,
     ret_routing->is_special = true;
     ret_routing->limits = route->limits;
     ret_routing->limits.is_paused = router->is_paused[number];
+    for (uint32_t i = 0; i < SIM_DEPENDS_MAX; i++) {
+        if ((route->depends >> i & 1u) != 0) {
+            ret_routing->depends[ret_routing->depends_count++] =
+                dray_slice_text(sim_dependency_names[i]);
+        }
+    }
     ret_routing->has_order = route->has_order;
     ret_routing->order = route->order;
 }

@@ -135,6 +135,8 @@ static void start_worker(struct world *world, struct worker *worker)
         .dead_letters_topic = "dlq",
         .reply_patterns = replies,
         .reply_patterns_count = DRI_ARRAY_LEN(replies),
+        .dependency_failures = world->options.dependency_failures,
+        .dependency_open_ms = world->options.dependency_open_ms,
         .order = world->options.order,
         .limits = {.message_bytes = 8192, .depth = 16, .elements = 4096},
     };
@@ -583,7 +585,9 @@ static void heal(struct world *world)
 
 static uint64_t heal_ms(const struct world *world)
 {
-    uint64_t ms = world->options.core.systemic_share != 0 ? HEAL_MS + PROBES_MS : HEAL_MS;
+    bool has_probes =
+        world->options.core.systemic_share != 0 || world->options.dependency_failures != 0;
+    uint64_t ms = has_probes ? HEAL_MS + PROBES_MS : HEAL_MS;
     for (uint32_t i = 0; i < world->options.routes_count; i++) {
         ms = world->options.routes[i].limits.failures != 0 ? HEAL_MS + PROBES_MS : ms;
     }

@@ -226,6 +226,8 @@ static void a_route_with_limits_is_special(void **state)
         {",\"policy\":{\"rate\":10,\"burst\":3}", true},
         {",\"policy\":{\"order\":\"none\"}", true},
         {",\"policy\":{\"breaker\":{\"failures\":5,\"open_ms\":100}}", true},
+        {",\"policy\":{\"depends\":[]}", false},
+        {",\"policy\":{\"depends\":[\"billing-db\",\"smtp\"]}", true},
     };
 
     (void)state;
@@ -246,6 +248,10 @@ static void a_route_with_limits_is_special(void **state)
         assert_int_equal(view.policy.burst, policy.burst);
         assert_int_equal(view.policy.breaker_failures, policy.breaker_failures);
         assert_int_equal(view.policy.breaker_open_ms, policy.breaker_open_ms);
+        assert_int_equal(view.policy.depends_count, policy.depends_count);
+        for (uint32_t j = 0; j < policy.depends_count; j++) {
+            assert_true(dray_slice_equal(view.policy.depends[j], policy.depends[j]));
+        }
         assert_int_equal(dri_route_is_special(&view), rows[i].is_special);
     }
 }
@@ -278,6 +284,38 @@ static void a_state_is_replaced_and_what_nobody_knows_is_kept(void **state)
     test_status(DRAY_ELIMIT, dri_route_with_state(route, DRI_ROUTE_PAUSED, bytes, 20, &len));
     test_status(DRAY_EINVALID,
                 dri_route_with_state(wire_json("[1]"), DRI_ROUTE_PAUSED, bytes, 20, &len));
+}
+
+static void dependencies_that_cannot_be_meant_are_refused(void **state)
+{
+    const char *const rows[] = {"\"smtp\"",
+                                "{}",
+                                "[1]",
+                                "[\"\"]",
+                                "[\"a/b\"]",
+                                "[\"-a\"]",
+                                "[\"a\",\"a\"]",
+                                "[\"a\",\"b\",\"c\",\"d\",\"e\"]",
+                                "[[\"a\"]]",
+                                "[\"a b\"]",
+                                "[\"a\",\"b\u00e4\"]"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct dri_route_view view;
+        struct dri_wire_error error = {"", "", 0};
+        char json[256];
+
+        (void)snprintf(
+            json, sizeof(json),
+            "{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":{\"depends\":%s}}",
+            rows[i]);
+        test_status(DRAY_EINVALID, dri_route_decode(wire_json(json), &limits, &view, &error));
+        assert_string_equal("policy.depends", error.field);
+    }
+    assert_true(dri_dependency_name_is_valid(dray_slice_text("9.Billing_db-2")));
+    assert_false(dri_dependency_name_is_valid(
+        dray_slice_text("a234567890123456789012345678901234567890123456789012345678901234")));
 }
 
 static void a_breaker_that_cannot_be_meant_is_refused(void **state)
@@ -646,6 +684,7 @@ int main(void)
         CASE(a_route_with_limits_is_special),
         CASE(a_state_is_replaced_and_what_nobody_knows_is_kept),
         CASE(a_breaker_that_cannot_be_meant_is_refused),
+        CASE(dependencies_that_cannot_be_meant_are_refused),
         CASE(what_is_wrong_with_a_route_is_named),
         CASE(a_module_is_a_file_name_and_never_a_path),
         CASE(semantic_versions_are_told_from_others),

@@ -145,7 +145,7 @@ static bool turn(struct fixture *fx)
     return is_idle;
 }
 
-static int set_up(void **state)
+static int set_up_with(void **state, uint32_t groups)
 {
     struct fixture *fx = calloc(1, sizeof(*fx));
     fx->base.ops = &fake_ops;
@@ -162,7 +162,7 @@ static int set_up(void **state)
                  .lanes = 1,
                  .lane_depth = 64,
                  .chain_max = 8,
-                 .groups_max = ROUTES,
+                 .groups_max = groups,
                  .settle_ms = 100,
                  .revoke_ms = 1000,
                  .drain_ms = 1000,
@@ -179,6 +179,8 @@ static int set_up(void **state)
         .namespace_ = "default",
         .results_topic = "results",
         .dead_letters_topic = "dlq",
+        .dependency_failures = 2,
+        .dependency_open_ms = 500,
         .order = DRI_ORDER_KEY,
         .limits = DRI_WIRE_LIMITS_DEFAULT,
     };
@@ -196,6 +198,16 @@ static int set_up(void **state)
     (void)turn(fx);
     *state = fx;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, ROUTES);
+}
+
+static int set_up_large(void **state)
+{
+    return set_up_with(state, 64);
 }
 
 static int tear_down(void **state)
@@ -442,6 +454,55 @@ static void while_most_commands_fail_a_route_that_does_is_stopped_alone(void **s
     assert_int_equal(fx->published, SYSTEMIC_MIN - 1 + 4);
 }
 
+/* The run that was started first fails with this code. */
+static void fail_with(struct fixture *fx, const char *code)
+{
+    fx->running[0]->error_code = dray_slice_text(code);
+    finish(fx, DRAY_KIND_NETWORK);
+}
+
+static void a_dependency_stops_the_routes_that_name_it(void **state)
+{
+    struct fixture *fx = *state;
+    const struct dri_policy policy = {.depends = {{(const uint8_t *)"db", 2}}, .depends_count = 1};
+    put(fx, "a", &policy, DRI_ROUTE_ACTIVE);
+    put(fx, "c", &none, DRI_ROUTE_ACTIVE);
+    for (unsigned i = 0; i < 2; i++) {
+        send(fx, "a", NULL);
+        fail_with(fx, i == 0 ? "db:57014" : "whatever");
+    }
+    send(fx, "a", NULL);
+    assert_int_equal(fx->running_count, 0);
+    put(fx, "other", &none, DRI_ROUTE_ACTIVE); /* another route's change is none of its own */
+    (void)turn(fx);
+    assert_int_equal(fx->running_count, 0);
+    send(fx, "c", NULL);
+    assert_int_equal(fx->running_count, 1);
+    finish(fx, DRAY_KIND_NONE);
+    fx->now.mono_ns += UINT64_C(500000000);
+    (void)turn(fx);
+    assert_int_equal(fx->running_count, 1);
+    finish(fx, DRAY_KIND_NONE);
+    send(fx, "a", NULL);
+    send(fx, "a", NULL);
+    assert_int_equal(fx->running_count, 2);
+}
+
+static void a_code_that_names_a_dependency_blames_it_alone(void **state)
+{
+    struct fixture *fx = *state;
+    const struct dri_policy policy = {.depends = {{(const uint8_t *)"db", 2}}, .depends_count = 1};
+    put(fx, "a", &policy, DRI_ROUTE_ACTIVE);
+    send(fx, "a", NULL);
+    struct dri_flight *flight = fx->running[0];
+    fail_with(fx, "db");
+    assert_true(flight->blamed != 0);
+    send(fx, "a", NULL);
+    flight = fx->running[0];
+    fail_with(fx, "dbx");
+    assert_int_equal(flight->blamed, 0);
+}
+
 static void a_breaker_that_is_open_closes_when_its_route_is_changed(void **state)
 {
     struct fixture *fx = *state;
@@ -489,7 +550,8 @@ static void more_routes_than_groups_run_without_limits_until_there_is_room(void 
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name)       cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE_LARGE(name) cmocka_unit_test_setup_teardown(name, set_up_large, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(commands_of_a_paused_route_wait_and_run_when_it_resumes),
         CASE(a_draining_route_takes_nothing_new_and_finishes_what_runs),
@@ -500,6 +562,8 @@ int main(void)
         CASE(a_failure_of_kind_auth_pauses_its_route_without_a_letter),
         CASE(a_route_that_failed_with_auth_and_is_paused_then_stays_paused),
         CASE(while_most_commands_fail_a_route_that_does_is_stopped_alone),
+        CASE_LARGE(a_dependency_stops_the_routes_that_name_it),
+        CASE_LARGE(a_code_that_names_a_dependency_blames_it_alone),
         CASE(a_breaker_that_is_open_closes_when_its_route_is_changed),
         CASE(more_routes_than_groups_run_without_limits_until_there_is_room),
     };

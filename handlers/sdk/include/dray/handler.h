@@ -127,7 +127,9 @@ static inline void dray_call_off_cancel(struct dray_call *call)
 }
 
 /** End with a failure. code is the handler's own word ("" is fine), message a sentence for people;
- * both are copied. retry_after_ms: when it may be worth trying again; 0: as the route says. */
+ * both are copied. A code that is the name of something that the route depends on (policy.depends),
+ * alone or before a colon ("smtp:421"), says that this failed and not the others. retry_after_ms:
+ * when it may be worth trying again; 0: as the route says. */
 static inline enum dray_error_kind dray_call_fail_after(struct dray_call *call,
                                                         enum dray_error_kind kind, const char *code,
                                                         const char *message,
