@@ -26,7 +26,7 @@ static const char *const route_keys[] = {"ns",     "name",    "version", "runtim
 static const char *const policy_keys[] = {"timeout_ms", "attempts",  "backoff_ms",  "backoff",
                                           "retry",      "budget_ms", "concurrency", "rate",
                                           "burst",      "order",     "run",         "isolation",
-                                          "preload",    "breaker",   "depends"};
+                                          "preload",    "breaker",   "depends",     "fallback"};
 static const char *const backoff_keys[] = {"base_ms", "factor", "max_ms", "jitter"};
 static const char *const retry_keys[] = {"timeout",  "network", "unavailable", "conflict",
                                          "internal", "invalid", "not_found",   "rejected",

@@ -392,7 +392,9 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
         on_timer(core, id);
     }
     dri_groups_bound(core);
-    dri_lanes_dispatch(core);
+    do {
+        dri_lanes_dispatch(core);
+    } while (dri_groups_fall_back(core));
     if (core->is_draining) {
         dri_groups_drain(core);
     }

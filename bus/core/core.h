@@ -183,8 +183,9 @@ struct dri_group_limits {
     uint32_t failures;                 /* in a row that open the breaker */
     uint32_t open_ms;                  /* from then to the probe */
     uint32_t depends[DRI_DEPENDS_MAX]; /* groups whose breakers hold for it, too; 0: no more */
-    uint32_t auth_ms; /* a failure of kind auth opens it for so long; 0: is as any other */
-    bool is_paused;   /* nothing is started; what waits is bounded, the rest becomes `held` */
+    uint32_t auth_ms;  /* a failure of kind auth opens it for so long; 0: is as any other */
+    bool has_fallback; /* while a breaker is open, who wants a result is answered without a run */
+    bool is_paused;    /* nothing is started; what waits is bounded, the rest becomes `held` */
 };
 
 enum dri_breaker {
@@ -234,6 +235,7 @@ bool dri_kind_is_unwell(enum dray_error_kind kind);
     X(breaker_opens, "times that a route's breaker opened")                                        \
     X(systemic_pauses, "times that dead-lettering paused because most commands failed")            \
     X(systemic_spared, "failed runs that were no attempt because most commands failed")            \
+    X(fallbacks, "commands that were answered with their route's fallback result")                 \
     X(leases_lost, "deliveries whose lease ended before it was renewed")                           \
     X(settles_failed, "settles that the broker refused")                                           \
     X(skipped_finished, "messages not run again: the commit said that they are finished")          \

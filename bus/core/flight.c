@@ -18,8 +18,8 @@ const uint16_t dri_flight_transitions[DRI_FLIGHT_STATE_COUNT] = {
     [DRI_FLIGHT_FREE] = TO(TAKEN),
     /* untaken | admitted | cannot run | stale or a duplicate */
     [DRI_FLIGHT_TAKEN] = TO(FREE) | TO(QUEUED) | TO(LETTER) | TO(DROPPED),
-    /* started | not_before | expired | given up */
-    [DRI_FLIGHT_QUEUED] = TO(RUNNING) | TO(WAITING) | TO(LETTER) | TO(DROPPED),
+    /* started | not_before | expired | answered with a fallback | given up */
+    [DRI_FLIGHT_QUEUED] = TO(RUNNING) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(DROPPED),
     /* its chain stopped before it | retry | failed | ok | ok and nothing to publish | given up */
     [DRI_FLIGHT_RUNNING] =
         TO(QUEUED) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(DONE) | TO(DROPPED),

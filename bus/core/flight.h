@@ -52,6 +52,8 @@ enum dri_outcome {
     DRI_OUTCOME_FALLBACK_RESULT, /* the target refused: to the results topic, reply_failed */
 };
 
+struct dri_card; /* of the shell: run/card.h */
+
 struct dri_flight {
     /* core: links and state */
     struct dri_flight *next; /* key queue, queue of the keyless, run chain, free list */
@@ -73,6 +75,7 @@ struct dri_flight {
     bool is_leased;            /* in its slot's list of leases */
     bool is_extend_queued;     /* EXTEND was said and is not read yet */
     bool is_tracked;           /* in its slot's list of the unfinished */
+    bool is_fallback;          /* its result is the fallback of its route; it was not run for it */
     bool is_result_limited;    /* a result did not fit: whatever result follows says kind limit */
     bool is_deaf;              /* its handler still runs: it keeps its key and its bytes */
     bool has_returned;         /* ... has returned, before DONE was seen */
@@ -124,6 +127,8 @@ struct dri_flight {
     struct dray_slice handler;    /* that ran; borrows from outcome_block */
     struct dray_slice route_name; /* only when the command came with a fid alone */
     uint64_t revision;            /* of the registry at lookup */
+
+    struct dri_card *card; /* (shell) the fallback of its route, retained until RELEASE */
 
     /* the command itself (shell) */
     void *block; /* one pool block: value, key, headers, subject */

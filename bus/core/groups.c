@@ -32,6 +32,11 @@
  * later flight of such a group is held, until it is configured anew, so that no key's later command
  * waits while an earlier one became a letter.
  *
+ * A group may have a fallback: while a breaker keeps it blocked, what stands in its lines and wants
+ * a result is answered at once, in the order of its key, because only the head of a key stands in a
+ * line. Who wants none wants the effect, and waits. When a line was looked through and nothing was
+ * taken out or came since, it is not looked at again.
+ *
  * A drain waits for no time: what a group cannot start because it is paused, its breaker is open or
  * it has no token is given up, as a retry is.
  */
@@ -125,6 +130,7 @@ static void line_grows(struct dri_core *core, uint32_t group, uint32_t lane)
 static void line_shrinks(struct dri_core *core, uint32_t group, uint32_t lane)
 {
     struct dri_line *line = dri_line_at(core, group, lane);
+    core->groups[group].unanswered = UINT32_MAX;
     line->count--;
     if (!core->groups[group].is_blocked) {
         count_ready(core, lane, 0, 1);
@@ -442,6 +448,9 @@ void dri_core_group_set(struct dri_core *core, uint32_t number,
         hold_all(core, number, limits->is_paused);
     }
     bool had_rate = group->limits.rate != 0;
+    core->fallbacks -= group->limits.has_fallback ? 1 : 0;
+    core->fallbacks += limits->has_fallback ? 1 : 0;
+    group->unanswered = UINT32_MAX;
     group->limits = *limits;
     if (group->was_set && !had_rate && limits->rate != 0) {
         begin_rate(core, group);
@@ -573,6 +582,80 @@ void dri_groups_bound(struct dri_core *core)
             }
         }
     }
+}
+
+/* --- fallback --- */
+
+/* What stands there: a key by its head, or one without a key. */
+static struct dri_flight *at_of_line(const struct dri_core *core, uint32_t lane, uint32_t at)
+{
+    return lane < core->config.lanes ? dri_keys_at(&core->keys, at - 1)->head
+                                     : &core->flights[at - 1];
+}
+
+static uint32_t next_of_line(const struct dri_core *core, uint32_t lane, uint32_t at)
+{
+    if (lane < core->config.lanes) {
+        return dri_keys_at(&core->keys, at - 1)->next;
+    }
+    const struct dri_flight *next = core->flights[at - 1].next;
+    return next != NULL ? next->index + 1 : 0;
+}
+
+static uint32_t count_of_lines(const struct dri_core *core, uint32_t number)
+{
+    uint32_t count = 0;
+    for (uint32_t lane = 0; lane <= core->config.lanes; lane++) {
+        count += dri_line_at(core, number, lane)->count;
+    }
+    return count;
+}
+
+static bool fall_back_line(struct dri_core *core, uint32_t number, uint32_t lane)
+{
+    bool did_some = false;
+    for (uint32_t at = dri_line_at(core, number, lane)->head, next; at != 0; at = next) {
+        struct dri_flight *flight = at_of_line(core, lane, at);
+        next = next_of_line(core, lane, at);
+        if (flight->wants_result) {
+            dri_lanes_fall_back(core, flight);
+            did_some = true;
+        }
+    }
+    return did_some;
+}
+
+/* A follower of a key may have come to the end of the line: once more, until there is none. */
+static bool fall_back_group(struct dri_core *core, uint32_t number)
+{
+    bool did_some = false;
+    if (count_of_lines(core, number) == core->groups[number].unanswered) {
+        return false;
+    }
+    for (uint32_t lane = 0; lane <= core->config.lanes; lane++) {
+        while (fall_back_line(core, number, lane)) {
+            did_some = true;
+        }
+    }
+    core->groups[number].unanswered = count_of_lines(core, number);
+    return did_some;
+}
+
+bool dri_groups_fall_back(struct dri_core *core)
+{
+    bool did_some = false;
+    bool is_planted = DRI_IS_PLANTED(FALLBACK_ALWAYS);
+    if (core->fallbacks == 0 || core->is_stopped || (core->open_groups == 0 && !is_planted)) {
+        return false;
+    }
+    for (uint32_t i = 1; i < core->groups_used; i++) {
+        const struct dri_group *group = &core->groups[i];
+        enum why why = group->limits.has_fallback ? why_blocked(core, group) : WHY_NOT;
+        if (why == WHY_OPEN || why == WHY_PROBE || (is_planted && why == WHY_LIMIT)) {
+            did_some = fall_back_group(core, i) || did_some;
+        }
+    }
+    return did_some;
 }
 
 /* --- drain --- */

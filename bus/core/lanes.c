@@ -310,6 +310,34 @@ static void start_loose(struct dri_core *core, uint16_t lane)
     }
 }
 
+/* What starting it would do, but for the run. */
+void dri_lanes_fall_back(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_key *key = key_of(core, flight);
+    if (key == NULL) {
+        dri_line_unlink_flight(core, flight);
+    } else {
+        dri_line_unlink_key(core, key);
+        key->out = 1; /* keeps the key */
+    }
+    if (is_early(core, flight) && !is_expired(core, flight)) {
+        hold(core, flight, early_due_ns(core, flight));
+    } else {
+        if (key != NULL) {
+            dri_key_unlink(&core->keys, key, flight);
+        }
+        if (is_expired(core, flight)) {
+            expire(core, flight);
+        } else {
+            dri_outcome_fallback(core, flight);
+        }
+    }
+    if (key != NULL) {
+        key->out = 0;
+        dri_lanes_update_key(core, key);
+    }
+}
+
 /* Of the lanes with room the one with the fewest chains; of equals the next in turn.
  * Requires: one has room. */
 static uint16_t least_loaded(struct dri_core *core)

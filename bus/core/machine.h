@@ -53,9 +53,10 @@ struct dri_group {
     bool is_spilling; /* paused: what comes is dead-lettered as held */
     bool is_systemic; /* its breaker opened because most commands of the worker fail */
     enum dri_breaker breaker;
-    uint32_t running;  /* flights that are with a lane */
-    uint32_t failures; /* in a row */
-    uint64_t free_ns;  /* when a bucket without burst has its next token */
+    uint32_t running;    /* flights that are with a lane */
+    uint32_t failures;   /* in a row */
+    uint32_t unanswered; /* stood in its lines when they were looked through for a fallback */
+    uint64_t free_ns;    /* when a bucket without burst has its next token */
     uint64_t open_until_ns;
 };
 
@@ -163,6 +164,7 @@ struct dri_core {
     struct dri_group *groups; /* 0: no limits */
     struct dri_line *lines;   /* of each group, by lane; then the next group */
     uint32_t groups_used;     /* from here on none was ever configured */
+    uint32_t fallbacks;       /* groups with one */
     uint32_t held_loose;      /* keyless flights in lines of paused groups */
     uint32_t open_groups;     /* whose breaker is not closed */
     uint64_t breaker_changes; /* from closed, or to it */
@@ -218,6 +220,8 @@ void dri_lanes_dispatch(struct dri_core *core);
 void dri_lanes_done(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_returned(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_due(struct dri_core *core, struct dri_flight *flight);
+/** Answer a flight that stands in a line without a run, or do what else is due with it. */
+void dri_lanes_fall_back(struct dri_core *core, struct dri_flight *flight);
 /** Take a QUEUED or WAITING flight out. */
 void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight);
 /** Give up a flight and whatever waits behind it in its key: while draining. */
@@ -261,6 +265,9 @@ void dri_group_spill(struct dri_core *core, struct dri_flight *flight);
 uint32_t dri_groups_held(const struct dri_core *core);
 /** After the events of a step: no more of them than may be, however they came to wait. */
 void dri_groups_bound(struct dri_core *core);
+/** Answer with a fallback what waits for a breaker and may be. Whether any was, so that others may
+ * run. */
+bool dri_groups_fall_back(struct dri_core *core);
 /** While draining: give up what waits for a time or a change. */
 void dri_groups_drain(struct dri_core *core);
 
@@ -299,6 +306,8 @@ void dri_systemic_lets_go(struct dri_core *core, struct dri_group *group, bool i
 void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight,
                         enum dray_error_kind kind);
 void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight);
+/** ok, without a run. Requires: it wants a result. */
+void dri_outcome_fallback(struct dri_core *core, struct dri_flight *flight);
 void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
                            enum dray_status reason);
 void dri_outcome_due(struct dri_core *core, struct dri_flight *flight);

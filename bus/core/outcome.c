@@ -99,6 +99,16 @@ void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight)
     }
 }
 
+void dri_outcome_fallback(struct dri_core *core, struct dri_flight *flight)
+{
+    DRI_ASSERT(flight->wants_result);
+    flight->kind = DRAY_KIND_NONE;
+    flight->was_run = false;
+    flight->is_fallback = true;
+    core->stats.fallbacks++;
+    to_result(core, flight, DRI_OUTCOME_RESULT);
+}
+
 static void stored(struct dri_core *core, struct dri_flight *flight)
 {
     if (flight->state == DRI_FLIGHT_RESULT) {

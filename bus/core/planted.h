@@ -32,6 +32,7 @@
     X(IGNORE_LIMIT, 14, "starts more of a route than may run at once")                             \
     X(SYSTEMIC_FLOOD, 21, "dead-letters on although most commands fail")                           \
     X(DEPENDENCY_ALONE, 22, "runs what depends on something that is down")                         \
+    X(FALLBACK_ALWAYS, 23, "answers with the fallback of a route that is only busy")               \
     X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")
 
 enum dri_planted {

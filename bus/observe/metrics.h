@@ -41,6 +41,8 @@
       "times that dead-lettering paused because most commands failed")                             \
     X(SYSTEMIC_SPARED, "dray_systemic_spared_total", counter,                                      \
       "failed runs that were no attempt because most commands failed")                             \
+    X(FALLBACKS, "dray_fallback_results_total", counter,                                           \
+      "commands that were answered with their route's fallback result")                            \
     X(POINTER_LETTERS, "dray_pointer_letters_total", counter,                                      \
       "dead letters that had to leave their bytes out")                                            \
     X(SETTLED, "dray_commands_settled_total", counter, "commands settled")                         \
@@ -90,7 +92,8 @@
     X(WAITING, "dray_waiting_commands", gauge, "commands that wait for a time")                    \
     X(WAITING_PAUSED, "dray_paused_commands", gauge,                                               \
       "commands that wait for a paused route, or behind one that does")                            \
-    X(BREAKERS_OPEN, "dray_breakers_open", gauge, "routes and dependencies whose breaker is not closed")            \
+    X(BREAKERS_OPEN, "dray_breakers_open", gauge,                                                  \
+      "routes and dependencies whose breaker is not closed")                                       \
     X(SYSTEMIC, "dray_systemic_failure", gauge,                                                    \
       "1 while dead-lettering is paused because most commands fail")                               \
     X(UNACKED, "dray_unacked_commands", gauge, "commands whose outcome is on its way")             \

@@ -327,6 +327,7 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
         run->submit(executor, action->as.run.lane, flight);
         break;
     case DRI_CA_PUBLISH:
+        dri_grouping_answer(engine->grouping, flight);
         backlog_put(engine, flight, action->as.run.outcome);
         break;
     case DRI_CA_SETTLE:
@@ -346,6 +347,7 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
         break;
     case DRI_CA_RELEASE:
         run->release(executor, flight);
+        dri_grouping_released(engine->grouping, flight);
         dri_intake_release(engine->intake, flight);
         break;
     case DRI_CA_DRAINED:

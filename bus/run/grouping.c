@@ -27,6 +27,7 @@
 #include <string.h>
 
 #include "assert.h"
+#include "card.h"
 #include "hash.h"
 #include "log.h"
 #include "mem.h"
@@ -42,6 +43,7 @@ struct known {
     bool is_seen;             /* in the present walk */
     bool is_dependency;       /* of routes; the key is its name, which has no slash */
     enum dri_breaker breaker; /* as it was last told of */
+    struct dri_card *card;    /* a share; NULL: no fallback */
 };
 
 struct dri_grouping {
@@ -52,6 +54,7 @@ struct dri_grouping {
     const char *namespace_; /* of commands without one */
     uint32_t classes;
     uint32_t rest; /* group of all paused routes that have no number; 0: there are no groups */
+    struct dri_cards cards;
     struct known *known; /* owned; group number is its place + 1 + classes */
     uint32_t known_count, known_max;
     uint32_t *table; /* owned; by hash: place + 1 */
@@ -103,6 +106,7 @@ enum dray_status dri_grouping_create(const struct dri_engine_config *config, str
 void dri_grouping_destroy(struct dri_grouping *grouping)
 {
     if (grouping != NULL) {
+        dri_cards_fini(&grouping->cards);
         dri_free(grouping->known);
         dri_free(grouping->table);
         dri_free(grouping);
@@ -175,7 +179,22 @@ static bool has_limits(const struct dri_routing *routing)
 {
     const struct dri_group_limits *limits = &routing->limits;
     return limits->is_paused || limits->concurrency != 0 || limits->rate != 0 ||
-           limits->failures != 0 || routing->depends_count != 0;
+           limits->failures != 0 || routing->depends_count != 0 ||
+           !dray_slice_is_absent(routing->fallback);
+}
+
+/* The fallback of a route is a new card; who was answered with the one before keeps that. */
+static void set_card(struct dri_grouping *grouping, struct known *known,
+                     const struct dri_routing *routing)
+{
+    dri_card_release(&grouping->cards, known->card);
+    known->card = NULL;
+    if (!dray_slice_is_absent(routing->fallback) &&
+        dri_card_create(&grouping->cards, routing->version, routing->fallback, &known->card) !=
+            DRAY_OK) {
+        DRI_LOG(DRI_LOG_ERROR, "ENG-CARD", "no memory for the fallback of a route: it has none",
+                DRI_TEXT("route", known->key));
+    }
 }
 
 /* The group of a dependency; 0: there is no room, or no breaker. */
@@ -206,6 +225,8 @@ static void set_limits(struct dri_grouping *grouping, struct known *known,
         limits.depends[count] = dependency_of(grouping, routing->depends[i]);
         count += limits.depends[count] != 0 ? 1 : 0;
     }
+    set_card(grouping, known, routing);
+    limits.has_fallback = known->card != NULL;
     dri_core_group_set(grouping->core, number_of(grouping, known), &limits);
 }
 
@@ -267,6 +288,8 @@ static void forget(struct dri_grouping *grouping, struct known *known)
     grouping->forced_count -= known->is_forced ? 1 : 0;
     known->is_forced = false;
     known->revision = 0;
+    dri_card_release(&grouping->cards, known->card);
+    known->card = NULL;
     dri_core_group_set(grouping->core, number_of(grouping, known), &none);
 }
 
@@ -452,6 +475,22 @@ static bool is_of_route(const struct dri_grouping *grouping, const struct dri_fl
 {
     return flight->group > grouping->classes &&
            grouping->known[flight->group - 1 - grouping->classes].revision != 0;
+}
+
+void dri_grouping_answer(struct dri_grouping *grouping, struct dri_flight *flight)
+{
+    if (!flight->is_fallback || flight->card != NULL) {
+        return;
+    }
+    DRI_ASSERT(flight->group > grouping->classes);
+    struct dri_card *card = grouping->known[flight->group - 1 - grouping->classes].card;
+    flight->card = dri_card_retain(card);
+}
+
+void dri_grouping_released(struct dri_grouping *grouping, struct dri_flight *flight)
+{
+    dri_card_release(&grouping->cards, flight->card);
+    flight->card = NULL;
 }
 
 /* Whether it opens the breaker of its route, though that may have no limits. */

@@ -35,4 +35,10 @@ void dri_grouping_place(struct dri_grouping *grouping, struct dri_flight *flight
  *  its route. Between begin and end. */
 void dri_grouping_done(struct dri_grouping *grouping, struct dri_flight *flight);
 
+/** It is to be published: a fallback's result takes a share of its route's card. In the turn in
+ * which the core said so. */
+void dri_grouping_answer(struct dri_grouping *grouping, struct dri_flight *flight);
+/** It is released. */
+void dri_grouping_released(struct dri_grouping *grouping, struct dri_flight *flight);
+
 #endif

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "assert.h"
+#include "card.h"
 #include "headers.h"
 #include "letter.h"
 #include "mem.h"
@@ -299,6 +300,12 @@ static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct
         .us = (flight->ended_ns - flight->started_ns) / 1000u,
         .trace = flight->envelope.trace,
     };
+    if (flight->is_fallback) {
+        result.is_fallback = result.is_ok;
+        result.result = flight->card->value;
+        result.version = flight->card->version;
+        result.us = 0;
+    }
     result.message = is_limit ? dray_slice_text(RESULT_TOO_LONG) : message_of(flight, message);
 
     size_t bytes = dri_result_encoded_max(&result);

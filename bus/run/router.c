@@ -93,6 +93,8 @@ static void resolve(struct dri_router *self, const struct dri_flight *flight,
     ret_routing->has_order = route->view.policy.has_order;
     ret_routing->order = route->view.policy.order;
     limits_of(&route->view, &ret_routing->limits);
+    ret_routing->version = route->view.version;
+    ret_routing->fallback = route->view.policy.fallback;
     ret_routing->depends_count = route->view.policy.depends_count;
     memcpy(ret_routing->depends, route->view.policy.depends, sizeof(ret_routing->depends));
 }

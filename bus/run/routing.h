@@ -25,6 +25,8 @@ struct dri_routing {
     struct dri_group_limits limits; /* but for depends */
     struct dray_slice depends[DRI_DEPENDS_MAX]; /* names; borrow until leave */
     uint32_t depends_count;
+    struct dray_slice version;
+    struct dray_slice fallback; /* absent: none; both borrow until leave */
     bool has_order;
     enum dri_order order;
 };

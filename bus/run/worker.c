@@ -741,6 +741,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_BREAKER_OPENS, core.breaker_opens},
         {DRI_METRIC_SYSTEMIC_PAUSES, core.systemic_pauses},
         {DRI_METRIC_SYSTEMIC_SPARED, core.systemic_spared},
+        {DRI_METRIC_FALLBACKS, core.fallbacks},
         {DRI_METRIC_POINTER_LETTERS, engine.pointer_letters},
         {DRI_METRIC_SETTLED, core.settled},
         {DRI_METRIC_DROPPED, core.dropped_on_revoke},

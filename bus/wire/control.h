@@ -110,6 +110,7 @@ struct dri_backoff {
 /** Of a route's `depends`. */
 #define DRI_DEPENDS_MAX          4u
 #define DRI_DEPENDENCY_BYTES_MAX 63u
+#define DRI_FALLBACK_BYTES_MAX   16384u
 
 struct dri_policy {
     uint32_t timeout_ms;
@@ -126,6 +127,7 @@ struct dri_policy {
     uint32_t breaker_open_ms;
     struct dray_slice depends[DRI_DEPENDS_MAX]; /* names; borrow from the route's bytes */
     uint32_t depends_count;
+    struct dray_slice fallback; /* msgpack bytes of a value; absent: none */
     enum dri_order order;
     enum dri_run_mode run;
     enum dri_isolation isolation;

@@ -42,6 +42,7 @@ static const struct dri_field g_fields[] = {
     FIELD("ver", result.version, DRI_FIELD_TEXT, false),
     FIELD("result", result.result, DRI_FIELD_PAYLOAD, false),
     FIELD("error", error, DRI_FIELD_MAP, false),
+    FIELD("fallback", result.is_fallback, DRI_FIELD_BOOL, false),
     FIELD("reply_failed", result.reply_failed, DRI_FIELD_TEXT, false),
     FIELD("attempt", result.attempt, DRI_FIELD_U32, false),
     FIELD("worker", result.worker, DRI_FIELD_TEXT, false),
@@ -130,7 +131,7 @@ enum dray_status dri_result_encode(const struct dri_result *result, void *buffer
     struct dri_writer writer = dri_writer_of(buffer, buffer_bytes);
     const uint8_t *begin = writer.at;
 
-    dri_writer_map(&writer, 7u + !dray_slice_is_absent(result->command) +
+    dri_writer_map(&writer, 7u + result->is_fallback + !dray_slice_is_absent(result->command) +
                                 !dray_slice_is_absent(result->version) +
                                 !dray_slice_is_absent(result->reply_failed) +
                                 !dray_slice_is_absent(result->worker) +
@@ -146,6 +147,10 @@ enum dray_status dri_result_encode(const struct dri_result *result, void *buffer
     WRITE_TEXT(&writer, "cmd", result->command);
     WRITE_TEXT(&writer, "ver", result->version);
     outcome_write(&writer, result);
+    if (result->is_fallback) {
+        DRI_WRITER_KEY(&writer, "fallback");
+        dri_writer_bool(&writer, true);
+    }
     WRITE_TEXT(&writer, "reply_failed", result->reply_failed);
     DRI_WRITER_KEY(&writer, "attempt");
     dri_writer_uint(&writer, result->attempt);
@@ -167,11 +172,11 @@ size_t dri_result_encoded_max(const struct dri_result *result)
     size_t message =
         result->message.len < DRI_ERROR_TEXT_MAX ? result->message.len : DRI_ERROR_TEXT_MAX;
 
-    /* 4 for two maps, 102 for all keys, 5 for the status, 16 for the longest kind, at most 9 for
-     * each of 18 value headers and numbers */
-    return 4 + 102 + 5 + 16 + 18 * 9 + result->id.len + result->command.len + result->version.len +
-           result->result.len + result->code.len + message + result->reply_failed.len +
-           result->worker.len + result->trace.len;
+    /* 4 for two maps, 10 for the mark of a fallback, 102 for all keys, 5 for the status, 16 for the
+     * longest kind, at most 9 for each of 18 value headers and numbers */
+    return 4 + 10 + 102 + 5 + 16 + 18 * 9 + result->id.len + result->command.len +
+           result->version.len + result->result.len + result->code.len + message +
+           result->reply_failed.len + result->worker.len + result->trace.len;
 }
 
 static enum dray_status error_read(struct dray_slice message, const struct dri_wire_limits *limits,

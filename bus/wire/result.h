@@ -21,6 +21,7 @@ struct dri_result {
     struct dray_slice command;
     struct dray_slice version; /* that ran; absent when none did */
     bool is_ok;
+    bool is_fallback;          /* nothing ran: it is what the route says to answer meanwhile */
     struct dray_slice result;  /* msgpack bytes of one value, when ok; absent = nil */
     enum dray_error_kind kind; /* when not ok */
     struct dray_slice code;

@@ -98,6 +98,7 @@ static const struct dri_field g_policy_fields[] = {
     POLICY("burst", view.policy.burst, DRI_FIELD_U32),
     POLICY("breaker", breaker, DRI_FIELD_MAP),
     POLICY("depends", depends, DRI_FIELD_ARRAY),
+    POLICY("fallback", view.policy.fallback, DRI_FIELD_PAYLOAD),
     POLICY("order", order, DRI_FIELD_TEXT),
     POLICY("run", run, DRI_FIELD_TEXT),
     POLICY("isolation", isolation, DRI_FIELD_TEXT),
@@ -526,6 +527,10 @@ static enum dray_status policy_read(struct dray_slice route, const struct dri_wi
         }
         return status;
     }
+    if (raw->view.policy.fallback.len > DRI_FALLBACK_BYTES_MAX) {
+        return view_fail(route, raw->view.policy.fallback, "policy.fallback",
+                         "is larger than 16384 bytes", ret_error);
+    }
     status = policy_retry_read(route, limits, raw, ret_error);
     if (status != DRAY_OK) {
         return status;
@@ -581,8 +586,9 @@ static uint32_t policy_pairs(const struct dri_policy *policy)
     return 0u + (policy->timeout_ms != 0) + (policy->attempts != 0) + (policy->backoff_count != 0) +
            dri_retry_pairs(policy) + (policy->budget_ms != 0) + (policy->concurrency != 0) +
            (policy->rate != 0) + (policy->burst != 0) + (policy->breaker_failures != 0) +
-           (policy->depends_count != 0) + policy->has_order + policy->has_run +
-           (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
+           (policy->depends_count != 0) + !dray_slice_is_absent(policy->fallback) +
+           policy->has_order + policy->has_run + (policy->isolation != DRI_ISOLATION_THREAD) +
+           policy->is_preload;
 }
 
 static void policy_add(struct dri_packer *packer, const struct dri_policy *policy)
@@ -619,6 +625,7 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
             dri_packer_str(packer, policy->depends[i]);
         }
     }
+    dri_packer_add_raw(packer, "fallback", policy->fallback);
     if (policy->has_order) {
         dri_packer_add_str(packer, "order", dray_slice_text(g_orders[policy->order]));
     }
@@ -734,7 +741,8 @@ bool dri_route_is_special(const struct dri_route_view *view)
     const struct dri_policy *policy = &view->policy;
 
     return view->state != DRI_ROUTE_ACTIVE || policy->concurrency != 0 || policy->rate != 0 ||
-           policy->breaker_failures != 0 || policy->depends_count != 0 || policy->has_order;
+           policy->breaker_failures != 0 || policy->depends_count != 0 ||
+           !dray_slice_is_absent(policy->fallback) || policy->has_order;
 }
 
 uint64_t dri_fid(struct dray_slice ns, struct dray_slice name, struct dray_slice version,

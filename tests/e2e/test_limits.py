@@ -63,12 +63,14 @@ class Scene:
         assert done.returncode == 0, f"dray {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def send(self, name, count, key=None, first=0, **payload):
+    def send(self, name, count, key=None, first=0, reply_to=None, **payload):
         """Commands <name>-<number>; returns their ids in order. key: a function of the number."""
         ids, messages = [], []
         for number in range(first, first + count):
             ids.append(f"{name}-{number:03d}")
             command = {"v": 1, "id": ids[-1], "cmd": name, "payload": dict({"do": "ok"}, **payload)}
+            if reply_to is not None:
+                command["reply_to"] = reply_to
             message_key = None
             if key is not None:
                 command["key"] = message_key = key(number)

@@ -12,6 +12,7 @@ import os
 import sys
 
 import clients
+import msgpack
 import workers
 from test_limits import Scene, route, start_broker
 
@@ -37,6 +38,15 @@ class Outage(Scene):
 
     def up(self):
         os.remove(self.down_path)
+
+    def answers(self, ids, wait=False):
+        """Results of these commands."""
+        def found():
+            values = [msgpack.unpackb(record.value) for record in self.client.read(self.topics["results"])]
+            return [value for value in values if value["id"] in ids and value["status"] == "ok"]
+        if wait:
+            workers.settle_down(lambda: len(found()) >= len(ids), 60, f"results of {ids}")
+        return found()
 
     def reasons(self):
         return [(letter.header("dray-dlq-id"), letter.header("dray-dlq-reason")) for letter in self.letters()]
@@ -147,7 +157,42 @@ def dependency(folder, url, client):
     return scene
 
 
-CASES = [systemic, systemic_spares_the_healthy, dependency]
+def fallback(folder, url, client):
+    """While its breaker is open a route answers with its fallback; who wants no answer waits for the real run."""
+    scene = Outage(folder, url, client, "fallback",
+                   [route("price.read", attempts=1, depends=["price-db"], fallback={"prices": [], "stale": True}),
+                    route("other.run", attempts=1)],
+                   max_in_flight=200, dependency_failures=3, dependency_open_ms=3000)
+    scene.down("price.read")
+    for number in range(3):
+        scene.send("price.read", 1, first=number)
+    scene.wait_metric("dray_breakers_open", 1)
+    letters = {name for name, _ in scene.reasons()}
+    assert len(letters) == 3, letters
+    asked = scene.send("price.read", 20, first=100, key=lambda n: f"k{n % 3}")
+    workers.settle_down(lambda: len(scene.answers(asked)) >= 19, 60, "answers without a run")
+    for answer in scene.answers(asked):
+        assert answer["status"] == "ok" and answer["result"] == {"prices": [], "stale": True}, answer
+        assert answer["fallback"] is True and answer["ver"] == "1.0.0" and answer["us"] == 0, answer
+    # A follower of a command that wants no answer is not answered before that one has run.
+    quiet = scene.send("price.read", 2, first=200, key=lambda n: "q", reply_to="")
+    behind = scene.send("price.read", 1, first=300, key=lambda n: "q")
+    later = scene.send("price.read", 3, first=400, key=lambda n: "z")
+    workers.settle_down(lambda: len(scene.answers(later)) >= 2, 60, "other keys are answered")
+    assert scene.answers(behind) == []
+    assert scene.worker.metric("dray_fallback_results_total") >= 19
+    scene.up()
+    scene.wait_metric("dray_breakers_open", 0)
+    workers.settle_down(lambda: len(scene.answers(behind)) == 1, 60, "the follower")
+    ran = [run.id for run in scene.runs("price.read") if run.id in quiet + behind]
+    assert list(dict.fromkeys(ran))[:2] == quiet, ran
+    (answer,) = scene.answers(scene.send("price.read", 1, first=500), wait=True)
+    assert "fallback" not in answer and answer["result"] == {"echo": None}, answer
+    assert {name for name, _ in scene.reasons()} == letters
+    return scene
+
+
+CASES = [systemic, systemic_spares_the_healthy, dependency, fallback]
 
 
 def main():

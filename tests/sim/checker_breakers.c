@@ -153,3 +153,27 @@ void sim_judge_dependencies(struct sim_checker *checker, uint32_t client,
         }
     }
 }
+
+/* --- fallbacks --- */
+
+/* Only a route that has one, and a breaker, is answered with it, and only who wants an answer. */
+void sim_judge_fallback(struct sim_checker *checker, struct sim_command *command,
+                        const struct dri_result *result)
+{
+    const struct sim_plan *plan = &command->plan;
+    const struct sim_route *route = sim_route_of(&checker->options, plan->index);
+    bool has_breaker = route != NULL && (route->limits.failures != 0 || route->depends != 0 ||
+                                         checker->options.core.systemic_share != 0);
+    if (!has_breaker || !route->has_fallback || plan->shape != SIM_SHAPE_SOUND ||
+        plan->reply == SIM_REPLY_NONE) {
+        sim_checker_fail(checker, "outcome", "command %u was answered with a fallback, and why",
+                         plan->index);
+    } else if (!dray_slice_equal_text(result->result, SIM_FALLBACK) ||
+               !dray_slice_equal_text(result->version, "1.0.0") || result->us != 0) {
+        sim_checker_fail(checker, "bytes", "command %u: not the fallback of its route",
+                         plan->index);
+    }
+    command->was_answered = true;
+    command->vague_runs++; /* what it was does not count any more when it comes again */
+    checker->tally.answered++;
+}

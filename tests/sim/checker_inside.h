@@ -4,6 +4,7 @@
 #define SIM_CHECKER_INSIDE_H
 
 #include "checker.h"
+#include "wire/result.h"
 
 /* checker_inside.h - what the checker remembers. checker.c judges settling, runs and the whole;
  * checker_outcome.c judges results and dead letters, checker_breakers.c what is done when something
@@ -28,6 +29,7 @@ struct sim_command {
     uint32_t skips;       /* deliveries to somebody who was told that it is finished */
     uint32_t spared_runs; /* failed as the probe: no attempt */
     uint32_t vague_runs;  /* failed when most may have: an attempt or none */
+    bool was_answered;    /* with the fallback of its route */
     bool must_wait;       /* most had failed when it did last */
     uint32_t results, errors, letters;
     bool is_complete;
@@ -137,6 +139,9 @@ struct sim_run *sim_runs_put(struct sim_runs *runs);
 /** A run has ended. Whether nobody can tell from outside if that was an attempt: most may fail. */
 bool sim_judge_flood(struct sim_checker *checker, uint32_t client, const struct dri_flight *flight,
                      struct sim_command *command, uint64_t at_ns);
+/** Its result is the fallback of its route: whether it may be. */
+void sim_judge_fallback(struct sim_checker *checker, struct sim_command *command,
+                        const struct dri_result *result);
 /** A run of it starts. */
 void sim_judge_dependencies(struct sim_checker *checker, uint32_t client,
                             const struct sim_plan *plan);

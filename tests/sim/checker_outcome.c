@@ -171,7 +171,9 @@ void sim_judge_result(struct sim_checker *checker, const struct dri_sim_record *
     if (!dray_slice_equal(record->key, planned_key(command, key))) {
         sim_checker_fail(checker, "bytes", "the result of command %u has another key", index);
     }
-    if (result.is_ok) {
+    if (result.is_fallback) {
+        sim_judge_fallback(checker, command, &result);
+    } else if (result.is_ok) {
         check_ok(checker, command, &result);
     } else {
         check_error(checker, command, &result);

@@ -175,6 +175,7 @@ static void draw_dependencies(struct sim_options *options)
     options->dependency_failures = chance_between32(&chance, 1, 3);
     options->dependency_open_ms = chance_between32(&chance, 5, 30);
     for (uint32_t i = 0; i < options->routes_count; i++) {
+        options->routes[i].has_fallback = chance_one_in(&chance, 3);
         options->routes[i].depends = chance_between32(&chance, 0, (1u << SIM_DEPENDS_MAX) - 1);
     }
 }

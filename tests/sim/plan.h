@@ -79,6 +79,9 @@ uint32_t sim_plan_of_payload(struct dray_slice payload);
 uint32_t sim_plan_of_id(struct dray_slice id);
 const char *sim_reply_topic(enum sim_reply reply);
 
+/** What its route answers while it cannot be asked: one msgpack value. */
+#define SIM_FALLBACK "\xa4soon"
+
 /** Which dependency its failures name; -1: none. */
 int32_t sim_plan_blames(const struct sim_options *options, const struct sim_plan *plan);
 extern const char *const sim_dependency_names[SIM_DEPENDS_MAX];

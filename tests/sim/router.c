@@ -69,6 +69,10 @@ static void resolve(struct dri_router *self, const struct dri_flight *flight,
                 dray_slice_text(sim_dependency_names[i]);
         }
     }
+    ret_routing->version = dray_slice_text("1.0.0");
+    if (route->has_fallback) {
+        ret_routing->fallback = dray_slice_text(SIM_FALLBACK);
+    }
     ret_routing->has_order = route->has_order;
     ret_routing->order = route->order;
 }

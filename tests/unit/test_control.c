@@ -227,6 +227,8 @@ static void a_route_with_limits_is_special(void **state)
         {",\"policy\":{\"order\":\"none\"}", true},
         {",\"policy\":{\"breaker\":{\"failures\":5,\"open_ms\":100}}", true},
         {",\"policy\":{\"depends\":[]}", false},
+        {",\"policy\":{\"fallback\":{\"prices\":[]}}", true},
+        {",\"policy\":{\"fallback\":null}", true},
         {",\"policy\":{\"depends\":[\"billing-db\",\"smtp\"]}", true},
     };
 
@@ -249,6 +251,7 @@ static void a_route_with_limits_is_special(void **state)
         assert_int_equal(view.policy.breaker_failures, policy.breaker_failures);
         assert_int_equal(view.policy.breaker_open_ms, policy.breaker_open_ms);
         assert_int_equal(view.policy.depends_count, policy.depends_count);
+        assert_true(dray_slice_equal(view.policy.fallback, policy.fallback));
         for (uint32_t j = 0; j < policy.depends_count; j++) {
             assert_true(dray_slice_equal(view.policy.depends[j], policy.depends[j]));
         }
@@ -284,6 +287,28 @@ static void a_state_is_replaced_and_what_nobody_knows_is_kept(void **state)
     test_status(DRAY_ELIMIT, dri_route_with_state(route, DRI_ROUTE_PAUSED, bytes, 20, &len));
     test_status(DRAY_EINVALID,
                 dri_route_with_state(wire_json("[1]"), DRI_ROUTE_PAUSED, bytes, 20, &len));
+}
+
+static void a_fallback_has_a_bound(void **state)
+{
+    static uint8_t bytes[20000];
+    const uint8_t head[] = {0x84, 0xa4, 'n',  'a',  'm',  'e', 0xa1, 'a', 0xa6, 'm', 'o', 'd',
+                            'u',  'l',  'e',  0xa4, 'm',  '.', 's',  'o', 0xa7, 'h', 'a', 'n',
+                            'd',  'l',  'e',  'r',  0xa1, 'h', 0xa6, 'p', 'o',  'l', 'i', 'c',
+                            'y',  0x81, 0xa8, 'f',  'a',  'l', 'l',  'b', 'a',  'c', 'k', 0xc5};
+    struct dri_route_view view;
+    struct dri_wire_error error = {"", "", 0};
+
+    (void)state;
+    for (size_t len = DRI_FALLBACK_BYTES_MAX - 3; len <= DRI_FALLBACK_BYTES_MAX - 2; len++) {
+        memcpy(bytes, head, sizeof(head));
+        bytes[sizeof(head)] = (uint8_t)(len >> 8);
+        bytes[sizeof(head) + 1] = (uint8_t)len;
+        enum dray_status status =
+            dri_route_decode(dray_slice_of(bytes, sizeof(head) + 2 + len), &limits, &view, &error);
+        test_status(len + 3 <= DRI_FALLBACK_BYTES_MAX ? DRAY_OK : DRAY_EINVALID, status);
+    }
+    assert_string_equal("policy.fallback", error.field);
 }
 
 static void dependencies_that_cannot_be_meant_are_refused(void **state)
@@ -685,6 +710,7 @@ int main(void)
         CASE(a_state_is_replaced_and_what_nobody_knows_is_kept),
         CASE(a_breaker_that_cannot_be_meant_is_refused),
         CASE(dependencies_that_cannot_be_meant_are_refused),
+        CASE(a_fallback_has_a_bound),
         CASE(what_is_wrong_with_a_route_is_named),
         CASE(a_module_is_a_file_name_and_never_a_path),
         CASE(semantic_versions_are_told_from_others),

@@ -11,6 +11,7 @@
 #include "registry.h"
 #include "routing.h"
 #include "support/test.h"
+#include "wire/result.h"
 
 #define MESSAGES     64u
 #define BYTES        256u
@@ -26,6 +27,8 @@ struct fixture {
     size_t running_count;
     struct dri_flight *done;
     size_t published;
+    uint8_t last[BYTES]; /* that was published */
+    size_t last_len;
     uint8_t bytes[MESSAGES][BYTES];
     uint64_t offset;
     struct dri_registry *registry;
@@ -52,9 +55,13 @@ static size_t fake_poll(struct dri_transport *self, struct dri_now now, size_t m
 static size_t fake_publish(struct dri_transport *self, struct dri_now now,
                            const struct dri_publish *messages, size_t count)
 {
+    struct fixture *fx = (struct fixture *)(void *)self;
     (void)now;
-    (void)messages;
-    ((struct fixture *)(void *)self)->published += count;
+    for (size_t i = 0; i < count && messages[i].value.len <= BYTES; i++) {
+        memcpy(fx->last, messages[i].value.at, messages[i].value.len);
+        fx->last_len = messages[i].value.len;
+    }
+    fx->published += count;
     return count;
 }
 
@@ -503,6 +510,42 @@ static void a_code_that_names_a_dependency_blames_it_alone(void **state)
     assert_int_equal(flight->blamed, 0);
 }
 
+static struct dri_result last_result(const struct fixture *fx)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    struct dri_wire_error error;
+    struct dri_result result;
+    test_ok(dri_result_decode(dray_slice_of(fx->last, fx->last_len), &limits, &result, &error));
+    return result;
+}
+
+static void a_route_whose_breaker_is_open_answers_with_its_fallback(void **state)
+{
+    struct fixture *fx = *state;
+    const struct dri_policy policy = {.breaker_failures = 1,
+                                      .breaker_open_ms = 3600000,
+                                      .fallback = {(const uint8_t *)"\xa4soon", 5}};
+    const struct dri_policy later = {.breaker_failures = 1,
+                                     .breaker_open_ms = 3600000,
+                                     .fallback = {(const uint8_t *)"\xa5later", 6}};
+    put(fx, "a", &policy, DRI_ROUTE_ACTIVE);
+    send(fx, "a", NULL);
+    finish(fx, DRAY_KIND_NETWORK);
+    send(fx, "a", NULL);
+    assert_int_equal(fx->running_count, 0);
+    assert_int_equal(fx->published, 2);
+    struct dri_result result = last_result(fx);
+    assert_true(result.is_ok && result.is_fallback);
+    test_slice("1.0.0", result.version);
+    test_slice("\xa4soon", result.result);
+    put(fx, "a", &later, DRI_ROUTE_ACTIVE); /* the one before is still being published */
+    send(fx, "a", NULL);
+    finish(fx, DRAY_KIND_NETWORK);
+    send(fx, "a", NULL);
+    test_slice("\xa5later", last_result(fx).result);
+    assert_int_equal(fx->published, 4);
+}
+
 static void a_breaker_that_is_open_closes_when_its_route_is_changed(void **state)
 {
     struct fixture *fx = *state;
@@ -564,6 +607,7 @@ int main(void)
         CASE(while_most_commands_fail_a_route_that_does_is_stopped_alone),
         CASE_LARGE(a_dependency_stops_the_routes_that_name_it),
         CASE_LARGE(a_code_that_names_a_dependency_blames_it_alone),
+        CASE(a_route_whose_breaker_is_open_answers_with_its_fallback),
         CASE(a_breaker_that_is_open_closes_when_its_route_is_changed),
         CASE(more_routes_than_groups_run_without_limits_until_there_is_room),
     };

@@ -183,6 +183,7 @@ static void the_bound_holds_for_every_kind(void **state)
                                           .kind = (enum dray_error_kind)kind,
                                           .code = dray_slice_text("E"),
                                           .message = dray_slice_text("m"),
+                                          .is_fallback = true,
                                           .reply_failed = dray_slice_text("r"),
                                           .attempt = UINT32_MAX,
                                           .worker = dray_slice_text("w"),
