@@ -464,7 +464,7 @@ void dri_grouping_place(struct dri_grouping *grouping, struct dri_flight *flight
     }
     grouping->ops->resolve(grouping->router, flight, &routing);
     if (routing.has_order) {
-        dri_intake_order(grouping->intake, flight, routing.order);
+        dri_intake_order(grouping->intake, flight, routing.order, routing.key_concurrency);
     }
     uint32_t number = group_of(grouping, &routing, false);
     flight->group = number != 0 ? number : flight->group;

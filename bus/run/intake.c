@@ -20,6 +20,7 @@
 #include "pool.h"
 #include "replayed.h"
 
+#define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd: no two places of a key meet */
 #define TOO_OFTEN                                                                                  \
     "it was delivered nearly as often as the broker allows, and never settled; it was not run "    \
     "again"
@@ -187,8 +188,19 @@ static void end_now(struct dri_flight *flight)
     }
 }
 
+/* A key of which several may run at once is so many keys: each command takes one of them by its
+ * offset, waits for those that took the same one, and for no others. To count the runs of a key
+ * instead, and to start the first that may, would use every place that is free, and needs a second
+ * kind of key in the core. */
+static void spread_key(struct dri_flight *flight, struct dray_slice key, uint32_t at_once)
+{
+    uint64_t place = dri_hash64(dray_slice_of(&flight->offset, sizeof(flight->offset))) % at_once;
+    flight->has_key = key.at != NULL;
+    flight->key_hash = flight->has_key ? dri_hash64(key) + (place + 1) * SPREAD : 0;
+}
+
 void dri_intake_order(const struct dri_intake *intake, struct dri_flight *flight,
-                      enum dri_order order)
+                      enum dri_order order, uint32_t key_concurrency)
 {
     struct dray_slice key = flight->envelope.key;
     if (key.at == NULL) {
@@ -204,6 +216,10 @@ void dri_intake_order(const struct dri_intake *intake, struct dri_flight *flight
         flight->key_hash = dri_hash64(dray_slice_text(intake->origins[flight->slot].text));
         break;
     case DRI_ORDER_NONE:
+        if (key_concurrency != 0) {
+            spread_key(flight, key, key_concurrency);
+            break;
+        }
         flight->has_key = false;
         flight->key_hash = 0;
         break;
@@ -292,7 +308,7 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
     if (message->is_last) {
         end_now(flight);
     }
-    dri_intake_order(intake, flight, intake->config->order);
+    dri_intake_order(intake, flight, intake->config->order, 0);
     flight->choice_hash = flight->has_key ? flight->key_hash : flight->offset;
     find_duplicate(intake, flight);
     return true;

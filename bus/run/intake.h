@@ -41,10 +41,11 @@ const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot);
 bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
                      const struct dri_transport_event *event, struct dri_flight *flight);
 
-/** Another order than the worker's: what the flight is ordered by from now on. Requires: filled,
- * not with the core yet. */
+/** Another order than the worker's: what the flight is ordered by from now on. key_concurrency:
+ * with DRI_ORDER_NONE, how many of one key run at once; 0: any number. Requires: filled, not with
+ * the core yet. */
 void dri_intake_order(const struct dri_intake *intake, struct dri_flight *flight,
-                      enum dri_order order);
+                      enum dri_order order, uint32_t key_concurrency);
 
 /** Called for each flight that is out, in the order of their coming. */
 typedef void dri_intake_visit_fn(void *arg, struct dri_flight *flight);

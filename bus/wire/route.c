@@ -94,6 +94,7 @@ static const struct dri_field g_policy_fields[] = {
     POLICY("retry", retry, DRI_FIELD_MAP),
     POLICY("budget_ms", view.policy.budget_ms, DRI_FIELD_U32),
     POLICY("concurrency", view.policy.concurrency, DRI_FIELD_U32),
+    POLICY("key_concurrency", view.policy.key_concurrency, DRI_FIELD_U32),
     POLICY("rate", view.policy.rate, DRI_FIELD_U32),
     POLICY("burst", view.policy.burst, DRI_FIELD_U32),
     POLICY("breaker", breaker, DRI_FIELD_MAP),
@@ -443,6 +444,15 @@ static enum dray_status policy_words_read(struct dray_slice route, struct raw *r
         policy->order = (enum dri_order)word;
         policy->has_order = true;
     }
+    if (policy->key_concurrency != 0) {
+        if (policy->has_order && policy->order != DRI_ORDER_NONE) {
+            return view_fail(route, raw->order, "policy.key_concurrency",
+                             "stands beside an order, which lets one of a key run at once",
+                             ret_error);
+        }
+        policy->order = DRI_ORDER_NONE;
+        policy->has_order = true;
+    }
     if (!dray_slice_is_absent(raw->run)) {
         word = dri_word_find(raw->run, g_runs, COUNT(g_runs));
         if (word == WORD_NONE) {
@@ -585,10 +595,10 @@ static uint32_t policy_pairs(const struct dri_policy *policy)
 {
     return 0u + (policy->timeout_ms != 0) + (policy->attempts != 0) + (policy->backoff_count != 0) +
            dri_retry_pairs(policy) + (policy->budget_ms != 0) + (policy->concurrency != 0) +
-           (policy->rate != 0) + (policy->burst != 0) + (policy->breaker_failures != 0) +
-           (policy->depends_count != 0) + !dray_slice_is_absent(policy->fallback) +
-           policy->has_order + policy->has_run + (policy->isolation != DRI_ISOLATION_THREAD) +
-           policy->is_preload;
+           (policy->key_concurrency != 0) + (policy->rate != 0) + (policy->burst != 0) +
+           (policy->breaker_failures != 0) + (policy->depends_count != 0) +
+           !dray_slice_is_absent(policy->fallback) + policy->has_order + policy->has_run +
+           (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
 }
 
 static void policy_add(struct dri_packer *packer, const struct dri_policy *policy)
@@ -610,6 +620,7 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
     dri_retry_add(packer, policy);
     policy_uint_add(packer, "budget_ms", policy->budget_ms);
     policy_uint_add(packer, "concurrency", policy->concurrency);
+    policy_uint_add(packer, "key_concurrency", policy->key_concurrency);
     policy_uint_add(packer, "rate", policy->rate);
     policy_uint_add(packer, "burst", policy->burst);
     if (policy->breaker_failures != 0) {

@@ -38,6 +38,7 @@ ROUTES = [
     route("slow.run", rate=10, burst=1),
     route("free.run", order="none"),
     route("strict.run", order="partition"),
+    route("pair.run", key_concurrency=2),
     route("breaks.run", attempts=3, backoff_ms=[20000], breaker={"failures": 3, "open_ms": OPEN_MS}),
     route("denied.run", attempts=3),
 ]
@@ -147,6 +148,17 @@ def order(scene):
     assert [run.id for run in strict] == ids
 
 
+def key_concurrency(scene):
+    """Two of a key at once, whatever waits of it; keys do not hold each other, and the keyless have no bound."""
+    ids = scene.send("pair.run", 12, key=lambda n: "same", do="sleep", ms=300)
+    ids += scene.send("pair.run", 4, first=20, do="sleep", ms=300)
+    ids += scene.send("pair.run", 6, first=40, key=lambda n: f"k{n}", do="sleep", ms=300)
+    runs = scene.wait_runs("pair.run", 22)
+    assert sorted(run.id for run in runs) == sorted(ids)
+    assert most_at_once([run for run in runs if run.key == b"same".hex()]) == 2
+    assert most_at_once(runs) > 3, "the others waited for the key"
+
+
 def pause_and_resume(scene):
     """Nothing of a paused route runs, others do; then all of it, in order."""
     scene.dray("registry", "pause", "one.run@1.0.0", "--wait=30")
@@ -232,8 +244,8 @@ def auth(scene):
     assert scene.letters() == []
 
 
-CASES = [concurrency, rate, order, pause_and_resume, pause_beyond_the_bound, drain_while_paused, breaker,
-         auth]
+CASES = [concurrency, rate, order, key_concurrency, pause_and_resume, pause_beyond_the_bound, drain_while_paused,
+         breaker, auth]
 
 
 def main():

@@ -479,6 +479,13 @@ void sim_checker_paused(struct sim_checker *checker, uint32_t route, bool is_pau
     memset(checker->downs, 0, sizeof(checker->downs)); /* the core may have forgotten, too */
 }
 
+/* Of its key several may run at once, and those that took one place run one by one. */
+static bool has_places(const struct sim_checker *checker, const struct sim_command *command)
+{
+    const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
+    return route != NULL && route->key_concurrency != 0;
+}
+
 void sim_checker_submitted(struct sim_checker *checker, uint32_t client,
                            const struct dri_flight *chain, const struct dri_flight *flight)
 {
@@ -496,7 +503,10 @@ void sim_checker_submitted(struct sim_checker *checker, uint32_t client,
         sim_checker_fail(checker, "outcome", "command %u was run and must not be", plan->index);
     }
     int32_t key = order_key(checker, command);
-    if (flight != chain && (key < 0 || key != order_key(checker, command_of(checker, chain)))) {
+    const struct sim_command *head = command_of(checker, chain);
+    bool may_share = has_places(checker, command) && has_places(checker, head) && plan->key >= 0 &&
+                     plan->key == head->plan.key;
+    if (flight != chain && !may_share && (key < 0 || key != order_key(checker, head))) {
         sim_checker_fail(checker, "order", "command %u is in a chain of another key", plan->index);
     }
 }
@@ -521,6 +531,29 @@ static void check_concurrency(struct sim_checker *checker, uint32_t client,
                          command->plan.index, running, route->limits.concurrency);
     }
     checker->tally.at_limit += running == route->limits.concurrency;
+}
+
+/* How many of its key run there, this one among them, where the route has a bound for that. */
+static void check_key_concurrency(struct sim_checker *checker, uint32_t client,
+                                  const struct sim_command *command)
+{
+    const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
+    uint32_t running = 0;
+    if (route == NULL || route->key_concurrency == 0 || command->plan.key < 0) {
+        return;
+    }
+    for (size_t i = 0; i < checker->open_runs_count; i++) {
+        const struct sim_open_run *open = &checker->open_runs[i];
+        running += open->client == client &&
+                   checker->commands[open->command].plan.key == command->plan.key &&
+                   sim_route_of(&checker->options, open->command) == route;
+    }
+    if (running > route->key_concurrency) {
+        sim_checker_fail(checker, "limits",
+                         "command %u runs as one of %u of its key, of at most %u",
+                         command->plan.index, running, route->key_concurrency);
+    }
+    checker->tally.at_key_limit += running == route->key_concurrency && running > 1;
 }
 
 static void check_overlap(struct sim_checker *checker, uint32_t client,
@@ -620,6 +653,7 @@ void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
     }
     check_overlap(checker, client, command);
     check_concurrency(checker, client, command);
+    check_key_concurrency(checker, client, command);
     check_first_run(checker, command);
     check_epoch(checker, sim_epoch_at(checker, flight->epoch), command, flight->attempt);
     command->runs++;

@@ -106,7 +106,8 @@ struct sim_tally {
     uint64_t commands, events, runs, retries, results, errors, letters, pointers, limits, fallbacks;
     uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
     uint64_t held, probes,
-        at_limit;         /* letters; probes that failed; runs that took the last place */
+        at_limit; /* letters; probes that failed; runs that took the last place */
+    uint64_t at_key_limit;
     uint64_t answered;    /* with a fallback */
     uint64_t downs;       /* dependencies that failed often enough */
     uint64_t outage_runs; /* that failed when most had */

@@ -164,6 +164,17 @@ static void draw_routes(struct sim_options *options)
     }
 }
 
+static void draw_key_concurrency(struct sim_options *options)
+{
+    struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x6b657973))};
+    for (uint32_t i = 0; i < options->routes_count; i++) {
+        struct sim_route *route = &options->routes[i];
+        if (route->has_order && route->order == DRI_ORDER_NONE && chance_one_in(&chance, 2)) {
+            route->key_concurrency = chance_between32(&chance, 1, 3);
+        }
+    }
+}
+
 /* And from one more. There are enough groups then that none has to go without. */
 static void draw_dependencies(struct sim_options *options)
 {
@@ -221,6 +232,7 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
         draw_nemesis(&chance, options);
     }
     draw_routes(options);
+    draw_key_concurrency(options);
     draw_dependencies(options);
     draw_outage(options);
     if (options->routes_count == 0) {

@@ -43,6 +43,7 @@ enum sim_nemesis {
 struct sim_route {
     struct dri_group_limits limits; /* is_paused changes in the world, not here */
     uint32_t depends;               /* bits */
+    uint32_t key_concurrency;       /* with DRI_ORDER_NONE; 0: no bound */
     bool has_fallback;
     bool has_order;
     enum dri_order order;

@@ -75,6 +75,7 @@ static void resolve(struct dri_router *self, const struct dri_flight *flight,
     }
     ret_routing->has_order = route->has_order;
     ret_routing->order = route->order;
+    ret_routing->key_concurrency = route->key_concurrency;
 }
 
 struct dri_router *sim_router_create(const struct sim_options *options, struct sim_checker *checker)

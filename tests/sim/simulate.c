@@ -154,6 +154,7 @@ static int count_missing(const struct totals *totals)
     } limits[] = {{"a run at its route's limit", totals->tally.at_limit},
                   {"a probe that failed", totals->tally.probes},
                   {"a held letter", totals->tally.held},
+                  {"a key with as many runs as may be", totals->tally.at_key_limit},
                   {"an answer without a run", totals->tally.answered},
                   {"a dependency that is down", totals->tally.downs},
                   {"a failure when most had failed", totals->tally.outage_runs}};

@@ -227,6 +227,8 @@ static void a_route_with_limits_is_special(void **state)
         {",\"policy\":{\"order\":\"none\"}", true},
         {",\"policy\":{\"breaker\":{\"failures\":5,\"open_ms\":100}}", true},
         {",\"policy\":{\"depends\":[]}", false},
+        {",\"policy\":{\"key_concurrency\":3}", true},
+        {",\"policy\":{\"key_concurrency\":3,\"order\":\"none\"}", true},
         {",\"policy\":{\"fallback\":{\"prices\":[]}}", true},
         {",\"policy\":{\"fallback\":null}", true},
         {",\"policy\":{\"depends\":[\"billing-db\",\"smtp\"]}", true},
@@ -252,6 +254,8 @@ static void a_route_with_limits_is_special(void **state)
         assert_int_equal(view.policy.breaker_open_ms, policy.breaker_open_ms);
         assert_int_equal(view.policy.depends_count, policy.depends_count);
         assert_true(dray_slice_equal(view.policy.fallback, policy.fallback));
+        assert_int_equal(view.policy.key_concurrency, policy.key_concurrency);
+        assert_true(policy.key_concurrency == 0 || view.policy.order == DRI_ORDER_NONE);
         for (uint32_t j = 0; j < policy.depends_count; j++) {
             assert_true(dray_slice_equal(view.policy.depends[j], policy.depends[j]));
         }
@@ -287,6 +291,19 @@ static void a_state_is_replaced_and_what_nobody_knows_is_kept(void **state)
     test_status(DRAY_ELIMIT, dri_route_with_state(route, DRI_ROUTE_PAUSED, bytes, 20, &len));
     test_status(DRAY_EINVALID,
                 dri_route_with_state(wire_json("[1]"), DRI_ROUTE_PAUSED, bytes, 20, &len));
+}
+
+static void a_bound_for_a_key_needs_no_order(void **state)
+{
+    struct dri_route_view view;
+    struct dri_wire_error error = {"", "", 0};
+    struct dray_slice route =
+        wire_json("{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":"
+                  "{\"key_concurrency\":2,\"order\":\"key\"}}");
+
+    (void)state;
+    test_status(DRAY_EINVALID, dri_route_decode(route, &limits, &view, &error));
+    assert_string_equal("policy.key_concurrency", error.field);
 }
 
 static void a_fallback_has_a_bound(void **state)
@@ -710,6 +727,7 @@ int main(void)
         CASE(a_state_is_replaced_and_what_nobody_knows_is_kept),
         CASE(a_breaker_that_cannot_be_meant_is_refused),
         CASE(dependencies_that_cannot_be_meant_are_refused),
+        CASE(a_bound_for_a_key_needs_no_order),
         CASE(a_fallback_has_a_bound),
         CASE(what_is_wrong_with_a_route_is_named),
         CASE(a_module_is_a_file_name_and_never_a_path),

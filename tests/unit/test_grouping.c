@@ -373,6 +373,28 @@ static void a_route_may_have_an_order_of_its_own(void **state)
     assert_int_equal(fx->running_count, 4);
 }
 
+static void of_one_key_as_many_run_at_once_as_may(void **state)
+{
+    struct fixture *fx = *state;
+    const struct dri_policy policy = {
+        .has_order = true, .order = DRI_ORDER_NONE, .key_concurrency = 2};
+    put(fx, "a", &policy, DRI_ROUTE_ACTIVE);
+    for (unsigned i = 0; i < 12; i++) {
+        send(fx, "a", "k");
+        assert_true(fx->running_count <= 2);
+    }
+    assert_int_equal(fx->running_count, 2);
+    send(fx, "a", NULL); /* without a key there is no bound */
+    send(fx, "a", NULL);
+    assert_int_equal(fx->running_count, 4);
+    send(fx, "a", "another");
+    assert_int_equal(fx->running_count, 5);
+    for (unsigned i = 0; i < 15; i++) {
+        finish(fx, DRAY_KIND_NONE);
+    }
+    assert_int_equal(fx->published, 15);
+}
+
 static void a_rate_lets_through_a_tenth_of_a_second_at_once(void **state)
 {
     struct fixture *fx = *state;
@@ -601,6 +623,7 @@ int main(void)
         CASE(a_limit_holds_for_what_was_in_flight_before_it_came),
         CASE(a_route_that_is_removed_leaves_no_limit_behind),
         CASE(a_route_may_have_an_order_of_its_own),
+        CASE(of_one_key_as_many_run_at_once_as_may),
         CASE(a_rate_lets_through_a_tenth_of_a_second_at_once),
         CASE(a_failure_of_kind_auth_pauses_its_route_without_a_letter),
         CASE(a_route_that_failed_with_auth_and_is_paused_then_stays_paused),
