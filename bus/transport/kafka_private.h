@@ -27,6 +27,7 @@
  * kafka_commit.c   positions
  * kafka_fetch.c    messages, back-pressure, the log reader
  * kafka_publish.c  the producer
+ * kafka_transaction.c  the producer's transactions
  * kafka_headers.c  headers, flat form to librdkafka's and back
  * kafka_progress.c    a partition that has messages and gives none
  * kafka_statistics.c  the numbers for that
@@ -47,7 +48,11 @@
 #define DRI_KAFKA_PURGE_NS       5000000000u /* for the reports of a producer that is given up */
 #define DRI_KAFKA_REVIVE_NS      1000000000u /* first wait between two producers; doubles */
 #define DRI_KAFKA_REVIVE_MAX_NS  30000000000u
-#define DRI_KAFKA_NOTICE_NS      30000000000u /* the same trouble is told again after so long */
+#define DRI_KAFKA_REVIVE_TXN_NS  100000000u /* the first wait after a broken transaction */
+#define DRI_KAFKA_REFUSED_NS                                                                       \
+    30000000000u                         /* a topic that refused is not tried again for so long    \
+                                          */
+#define DRI_KAFKA_NOTICE_NS 30000000000u /* the same trouble is told again after so long */
 
 /** Cooperative rebalancing is trusted from here on (K7). */
 #define DRI_KAFKA_COOPERATIVE_VERSION 0x020a01ff
@@ -164,6 +169,10 @@ struct dri_kafka_topic {
     char *name;
     size_t name_len;
     rd_kafka_topic_t *rkt; /* of the present producer */
+    /* With transactions: what it has refused, which must not break the next one. */
+    size_t refused_bytes;      /* smallest message that was too large; 0: none was */
+    uint64_t refused_until_ns; /* everything, for another reason */
+    enum dray_status refused_reason;
 };
 
 enum dri_kafka_producer_state {
@@ -191,6 +200,45 @@ struct dri_kafka_producer {
     rd_kafka_t *grave; /* being destroyed by the reaper */
     pthread_t reaper;
     _Atomic(bool) is_reaper_done; /* set by the reaper */
+};
+
+enum dri_kafka_transaction_phase {
+    DRI_KAFKA_TRANSACTION_STARTING, /* no transaction is open; the producer is made ready for one */
+    DRI_KAFKA_TRANSACTION_OPEN,
+    DRI_KAFKA_TRANSACTION_COMMITTING,
+};
+
+enum dri_kafka_request {
+    DRI_KAFKA_REQUEST_INIT,
+    DRI_KAFKA_REQUEST_COMMIT,
+    DRI_KAFKA_REQUEST_ABORT,
+    DRI_KAFKA_REQUEST_QUIT,
+};
+
+struct dri_kafka_transaction {
+    bool is_on; /* all else means nothing when it is not */
+    char id[256];
+    enum dri_kafka_transaction_phase phase;
+    uint64_t published; /* outcomes in it */
+    bool is_broken;     /* partitions are still to be lost, and the owner to be told */
+    bool has_news;      /* how the last one ended is still to be told */
+    enum dray_status news;
+    uint32_t epoch; /* last one when the commit was asked for */
+    void (*on_crash_point)(const char *name);
+
+    pthread_t thread;
+    bool has_thread;
+    bool is_call_out; /* the thread has what follows, from the request until is_done */
+    int request_fd;
+    _Atomic(int) request; /* enum dri_kafka_request */
+    _Atomic(bool) is_done;
+    rd_kafka_t *rk;
+    rd_kafka_topic_partition_list_t *offsets;           /* NULL: none */
+    rd_kafka_consumer_group_metadata_t *group_metadata; /* NULL: no group */
+    int abort_ms;
+    bool is_ended;           /* committed, or aborted */
+    rd_kafka_resp_err_t err; /* of the first call that failed */
+    char text[256];
 };
 
 struct dri_kafka_notice {
@@ -305,6 +353,7 @@ struct dri_kafka {
 
     struct dri_kafka_producer producer;
     rd_kafka_conf_t *producer_conf; /* for the next producer */
+    struct dri_kafka_transaction transaction;
 
     struct dri_kafka_notice notices[DRI_KAFKA_NOTICES];
     size_t notices_first, notices_count;
