@@ -184,9 +184,9 @@ def test_moves(broker, folder, dice, seed):
     load = loads.Load(broker.url, 40, 20, 1, 50, topics["commands"])
     client = clients.connect(broker.url)
     try:
-        one.start({"DRAY_CRASH_AT": "after_offsets:20"}).wait_ready()
+        one.start({"DRAY_CRASH_AT": "after_offsets:6"}).wait_ready()
         two.start().wait_ready()
-        load.send(client, 900)
+        load.send(client, 1500)
         wait_for_death(one, "after_offsets")
         three.start().wait_ready()
         wait_for_work(three, 3)
