@@ -403,12 +403,12 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
 
 uint32_t dri_core_half_told(const struct dri_core *core)
 {
-    return core->half_told;
+    return DRI_IS_PLANTED(HALF_TOLD_IS_TOLD) ? 0 : core->half_told;
 }
 
 uint64_t dri_core_torn(const struct dri_core *core)
 {
-    return core->stats.torn;
+    return DRI_IS_PLANTED(TORN_IS_FORGOTTEN) ? 0 : core->stats.torn;
 }
 
 bool dri_core_is_whole(const struct dri_core *core)

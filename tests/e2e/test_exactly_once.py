@@ -168,10 +168,14 @@ def metric(replicas, name):
     return sum(replica.metric(name) or 0 for replica in replicas)
 
 
-def wait_for_work(replica, transactions):
-    """Commands in hand, and so many transactions done in this life."""
+def at_work(load, client, count, replica):
+    """Sends so many more once the replica has partitions; returns when it is in the middle of them."""
+    workers.settle_down(lambda: (replica.metric("dray_assigned_sources") or 0) > 0, 120,
+                        f"{replica.name} with partitions")
+    done = replica.metric("dray_transactions_total")
+    load.send(client, count)
     workers.settle_down(
-        lambda: (replica.metric("dray_transactions_total") or 0) > transactions
+        lambda: (replica.metric("dray_transactions_total") or 0) > done
         and (replica.metric("dray_in_flight_commands") or 0) > 0, 120, f"{replica.name} at work")
 
 
@@ -189,17 +193,15 @@ def test_moves(broker, folder, dice, seed):
         load.send(client, 1500)
         wait_for_death(one, "after_offsets")
         three.start().wait_ready()
-        wait_for_work(three, 3)
-        load.send(client, 900)
-        wait_for_work(two, 3)
+        at_work(load, client, 900, three)
+        at_work(load, client, 900, two)
         two.process.send_signal(signal.SIGSTOP)
-        workers.settle_down(lambda: (three.metric("dray_assigned_sources") or 0) >= PARTITIONS, 120,
-                            "the other replica has every partition")
+        workers.settle_down(lambda: (three.metric("dray_assigned_sources") or 0) >= 2 * PARTITIONS, 120,
+                            "the other replica has every partition, of commands and of replays")
         two.process.send_signal(signal.SIGCONT)
         workers.settle_down(lambda: (two.metric("dray_losses_total") or 0) > 0, 120, "the sleeper is told")
-        load.send(client, 600)
         one.start().wait_ready()
-        wait_for_work(one, 1)
+        at_work(load, client, 900, one)
         assert three.stop() == 0, "a replica did not drain"
         wait_complete(broker, topics, load.commands, "moves")
         void = metric((one, two), "dray_transactions_void_total")
@@ -229,10 +231,9 @@ def test_broker(broker, folder, dice, seed):
             replica.start().wait_ready()
         for _ in range(2):
             client = clients.connect(broker.url)
-            load.send(client, 600)
-            client.close()
             for replica in replicas:
-                wait_for_work(replica, 0)
+                at_work(load, client, 600, replica)
+            client.close()
             broker.restart()
         wait_complete(broker, topics, load.commands, "broker")
         assert all(replica.is_running() for replica in replicas), "a replica ended with its broker"
