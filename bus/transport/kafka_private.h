@@ -13,6 +13,7 @@
 #include <dray/slice.h>
 #include <dray/status.h>
 
+#include "kafka_transaction.h"
 #include "transport.h"
 
 /* kafka_private.h - what the files of the Kafka transport share: data here, functions in
@@ -200,45 +201,6 @@ struct dri_kafka_producer {
     rd_kafka_t *grave; /* being destroyed by the reaper */
     pthread_t reaper;
     _Atomic(bool) is_reaper_done; /* set by the reaper */
-};
-
-enum dri_kafka_transaction_phase {
-    DRI_KAFKA_TRANSACTION_STARTING, /* no transaction is open; the producer is made ready for one */
-    DRI_KAFKA_TRANSACTION_OPEN,
-    DRI_KAFKA_TRANSACTION_COMMITTING,
-};
-
-enum dri_kafka_request {
-    DRI_KAFKA_REQUEST_INIT,
-    DRI_KAFKA_REQUEST_COMMIT,
-    DRI_KAFKA_REQUEST_ABORT,
-    DRI_KAFKA_REQUEST_QUIT,
-};
-
-struct dri_kafka_transaction {
-    bool is_on; /* all else means nothing when it is not */
-    char id[256];
-    enum dri_kafka_transaction_phase phase;
-    uint64_t published; /* outcomes in it */
-    bool is_broken;     /* partitions are still to be lost, and the owner to be told */
-    bool has_news;      /* how the last one ended is still to be told */
-    enum dray_status news;
-    uint32_t epoch; /* last one when the commit was asked for */
-    void (*on_crash_point)(const char *name);
-
-    pthread_t thread;
-    bool has_thread;
-    bool is_call_out; /* the thread has what follows, from the request until is_done */
-    int request_fd;
-    _Atomic(int) request; /* enum dri_kafka_request */
-    _Atomic(bool) is_done;
-    rd_kafka_t *rk;
-    rd_kafka_topic_partition_list_t *offsets;           /* NULL: none */
-    rd_kafka_consumer_group_metadata_t *group_metadata; /* NULL: no group */
-    int abort_ms;
-    bool is_ended;           /* committed, or aborted */
-    rd_kafka_resp_err_t err; /* of the first call that failed */
-    char text[256];
 };
 
 struct dri_kafka_notice {

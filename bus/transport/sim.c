@@ -283,8 +283,7 @@ void sim_die(struct dri_transport *client)
     }
 }
 
-/* One more thing that the process does. False: it died before. */
-static bool spend(struct dri_transport *client)
+bool sim_spend(struct dri_transport *client)
 {
     if (client->operations_left == 0) {
         sim_die(client);
@@ -350,7 +349,7 @@ static bool next_message(struct dri_transport *client, uint32_t number,
         record = slot->partition->records[slot->position];
         event.as.message.offset = record->view.offset;
     }
-    if (record == NULL || !spend(client) || !lend_record(client, record, &event.as.message)) {
+    if (record == NULL || !sim_spend(client) || !lend_record(client, record, &event.as.message)) {
         return false;
     }
     slot->position++;
@@ -588,7 +587,7 @@ static size_t publish_locked(struct dri_transport *client, const struct dri_publ
             (client->unacked > 0 && sim_strikes(client->broker, DRI_SIM_PUBLISH_FULL))) {
             return i;
         }
-        if (!spend(client)) {
+        if (!sim_spend(client)) {
             return count; /* nobody will ask */
         }
         publish_one(client, &messages[i]);
@@ -702,7 +701,7 @@ static void settle_each(struct dri_transport *client, const struct sim_slot *slo
 static void settle_one(struct dri_transport *client, const struct dri_settle *settle)
 {
     const struct sim_slot *slot = current_slot(client, settle->slot, settle->epoch);
-    if (slot == NULL || slot->claim == NULL || !spend(client)) {
+    if (slot == NULL || slot->claim == NULL || !sim_spend(client)) {
         return;
     }
     if (client->is_transactional) {
@@ -723,20 +722,6 @@ static void sim_settle(struct dri_transport *client, struct dri_now now,
         sim_advance(client->broker, now);
         for (size_t i = 0; i < count && !client->is_dead; i++) {
             settle_one(client, &settles[i]);
-        }
-        sim_advance(client->broker, now);
-    }
-    dri_lock_drop(&client->broker->lock);
-}
-
-static void sim_commit_transaction(struct dri_transport *client, struct dri_now now, bool is_void)
-{
-    dri_lock_take(&client->broker->lock);
-    if (!client->is_dead && !client->is_closed) {
-        sim_advance(client->broker, now);
-        if (spend(client)) {
-            sim_txn_commit(client, is_void);
-            sim_txn_serve(client);
         }
         sim_advance(client->broker, now);
     }
@@ -897,7 +882,7 @@ const struct dri_transport_ops dri_sim_ops = {
     .fd = sim_fd,
     .publish = sim_publish,
     .settle = sim_settle,
-    .commit = sim_commit_transaction,
+    .commit = sim_txn_do_commit,
     .extend = sim_do_extend,
     .pause = sim_pause,
     .resume = sim_resume,

@@ -301,6 +301,8 @@ void sim_slot_open(struct dri_transport *client, uint32_t slot);
 void sim_slot_revoke(struct dri_transport *client, uint32_t slot);
 void sim_slot_lose(struct dri_transport *client, uint32_t slot);
 void sim_die(struct dri_transport *client);
+/** One more thing that the process does. False: it died before. */
+bool sim_spend(struct dri_transport *client);
 /** Queue an event. Consumes bytes, which its slices may borrow; NULL: none. */
 void sim_tell(struct dri_transport *client, const struct dri_transport_event *event, char *bytes,
               size_t bytes_len);
@@ -315,7 +317,8 @@ bool sim_txn_takes(const struct dri_transport *client);
 /** Both consume op. */
 void sim_txn_store(struct dri_transport *client, struct sim_op *op);
 void sim_txn_settle(struct dri_transport *client, struct sim_op *op);
-void sim_txn_commit(struct dri_transport *client, bool is_void);
+/** The commit of the transport. */
+void sim_txn_do_commit(struct dri_transport *client, struct dri_now now, bool is_void);
 void sim_txn_slot_gone(struct dri_transport *client, uint32_t slot, bool is_lost);
 /** Do what a break asks for. */
 void sim_txn_serve(struct dri_transport *client);

@@ -157,7 +157,7 @@ static bool has(const struct sim_parts *parts, enum sim_op_type type)
     return false;
 }
 
-void sim_txn_commit(struct dri_transport *client, bool is_void)
+static void commit(struct dri_transport *client, bool is_void)
 {
     struct dri_sim_broker *broker = client->broker;
     uint64_t now_ns = broker->now.mono_ns;
@@ -197,6 +197,20 @@ void sim_txn_commit(struct dri_transport *client, bool is_void)
     op->parts = client->open;
     client->open = (struct sim_parts){0};
     sim_send(broker, is_late ? at_ns + sim_lateness(broker) : at_ns, op);
+}
+
+void sim_txn_do_commit(struct dri_transport *client, struct dri_now now, bool is_void)
+{
+    dri_lock_take(&client->broker->lock);
+    if (!client->is_dead && !client->is_closed) {
+        sim_advance(client->broker, now);
+        if (sim_spend(client)) {
+            commit(client, is_void);
+            sim_txn_serve(client);
+        }
+        sim_advance(client->broker, now);
+    }
+    dri_lock_drop(&client->broker->lock);
 }
 
 /* Whether each position is still the member's to commit. */

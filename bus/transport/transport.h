@@ -116,9 +116,8 @@ enum dri_transport_event_type {
     DRI_TE_CAUGHT_UP,   /* slot: a log source has reached what was its end when it was opened */
     DRI_TE_PUBLISHED,   /* ack */
     DRI_TE_SETTLED,     /* slot, epoch, position, status: a watermark settle was answered */
-    DRI_TE_TRANSACTION, /* status: OK: what was published and settled before the commit is stored;
-                           else it never was, every slot is LOST, and what was not acknowledged is
-                           UNKNOWN */
+    DRI_TE_TRANSACTION, /* status: OK: all that was in it is stored; else it never was, every slot
+                           is LOST, and what was not acknowledged is UNKNOWN */
     DRI_TE_ERROR,       /* status, text: fatal ones mean close and open again or exit */
 };
 
@@ -270,7 +269,7 @@ struct dri_transport_ops {
 
     /** End the transaction: everything that was published and settled since the last end is stored
      *  in one step, or, with is_void, none of it. Answered by TRANSACTION; until then publish takes
-     *  nothing. Settles that come meanwhile belong to the next. NULL: has no transactions.
+     *  nothing; settles that come meanwhile belong to the next. NULL: there are none.
      *  Requires: opened with a transactional_id; every publish was acknowledged, or is_void. */
     void (*commit)(struct dri_transport *self, struct dri_now now, bool is_void);
 
