@@ -410,6 +410,21 @@ static enum dray_status pass_options(struct dri_config *config, struct dri_setti
     return DRAY_OK;
 }
 
+static enum dray_status check_delivery(const struct dri_settings *settings, char *ret_text,
+                                       size_t text_bytes)
+{
+    if (!dri_settings_is_exactly_once(settings) || settings->bus == NULL ||
+        strncmp(settings->bus, "kafka:", 6) == 0) {
+        return DRAY_OK;
+    }
+    snprintf(
+        ret_text, text_bytes,
+        "worker.delivery exactly_once is not possible on NATS: JetStream cannot store a result "
+        "and acknowledge its command in one step. Use at_least_once: there a repeated result "
+        "within the stream's duplicate window is swallowed");
+    return DRAY_EINVALID;
+}
+
 static enum dray_status check_together(const struct dri_settings *settings, bool needs_bus,
                                        char *ret_text, size_t text_bytes)
 {
@@ -425,7 +440,7 @@ static enum dray_status check_together(const struct dri_settings *settings, bool
                  "fit");
         return DRAY_EINVALID;
     }
-    return DRAY_OK;
+    return check_delivery(settings, ret_text, text_bytes);
 }
 
 static enum dray_status fill(struct dri_config *config, bool needs_bus,
@@ -443,6 +458,10 @@ static enum dray_status fill(struct dri_config *config, bool needs_bus,
     }
     if (status == DRAY_OK) {
         status = pass_options(config, settings);
+    }
+    if (dri_settings_is_exactly_once(settings) &&
+        settings->worker.max_unacked > DRI_EXACTLY_ONCE_UNACKED_MAX) {
+        settings->worker.max_unacked = DRI_EXACTLY_ONCE_UNACKED_MAX;
     }
     settings->routes = config->routes.items;
     settings->routes_count = config->routes.count;

@@ -38,7 +38,7 @@ static const char *const order_words[] = {
     [DRI_ORDER_KEY] = "key", [DRI_ORDER_PARTITION] = "partition", [DRI_ORDER_NONE] = "none"};
 static const char *const start_words[] = {
     [DRI_START_EARLIEST] = "earliest", [DRI_START_LATEST] = "latest", [DRI_START_FAIL] = "fail"};
-static const char *const delivery_words[] = {"at_least_once"};
+static const char *const delivery_words[] = {"at_least_once", "exactly_once"};
 static const char *const format_words[] = {[DRI_LOG_LOGFMT] = "logfmt", [DRI_LOG_JSON] = "json"};
 static const char *const level_words[] = {[DRI_LOG_DEBUG] = "debug",
                                           [DRI_LOG_INFO] = "info",
@@ -337,12 +337,6 @@ static enum dray_status store_word(const struct dri_config_row *row, const char 
     size_t i = 0;
     while (i < words.count && strcmp(words.at[i], text) != 0) {
         i++;
-    }
-    if (row->type == DRI_CONFIG_DELIVERY && strcmp(text, "exactly_once") == 0) {
-        snprintf(ret_text, text_bytes,
-                 "exactly_once is not in this build; use at_least_once and handlers that notice a "
-                 "repeated id");
-        return DRAY_EUNSUPPORTED;
     }
     if (i == words.count) {
         return wrong(row, text, ret_text, text_bytes);

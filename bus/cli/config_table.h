@@ -58,7 +58,12 @@
     X("worker.order", worker.order, ORDER, "key", 0, 0, false,                                     \
       "What runs one after the other: commands of one `key`, all of one `partition`, or `none`.")  \
     X("worker.delivery", worker.delivery, DELIVERY, "at_least_once", 0, 0, false,                  \
-      "`at_least_once` is the only one in this build.")                                            \
+      "`at_least_once`, or on Kafka `exactly_once`: results, dead letters and offsets are "        \
+      "committed together in transactions, so that a reader of committed ones sees each outcome "  \
+      "once. Handlers may still run again.")                                                       \
+    X("worker.transaction_ms", worker.transaction_ms, U32, "100", 1, 10000, false,                 \
+      "With `exactly_once`: a transaction is committed so long after its first outcome; nobody "   \
+      "sees one before.")                                                                          \
     X("worker.start", worker.start, START, "earliest", 0, 0, false,                                \
       "Where a group without a committed position begins: `earliest`, `latest`, or `fail`.")       \
     X("worker.create_topics", worker.create_topics, BOOL, "true", 0, 0, false,                     \

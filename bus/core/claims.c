@@ -177,8 +177,8 @@ static bool add_received(struct dri_progress_writer *writer, struct walk *walk, 
     return at >= end || dri_progress_add(writer, at, end);
 }
 
-/* What was restored and not reached yet. */
-static void add_restored(struct dri_progress_writer *writer, const struct dri_claims *claims,
+/* What was restored and not reached yet. False: not all of it has room. */
+static bool add_restored(struct dri_progress_writer *writer, const struct dri_claims *claims,
                          uint64_t from)
 {
     struct dri_progress_reader reader = claims->reader;
@@ -186,9 +186,10 @@ static void add_restored(struct dri_progress_writer *writer, const struct dri_cl
     for (bool has_run = claims->has_run; has_run; has_run = dri_progress_next(&reader, &run)) {
         uint64_t begin = run.begin > from ? run.begin : from;
         if (begin < run.end && !dri_progress_add(writer, begin, run.end)) {
-            return;
+            return false;
         }
     }
+    return true;
 }
 
 struct dray_slice dri_claims_text(struct dri_claims *claims, const struct dri_tracker *tracker,
@@ -203,8 +204,9 @@ struct dray_slice dri_claims_text(struct dri_claims *claims, const struct dri_tr
     };
     uint64_t from = tracker->next_offset > position ? tracker->next_offset : position;
     dri_progress_write(&writer, claims->text, position);
-    if (add_received(&writer, &walk, position) && claims->ceiling == UINT64_MAX) {
-        add_restored(&writer, claims, from);
-    }
-    return dri_progress_close(&writer);
+    bool has_room = add_received(&writer, &walk, position) && claims->ceiling == UINT64_MAX &&
+                    add_restored(&writer, claims, from);
+    struct dray_slice text = dri_progress_close(&writer);
+    claims->is_whole = has_room && !writer.is_full;
+    return text;
 }

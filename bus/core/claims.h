@@ -36,6 +36,7 @@ struct dri_claims {
     char restored[DRI_PROGRESS_BYTES_MAX];
 
     char text[DRI_PROGRESS_BYTES_MAX]; /* of the latest dri_claims_text */
+    bool is_whole;                     /* it names everything that is finished */
 };
 
 /** A new assignment: nothing is known. */

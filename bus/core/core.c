@@ -342,6 +342,9 @@ static void on_event(struct dri_core *core, const struct dri_core_event *event)
     case DRI_CE_LOST:
         dri_slot_lost(core, event->slot, event->epoch);
         return;
+    case DRI_CE_BARRIER:
+        dri_slots_barrier(core);
+        return;
     case DRI_CE_DRAIN:
         dri_drain_begin(core);
         return;
@@ -400,6 +403,21 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
     }
     dri_drain_check(core);
     update_room(core);
+}
+
+uint32_t dri_core_half_told(const struct dri_core *core)
+{
+    return DRI_IS_PLANTED(HALF_TOLD_IS_TOLD) ? 0 : core->half_told;
+}
+
+uint64_t dri_core_torn(const struct dri_core *core)
+{
+    return DRI_IS_PLANTED(TORN_IS_FORGOTTEN) ? 0 : core->stats.torn;
+}
+
+bool dri_core_is_whole(const struct dri_core *core)
+{
+    return core->is_whole;
 }
 
 uint64_t dri_core_next_deadline(const struct dri_core *core)

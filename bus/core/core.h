@@ -67,6 +67,7 @@ enum dri_core_event_type {
     DRI_CE_RETURNED,  /* flight: of a DONE with is_stuck; its handler has returned now */
     DRI_CE_PUBLISHED, /* token, ack, reason */
     DRI_CE_SETTLED,   /* slot, epoch, position, status */
+    DRI_CE_BARRIER,   /* settle what is finished now, whatever settle_ms says */
     DRI_CE_DRAIN,     /* finish, settle, then DRAINED */
     DRI_CE_STOP,      /* DRAINED at once */
 };
@@ -172,6 +173,17 @@ size_t dri_core_actions(struct dri_core *core, struct dri_core_action *ret_actio
 /** The flight that waits for the acknowledgement of this publish; NULL: none does any more. */
 struct dri_flight *dri_core_publishing(struct dri_core *core, uint64_t token);
 
+/** Flights of which one outcome is stored and the next is not: a dead letter without its error
+ * result. */
+uint32_t dri_core_half_told(const struct dri_core *core);
+
+/** Commands given up so far although an outcome of theirs is stored. */
+uint64_t dri_core_torn(const struct dri_core *core);
+
+/** Whether what the slots said at the last BARRIER, together with what they said before, names
+ * everything that is finished. */
+bool dri_core_is_whole(const struct dri_core *core);
+
 /** When dri_core_step wants to be called without an event; UINT64_MAX: never. The only timer. */
 uint64_t dri_core_next_deadline(const struct dri_core *core);
 
@@ -229,6 +241,7 @@ bool dri_kind_is_unwell(enum dray_error_kind kind);
     X(letters_stored, "dead letters acknowledged by the broker")                                   \
     X(settled, "commands settled")                                                                 \
     X(dropped_on_revoke, "flights given up because their assignment ended")                        \
+    X(torn, "commands given up although an outcome of theirs is stored; they run again")           \
     X(dropped_on_drain, "flights given up because the worker drains; they come again")             \
     X(expired, "commands that were not run because their deadline had passed")                     \
     X(held, "commands of a paused route that were dead-lettered, to be replayed when it resumes")  \

@@ -76,6 +76,7 @@ struct dri_flight {
     bool is_extend_queued;     /* EXTEND was said and is not read yet */
     bool is_tracked;           /* in its slot's list of the unfinished */
     bool is_fallback;          /* its result is the fallback of its route; it was not run for it */
+    bool is_half_told;         /* its letter is stored, its error result is not */
     bool is_result_limited;    /* a result did not fit: whatever result follows says kind limit */
     bool is_deaf;              /* its handler still runs: it keeps its key and its bytes */
     bool has_returned;         /* ... has returned, before DONE was seen */

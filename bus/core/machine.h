@@ -176,6 +176,9 @@ struct dri_core {
     uint32_t actions_max;
     uint32_t actions_head, actions_count; /* the head begins anew whenever it is empty */
 
+    uint32_t half_told;
+    bool is_whole; /* at the last barrier */
+
     bool is_draining, is_stopped, is_drained, is_clean;
     struct dri_core_stats stats; /* counters only; gauges are made when asked for */
 };
@@ -310,6 +313,8 @@ void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight);
 void dri_outcome_fallback(struct dri_core *core, struct dri_flight *flight);
 void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
                            enum dray_status reason);
+/** Nothing more will be told of it; whether something was, and something was not. */
+bool dri_outcome_told(struct dri_core *core, struct dri_flight *flight);
 void dri_outcome_due(struct dri_core *core, struct dri_flight *flight);
 
 /* slots.c */
@@ -329,6 +334,8 @@ bool dri_slot_read(struct dri_slot *slot, uint8_t bit, struct dri_core_action *r
 /** Whether the broker does not know yet how far it is, or what is finished beyond. */
 bool dri_slot_needs_settle(struct dri_slot *slot, uint64_t *ret_position);
 void dri_slot_settle_final(struct dri_core *core, struct dri_slot *slot, uint64_t position);
+/** Settle every slot as far as it is. */
+void dri_slots_barrier(struct dri_core *core);
 /** A completion of an old assignment came in: it is counted, and reaches no tracker. */
 void dri_slot_stale(struct dri_core *core, const struct dri_flight *flight);
 

@@ -53,8 +53,17 @@ void dri_outcome_due(struct dri_core *core, struct dri_flight *flight)
     publish(core, flight);
 }
 
+bool dri_outcome_told(struct dri_core *core, struct dri_flight *flight)
+{
+    bool was_half_told = flight->is_half_told;
+    core->half_told -= was_half_told ? 1 : 0;
+    flight->is_half_told = false;
+    return was_half_told;
+}
+
 static void finish(struct dri_core *core, struct dri_flight *flight)
 {
+    (void)dri_outcome_told(core, flight);
     dri_move(core, flight, DRI_FLIGHT_DONE);
     core->stats.settled++;
     dri_slot_finish(core, flight);
@@ -118,6 +127,8 @@ static void stored(struct dri_core *core, struct dri_flight *flight)
     }
     core->stats.letters_stored++;
     if (flight->has_id && flight->wants_result) {
+        flight->is_half_told = true;
+        core->half_told++;
         to_result(core, flight, DRI_OUTCOME_ERROR_RESULT);
     } else {
         finish(core, flight);
@@ -167,6 +178,7 @@ void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_
     }
     flight->is_publishing = false;
     if (flight->state == DRI_FLIGHT_DROPPED) {
+        core->stats.torn += ack == DRI_CORE_STORED ? 1 : 0;
         dri_slot_stale(core, flight);
         dri_release(core, flight);
         return;

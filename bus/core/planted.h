@@ -30,10 +30,12 @@
     X(DRAIN_DROPS, 12, "settles what is queued when a drain begins")                               \
     X(METADATA_CLAIMS_UNFINISHED, 13, "says of a command that runs that it is finished")           \
     X(IGNORE_LIMIT, 14, "starts more of a route than may run at once")                             \
+    X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")         \
+    X(TORN_IS_FORGOTTEN, 20, "does not count commands given up between their outcomes")            \
     X(SYSTEMIC_FLOOD, 21, "dead-letters on although most commands fail")                           \
     X(DEPENDENCY_ALONE, 22, "runs what depends on something that is down")                         \
     X(FALLBACK_ALWAYS, 23, "answers with the fallback of a route that is only busy")               \
-    X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")
+    X(HALF_TOLD_IS_TOLD, 24, "takes a command for told when only its letter is stored")
 
 enum dri_planted {
     DRI_PLANTED_NONE,

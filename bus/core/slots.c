@@ -174,6 +174,7 @@ void dri_slot_give_up(struct dri_core *core, struct dri_flight *flight, uint64_t
     struct dri_slot *slot = slot_at(core, flight->slot);
     (*counter)++;
     detach(core, flight);
+    core->stats.torn += dri_outcome_told(core, flight) ? 1 : 0;
     if (flight->is_tracked) {
         flight->is_tracked = false;
         dri_tracker_give_up(&slot->tracker, flight->index);
@@ -311,6 +312,28 @@ static void settle_due(struct dri_core *core, struct dri_slot *slot)
         slot->sent_sum != dri_progress_sum(metadata_of(slot, position))) {
         settle_now(core, slot, position);
         want(core, slot, DRI_CA_SETTLE, DRI_SLOT_SETTLE);
+    }
+}
+
+/* Not armed: the barrier does not wait for settle_ms. A final settle that is out says all already,
+ * but for what did not fit. */
+void dri_slots_barrier(struct dri_core *core)
+{
+    core->is_whole = true;
+    for (uint32_t i = 0; i < core->config.slots_max; i++) {
+        struct dri_slot *slot = &core->slots[i];
+        uint64_t position;
+        if (!slot->is_assigned || !slot->is_watermark ||
+            !dri_tracker_watermark(&slot->tracker, &position)) {
+            continue;
+        }
+        bool is_needed = dri_slot_needs_settle(slot, &position);
+        (void)metadata_of(slot, position);
+        core->is_whole = core->is_whole && slot->claims->is_whole;
+        if (is_needed && !slot->is_final_out) {
+            settle_now(core, slot, position);
+            want(core, slot, DRI_CA_SETTLE, DRI_SLOT_SETTLE);
+        }
     }
 }
 

@@ -48,6 +48,13 @@
     X(SETTLED, "dray_commands_settled_total", counter, "commands settled")                         \
     X(DROPPED, "dray_dropped_on_revoke_total", counter,                                            \
       "flights given up because their assignment ended")                                           \
+    X(TORN, "dray_torn_commands_total", counter,                                                   \
+      "commands given up although an outcome of theirs is stored; they run again")                 \
+    X(TRANSACTIONS, "dray_transactions_total", counter, "transactions committed")                  \
+    X(TRANSACTIONS_VOID, "dray_transactions_void_total", counter,                                  \
+      "transactions thrown away; their commands run again")                                        \
+    X(METADATA_PAUSES, "dray_commit_metadata_pauses_total", counter,                               \
+      "times that a source was paused because its commit had no room for more")                    \
     X(SETTLES_FAILED, "dray_settles_failed_total", counter, "settles that the broker refused")     \
     X(SKIPPED_FINISHED, "dray_skipped_finished_total", counter,                                    \
       "messages not run again: the commit said that they are finished")                            \

@@ -31,6 +31,7 @@
 #include "mem.h"
 #include "outcome.h"
 #include "pool.h"
+#include "transaction.h"
 
 #define EVENTS_MAX   1024u
 #define ACTIONS_MAX  512u
@@ -41,6 +42,12 @@
 struct job {
     struct dri_flight *flight;
     enum dri_outcome outcome;
+};
+
+/* Outcomes to publish, in order: a ring. */
+struct backlog {
+    struct job *jobs; /* owned */
+    size_t capacity, head, count;
 };
 
 struct dri_engine {
@@ -57,8 +64,9 @@ struct dri_engine {
     struct dri_flight *done[EVENTS_MAX];
     struct dri_core_action actions[ACTIONS_MAX];
 
-    struct job *backlog; /* owned ring: outcomes to publish, in order */
-    size_t backlog_capacity, backlog_head, backlog_count;
+    struct backlog backlog;
+    struct backlog second;               /* with transactions: what continues a half-told command */
+    struct dri_transaction *transaction; /* owned; NULL: there are none */
 
     uint32_t *epochs; /* owned; by slot, of the last assignment; 0: there was none */
     bool is_quiet;
@@ -77,6 +85,29 @@ static void crash_point(const struct dri_engine *engine, const char *name)
     }
 }
 
+static bool backlog_init(struct backlog *backlog, const struct dri_core_config *core)
+{
+    backlog->capacity = (size_t)core->in_flight_max + core->unacked_max + 1;
+    backlog->jobs = dri_map(backlog->capacity * sizeof(*backlog->jobs));
+    return backlog->jobs != NULL;
+}
+
+static void backlog_fini(struct backlog *backlog)
+{
+    dri_unmap(backlog->jobs, backlog->capacity * sizeof(*backlog->jobs));
+}
+
+static const struct job *backlog_at(const struct backlog *backlog, size_t number)
+{
+    return &backlog->jobs[(backlog->head + number) % backlog->capacity];
+}
+
+static void backlog_drop(struct backlog *backlog, size_t count)
+{
+    backlog->head = (backlog->head + count) % backlog->capacity;
+    backlog->count -= count;
+}
+
 enum dray_status dri_engine_create(const struct dri_engine_config *config,
                                    struct dri_engine **ret_engine)
 {
@@ -86,19 +117,23 @@ enum dray_status dri_engine_create(const struct dri_engine_config *config,
         return DRAY_ENOMEM;
     }
     engine->config = *config;
-    size_t flights = (size_t)config->core.in_flight_max + config->core.unacked_max;
-    engine->backlog_capacity = flights + 1;
-    engine->backlog = dri_map(engine->backlog_capacity * sizeof(*engine->backlog));
+    bool has_backlogs =
+        backlog_init(&engine->backlog, &config->core) &&
+        (config->transaction_ms == 0 || backlog_init(&engine->second, &config->core));
     engine->core_bytes = dri_core_bytes(&config->core);
     engine->epochs = dri_zalloc_array(config->core.slots_max, sizeof(*engine->epochs));
     void *memory = dri_map(engine->core_bytes);
     enum dray_status status = DRAY_ENOMEM;
-    if (memory != NULL && engine->backlog != NULL && engine->epochs != NULL) {
+    if (memory != NULL && has_backlogs && engine->epochs != NULL) {
         engine->core = dri_core_init(memory, &config->core);
         DRI_ASSERT((void *)engine->core == memory);
         status = dri_intake_create(config, &engine->intake);
     } else {
         dri_unmap(memory, engine->core_bytes);
+    }
+    if (status == DRAY_OK && config->transaction_ms != 0) {
+        status = dri_transaction_create(config->transaction_ms, config->core.slots_max,
+                                        &engine->transaction);
     }
     if (status == DRAY_OK) {
         status = dri_grouping_create(config, engine->core, engine->intake, &engine->grouping);
@@ -123,7 +158,9 @@ void dri_engine_destroy(struct dri_engine *engine)
     dri_grouping_destroy(engine->grouping);
     dri_intake_destroy(engine->intake);
     dri_unmap(engine->core, engine->core_bytes);
-    dri_unmap(engine->backlog, engine->backlog_capacity * sizeof(*engine->backlog));
+    dri_transaction_destroy(engine->transaction);
+    backlog_fini(&engine->backlog);
+    backlog_fini(&engine->second);
     dri_free(engine->epochs);
     dri_free(engine);
 }
@@ -145,6 +182,9 @@ static void take_assigned(struct dri_engine *engine, const struct dri_transport_
     dri_intake_assigned(engine->intake, event);
     DRI_ASSERT(event->slot < engine->config.core.slots_max);
     engine->epochs[event->slot] = event->epoch;
+    if (engine->transaction != NULL) {
+        dri_transaction_assigned(engine->transaction, event->slot);
+    }
     if (engine->is_quiet) {
         engine->config.transport_ops->pause(engine->config.transport, event->slot, event->epoch);
     }
@@ -184,6 +224,9 @@ static void take_message(struct dri_engine *engine, struct dri_now now,
     struct dri_flight *flight = dri_core_take(engine->core);
     DRI_ASSERT(flight != NULL); /* poll was told how many there is room for */
     engine->stats.messages++;
+    if (engine->transaction != NULL) {
+        dri_transaction_received(engine->transaction, event->slot, event->as.message.offset);
+    }
     engine->stats.bytes_in += event->as.message.value.len;
     if (!dri_intake_fill(engine->intake, now, event, flight)) {
         dri_core_untake(engine->core, flight);
@@ -208,6 +251,9 @@ static void take_published(struct dri_engine *engine, const struct dri_published
         [DRI_ACK_NOT_STORED] = DRI_CORE_NOT_STORED,
         [DRI_ACK_UNKNOWN] = DRI_CORE_UNKNOWN,
     };
+    if (engine->transaction != NULL) {
+        dri_transaction_answered(engine->transaction);
+    }
     if (published->ack == DRI_ACK_STORED) {
         crash_point(engine, "after_publish");
     } else if (published->ack == DRI_ACK_UNKNOWN) {
@@ -265,6 +311,12 @@ static void take_event(struct dri_engine *engine, struct dri_now now,
         core_event->as.settled.status = event->status;
         break;
     }
+    case DRI_TE_TRANSACTION:
+        crash_point(engine, "after_commit");
+        engine->stats.transactions += event->status == DRAY_OK ? 1 : 0;
+        engine->stats.transactions_void += event->status == DRAY_OK ? 0 : 1;
+        dri_transaction_ended(engine->transaction, now, dri_core_torn(engine->core));
+        break;
     case DRI_TE_ERROR:
         take_error(engine, event);
         break;
@@ -289,6 +341,26 @@ static void flush_settles(struct dri_engine *engine, struct dri_now now)
     }
 }
 
+static void note_settle(struct dri_engine *engine, struct dri_now now,
+                        const struct dri_settle *settle)
+{
+    const struct dri_transport_ops *ops = engine->config.transport_ops;
+    switch (
+        dri_transaction_settled(engine->transaction, now, settle, dri_core_torn(engine->core))) {
+    case DRI_STRAIN_PAUSE:
+        engine->stats.metadata_pauses++;
+        ops->pause(engine->config.transport, settle->slot, settle->epoch);
+        break;
+    case DRI_STRAIN_RESUME:
+        if (!engine->is_quiet) {
+            ops->resume(engine->config.transport, settle->slot, settle->epoch);
+        }
+        break;
+    case DRI_STRAIN_SAME:
+        break;
+    }
+}
+
 static void do_settle(struct dri_engine *engine, struct dri_now now,
                       const struct dri_core_action *action)
 {
@@ -303,15 +375,20 @@ static void do_settle(struct dri_engine *engine, struct dri_now now,
         .metadata = action->as.settle.metadata,
         .is_final = action->as.settle.is_final,
     };
+    if (engine->transaction != NULL) {
+        note_settle(engine, now, &engine->settles[engine->settles_count - 1]);
+    }
 }
 
 static void backlog_put(struct dri_engine *engine, struct dri_flight *flight,
                         enum dri_outcome outcome)
 {
-    DRI_ASSERT(engine->backlog_count < engine->backlog_capacity);
-    size_t at = (engine->backlog_head + engine->backlog_count) % engine->backlog_capacity;
-    engine->backlog[at] = (struct job){flight, outcome};
-    engine->backlog_count++;
+    bool is_second = engine->transaction != NULL && flight->is_half_told;
+    struct backlog *backlog = is_second ? &engine->second : &engine->backlog;
+    DRI_ASSERT(backlog->count < backlog->capacity);
+    backlog->jobs[(backlog->head + backlog->count) % backlog->capacity] =
+        (struct job){flight, outcome};
+    backlog->count++;
 }
 
 static void do_action(struct dri_engine *engine, struct dri_now now,
@@ -357,31 +434,81 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
     }
 }
 
-/* Encode and hand over what waits, in order, until the transport is full. */
-static bool pump_backlog(struct dri_engine *engine, struct dri_now now)
+/* A command that was given up while its outcome waited is not told in a later transaction: it runs
+ * again. Answered here, as if it had been lost on the way. */
+static bool drop_given_up(struct dri_engine *engine, struct dri_now now, struct backlog *backlog)
+{
+    size_t dropped = 0;
+    while (dropped < backlog->count && dropped < BATCH_MAX &&
+           backlog_at(backlog, dropped)->flight->state == DRI_FLIGHT_DROPPED) {
+        const struct dri_core_event event = {
+            .type = DRI_CE_PUBLISHED,
+            .as.published = {.token = dri_flight_token(backlog_at(backlog, dropped)->flight),
+                             .ack = DRI_CORE_UNKNOWN,
+                             .reason = DRAY_ESTALE}};
+        dri_core_step(engine->core, now, &event, 1);
+        dropped++;
+    }
+    backlog_drop(backlog, dropped);
+    return dropped > 0;
+}
+
+/* Encode what is next in the backlog; returns how many jobs. */
+static size_t fill_batch(struct dri_engine *engine, struct dri_now now,
+                         const struct backlog *backlog)
+{
+    size_t jobs = 0;
+    dri_outcomes_begin(engine->outcomes);
+    while (jobs < backlog->count && jobs < BATCH_MAX) {
+        const struct job *job = backlog_at(backlog, jobs);
+        bool is_gone = engine->transaction != NULL && job->flight->state == DRI_FLIGHT_DROPPED;
+        if (is_gone || !dri_outcomes_add(engine->outcomes, now, job->flight, job->outcome)) {
+            break;
+        }
+        jobs++;
+    }
+    return jobs;
+}
+
+static void note_publish(struct dri_engine *engine, struct dri_now now,
+                         const struct dri_publish *batch, size_t taken)
+{
+    uint64_t outcomes = 0;
+    for (size_t i = 0; i < taken; i++) {
+        outcomes += batch[i].is_courtesy ? 0 : 1;
+    }
+    dri_transaction_handed(engine->transaction, now, outcomes, dri_core_torn(engine->core));
+}
+
+static bool takes(const struct dri_engine *engine, const struct backlog *backlog)
+{
+    const struct dri_transaction *transaction = engine->transaction;
+    return transaction == NULL ||
+           (backlog == &engine->second ? dri_transaction_takes_next(transaction)
+                                       : dri_transaction_takes_first(transaction));
+}
+
+/* Hand over what waits, in order, until the transport is full. */
+static bool pump(struct dri_engine *engine, struct dri_now now, struct backlog *backlog)
 {
     bool did_some = false;
-    while (engine->backlog_count > 0) {
+    while (backlog->count > 0 && takes(engine, backlog)) {
         struct dri_publish *batch = NULL;
-        size_t jobs = 0;
-        size_t count = 0;
-        dri_outcomes_begin(engine->outcomes);
-        while (jobs < engine->backlog_count && jobs < BATCH_MAX) {
-            size_t at = (engine->backlog_head + jobs) % engine->backlog_capacity;
-            if (!dri_outcomes_add(engine->outcomes, now, engine->backlog[at].flight,
-                                  engine->backlog[at].outcome)) {
-                break;
-            }
-            jobs++;
+        if (engine->transaction != NULL && drop_given_up(engine, now, backlog)) {
+            did_some = true;
+            continue;
         }
-        count = dri_outcomes_batch(engine->outcomes, &batch);
+        size_t jobs = fill_batch(engine, now, backlog);
+        size_t count = dri_outcomes_batch(engine->outcomes, &batch);
         crash_point(engine, "before_publish");
         size_t taken =
             engine->config.transport_ops->publish(engine->config.transport, now, batch, count);
         size_t done = dri_outcomes_jobs_of(engine->outcomes, taken);
         engine->stats.publishes += taken;
-        engine->backlog_head = (engine->backlog_head + done) % engine->backlog_capacity;
-        engine->backlog_count -= done;
+        if (engine->transaction != NULL) {
+            note_publish(engine, now, batch, taken);
+        }
+        backlog_drop(backlog, done);
         did_some = did_some || done > 0;
         if (done < jobs || jobs == 0) {
             break; /* full: the rest after the next acks */
@@ -389,6 +516,12 @@ static bool pump_backlog(struct dri_engine *engine, struct dri_now now)
     }
     engine->stats.pointer_letters = dri_outcomes_pointers(engine->outcomes);
     return did_some;
+}
+
+static bool pump_backlogs(struct dri_engine *engine, struct dri_now now)
+{
+    bool did_some = pump(engine, now, &engine->second);
+    return pump(engine, now, &engine->backlog) || did_some;
 }
 
 static bool carry_out(struct dri_engine *engine, struct dri_now now)
@@ -405,7 +538,7 @@ static bool carry_out(struct dri_engine *engine, struct dri_now now)
         did_some = true;
     }
     flush_settles(engine, now);
-    return pump_backlog(engine, now) || did_some;
+    return pump_backlogs(engine, now) || did_some;
 }
 
 /* --- the turn
@@ -446,6 +579,34 @@ static size_t collect(struct dri_engine *engine)
     return returned + done;
 }
 
+static bool step_with(struct dri_engine *engine, struct dri_now now, enum dri_core_event_type type)
+{
+    *next_core_event(engine) = (struct dri_core_event){.type = type};
+    return step(engine, now);
+}
+
+/* Whatever of the transaction is due. */
+static bool transact(struct dri_engine *engine, struct dri_now now)
+{
+    const struct dri_transport_ops *ops = engine->config.transport_ops;
+    uint32_t half_told = dri_core_half_told(engine->core);
+    bool is_void = true;
+    switch (dri_transaction_due(engine->transaction, now, half_told)) {
+    case DRI_TRANSACTION_GO_ON:
+        return false;
+    case DRI_TRANSACTION_BARRIER:
+        (void)step_with(engine, now, DRI_CE_BARRIER);
+        is_void = !dri_transaction_close(engine->transaction, dri_core_is_whole(engine->core),
+                                         dri_core_torn(engine->core));
+        break;
+    case DRI_TRANSACTION_GIVE_UP:
+        break;
+    }
+    crash_point(engine, "before_commit");
+    ops->commit(engine->config.transport, now, is_void);
+    return true;
+}
+
 enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, bool *ret_idle)
 {
     const struct dri_transport_ops *ops = engine->config.transport_ops;
@@ -466,6 +627,9 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
     for (unsigned i = 0; i < TURNS_MAX && collect(engine) > 0; i++) {
         did_some = step(engine, now) || did_some;
     }
+    if (engine->transaction != NULL) {
+        did_some = transact(engine, now) || did_some;
+    }
     dri_grouping_end(engine->grouping);
     *ret_idle = !did_some && count == 0 && !has_more && !has_news;
     return engine->has_failed ? DRAY_EFATAL : DRAY_OK;
@@ -475,7 +639,12 @@ uint64_t dri_engine_next_deadline(const struct dri_engine *engine)
 {
     uint64_t core = dri_core_next_deadline(engine->core);
     uint64_t transport = engine->config.transport_ops->next_deadline(engine->config.transport);
-    return core < transport ? core : transport;
+    uint64_t deadline = core < transport ? core : transport;
+    if (engine->transaction != NULL) {
+        uint64_t own = dri_transaction_deadline(engine->transaction);
+        deadline = own < deadline ? own : deadline;
+    }
+    return deadline;
 }
 
 void dri_engine_set_limits(struct dri_engine *engine, const struct dri_core_limits *limits)
@@ -489,7 +658,9 @@ void dri_engine_set_quiet(struct dri_engine *engine, bool is_quiet)
     const struct dri_transport_ops *ops = engine->config.transport_ops;
     engine->is_quiet = is_quiet;
     for (uint32_t slot = 0; slot < engine->config.core.slots_max; slot++) {
-        if (engine->epochs[slot] != 0) {
+        bool is_strained =
+            engine->transaction != NULL && dri_transaction_is_strained(engine->transaction, slot);
+        if (engine->epochs[slot] != 0 && !is_strained) {
             (is_quiet ? ops->pause : ops->resume)(engine->config.transport, slot,
                                                   engine->epochs[slot]);
         }
@@ -507,8 +678,7 @@ static void send_to_core(struct dri_engine *engine, struct dri_now now,
                          enum dri_core_event_type type)
 {
     (void)dri_grouping_begin(engine->grouping);
-    *next_core_event(engine) = (struct dri_core_event){.type = type};
-    (void)step(engine, now);
+    (void)step_with(engine, now, type);
     dri_grouping_end(engine->grouping);
 }
 

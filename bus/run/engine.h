@@ -38,7 +38,10 @@ struct dri_router; /* routing.h */
     X(assignments, "sources assigned")                                                             \
     X(revocations, "sources revoked")                                                              \
     X(losses, "sources lost")                                                                      \
-    X(unassignments, "sources let go")
+    X(unassignments, "sources let go")                                                             \
+    X(transactions, "transactions committed")                                                      \
+    X(transactions_void, "transactions thrown away; their commands run again")                     \
+    X(metadata_pauses, "times that a source was paused because its commit had no room for more")
 
 struct dri_engine_stats {
 #define DRI_ENGINE_COUNTER(field, help) uint64_t field;
@@ -53,6 +56,11 @@ struct dri_engine_stats {
     X(before_handler)                                                                              \
     X(after_handler)                                                                               \
     X(before_publish) X(after_publish) X(before_settle) X(after_settle) X(before_close)
+
+/** And those of a transaction: only with worker.delivery exactly_once, the inner ones passed on the
+ * transport's thread. */
+#define DRI_TRANSACTION_CRASH_POINT_TABLE(X)                                                       \
+    X(before_commit) X(before_offsets) X(after_offsets) X(after_end) X(after_commit)
 
 struct dri_engine_config {
     struct dri_core_config core;
@@ -71,6 +79,7 @@ struct dri_engine_config {
     uint32_t dependency_open_ms;
     enum dri_order order; /* key; partition: one lane a slot; none */
     struct dri_wire_limits limits;
+    uint32_t transaction_ms; /* a transaction is closed after this; 0: the transport has none */
     void (*on_crash_point)(const char *name); /* NULL in products */
 };
 

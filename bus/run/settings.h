@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "control.h"
 #include "log.h"
@@ -45,7 +46,8 @@ struct dri_settings {
         uint64_t max_bytes;
         uint64_t memory;
         enum dri_order order;
-        const char *delivery; /* "at_least_once" */
+        const char *delivery; /* "at_least_once", "exactly_once" */
+        uint32_t transaction_ms;
         enum dri_start start;
         bool create_topics;
         uint32_t partitions;
@@ -91,5 +93,15 @@ struct dri_settings {
     const struct dray_slice *routes;
     size_t routes_count;
 };
+
+/** In that mode no more commands have outcomes on their way: the names of all of them must fit into
+ * a commit (docs/adr/0010-transactions.md). */
+#define DRI_EXACTLY_ONCE_UNACKED_MAX 10000u
+
+static inline bool dri_settings_is_exactly_once(const struct dri_settings *settings)
+{
+    return settings->worker.delivery != NULL &&
+           strcmp(settings->worker.delivery, "exactly_once") == 0;
+}
 
 #endif

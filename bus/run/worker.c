@@ -75,6 +75,7 @@ enum request {
 struct dri_worker {
     const struct dri_settings *settings; /* borrowed; of the start */
     char id[DRI_WORKER_ID_BYTES];
+    char transactional_id[DRI_WORKER_ID_BYTES + 80]; /* with exactly_once */
 
     struct dri_live *live;           /* owned; the loop's from run on */
     _Atomic(struct dri_live *) next; /* owned: read again, and not taken up yet; NULL: none */
@@ -246,6 +247,18 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
     return status;
 }
 
+/* Stable, so that a replica that comes back ends its own open transaction. */
+static const char *transactional_id(struct dri_worker *worker)
+{
+    const struct dri_settings *settings = worker->settings;
+    if (!dri_settings_is_exactly_once(settings)) {
+        return NULL;
+    }
+    (void)snprintf(worker->transactional_id, sizeof(worker->transactional_id), "%s-%s",
+                   settings->group, worker->id);
+    return worker->transactional_id;
+}
+
 static enum dray_status open_transport(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
@@ -274,6 +287,8 @@ static enum dray_status open_transport(struct dri_worker *worker, char *ret_text
         .in_flight_max = settings->worker.max_in_flight,
         .memory_bytes = settings->worker.memory,
         .progress_ms = settings->worker.progress_ms,
+        .transactional_id = transactional_id(worker),
+        .on_crash_point = dri_crash_point_hook(),
         .options = settings->options,
         .options_count = settings->options_count,
     };
@@ -290,6 +305,7 @@ static enum dray_status check_bus(struct dri_worker *worker, char *ret_text, siz
         .group = settings->group,
         .unacked_max = settings->worker.max_unacked,
         .memory_bytes = settings->worker.memory,
+        .transactional_id = transactional_id(worker),
         .options = settings->options,
         .options_count = settings->options_count,
     };
@@ -378,6 +394,8 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .dependency_open_ms = settings->worker.dependency_open_ms,
         .order = settings->worker.order,
         .limits = limits,
+        .transaction_ms =
+            dri_settings_is_exactly_once(settings) ? settings->worker.transaction_ms : 0,
         .on_crash_point = dri_crash_point_hook(),
     };
     return dri_engine_create(&config, &worker->engine);
@@ -746,6 +764,10 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_SETTLED, core.settled},
         {DRI_METRIC_DROPPED, core.dropped_on_revoke},
         {DRI_METRIC_SETTLES_FAILED, core.settles_failed},
+        {DRI_METRIC_TORN, core.torn},
+        {DRI_METRIC_TRANSACTIONS, engine.transactions},
+        {DRI_METRIC_TRANSACTIONS_VOID, engine.transactions_void},
+        {DRI_METRIC_METADATA_PAUSES, engine.metadata_pauses},
         {DRI_METRIC_SKIPPED_FINISHED, core.skipped_finished},
         {DRI_METRIC_METADATA_REFUSED, core.metadata_refused},
         {DRI_METRIC_PUBLISHES, engine.publishes},

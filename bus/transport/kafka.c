@@ -539,9 +539,11 @@ static size_t kafka_poll(struct dri_transport *self, struct dri_now now, size_t 
     dri_kafka_group_tick(kafka);
     dri_kafka_progress_tick(kafka);
     dri_kafka_commit_tick(kafka);
+    dri_kafka_transaction_tick(kafka);
     dri_kafka_producer_tick(kafka);
 
     size_t count = tell_notices(kafka, ret_events, max);
+    count += dri_kafka_transaction_poll(kafka, ret_events + count, max - count);
     count += dri_kafka_slots_poll(kafka, ret_events + count, max - count);
     /* Acknowledgements make room; but they must not keep messages out for ever. */
     size_t room = max - count;
@@ -557,7 +559,8 @@ static size_t kafka_poll(struct dri_transport *self, struct dri_now now, size_t 
     }
     count += dri_kafka_slots_poll(kafka, ret_events + count, max - count);
     *ret_more = has_more_acks || (has_more_messages && wanted > 0) || kafka->tell_first != NULL ||
-                kafka->notices_count > 0 || (messages_max > 0 && wanted == 0);
+                kafka->notices_count > 0 || kafka->transaction.has_news ||
+                (messages_max > 0 && wanted == 0);
     kafka->is_armed = !*ret_more;
     return count;
 }
@@ -609,6 +612,15 @@ static void kafka_settle(struct dri_transport *self, struct dri_now now,
         dri_kafka_settle(kafka, &settles[i]);
     }
     dri_kafka_commit_flush(kafka);
+}
+
+static void kafka_commit(struct dri_transport *self, struct dri_now now, bool is_void)
+{
+    struct dri_kafka *kafka = from_base(self);
+    if (!kafka->is_closed) {
+        kafka->now_ns = now.mono_ns;
+        dri_kafka_transaction_commit(kafka, is_void);
+    }
 }
 
 /* Kafka has no lease of a single message. */
@@ -759,6 +771,7 @@ static void kafka_close(struct dri_transport *self, uint32_t timeout_ms)
     dri_kafka_release(kafka);
     /* First the outcomes, then the group: half of the time for what may hang. */
     dri_kafka_producer_close(kafka, begin + (deadline - begin) / 2);
+    dri_kafka_transaction_close(kafka, begin + (deadline - begin) / 2);
     if (kafka->group != NULL) {
         commits_close(kafka, begin + (deadline - begin) / 2);
         group_close(kafka, deadline);
@@ -786,6 +799,7 @@ static void kafka_destroy(struct dri_transport *self)
     }
     struct dri_kafka *kafka = from_base(self);
     DRI_ASSERT(kafka->is_closed);
+    dri_kafka_transaction_fini(kafka);
     dri_kafka_producer_fini(kafka);
     if (kafka->replies != NULL) {
         rd_kafka_queue_io_event_enable(kafka->replies, -1, NULL, 0);
@@ -848,6 +862,7 @@ const struct dri_transport_ops dri_kafka_ops = {
     .fd = kafka_fd,
     .publish = kafka_publish,
     .settle = kafka_settle,
+    .commit = kafka_commit,
     .extend = kafka_extend,
     .pause = kafka_pause,
     .resume = kafka_resume,

@@ -10,6 +10,9 @@
  * later position in place of an earlier one, and goes with the next commit; its SETTLED answers for
  * the earlier ones too.
  *
+ * With transactions nothing is sent from here: what waits in the slots is collected when the
+ * transaction is committed, and answered with it (kafka_transaction.c).
+ *
  * Metadata is text and bounded, and never a reason for a commit to fail (K2): what does not fit is
  * left out, and when the broker refuses it for its size the position goes again without.
  */
@@ -90,7 +93,7 @@ void dri_kafka_settle(struct dri_kafka *kafka, const struct dri_settle *settle)
     }
     DRI_ASSERT(settle->position <= INT64_MAX);
     int64_t position = (int64_t)settle->position;
-    if (settle->is_final) {
+    if (settle->is_final && !kafka->transaction.is_on) {
         slot->final_deadline_ns = kafka->now_ns + DRI_KAFKA_FINAL_NS;
         slot->final_position = position;
     }
@@ -110,11 +113,8 @@ void dri_kafka_settle(struct dri_kafka *kafka, const struct dri_settle *settle)
     keep_wanted(kafka, slot, settle);
 }
 
-void dri_kafka_commit_flush(struct dri_kafka *kafka)
+rd_kafka_topic_partition_list_t *dri_kafka_commit_collect(struct dri_kafka *kafka)
 {
-    if (kafka->is_commit_out || kafka->group == NULL) {
-        return;
-    }
     rd_kafka_topic_partition_list_t *list = NULL;
     for (uint32_t i = 0; i < kafka->slots_count; i++) {
         struct dri_kafka_slot *slot = kafka->slots[i];
@@ -133,6 +133,15 @@ void dri_kafka_commit_flush(struct dri_kafka *kafka)
         slot->sent = slot->wanted;
         slot->wanted = -1;
     }
+    return list;
+}
+
+void dri_kafka_commit_flush(struct dri_kafka *kafka)
+{
+    if (kafka->is_commit_out || kafka->group == NULL || kafka->transaction.is_on) {
+        return;
+    }
+    rd_kafka_topic_partition_list_t *list = dri_kafka_commit_collect(kafka);
     if (list == NULL) {
         return;
     }
@@ -201,6 +210,23 @@ void dri_kafka_commit_answer(struct dri_kafka *kafka, rd_kafka_event_t *event)
         answer_slot(kafka, slot, err);
     }
     dri_kafka_commit_flush(kafka);
+}
+
+void dri_kafka_commit_answered(struct dri_kafka *kafka, const rd_kafka_topic_partition_list_t *list,
+                               uint32_t epoch, bool is_committed)
+{
+    for (int i = 0; list != NULL && i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *item = &list->elems[i];
+        struct dri_kafka_slot *slot = dri_kafka_slot_at(kafka, item->topic, item->partition, false);
+        if (slot == NULL || slot->epoch > epoch || slot->sent < 0) {
+            continue;
+        }
+        if (is_committed) {
+            answer_slot(kafka, slot, RD_KAFKA_RESP_ERR_NO_ERROR);
+        } else {
+            slot->sent = -1; /* it will be lost, with all others */
+        }
+    }
 }
 
 void dri_kafka_commit_tick(struct dri_kafka *kafka)

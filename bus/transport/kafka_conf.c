@@ -32,6 +32,8 @@
 
 #define MEMORY_BYTES_DEFAULT (256u << 20)
 #define NAME_MAX_BYTES       64
+#define TRANSACTION_SPARE    512u /* what a batch of one record has beside key, value and headers */
+#define TRANSACTION_MS       30000u
 
 /* What we set and nobody changes. uses: bits of enum dri_kafka_use. */
 struct fixed {
@@ -75,7 +77,8 @@ static const struct fixed fixed_table[] = {
      "dray and Java clients have to agree on a key's partition"},
     {"partitioner_cb", NULL, NOBODY, "dray and Java clients have to agree on a key's partition"},
     {"delivery.report.only.error", "false", PRODUCER, "dray settles on delivery reports"},
-    {"transactional.id", NULL, NOBODY, "transactions are not in this build"},
+    {"transactional.id", NULL, NOBODY,
+     "it is made of `group` and the worker's id with worker.delivery exactly_once"},
     {"enabled_events", NULL, NOBODY, "dray serves the events itself"},
     {"log.queue", "false", NOBODY, "dray writes the library's log itself"},
     {"test.mock.num.brokers", NULL, NOBODY, "each handle would get a cluster of its own"},
@@ -431,6 +434,10 @@ static enum dray_status set_producer_sizes(struct build *build)
     /* Where its limit is known, the broker decides what is too large; but a batch over that limit
      * would be refused whole, with every small message in it. */
     uint64_t message_max = broker_max == 0 ? 1000000 : clamp(broker_max, 16u << 20, 1000000000);
+    if (build->config->transactional_id != NULL && broker_max > 2 * TRANSACTION_SPARE) {
+        /* There the broker must not have to decide: what it refuses breaks the transaction. */
+        message_max = clamp(broker_max - TRANSACTION_SPARE, 1000, 1000000000);
+    }
     uint64_t batch = broker_max == 0 ? 1000000 : clamp(broker_max - broker_max / 16, 1, 1000000);
     uint64_t kbytes =
         clamp(memory_of(build->config) / 4, message_max * 2, (uint64_t)INT32_MAX << 10) >> 10;
@@ -546,13 +553,55 @@ static enum dray_status set_identity(struct build *build)
     return status;
 }
 
+/* What cannot be had together with transactions. */
+static enum dray_status check_transactional(struct build *build)
+{
+    const struct dri_transport_config *config = build->config;
+    if (dri_kafka_conf_is_cooperative(config)) {
+        (void)snprintf(build->text, build->text_bytes,
+                       "worker.delivery exactly_once works with eager assignment only: leave "
+                       "kafka.partition.assignment.strategy and kafka.group.protocol out");
+        return DRAY_EINVALID;
+    }
+    for (size_t i = 0; i < config->options_count; i++) {
+        const char *name = config->options[i].name;
+        if (strcmp(name, "message.timeout.ms") == 0 || strcmp(name, "delivery.timeout.ms") == 0) {
+            (void)snprintf(build->text, build->text_bytes,
+                           "kafka.%s: with worker.delivery exactly_once a message has as long as "
+                           "its transaction: set kafka.transaction.timeout.ms",
+                           name);
+            return DRAY_EINVALID;
+        }
+    }
+    return DRAY_OK;
+}
+
+/* Ours that others take the place of. */
+static const char *default_to_leave_out(const struct build *build)
+{
+    if (build->use == DRI_KAFKA_PRODUCER && build->config->transactional_id != NULL) {
+        return "message.timeout.ms"; /* the library takes the transaction's */
+    }
+    /* The broker assigns there, and the library refuses a client-side strategy. */
+    return is_kip848(build->config) ? "partition.assignment.strategy" : NULL;
+}
+
 static enum dray_status set_all(struct build *build)
 {
-    enum dray_status status = set_identity(build);
+    bool is_transactional = build->config->transactional_id != NULL;
+    enum dray_status status = is_transactional ? check_transactional(build) : DRAY_OK;
     if (status == DRAY_OK) {
-        /* The broker assigns there, and the library refuses a client-side strategy. */
+        status = set_identity(build);
+    }
+    if (status == DRAY_OK) {
         status = set_table(build, default_table, DRI_ARRAY_LEN(default_table),
-                           is_kip848(build->config) ? "partition.assignment.strategy" : NULL);
+                           default_to_leave_out(build));
+    }
+    if (status == DRAY_OK && is_transactional && build->use == DRI_KAFKA_PRODUCER) {
+        status = set_number(build, "transaction.timeout.ms", TRANSACTION_MS);
+    }
+    if (status == DRAY_OK && is_transactional && build->use == DRI_KAFKA_PRODUCER) {
+        status = set_ours(build, "transactional.id", build->config->transactional_id);
     }
     if (status == DRAY_OK && (build->use == DRI_KAFKA_GROUP || build->use == DRI_KAFKA_LOG)) {
         status = set_fetch_sizes(build);

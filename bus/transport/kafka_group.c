@@ -84,6 +84,10 @@ static void lookup_forget(struct dri_kafka *kafka)
 static void lookup_send(struct dri_kafka *kafka)
 {
     char reason[128];
+    if (!dri_kafka_transaction_is_ready(kafka)) {
+        kafka->lookup.retry_ns = UINT64_MAX; /* until dri_kafka_lookup_release */
+        return;
+    }
     kafka->lookup.retry_ns = 0;
     kafka->lookup.id++;
     rd_kafka_AdminOptions_t *options =
@@ -99,6 +103,13 @@ static void lookup_send(struct dri_kafka *kafka)
     kafka->replies_due++;
     rd_kafka_ListConsumerGroupOffsets_destroy(question);
     rd_kafka_AdminOptions_destroy(options);
+}
+
+void dri_kafka_lookup_release(struct dri_kafka *kafka)
+{
+    if (kafka->lookup.partitions != NULL && kafka->lookup.retry_ns == UINT64_MAX) {
+        lookup_send(kafka);
+    }
 }
 
 static void lookup_retry(struct dri_kafka *kafka, rd_kafka_resp_err_t err, const char *reason)
@@ -307,6 +318,7 @@ static void lose_slot(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
         dri_kafka_slot_free(kafka, slot);
         return;
     }
+    dri_kafka_transaction_slot_gone(kafka, slot, true);
     dri_kafka_slot_detach(kafka, slot);
     slot->state = DRI_KAFKA_SLOT_LOST;
     slot->tell = 0;
@@ -413,6 +425,7 @@ void dri_kafka_group_unassign(struct dri_kafka *kafka, struct dri_kafka_slot *sl
     if (slot->state != DRI_KAFKA_SLOT_REVOKED) {
         return; /* lost meanwhile: LOST tells it, and frees it */
     }
+    dri_kafka_transaction_slot_gone(kafka, slot, false);
     dri_kafka_slot_free(kafka, slot);
     DRI_ASSERT(kafka->revoking != NULL && kafka->revoking_slots > 0);
     if (--kafka->revoking_slots == 0) {
@@ -483,4 +496,29 @@ void dri_kafka_group_lose(struct dri_kafka *kafka)
     } else if (is_owed) {
         unassign(kafka, NULL);
     }
+}
+
+void dri_kafka_group_reset(struct dri_kafka *kafka)
+{
+    if (kafka->group == NULL || kafka->revoking != NULL) {
+        dri_kafka_group_lose(kafka); /* the group gives them again by itself */
+        return;
+    }
+    rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(8);
+    for (uint32_t i = 0; i < kafka->slots_count; i++) {
+        const struct dri_kafka_slot *slot = kafka->slots[i];
+        if (slot->state == DRI_KAFKA_SLOT_ASSIGNED && !dri_kafka_is_log_slot(kafka, slot)) {
+            rd_kafka_topic_partition_list_add(partitions, kafka->sources[slot->source].topic,
+                                              slot->partition)
+                ->offset = RD_KAFKA_OFFSET_INVALID;
+        }
+    }
+    lose_all(kafka);
+    if (partitions->cnt == 0) {
+        rd_kafka_topic_partition_list_destroy(partitions);
+        return;
+    }
+    lookup_forget(kafka);
+    kafka->lookup.partitions = partitions;
+    lookup_send(kafka);
 }

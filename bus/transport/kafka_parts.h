@@ -137,6 +137,10 @@ void dri_kafka_group_unassign(struct dri_kafka *kafka, struct dri_kafka_slot *sl
 void dri_kafka_group_abandon(struct dri_kafka *kafka);
 /** The same, but the owner goes on: it is told that everything is lost. */
 void dri_kafka_group_lose(struct dri_kafka *kafka);
+/** Every partition is lost, and assigned again where its position is then. */
+void dri_kafka_group_reset(struct dri_kafka *kafka);
+/** What waited for the transactions to be ready is asked now. */
+void dri_kafka_lookup_release(struct dri_kafka *kafka);
 
 /* kafka_progress.c */
 
@@ -159,6 +163,11 @@ void dri_kafka_statistics_read(const char *json, size_t len, struct dri_kafka_si
 
 void dri_kafka_settle(struct dri_kafka *kafka, const struct dri_settle *settle);
 void dri_kafka_commit_flush(struct dri_kafka *kafka);
+/** The positions that wait, which count as sent now; NULL: none. Returned owned. */
+rd_kafka_topic_partition_list_t *dri_kafka_commit_collect(struct dri_kafka *kafka);
+/** They are committed, or not: with the transaction of the time when epoch was the last one. */
+void dri_kafka_commit_answered(struct dri_kafka *kafka, const rd_kafka_topic_partition_list_t *list,
+                               uint32_t epoch, bool is_committed);
 void dri_kafka_commit_answer(struct dri_kafka *kafka, rd_kafka_event_t *event);
 void dri_kafka_commit_tick(struct dri_kafka *kafka);
 uint64_t dri_kafka_commit_deadline(const struct dri_kafka *kafka);
@@ -191,6 +200,8 @@ size_t dri_kafka_producer_poll(struct dri_kafka *kafka, struct dri_transport_eve
                                size_t max, bool *ret_more);
 /** The producer reported an error from which it does not recover (K11). */
 void dri_kafka_producer_fatal(struct dri_kafka *kafka);
+/** The producer is purged, destroyed and made anew, for this reason; its transaction is broken. */
+void dri_kafka_producer_renew(struct dri_kafka *kafka, enum dray_status status, const char *reason);
 void dri_kafka_producer_tick(struct dri_kafka *kafka);
 uint64_t dri_kafka_producer_deadline(const struct dri_kafka *kafka);
 void dri_kafka_producer_close(struct dri_kafka *kafka, uint64_t deadline_ns);
@@ -198,6 +209,35 @@ void dri_kafka_producer_fini(struct dri_kafka *kafka);
 /** What a delivery report means. */
 enum dri_ack dri_kafka_ack_of(rd_kafka_resp_err_t err, rd_kafka_msg_status_t status,
                               enum dray_status *ret_reason);
+
+/* kafka_transaction.c */
+
+DRAY_MUST_CHECK enum dray_status
+dri_kafka_transaction_init(struct dri_kafka *kafka, const struct dri_transport_config *config);
+/** There is a new producer: make it ready. */
+void dri_kafka_transaction_begin(struct dri_kafka *kafka);
+/** Waits until the first one is ready. Errors: ETIMEOUT, EAUTH, EBROKER, ...; ret_text says why. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_transaction_open(struct dri_kafka *kafka,
+                                                            uint64_t deadline_ns, char *ret_text,
+                                                            size_t text_bytes);
+/** Whether a publish may be taken now. */
+bool dri_kafka_transaction_takes(const struct dri_kafka *kafka);
+/** Whether committed positions say what became of earlier transactions of ours. */
+bool dri_kafka_transaction_is_ready(const struct dri_kafka *kafka);
+void dri_kafka_transaction_commit(struct dri_kafka *kafka, bool is_void);
+/** What is open is void, and so is the producer. */
+void dri_kafka_transaction_break(struct dri_kafka *kafka, const char *format, ...)
+    DRAY_FORMAT(2, 3);
+/** The producer is given up. */
+void dri_kafka_transaction_broken(struct dri_kafka *kafka);
+/** A slot is about to be let go of, or is lost. */
+void dri_kafka_transaction_slot_gone(struct dri_kafka *kafka, const struct dri_kafka_slot *slot,
+                                     bool is_lost);
+void dri_kafka_transaction_tick(struct dri_kafka *kafka);
+size_t dri_kafka_transaction_poll(struct dri_kafka *kafka, struct dri_transport_event *ret_events,
+                                  size_t max);
+void dri_kafka_transaction_close(struct dri_kafka *kafka, uint64_t deadline_ns);
+void dri_kafka_transaction_fini(struct dri_kafka *kafka);
 
 /* kafka_headers.c */
 

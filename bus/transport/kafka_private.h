@@ -13,6 +13,7 @@
 #include <dray/slice.h>
 #include <dray/status.h>
 
+#include "kafka_transaction.h"
 #include "transport.h"
 
 /* kafka_private.h - what the files of the Kafka transport share: data here, functions in
@@ -27,6 +28,7 @@
  * kafka_commit.c   positions
  * kafka_fetch.c    messages, back-pressure, the log reader
  * kafka_publish.c  the producer
+ * kafka_transaction.c  the producer's transactions
  * kafka_headers.c  headers, flat form to librdkafka's and back
  * kafka_progress.c    a partition that has messages and gives none
  * kafka_statistics.c  the numbers for that
@@ -47,7 +49,11 @@
 #define DRI_KAFKA_PURGE_NS       5000000000u /* for the reports of a producer that is given up */
 #define DRI_KAFKA_REVIVE_NS      1000000000u /* first wait between two producers; doubles */
 #define DRI_KAFKA_REVIVE_MAX_NS  30000000000u
-#define DRI_KAFKA_NOTICE_NS      30000000000u /* the same trouble is told again after so long */
+#define DRI_KAFKA_REVIVE_TXN_NS  100000000u /* the first wait after a broken transaction */
+#define DRI_KAFKA_REFUSED_NS                                                                       \
+    30000000000u                         /* a topic that refused is not tried again for so long    \
+                                          */
+#define DRI_KAFKA_NOTICE_NS 30000000000u /* the same trouble is told again after so long */
 
 /** Cooperative rebalancing is trusted from here on (K7). */
 #define DRI_KAFKA_COOPERATIVE_VERSION 0x020a01ff
@@ -164,6 +170,10 @@ struct dri_kafka_topic {
     char *name;
     size_t name_len;
     rd_kafka_topic_t *rkt; /* of the present producer */
+    /* With transactions: what it has refused, which must not break the next one. */
+    size_t refused_bytes;      /* smallest message that was too large; 0: none was */
+    uint64_t refused_until_ns; /* everything, for another reason */
+    enum dray_status refused_reason;
 };
 
 enum dri_kafka_producer_state {
@@ -305,6 +315,7 @@ struct dri_kafka {
 
     struct dri_kafka_producer producer;
     rd_kafka_conf_t *producer_conf; /* for the next producer */
+    struct dri_kafka_transaction transaction;
 
     struct dri_kafka_notice notices[DRI_KAFKA_NOTICES];
     size_t notices_first, notices_count;

@@ -157,6 +157,7 @@ static enum dray_status producer_start(struct dri_kafka *kafka, char *ret_text, 
     }
     producer->state = DRI_KAFKA_PRODUCER_UP;
     kafka->stats.producers++;
+    dri_kafka_transaction_begin(kafka);
     return DRAY_OK;
 }
 
@@ -192,10 +193,16 @@ enum dray_status dri_kafka_producer_open(struct dri_kafka *kafka,
     }
     enum dray_status status = table_init(producer, config->unacked_max);
     if (status == DRAY_OK) {
+        status = dri_kafka_transaction_init(kafka, config);
+    }
+    if (status == DRAY_OK) {
         status = producer_start(kafka, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
         warm_up(kafka, config, deadline_ns);
+    }
+    if (status == DRAY_OK && kafka->transaction.is_on) {
+        status = dri_kafka_transaction_open(kafka, deadline_ns, ret_text, text_bytes);
     }
     return status;
 }
@@ -221,8 +228,11 @@ static enum dray_status refusal_of(rd_kafka_resp_err_t err)
 static bool refuse(struct dri_kafka *kafka, uint32_t index, rd_kafka_resp_err_t err)
 {
     enum dray_status reason = refusal_of(err);
+    kafka->transaction.published--;
     if (err == RD_KAFKA_RESP_ERR__FATAL) {
         dri_kafka_producer_fatal(kafka);
+    } else if (err == RD_KAFKA_RESP_ERR__STATE) {
+        dri_kafka_transaction_break(kafka, "the open transaction takes no more");
     }
     if (reason == DRAY_EFULL) {
         table_give(&kafka->producer, index);
@@ -302,6 +312,7 @@ static bool publish_one(struct dri_kafka *kafka, const struct dri_publish *messa
     if (index == NONE) {
         return false;
     }
+    kafka->transaction.published++;
     rd_kafka_resp_err_t err = produce(kafka, message, index);
     return err == RD_KAFKA_RESP_ERR_NO_ERROR || refuse(kafka, index, err);
 }
@@ -335,6 +346,7 @@ static size_t publish_batch(struct dri_kafka *kafka, struct dri_kafka_topic *top
         if (index == NONE) {
             break;
         }
+        kafka->transaction.published++;
         batch[filled] = (rd_kafka_message_t){
             .payload = unconst(messages[filled].value.at),
             .len = messages[filled].value.len,
@@ -361,11 +373,97 @@ static size_t publish_batch(struct dri_kafka *kafka, struct dri_kafka_topic *top
     return taken;
 }
 
+/* ---- what would break a transaction ---- */
+
+static size_t bytes_of(const struct dri_publish *message)
+{
+    return message->key.len + message->value.len + message->headers.len;
+}
+
+static bool is_wary(const struct dri_kafka *kafka, const struct dri_kafka_topic *topic)
+{
+    return topic->refused_bytes != 0 || topic->refused_until_ns > kafka->now_ns;
+}
+
+/* Whether it is known that this topic refuses this message. */
+static bool is_refused(struct dri_kafka *kafka, const struct dri_publish *message,
+                       enum dray_status *ret_reason)
+{
+    const struct dri_kafka_topic *topic = topic_get(&kafka->producer, message->topic);
+    if (topic == NULL) { /* more names than the table has: nothing could be remembered of it */
+        *ret_reason = DRAY_ENOTFOUND;
+        return true;
+    }
+    if (topic->refused_until_ns > kafka->now_ns) {
+        *ret_reason = topic->refused_reason;
+        return true;
+    }
+    *ret_reason = DRAY_ELIMIT;
+    return topic->refused_bytes != 0 && bytes_of(message) >= topic->refused_bytes;
+}
+
+/* The broker refused a message: its transaction cannot be committed any more, and the next one must
+ * not be broken by the same. */
+static void remember_refusal(struct dri_kafka *kafka, const rd_kafka_message_t *message,
+                             enum dray_status reason)
+{
+    const char *name = rd_kafka_topic_name(message->rkt);
+    struct dri_kafka_topic *topic = topic_find(&kafka->producer, dray_slice_text(name));
+    if (topic == NULL) {
+        return;
+    }
+    if (reason != DRAY_ELIMIT) {
+        topic->refused_until_ns = kafka->now_ns + DRI_KAFKA_REFUSED_NS;
+        topic->refused_reason = reason;
+        return;
+    }
+    rd_kafka_headers_t *headers = NULL;
+    size_t bytes = message->key_len + message->len;
+    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        bytes += dri_kafka_headers_bytes(headers);
+    }
+    if (topic->refused_bytes == 0 || bytes < topic->refused_bytes) {
+        topic->refused_bytes = bytes;
+    }
+}
+
+/* Whether this one was refused, and answered, here. */
+static bool refuse_known(struct dri_kafka *kafka, const struct dri_publish *message)
+{
+    enum dray_status reason;
+    if (!kafka->transaction.is_on || message->topic.len == 0 ||
+        !is_refused(kafka, message, &reason)) {
+        return false;
+    }
+    uint32_t index = table_take(&kafka->producer, message);
+    if (index != NONE) {
+        answer_here(kafka, index, DRI_ACK_NOT_STORED, reason);
+    }
+    return index != NONE;
+}
+
+/* How many may go into one batch with the first. */
+static size_t portion(struct dri_kafka *kafka, const struct dri_publish *messages, size_t count)
+{
+    if (kafka->transaction.is_on) {
+        const struct dri_kafka_topic *topic = topic_find(&kafka->producer, messages[0].topic);
+        if (topic == NULL || is_wary(kafka, topic)) {
+            return 1;
+        }
+    }
+    return batch_length(messages, count);
+}
+
 size_t dri_kafka_publish(struct dri_kafka *kafka, const struct dri_publish *messages, size_t count)
 {
     size_t taken = 0;
-    while (taken < count && kafka->producer.state == DRI_KAFKA_PRODUCER_UP) {
-        size_t length = batch_length(messages + taken, count - taken);
+    while (taken < count && kafka->producer.state == DRI_KAFKA_PRODUCER_UP &&
+           dri_kafka_transaction_takes(kafka)) {
+        if (refuse_known(kafka, &messages[taken])) {
+            taken++;
+            continue;
+        }
+        size_t length = portion(kafka, messages + taken, count - taken);
         struct dri_kafka_topic *topic = length < 2 || messages[taken].topic.len == 0
                                             ? NULL
                                             : topic_get(&kafka->producer, messages[taken].topic);
@@ -431,9 +529,10 @@ enum dri_ack dri_kafka_ack_of(rd_kafka_resp_err_t err, rd_kafka_msg_status_t sta
 }
 
 /* False: a courtesy, nobody waits for it. */
-static bool write_report(struct dri_kafka_producer *producer, const rd_kafka_message_t *message,
+static bool write_report(struct dri_kafka *kafka, const rd_kafka_message_t *message,
                          struct dri_transport_event *event)
 {
+    struct dri_kafka_producer *producer = &kafka->producer;
     uintptr_t opaque = (uintptr_t)message->_private;
     DRI_ASSERT(opaque != 0 && opaque <= producer->pending_count);
     uint32_t index = (uint32_t)(opaque - 1);
@@ -441,6 +540,15 @@ static bool write_report(struct dri_kafka_producer *producer, const rd_kafka_mes
     bool is_wanted = !pending->is_courtesy;
     enum dray_status reason;
     enum dri_ack ack = dri_kafka_ack_of(message->err, rd_kafka_message_status(message), &reason);
+    if (kafka->transaction.is_on && ack != DRI_ACK_STORED) {
+        if (ack == DRI_ACK_NOT_STORED) {
+            remember_refusal(kafka, message, reason);
+        }
+        dri_kafka_transaction_break(kafka, "%s: a message was not stored: %s",
+                                    rd_kafka_topic_name(message->rkt),
+                                    rd_kafka_err2str(message->err));
+        ack = DRI_ACK_UNKNOWN;
+    }
     bool has_place = ack == DRI_ACK_STORED && message->offset >= 0;
     *event = (struct dri_transport_event){
         .type = DRI_TE_PUBLISHED,
@@ -521,7 +629,7 @@ size_t dri_kafka_producer_poll(struct dri_kafka *kafka, struct dri_transport_eve
         if (message == NULL) {
             rd_kafka_event_destroy(producer->reports);
             producer->reports = NULL;
-        } else if (write_report(producer, message, &ret_events[count])) {
+        } else if (write_report(kafka, message, &ret_events[count])) {
             count++;
             kafka->are_brokers_down = false;
         }
@@ -608,6 +716,27 @@ static void revive(struct dri_kafka *kafka)
             DRI_UINT("producers", kafka->stats.producers));
 }
 
+void dri_kafka_producer_renew(struct dri_kafka *kafka, enum dray_status status, const char *reason)
+{
+    struct dri_kafka_producer *producer = &kafka->producer;
+    if (producer->state != DRI_KAFKA_PRODUCER_UP) {
+        return;
+    }
+    dri_kafka_notice(kafka, status, "the producer is made anew: %s", reason);
+    (void)rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                           RD_KAFKA_PURGE_F_NON_BLOCKING);
+    producer->state = DRI_KAFKA_PRODUCER_PURGING;
+    producer->purge_deadline_ns = kafka->now_ns + DRI_KAFKA_PURGE_NS;
+    uint64_t first_ns =
+        kafka->transaction.is_on ? DRI_KAFKA_REVIVE_TXN_NS : (uint64_t)DRI_KAFKA_REVIVE_NS;
+    uint64_t wait_ns = producer->revive_wait_ns * 2;
+    producer->revive_wait_ns = wait_ns < first_ns                  ? first_ns
+                               : wait_ns > DRI_KAFKA_REVIVE_MAX_NS ? DRI_KAFKA_REVIVE_MAX_NS
+                                                                   : wait_ns;
+    dri_kafka_transaction_broken(kafka);
+    dri_kafka_wake(kafka);
+}
+
 void dri_kafka_producer_fatal(struct dri_kafka *kafka)
 {
     struct dri_kafka_producer *producer = &kafka->producer;
@@ -617,23 +746,13 @@ void dri_kafka_producer_fatal(struct dri_kafka *kafka)
     char reason[256];
     rd_kafka_resp_err_t err = rd_kafka_fatal_error(producer->rk, reason, sizeof(reason));
     bool is_auth = dri_kafka_status_of(err) == DRAY_EAUTH;
-    dri_kafka_notice(kafka, is_auth ? DRAY_EAUTH : DRAY_EBROKER,
-                     "the producer failed for good and is made anew: %s", reason);
-    (void)rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-                                           RD_KAFKA_PURGE_F_NON_BLOCKING);
-    producer->state = DRI_KAFKA_PRODUCER_PURGING;
-    producer->purge_deadline_ns = kafka->now_ns + DRI_KAFKA_PURGE_NS;
-    uint64_t wait_ns = producer->revive_wait_ns * 2;
-    producer->revive_wait_ns = wait_ns < DRI_KAFKA_REVIVE_NS       ? DRI_KAFKA_REVIVE_NS
-                               : wait_ns > DRI_KAFKA_REVIVE_MAX_NS ? DRI_KAFKA_REVIVE_MAX_NS
-                                                                   : wait_ns;
-    dri_kafka_wake(kafka);
+    dri_kafka_producer_renew(kafka, is_auth ? DRAY_EAUTH : DRAY_EBROKER, reason);
 }
 
 void dri_kafka_producer_tick(struct dri_kafka *kafka)
 {
     struct dri_kafka_producer *producer = &kafka->producer;
-    if (producer->state == DRI_KAFKA_PRODUCER_PURGING &&
+    if (producer->state == DRI_KAFKA_PRODUCER_PURGING && !kafka->transaction.is_call_out &&
         (producer->out == 0 || kafka->now_ns >= producer->purge_deadline_ns)) {
         give_up(kafka);
     }
@@ -646,7 +765,8 @@ uint64_t dri_kafka_producer_deadline(const struct dri_kafka *kafka)
 {
     switch (kafka->producer.state) {
     case DRI_KAFKA_PRODUCER_PURGING:
-        return kafka->producer.purge_deadline_ns;
+        /* A call that is out wakes the owner when it ends. */
+        return kafka->transaction.is_call_out ? UINT64_MAX : kafka->producer.purge_deadline_ns;
     case DRI_KAFKA_PRODUCER_DOWN:
         return kafka->producer.revive_ns;
     default:

@@ -251,6 +251,7 @@ void sim_slot_revoke(struct dri_transport *client, uint32_t slot)
 
 void sim_slot_lose(struct dri_transport *client, uint32_t slot)
 {
+    sim_txn_slot_gone(client, slot, true);
     tell_end(client, slot, DRI_TE_LOST);
     client->slots[slot].state = SIM_SLOT_CLOSED;
     sim_slot_ended(client, &client->slots[slot], false);
@@ -282,8 +283,7 @@ void sim_die(struct dri_transport *client)
     }
 }
 
-/* One more thing that the process does. False: it died before. */
-static bool spend(struct dri_transport *client)
+bool sim_spend(struct dri_transport *client)
 {
     if (client->operations_left == 0) {
         sim_die(client);
@@ -349,7 +349,7 @@ static bool next_message(struct dri_transport *client, uint32_t number,
         record = slot->partition->records[slot->position];
         event.as.message.offset = record->view.offset;
     }
-    if (record == NULL || !spend(client) || !lend_record(client, record, &event.as.message)) {
+    if (record == NULL || !sim_spend(client) || !lend_record(client, record, &event.as.message)) {
         return false;
     }
     slot->position++;
@@ -448,7 +448,9 @@ static size_t sim_poll(struct dri_transport *client, struct dri_now now, size_t 
     *ret_more = false;
     release_held(client);
     if (!client->is_dead && !client->is_closed) {
+        sim_txn_serve(client);
         count = poll_locked(client, now, messages_max, ret_events, max, ret_more);
+        client->is_break_untold = client->is_break_untold && client->queue_count > 0;
     }
     dri_lock_drop(&client->broker->lock);
     return count;
@@ -546,6 +548,10 @@ static void publish_one(struct dri_transport *client, const struct dri_publish *
         refuse(client, message->token, DRAY_ELIMIT);
         return;
     }
+    if (client->is_transactional && topic->refusal != DRAY_OK) {
+        refuse(client, message->token, topic->refusal);
+        return;
+    }
     struct sim_op *op = dri_zalloc(sizeof(*op));
     struct sim_record *record = sim_record_make(message);
     if (op == NULL || record == NULL) {
@@ -562,7 +568,11 @@ static void publish_one(struct dri_transport *client, const struct dri_publish *
     op->due_ns = broker->now.mono_ns + broker->config.publish_ms * NS_PER_MS;
     op->published =
         (struct dri_published){.token = message->token, .partition = -1, .offset = UINT64_MAX};
-    send_store(client, op);
+    if (client->is_transactional) {
+        sim_txn_store(client, op);
+    } else {
+        send_store(client, op);
+    }
 }
 
 static size_t publish_locked(struct dri_transport *client, const struct dri_publish *messages,
@@ -573,10 +583,11 @@ static size_t publish_locked(struct dri_transport *client, const struct dri_publ
             continue;
         }
         bool is_full = client->unacked_max > 0 && client->unacked >= client->unacked_max;
-        if (is_full || (client->unacked > 0 && sim_strikes(client->broker, DRI_SIM_PUBLISH_FULL))) {
+        if (is_full || !sim_txn_takes(client) ||
+            (client->unacked > 0 && sim_strikes(client->broker, DRI_SIM_PUBLISH_FULL))) {
             return i;
         }
-        if (!spend(client)) {
+        if (!sim_spend(client)) {
             return count; /* nobody will ask */
         }
         publish_one(client, &messages[i]);
@@ -592,6 +603,7 @@ static size_t sim_publish(struct dri_transport *client, struct dri_now now,
     if (!client->is_dead && !client->is_closed) {
         sim_advance(client->broker, now);
         taken = publish_locked(client, messages, count);
+        sim_txn_serve(client);
         sim_advance(client->broker, now);
     }
     dri_lock_drop(&client->broker->lock);
@@ -689,10 +701,12 @@ static void settle_each(struct dri_transport *client, const struct sim_slot *slo
 static void settle_one(struct dri_transport *client, const struct dri_settle *settle)
 {
     const struct sim_slot *slot = current_slot(client, settle->slot, settle->epoch);
-    if (slot == NULL || slot->claim == NULL || !spend(client)) {
+    if (slot == NULL || slot->claim == NULL || !sim_spend(client)) {
         return;
     }
-    if (client->broker->config.mode == DRI_SETTLE_WATERMARK) {
+    if (client->is_transactional) {
+        sim_txn_settle(client, make_settle(client, slot, settle));
+    } else if (client->broker->config.mode == DRI_SETTLE_WATERMARK) {
         see_metadata(client, settle->slot, DRI_SIM_SETTLING, settle->position, 0, settle->metadata);
         settle_watermark(client, slot, settle);
     } else {
@@ -777,8 +791,10 @@ static void sim_unassign(struct dri_transport *client, uint32_t slot, uint32_t e
     if (at != NULL && !client->is_dead && !client->is_closed) {
         bool is_given_up = at->state == SIM_SLOT_OPEN;
         see_slot(client, slot, DRI_SIM_LET_GO, 0, 0);
+        sim_txn_slot_gone(client, slot, false);
         at->state = SIM_SLOT_CLOSED;
         sim_slot_ended(client, at, is_given_up);
+        sim_txn_serve(client);
         sim_groups_tick(client->broker);
     }
     dri_lock_drop(&client->broker->lock);
@@ -855,6 +871,7 @@ static void sim_destroy_client(struct dri_transport *client)
     dri_free(client->held);
     dri_free(client->queue);
     dri_free(client->slots);
+    sim_txn_free(client);
     dri_free(client);
 }
 
@@ -865,6 +882,7 @@ const struct dri_transport_ops dri_sim_ops = {
     .fd = sim_fd,
     .publish = sim_publish,
     .settle = sim_settle,
+    .commit = sim_txn_do_commit,
     .extend = sim_do_extend,
     .pause = sim_pause,
     .resume = sim_resume,

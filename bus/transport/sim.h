@@ -69,6 +69,7 @@ struct dri_sim_broker;
     X(REWIND, false, "commits that moved a position backwards")                                    \
     X(LATE_ACK_TAKEN, false, "acknowledgements of expired deliveries that were taken")             \
     X(CAME_BACK, false, "assignments that came back to the same member with a new epoch")          \
+    X(TRANSACTION_BROKEN, false, "transactions thrown away")                                       \
     X(KILLED, false, "clients that died")
 
 enum dri_sim_fault {

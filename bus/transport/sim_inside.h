@@ -111,12 +111,19 @@ struct sim_group {
  * ------------------------------------------------------------------------------------- */
 
 enum sim_op_type {
-    SIM_OP_STORE,  /* a publish reaches the broker */
-    SIM_OP_ACK,    /* its acknowledgement reaches the client */
-    SIM_OP_SETTLE, /* a settle reaches the broker */
-    SIM_OP_ANSWER, /* its answer reaches the client */
-    SIM_OP_EXTEND, /* a lease renewal reaches the broker */
-    SIM_OP_VOID,   /* it got lost */
+    SIM_OP_STORE,       /* a publish reaches the broker */
+    SIM_OP_ACK,         /* its acknowledgement reaches the client */
+    SIM_OP_SETTLE,      /* a settle reaches the broker */
+    SIM_OP_ANSWER,      /* its answer reaches the client */
+    SIM_OP_EXTEND,      /* a lease renewal reaches the broker */
+    SIM_OP_TRANSACTION, /* a commit of a transaction reaches the broker, in parts */
+    SIM_OP_ENDED,       /* how that ended reaches the client */
+    SIM_OP_VOID,        /* it got lost */
+};
+
+struct sim_parts {         /* of a transaction: STORE and SETTLE */
+    struct sim_op **items; /* owned */
+    size_t count, capacity;
 };
 
 struct sim_op {
@@ -139,6 +146,7 @@ struct sim_op {
     struct sim_record *record; /* STORE: owned, offset still open */
     char *metadata;            /* SETTLE: owned */
     size_t metadata_len;
+    struct sim_parts parts; /* TRANSACTION; its number stands in delivery */
 };
 
 struct sim_text { /* of a sight */
@@ -217,6 +225,11 @@ struct dri_transport {
     uint64_t stale;
     uint32_t unacked, unacked_max;
     bool is_closed, is_dead;
+    bool is_transactional;
+    bool is_committing, is_broken;
+    bool is_break_untold; /* what broke stands in the queue still */
+    uint64_t transaction; /* counts */
+    struct sim_parts open;
 };
 
 /* sim_world.c */
@@ -288,6 +301,8 @@ void sim_slot_open(struct dri_transport *client, uint32_t slot);
 void sim_slot_revoke(struct dri_transport *client, uint32_t slot);
 void sim_slot_lose(struct dri_transport *client, uint32_t slot);
 void sim_die(struct dri_transport *client);
+/** One more thing that the process does. False: it died before. */
+bool sim_spend(struct dri_transport *client);
 /** Queue an event. Consumes bytes, which its slices may borrow; NULL: none. */
 void sim_tell(struct dri_transport *client, const struct dri_transport_event *event, char *bytes,
               size_t bytes_len);
@@ -295,6 +310,23 @@ void sim_tell(struct dri_transport *client, const struct dri_transport_event *ev
 void sim_slot_open_log(struct dri_transport *client, uint32_t slot,
                        const struct dri_source *source);
 void sim_fill_info(const struct dri_sim_broker *broker, struct dri_transport_info *ret_info);
+
+/* sim_transaction.c */
+/** Whether a publish is taken now. */
+bool sim_txn_takes(const struct dri_transport *client);
+/** Both consume op. */
+void sim_txn_store(struct dri_transport *client, struct sim_op *op);
+void sim_txn_settle(struct dri_transport *client, struct sim_op *op);
+/** The commit of the transport. */
+void sim_txn_do_commit(struct dri_transport *client, struct dri_now now, bool is_void);
+void sim_txn_slot_gone(struct dri_transport *client, uint32_t slot, bool is_lost);
+/** Do what a break asks for. */
+void sim_txn_serve(struct dri_transport *client);
+/** Both consume op. */
+void sim_txn_arrive(struct dri_sim_broker *broker, struct sim_op *op);
+void sim_txn_answer(struct sim_op *op);
+void sim_txn_op_free(struct sim_op *op);
+void sim_txn_free(struct dri_transport *client);
 
 /* sim_open.c */
 enum dray_status sim_open(const struct dri_transport_config *config,

@@ -317,6 +317,7 @@ static struct dri_transport *make_client(struct dri_sim_broker *broker,
     client->number = ++broker->clients_count;
     client->operations_left = UINT64_MAX;
     client->unacked_max = config->unacked_max;
+    client->is_transactional = config->transactional_id != NULL;
     client->last_messages_max = 1; /* until the first poll says otherwise */
     client->last_poll_ns = broker->now.mono_ns;
     struct dri_transport **last = &broker->clients;

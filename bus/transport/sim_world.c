@@ -162,6 +162,7 @@ void sim_op_free(struct sim_op *op)
 {
     dri_free(op->record);
     dri_free(op->metadata);
+    sim_txn_op_free(op);
     dri_free(op);
 }
 
@@ -209,7 +210,7 @@ void sim_forget_client(struct dri_transport *client, bool is_killed)
         if (op->client != client) {
             continue;
         }
-        if (op->type == SIM_OP_ACK || op->type == SIM_OP_ANSWER ||
+        if (op->type == SIM_OP_ACK || op->type == SIM_OP_ANSWER || op->type == SIM_OP_ENDED ||
             (is_killed && sim_below(broker, 2) == 0)) {
             op->type = SIM_OP_VOID;
         }
@@ -327,8 +328,8 @@ static void wait_for_broker(struct dri_sim_broker *broker, struct sim_op *op)
 
 static void carry_out(struct dri_sim_broker *broker, struct sim_op *op)
 {
-    bool is_for_broker =
-        op->type == SIM_OP_STORE || op->type == SIM_OP_SETTLE || op->type == SIM_OP_EXTEND;
+    bool is_for_broker = op->type == SIM_OP_STORE || op->type == SIM_OP_SETTLE ||
+                         op->type == SIM_OP_EXTEND || op->type == SIM_OP_TRANSACTION;
     if (is_for_broker && op->at_ns < broker->paused_until_ns) {
         wait_for_broker(broker, op);
         return;
@@ -350,6 +351,12 @@ static void carry_out(struct dri_sim_broker *broker, struct sim_op *op)
     case SIM_OP_EXTEND:
         sim_extend(broker, op);
         sim_op_free(op);
+        break;
+    case SIM_OP_TRANSACTION:
+        sim_txn_arrive(broker, op);
+        break;
+    case SIM_OP_ENDED:
+        sim_txn_answer(op);
         break;
     case SIM_OP_VOID:
         sim_op_free(op);

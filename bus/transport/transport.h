@@ -24,6 +24,8 @@
  * Blocks:  open (bounded by timeout_ms), close (bounded by its argument); nothing else does.
  * Bytes:   slices in an event borrow until the next poll. publish and settle borrow for the call.
  * Order:   events of one partition come in the broker's order within one epoch.
+ * Transactions: with config->transactional_id STORED means "stored in the open transaction", a
+ *          settle is kept for it, and commit makes both true at once. Without, each stands alone.
  *
  * A *slot* is a small number by which a transport names one assigned source: a Kafka partition, a
  * JetStream consumer. Each assignment of a slot has its own *epoch*; whatever carries another epoch
@@ -92,27 +94,31 @@ struct dri_transport_config {
     size_t sources_count;
     const struct dri_topic *topics; /* that must exist, sources and outputs alike */
     size_t topics_count;
-    bool can_create;                  /* create what is missing; else ENOTFOUND that names it */
-    uint32_t partitions;              /* of a created commands topic */
-    uint32_t timeout_ms;              /* of open */
-    uint32_t unacked_max;             /* publishes out at once; 0: nothing will be published */
-    uint32_t in_flight_max;           /* deliveries out at once, for servers that bound them */
-    uint64_t memory_bytes;            /* budget for client queues */
-    uint32_t progress_ms;             /* 0: off */
-    const struct dri_option *options; /* passed through to the client library, checked */
+    bool can_create;              /* create what is missing; else ENOTFOUND that names it */
+    uint32_t partitions;          /* of a created commands topic */
+    uint32_t timeout_ms;          /* of open */
+    uint32_t unacked_max;         /* publishes out at once; 0: nothing will be published */
+    uint32_t in_flight_max;       /* deliveries out at once, for servers that bound them */
+    uint64_t memory_bytes;        /* budget for client queues */
+    uint32_t progress_ms;         /* 0: off */
+    const char *transactional_id; /* publishes and settles go into transactions; NULL: not */
+    void (*on_crash_point)(const char *name); /* for tests; any thread; NULL: none */
+    const struct dri_option *options;         /* passed through to the client library, checked */
     size_t options_count;
     void *sim; /* the simulated broker; NULL else */
 };
 
 enum dri_transport_event_type {
-    DRI_TE_ASSIGNED,  /* slot, epoch, origin, mode, role, committed, metadata, lease_ns */
-    DRI_TE_REVOKED,   /* slot, epoch: finish or cancel, settle, then call unassign */
-    DRI_TE_LOST,      /* slot, epoch: gone already; nothing of it may be settled any more */
-    DRI_TE_MESSAGE,   /* slot, epoch, message */
-    DRI_TE_CAUGHT_UP, /* slot: a log source has reached what was its end when it was opened */
-    DRI_TE_PUBLISHED, /* ack */
-    DRI_TE_SETTLED,   /* slot, epoch, position, status: a watermark settle was answered */
-    DRI_TE_ERROR,     /* status, text: fatal ones mean close and open again or exit */
+    DRI_TE_ASSIGNED,    /* slot, epoch, origin, mode, role, committed, metadata, lease_ns */
+    DRI_TE_REVOKED,     /* slot, epoch: finish or cancel, settle, then call unassign */
+    DRI_TE_LOST,        /* slot, epoch: gone already; nothing of it may be settled any more */
+    DRI_TE_MESSAGE,     /* slot, epoch, message */
+    DRI_TE_CAUGHT_UP,   /* slot: a log source has reached what was its end when it was opened */
+    DRI_TE_PUBLISHED,   /* ack */
+    DRI_TE_SETTLED,     /* slot, epoch, position, status: a watermark settle was answered */
+    DRI_TE_TRANSACTION, /* status: OK: all that was in it is stored; else it never was, every slot
+                           is LOST, and what was not acknowledged is UNKNOWN */
+    DRI_TE_ERROR,       /* status, text: fatal ones mean close and open again or exit */
 };
 
 struct dri_message {
@@ -260,6 +266,12 @@ struct dri_transport_ops {
      *  message comes again. */
     void (*settle)(struct dri_transport *self, struct dri_now now, const struct dri_settle *settles,
                    size_t count);
+
+    /** End the transaction: everything that was published and settled since the last end is stored
+     *  in one step, or, with is_void, none of it. Answered by TRANSACTION; until then publish takes
+     *  nothing; settles that come meanwhile belong to the next. NULL: there are none.
+     *  Requires: opened with a transactional_id; every publish was acknowledged, or is_void. */
+    void (*commit)(struct dri_transport *self, struct dri_now now, bool is_void);
 
     /** Keep deliveries ours for another lease. EACH only; stale or expired ones are dropped. */
     void (*extend)(struct dri_transport *self, struct dri_now now, uint32_t slot, uint32_t epoch,

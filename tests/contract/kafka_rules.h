@@ -51,8 +51,8 @@ int64_t committed_now(const char *group, const char *topic, char *ret_metadata,
 
 /* The cases, by file. */
 extern const struct CMUnitTest rules_positions[], rules_rebalance[], rules_publish[], rules_read[],
-    rules_progress[];
+    rules_progress[], rules_transaction[];
 extern const size_t rules_positions_count, rules_rebalance_count, rules_publish_count,
-    rules_read_count, rules_progress_count;
+    rules_read_count, rules_progress_count, rules_transaction_count;
 
 #endif

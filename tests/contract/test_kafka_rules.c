@@ -126,7 +126,7 @@ static int run_part(unsigned part, unsigned parts, void *arg)
     } lists[] = {
         {rules_positions, rules_positions_count}, {rules_rebalance, rules_rebalance_count},
         {rules_publish, rules_publish_count},     {rules_read, rules_read_count},
-        {rules_progress, rules_progress_count},
+        {rules_progress, rules_progress_count},   {rules_transaction, rules_transaction_count},
     };
     size_t count = 0;
     size_t number = 0;

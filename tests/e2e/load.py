@@ -17,9 +17,9 @@ class Load(threading.Thread):
     Every poison_every-th has bytes that are no envelope. client: of the commands' topic, made on the thread.
     """
 
-    def __init__(self, url, keys, work_ms, per_second, poison_every=0):
+    def __init__(self, url, keys, work_ms, per_second, poison_every=0, topic="commands"):
         super().__init__(daemon=True)
-        self.url, self.keys, self.work_ms = url, keys, work_ms
+        self.url, self.keys, self.work_ms, self.topic = url, keys, work_ms, topic
         self.portion, self.poison_every = max(1, int(per_second * PORTION_S)), poison_every
         self.commands, self.error = [], None
         self._is_over = threading.Event()
@@ -37,7 +37,7 @@ class Load(threading.Thread):
         """Stores count more; they count as sent once the broker has them all."""
         begin = len(self.commands)
         new = [self._make(number) for number in range(begin, begin + count)]
-        positions = client.publish("commands", [(c.key, c.value, None) for c in new])
+        positions = client.publish(self.topic, [(c.key, c.value, None) for c in new])
         for command, position in zip(new, positions):
             command.position = position
         self.commands += new

@@ -243,8 +243,9 @@ def a_wrong_configuration_is_78(scene):
     said = scene.dray("worker", "--set", "worker.create_topics=false", "--group", "nothere",
                       "--topic", "not.there", "--set", "admin.listen=127.0.0.1:0", code=78)
     assert "--fix" in said.err and "worker.create_topics" in said.err, said
-    said = scene.dray("worker", "--set", "worker.delivery=exactly_once", code=78)
-    assert "exactly_once is not in this build" in said.err
+    said = scene.dray("worker", "--bus", "nats://127.0.0.1:1", "--set", "worker.delivery=exactly_once",
+                      code=78)
+    assert "exactly_once is not possible on NATS" in said.err
     for section, line, text in (
             ("kafka: {linger.msx: 1}", 2, 'did you mean "linger.ms"?'), ("nats: {bogus: 1}", 2, '"bogus"'),
             ("kafka:\n  acks: 1", 3, "is refused: an outcome counts as stored")):

@@ -119,6 +119,7 @@ struct sim_checker *sim_checker_create(const struct sim_options *options,
         checker->has_redelivery_reason |= options->mean_ms[i] != 0 && i != SIM_NEMESIS_REFUSE &&
                                           i != SIM_NEMESIS_JUMP && i != SIM_NEMESIS_HOLD;
     }
+    checker->has_redelivery_reason |= options->transaction_ms != 0; /* one that is thrown away */
     checker->has_redelivery_reason |= options->mode == DRI_SETTLE_EACH &&
                                       (rates[DRI_SIM_DELIVERY_LOST] || rates[DRI_SIM_EXTEND_LOST] ||
                                        rates[DRI_SIM_SETTLE_LOST] || rates[DRI_SIM_SETTLE_LATE]);
@@ -885,6 +886,17 @@ static void check_quiet(struct sim_checker *checker, const struct sim_command *c
     }
 }
 
+/* Whatever went wrong: with transactions each outcome stands there once. */
+static void check_exact(struct sim_checker *checker, const struct sim_command *command)
+{
+    if (command->results + command->errors > 1 || command->letters > 1 ||
+        (command->results > 0 && command->letters > 0)) {
+        sim_checker_fail(checker, "exactly once",
+                         "command %u has %u results, %u error results and %u dead letters",
+                         command->plan.index, command->results, command->errors, command->letters);
+    }
+}
+
 void sim_checker_finish(struct sim_checker *checker)
 {
     uint64_t counts[DRI_SIM_FAULT_COUNT];
@@ -901,6 +913,9 @@ void sim_checker_finish(struct sim_checker *checker)
         }
         if (checker->options.is_quiet) {
             check_quiet(checker, command);
+        }
+        if (checker->options.transaction_ms != 0) {
+            check_exact(checker, command);
         }
     }
     uint64_t unknown = counts[DRI_SIM_PUBLISH_STORED_UNKNOWN] +

@@ -206,6 +206,20 @@ static void draw_outage(struct sim_options *options)
     options->outage_to = options->outage_from + chance_between32(&chance, 8, 64);
 }
 
+/* From a stream of their own, too. The metadata is part of a transaction: it is not damaged there.
+ */
+static void draw_transactions(struct sim_options *options)
+{
+    struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x74786e73))};
+    if (options->mode == DRI_SETTLE_EACH || options->is_quiet || !chance_one_in(&chance, 4)) {
+        return;
+    }
+    options->transaction_ms = (uint32_t)chance_skewed(&chance, 1, 400);
+    options->broker.rates[DRI_SIM_METADATA_LOST] = 0;
+    options->broker.rates[DRI_SIM_METADATA_DAMAGED] = 0;
+    options->broker.rates[DRI_SIM_METADATA_FOREIGN] = 0;
+}
+
 const struct sim_route *sim_route_of(const struct sim_options *options, uint32_t index)
 {
     uint64_t drawn = chance_mix(options->seed ^ chance_mix(index)) % (options->routes_count + 1);
@@ -235,6 +249,7 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
     draw_key_concurrency(options);
     draw_dependencies(options);
     draw_outage(options);
+    draw_transactions(options);
     if (options->routes_count == 0) {
         options->mean_ms[SIM_NEMESIS_HOLD] = 0;
     }

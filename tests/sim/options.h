@@ -54,6 +54,8 @@ struct sim_options {
     enum dri_settle_mode mode;
     enum dri_order order;
     bool is_quiet; /* nothing that explains a second run or a second outcome */
+    uint32_t
+        transaction_ms; /* transactions, closed after this; then no outcome comes twice. 0: none */
     uint32_t workers, partitions, commands, keys;
     uint32_t safety_ms;    /* faults and commands */
     uint32_t attempts_max; /* policy */

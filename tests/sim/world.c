@@ -102,6 +102,7 @@ static void open_transport(struct world *world, struct worker *worker)
         .sources_count = DRI_ARRAY_LEN(sources),
         .unacked_max = 1 + world->options.core.unacked_max / 2,
         .in_flight_max = world->options.core.in_flight_max,
+        .transactional_id = world->options.transaction_ms != 0 ? worker->name : NULL,
         .sim = world->broker,
     };
     char text[200] = "";
@@ -138,6 +139,7 @@ static void start_worker(struct world *world, struct worker *worker)
         .dependency_failures = world->options.dependency_failures,
         .dependency_open_ms = world->options.dependency_open_ms,
         .order = world->options.order,
+        .transaction_ms = world->options.transaction_ms,
         .limits = {.message_bytes = 8192, .depth = 16, .elements = 4096},
     };
     enum dray_status status = dri_engine_create(&config, &worker->engine);

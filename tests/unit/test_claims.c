@@ -405,6 +405,54 @@ static void more_unfinished_than_are_looked_at_leave_out_what_is_behind_them(voi
     assert_string_equal("5", runs_of(dri_claims_text(&claims, &large, 0), 0));
 }
 
+static void a_text_says_whether_it_names_all_that_is_finished(void **state)
+{
+    (void)state;
+    const uint32_t passing = NODES - 1;
+    uint64_t offset = 10;
+    size_t len = 0;
+    /* One stays, one far behind it is finished: that takes the most room. */
+    for (uint32_t i = 0; i < passing; i++) {
+        append(i, offset);
+        append(passing, offset + 1);
+        finish(passing);
+        offset += UINT64_C(1) << 30;
+        size_t before = len;
+        len = dri_claims_text(&claims, &tracker, 10).len;
+        if (!claims.is_whole) {
+            assert_true(i > 100 && before > DRI_PROGRESS_BYTES_MAX - 40u);
+            return;
+        }
+        assert_true(len > before);
+    }
+    fail_msg("a text without an end");
+}
+
+static void a_text_that_repeats_what_was_restored_says_whether_that_had_room(void **state)
+{
+    (void)state;
+    static struct dri_progress_writer writer;
+    static char text[DRI_PROGRESS_BYTES_MAX];
+    dri_progress_write(&writer, text, 1000000);
+    uint64_t at = 1000001;
+    while (dri_progress_add(&writer, at, at + 1)) {
+        at += 40000;
+    }
+    begin(1000000);
+    assert_true(dri_claims_restore(&claims, dri_progress_close(&writer), 1000000));
+    (void)dri_claims_text(&claims, &tracker, 1000000);
+    assert_true(claims.is_whole);
+    /* Some runs before it are too much. */
+    for (uint32_t i = 0; i < 100; i++) {
+        append(i, 1000000 + i);
+        if (i % 2 == 1) {
+            finish(i);
+        }
+    }
+    (void)dri_claims_text(&claims, &tracker, 1000000);
+    assert_false(claims.is_whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +467,9 @@ int main(void)
         cmocka_unit_test_setup(what_was_said_is_known_after_a_restart_and_said_again, setup),
         cmocka_unit_test_setup(what_says_nothing_restores_nothing, setup),
         cmocka_unit_test(over_many_restarts_nothing_false_is_said_and_nothing_true_is_forgotten),
+        cmocka_unit_test_setup(a_text_says_whether_it_names_all_that_is_finished, setup),
+        cmocka_unit_test_setup(a_text_that_repeats_what_was_restored_says_whether_that_had_room,
+                               setup),
         cmocka_unit_test_setup(more_unfinished_than_are_looked_at_leave_out_what_is_behind_them,
                                setup),
     };

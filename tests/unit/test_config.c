@@ -290,12 +290,18 @@ static void a_wrong_value_says_what_it_has_to_be(void **state)
     refuses("topics: {commands: \"\"}\n", ":1: topics.commands must not be empty");
 }
 
-static void exactly_once_is_refused_with_what_to_do_instead(void **state)
+static void exactly_once_is_for_kafka_and_bounds_what_is_on_its_way(void **state)
 {
     (void)state;
     struct loaded loaded;
-    test_status(DRAY_EUNSUPPORTED, load_yaml(&loaded, "worker: {delivery: exactly_once}\n"));
-    assert_non_null(strstr(loaded.text, "worker.delivery exactly_once is not in this build"));
+    test_status(DRAY_EINVALID, load_yaml(&loaded, "bus: nats://127.0.0.1:4222\n"
+                                                  "worker: {delivery: exactly_once}\n"));
+    assert_non_null(strstr(loaded.text, "worker.delivery exactly_once is not possible on NATS"));
+    test_status(DRAY_OK, load_yaml(&loaded, "bus: kafka://127.0.0.1:9092\n"
+                                            "worker: {delivery: exactly_once}\n"));
+    assert_true(dri_settings_is_exactly_once(&loaded.settings));
+    assert_int_equal(DRI_EXACTLY_ONCE_UNACKED_MAX, loaded.settings.worker.max_unacked);
+    assert_int_equal(100, loaded.settings.worker.transaction_ms);
 }
 
 static void values_and_sections_are_not_mixed_up(void **state)
@@ -850,7 +856,7 @@ int main(void)
         cmocka_unit_test(unknown_options_of_either_client_library_are_refused_whichever_the_bus),
         cmocka_unit_test(options_of_set_are_judged_and_unknown_ones_of_the_environment_ignored),
         cmocka_unit_test(a_wrong_value_says_what_it_has_to_be),
-        cmocka_unit_test(exactly_once_is_refused_with_what_to_do_instead),
+        cmocka_unit_test(exactly_once_is_for_kafka_and_bounds_what_is_on_its_way),
         cmocka_unit_test(values_and_sections_are_not_mixed_up),
         cmocka_unit_test(a_key_that_stands_there_twice_is_refused),
         cmocka_unit_test(yaml_that_cannot_be_parsed_names_its_line),

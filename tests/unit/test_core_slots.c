@@ -47,6 +47,56 @@ static void an_assignment_over_an_assignment_loses_the_first(void **state)
     expect_nothing(fx);
 }
 
+/* --- a barrier --- */
+
+static void a_barrier_settles_what_is_finished_before_its_time(void **state)
+{
+    struct fixture *fx = *state;
+    assign(fx, 0, 1);
+    struct dri_flight *first = come(fx, 0, 1);
+    struct dri_flight *second = come(fx, 1, 2);
+    succeed(fx, first);
+    tick_ms(fx, fixture_config().settle_ms);
+    forget_said(fx);
+    succeed(fx, second);
+    forget_said(fx);
+    feed(fx, (struct dri_core_event){.type = DRI_CE_BARRIER});
+    expect_settle(fx, 0, 2, false);
+    expect_nothing(fx);
+    assert_true(dri_core_is_whole(fx->core));
+    feed(fx, (struct dri_core_event){.type = DRI_CE_BARRIER});
+    expect_settle(fx, 0, 2, false); /* nothing has confirmed it */
+    settled(fx, 0, 1, 2, DRAY_OK);
+    feed(fx, (struct dri_core_event){.type = DRI_CE_BARRIER});
+    expect_nothing(fx);
+}
+
+static void between_its_outcomes_a_command_is_half_told_and_torn_when_given_up(void **state)
+{
+    struct fixture *fx = *state;
+    assign(fx, 0, 1);
+    struct dri_flight *told = come(fx, 0, 1);
+    struct dri_flight *torn = come(fx, 1, 2);
+    struct dri_flight *late = come(fx, 2, 3);
+    done_failed(fx, told, DRAY_KIND_REJECTED);
+    done_failed(fx, torn, DRAY_KIND_REJECTED);
+    done_ok(fx, late);
+    assert_int_equal(0, dri_core_half_told(fx->core));
+    stored(fx, told);
+    stored(fx, torn);
+    assert_int_equal(2, dri_core_half_told(fx->core));
+    stored(fx, told);
+    assert_int_equal(1, dri_core_half_told(fx->core));
+    assert_int_equal(0, dri_core_torn(fx->core));
+    about_slot(fx, DRI_CE_LOST, 0, 1);
+    assert_int_equal(0, dri_core_half_told(fx->core));
+    assert_int_equal(1, dri_core_torn(fx->core));
+    stored(fx, late); /* it was on its way when the slot was lost */
+    assert_int_equal(2, dri_core_torn(fx->core));
+    answer(fx, torn, DRI_CORE_UNKNOWN, DRAY_EBROKER);
+    assert_int_equal(2, dri_core_torn(fx->core));
+}
+
 /* --- settling a watermark --- */
 
 static void a_settle_names_the_first_unfinished_offset(void **state)
@@ -827,6 +877,8 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         CASE(a_record_of_an_assignment_that_is_gone_is_released),
+        CASE(a_barrier_settles_what_is_finished_before_its_time),
+        CASE(between_its_outcomes_a_command_is_half_told_and_torn_when_given_up),
         CASE(an_offset_that_came_already_is_released),
         CASE(an_assignment_over_an_assignment_loses_the_first),
         CASE(a_settle_names_the_first_unfinished_offset),

@@ -281,7 +281,7 @@ static void what_would_break_a_guarantee_is_refused_with_the_reason(void **state
     refused("retries", "0", DRAY_EINVALID, "retry");
     refused("message.timeout.ms", "30000", DRAY_EINVALID, "300000");
     refused("delivery.timeout.ms", "1", DRAY_EINVALID, "300000");
-    refused("transactional.id", "x", DRAY_EINVALID, "not in this build");
+    refused("transactional.id", "x", DRAY_EINVALID, "exactly_once");
     refused("group.id", "x", DRAY_EINVALID, "`group`");
     refused("bootstrap.servers", "x:1", DRAY_EINVALID, "`bus`");
     refused("metadata.broker.list", "x:1", DRAY_EINVALID, "`bus`");
@@ -289,6 +289,55 @@ static void what_would_break_a_guarantee_is_refused_with_the_reason(void **state
     refused("enabled_events", "1", DRAY_EINVALID, "events");
     refused("log.queue", "true", DRAY_EINVALID, "log");
     refused("test.mock.num.brokers", "3", DRAY_EINVALID, "cluster");
+}
+
+static void a_transactional_producer_has_its_id_and_the_time_of_its_transaction(void **state)
+{
+    (void)state;
+    struct dri_option options[] = {{"transaction.timeout.ms", "12000"}};
+    struct dri_transport_config config = config_of(options, 0);
+    config.transactional_id = "g-w";
+    rd_kafka_conf_t *conf = conf_of(&config, DRI_KAFKA_PRODUCER);
+    wants(conf, "transactional.id", "g-w");
+    wants(conf, "transaction.timeout.ms", "30000");
+    rd_kafka_conf_destroy(conf);
+    config.options_count = 1;
+    conf = conf_of(&config, DRI_KAFKA_PRODUCER);
+    wants(conf, "transaction.timeout.ms", "12000");
+    /* The library accepts the times together. */
+    char text[400] = "";
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+    assert_string_equal(text, "");
+    assert_non_null(rk);
+    rd_kafka_destroy(rk);
+    conf = conf_of(&config, DRI_KAFKA_GROUP);
+    wants(conf, "isolation.level", "read_committed");
+    rd_kafka_conf_destroy(conf);
+}
+
+static void what_does_not_go_with_transactions_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        struct dri_option option;
+        const char *text;
+    } wrong[] = {
+        {{"message.timeout.ms", "300000"}, "kafka.transaction.timeout.ms"},
+        {{"delivery.timeout.ms", "0"}, "kafka.transaction.timeout.ms"},
+        {{"partition.assignment.strategy", "cooperative-sticky"}, "eager"},
+        {{"group.protocol", "consumer"}, "eager"},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct dri_transport_config config = config_of(&wrong[i].option, 1);
+        config.transactional_id = "g-w";
+        char text[400] = "";
+        rd_kafka_conf_t *conf = NULL;
+        test_status(DRAY_EINVALID, dri_kafka_conf_create(&config, DRI_KAFKA_PRODUCER, NULL, &conf,
+                                                         text, sizeof(text)));
+        if (strstr(text, wrong[i].text) == NULL) {
+            fail_msg("%s: %s", wrong[i].option.name, text);
+        }
+    }
 }
 
 static void saying_what_is_so_anyway_is_fine(void **state)
@@ -456,6 +505,8 @@ int main(void)
         cmocka_unit_test(a_batch_stays_below_the_smallest_limit_of_the_brokers),
         cmocka_unit_test(what_the_user_sets_reaches_the_handles_that_it_is_for),
         cmocka_unit_test(what_would_break_a_guarantee_is_refused_with_the_reason),
+        cmocka_unit_test(a_transactional_producer_has_its_id_and_the_time_of_its_transaction),
+        cmocka_unit_test(what_does_not_go_with_transactions_is_refused),
         cmocka_unit_test(saying_what_is_so_anyway_is_fine),
         cmocka_unit_test(an_unknown_property_is_named_with_the_nearest),
         cmocka_unit_test(what_is_wrong_in_itself_is_found_without_a_broker),
