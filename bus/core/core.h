@@ -189,11 +189,12 @@ uint64_t dri_core_next_deadline(const struct dri_core *core);
 
 /** What holds for the flights of one route together. Zero: no such limit. */
 struct dri_group_limits {
-    uint32_t concurrency;              /* flights that run at once */
-    uint32_t rate;                     /* starts a second */
-    uint32_t burst;                    /* of these, how many at once; 0: 1 */
-    uint32_t failures;                 /* in a row that open the breaker */
-    uint32_t open_ms;                  /* from then to the probe */
+    uint32_t concurrency; /* flights that run at once */
+    uint32_t rate;        /* starts a second */
+    uint32_t burst;       /* of these, how many at once; 0: 1 */
+    uint32_t share;       /* only one part in so many of rate and burst; 0: all of it */
+    uint32_t failures;    /* in a row that open the breaker */
+    uint32_t open_ms;     /* from then to the probe */
     uint32_t depends[DRI_DEPENDS_MAX]; /* groups whose breakers hold for it, too; 0: no more */
     uint32_t auth_ms;  /* a failure of kind auth opens it for so long; 0: is as any other */
     bool has_fallback; /* while a breaker is open, who wants a result is answered without a run */
@@ -217,6 +218,9 @@ void dri_core_group_set(struct dri_core *core, uint32_t number,
 
 /** Move a flight that the core has to another group. Takes effect in the next step. */
 void dri_core_regroup(struct dri_core *core, struct dri_flight *flight, uint32_t number);
+
+/** Change the share of its rate, and nothing else. */
+void dri_core_group_share(struct dri_core *core, uint32_t number, uint32_t share);
 
 enum dri_breaker dri_core_group_breaker(const struct dri_core *core, uint32_t number);
 /** Grows whenever a breaker of any group opens or closes. */

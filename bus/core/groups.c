@@ -239,13 +239,21 @@ struct dri_flight *dri_line_next_flight(struct dri_core *core)
 static uint64_t interval_ns(const struct dri_group *group)
 {
     const uint64_t ns_per_s = 1000000000;
-    return (ns_per_s + group->limits.rate - 1) / group->limits.rate;
+    uint64_t ns = ns_per_s * (group->limits.share > 1 ? group->limits.share : 1);
+    return (ns + group->limits.rate - 1) / group->limits.rate;
+}
+
+/* How many may start at once; 0 and 1 are one. */
+static uint64_t burst_of(const struct dri_group *group)
+{
+    return group->limits.share > 1 ? group->limits.burst / group->limits.share
+                                   : group->limits.burst;
 }
 
 /* When the bucket has a token. */
 static uint64_t token_ns(const struct dri_group *group)
 {
-    uint64_t burst = group->limits.burst > 1 ? group->limits.burst - 1 : 0;
+    uint64_t burst = burst_of(group) > 1 ? burst_of(group) - 1 : 0;
     uint64_t ahead_ns = burst * interval_ns(group);
     return group->free_ns > ahead_ns ? group->free_ns - ahead_ns : 0;
 }
@@ -434,7 +442,7 @@ static void hold_all(struct dri_core *core, uint32_t number, bool is_held)
 /* Nobody knows what its route has started under another number: the bucket is empty. */
 static void begin_rate(const struct dri_core *core, struct dri_group *group)
 {
-    uint64_t burst = group->limits.burst > 1 ? group->limits.burst : 1;
+    uint64_t burst = burst_of(group) > 1 ? burst_of(group) : 1;
     uint64_t empty_ns = core->now.mono_ns + burst * interval_ns(group);
     group->free_ns = empty_ns > group->free_ns ? empty_ns : group->free_ns;
 }
@@ -461,6 +469,13 @@ void dri_core_group_set(struct dri_core *core, uint32_t number,
     dri_breaker_reset(core, group);
     core->groups_used = number >= core->groups_used ? number + 1 : core->groups_used;
     dri_breaker_refresh(core, number);
+}
+
+void dri_core_group_share(struct dri_core *core, uint32_t number, uint32_t share)
+{
+    DRI_ASSERT(number > 0 && number <= core->config.groups_max);
+    core->groups[number].limits.share = share;
+    dri_group_refresh(core, &core->groups[number]);
 }
 
 void dri_core_regroup(struct dri_core *core, struct dri_flight *flight, uint32_t number)

@@ -103,6 +103,9 @@
       "routes and dependencies whose breaker is not closed")                                       \
     X(SYSTEMIC, "dray_systemic_failure", gauge,                                                    \
       "1 while dead-lettering is paused because most commands fail")                               \
+    X(REPLICAS, "dray_sharing_replicas", gauge,                                                    \
+      "replicas that share the rates that are shared, this one among them; 0: not known, or none " \
+      "is")                                                                                        \
     X(UNACKED, "dray_unacked_commands", gauge, "commands whose outcome is on its way")             \
     X(IN_FLIGHT_BYTES, "dray_in_flight_bytes", gauge, "bytes of commands in flight")               \
     X(SETTLE_GAP, "dray_settle_gap_commands", gauge,                                               \

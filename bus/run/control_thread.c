@@ -34,6 +34,7 @@
 #include "mem.h"
 #include "queue.h"
 #include "seed.h"
+#include "sharing.h"
 #include "snapshot.h"
 #include "status_beat.h"
 
@@ -112,6 +113,8 @@ struct dri_control_thread {
     uint64_t refused_ns; /* since then nothing of the log is taken; 0: it is sound */
     size_t beats_out;
     bool is_beat_failing;
+
+    struct dri_sharing sharing;
 };
 
 static void place_of(const struct dri_control_thread *control, struct dri_snapshot_place *ret_place)
@@ -264,6 +267,7 @@ static void on_record(struct dri_control_thread *control, const struct dri_messa
         if (control->served != NULL) {
             dri_wake_notify(control->served);
         }
+        control->sharing.is_asking = true;
         tell_unfit(control, &outcome);
     } else if (outcome.verdict == DRI_CONTROL_REFUSED && is_own_seed(control, message->value)) {
         fail(control, DRAY_EINVALID, outcome.text);
@@ -272,34 +276,6 @@ static void on_record(struct dri_control_thread *control, const struct dri_messa
 }
 
 /* ---- the seed ---- */
-
-/* The configuration's routes are said once and never again: what the topic says goes. */
-static void tell_unused_seed(const struct dri_control_thread *control)
-{
-    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
-    const struct dri_settings *settings = control->settings;
-    uint64_t different = 0;
-    for (size_t i = 0; i < settings->routes_count; i++) {
-        struct dri_route_view view;
-        struct dri_wire_error error;
-        char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
-        const struct dri_route *route = NULL;
-        if (dri_route_decode(settings->routes[i], &limits, &view, &error) == DRAY_OK &&
-            dri_route_key_format(&view, key, sizeof(key)) == DRAY_OK) {
-            route = dri_registry_find_key(control->registry, dray_slice_text(key));
-        }
-        different +=
-            route == NULL ||
-            !dray_slice_equal(settings->routes[i], dray_slice_of(route->bytes, route->bytes_len));
-    }
-    if (different > 0) {
-        DRI_LOG(DRI_LOG_INFO, "CTL-SEED-UNUSED",
-                "routes of the configuration differ from the registry's, which count; change them "
-                "with: dray registry put",
-                DRI_UINT("different", different), DRI_UINT("configured", settings->routes_count),
-                DRI_UINT("routes", dri_registry_count(control->registry)));
-    }
-}
 
 static void seed_make(struct dri_control_thread *control)
 {
@@ -388,7 +364,7 @@ static void caught_up(struct dri_control_thread *control, uint64_t next_offset)
     }
     if (was_ever_put(control)) {
         if (!control->is_serving || control->is_from_snapshot) {
-            tell_unused_seed(control);
+            dri_seed_tell_unused(control->settings, control->registry);
         }
     } else if (control->settings->routes_count > 0 && control->seed.bytes == NULL) {
         seed_make(control);
@@ -494,14 +470,21 @@ static void on_event(struct dri_control_thread *control, const struct dri_transp
     char text[TEXT_BYTES];
     switch (event->type) {
     case DRI_TE_ASSIGNED:
-        control->slot = event->slot;
-        control->epoch = event->epoch;
+        if (dray_slice_equal_text(event->as.assigned.topic, control->settings->topics.control)) {
+            control->slot = event->slot;
+            control->epoch = event->epoch;
+        }
         break;
     case DRI_TE_MESSAGE:
-        on_record(control, &event->as.message);
+        if (event->slot == control->slot) {
+            on_record(control, &event->as.message);
+        } else {
+            dri_replicas_take(&control->sharing.replicas, event->as.message.key,
+                              event->as.message.value, dri_clock_mono_ns());
+        }
         break;
     case DRI_TE_CAUGHT_UP:
-        control->is_at_end = true;
+        control->is_at_end = control->is_at_end || event->slot == control->slot;
         control->end_ns = dri_clock_mono_ns();
         break;
     case DRI_TE_PUBLISHED:
@@ -534,8 +517,14 @@ static enum dray_status session_open(struct dri_control_thread *control, char *r
                                      size_t text_bytes)
 {
     const struct dri_settings *settings = control->settings;
-    const struct dri_source source = {settings->topics.control, DRI_ROLE_LOG, DRI_START_EARLIEST,
-                                      0};
+    char status_topic[TEXT_BYTES];
+    bool reads_status = dri_sharing_begin(&control->sharing);
+    snprintf(status_topic, sizeof(status_topic),
+             strcmp(control->ops->scheme, "nats") == 0 ? "%s.>" : "%s", settings->topics.status);
+    const struct dri_source sources[] = {
+        {settings->topics.control, DRI_ROLE_LOG, DRI_START_EARLIEST, 0},
+        {status_topic, DRI_ROLE_LOG, DRI_START_LATEST, 0},
+    };
     const struct dri_topic topics[] = {
         {settings->topics.control, DRI_USE_CONTROL},
         {settings->topics.status, DRI_USE_STATUS},
@@ -543,8 +532,8 @@ static enum dray_status session_open(struct dri_control_thread *control, char *r
     const struct dri_transport_config config = {
         .url = settings->bus,
         .client_id = control->worker,
-        .sources = &source,
-        .sources_count = 1,
+        .sources = sources,
+        .sources_count = reads_status ? 2 : 1,
         .topics = topics,
         .topics_count = 2,
         .can_create = settings->worker.create_topics,
@@ -561,6 +550,7 @@ static enum dray_status session_open(struct dri_control_thread *control, char *r
         control->ops->open(&config, &control->transport, ret_text, text_bytes);
     if (status != DRAY_OK) {
         control->transport = NULL;
+        dri_sharing_failed(&control->sharing, status, settings->topics.status, ret_text);
         return status;
     }
     control->ops->info(control->transport, &info);
@@ -632,6 +622,10 @@ static void session_turn(struct dri_control_thread *control, bool *ret_more)
     struct dri_now now = dri_clock_now();
     *ret_more = session_poll(control, now);
     check_end(control, now);
+    if (dri_sharing_look(&control->sharing, control->is_checked, now.mono_ns) &&
+        control->served != NULL) {
+        dri_wake_notify(control->served);
+    }
     seed_publish(control, now);
     if (control->is_checked && (was_ever_put(control) || control->settings->routes_count == 0)) {
         serve(control);
@@ -677,6 +671,7 @@ static uint64_t next_due(const struct dri_control_thread *control)
 static void session_run(struct dri_control_thread *control)
 {
     while (!atomic_load(&control->is_stopping) && !control->is_broken &&
+           !dri_sharing_wants_more(&control->sharing) &&
            (control->refused_ns == 0 || dri_clock_mono_ns() - control->refused_ns < REFUSED_NS)) {
         bool more = false;
         int state = atomic_load(&control->state);
@@ -803,6 +798,7 @@ static enum dray_status prepare(struct dri_control_thread *control,
                                       .admin = control->admin,
                                       .registry = config->registry};
     dri_beat_init(&control->beat);
+    dri_sharing_init(&control->sharing, config->registry, config->worker, config->settings->group);
     dri_control_log_init(&control->log, config->registry, config->settings->cluster,
                          config->settings->topics.control);
     place_of(control, &place);
@@ -857,6 +853,11 @@ enum dray_status dri_control_start(const struct dri_control_config *config,
     }
     *ret_control = control;
     return DRAY_OK;
+}
+
+uint32_t dri_control_replicas(const struct dri_control_thread *control)
+{
+    return atomic_load(&control->sharing.count);
 }
 
 void dri_control_set_state(struct dri_control_thread *control, enum dri_worker_state state)

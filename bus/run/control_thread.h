@@ -51,6 +51,9 @@ DRAY_MUST_CHECK enum dray_status dri_control_start(const struct dri_control_conf
 void dri_control_set_state(struct dri_control_thread *control, enum dri_worker_state state);
 /** Whether what is served is what the log says, as far as is known; else ret_text says why not. */
 bool dri_control_is_fit(struct dri_control_thread *control, char *ret_text, size_t text_bytes);
+/** Replicas of the group that take commands now, this one among them; 0: not known, or no route
+ * shares its rate. config.served is notified when it changes. */
+uint32_t dri_control_replicas(const struct dri_control_thread *control);
 /** Say goodbye on the status topic, end the thread, free it. Blocks up to some seconds. NULL is a
  *  no-op. */
 void dri_control_stop(struct dri_control_thread *control);

@@ -674,6 +674,11 @@ void dri_engine_set_names(struct dri_engine *engine, const char *namespaces,
     dri_outcomes_set_patterns(engine->outcomes, reply_patterns, count);
 }
 
+void dri_engine_set_replicas(struct dri_engine *engine, uint32_t replicas)
+{
+    dri_grouping_set_replicas(engine->grouping, replicas);
+}
+
 static void send_to_core(struct dri_engine *engine, struct dri_now now,
                          enum dri_core_event_type type)
 {

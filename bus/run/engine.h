@@ -108,6 +108,9 @@ void dri_engine_set_quiet(struct dri_engine *engine, bool is_quiet);
 void dri_engine_set_names(struct dri_engine *engine, const char *namespaces,
                           const char *const *reply_patterns, size_t count);
 
+/** How many replicas share the rates that are shared, this one among them; 0: not known. */
+void dri_engine_set_replicas(struct dri_engine *engine, uint32_t replicas);
+
 /** Finish what was taken in, then report drained. */
 void dri_engine_drain(struct dri_engine *engine, struct dri_now now);
 void dri_engine_stop(struct dri_engine *engine, struct dri_now now);

@@ -33,13 +33,15 @@
 #include "mem.h"
 #include "routing.h"
 
-#define CLASSES 15u /* groups by name; a step of a lane looks at no more lines than it serves */
+#define SHARE_UNKNOWN 100u /* until the other replicas were heard: nobody notices so little */
+#define CLASSES       15u /* groups by name; a step of a lane looks at no more lines than it serves */
 
 struct known {
     char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
     uint64_t hash;
     uint64_t revision;        /* whose limits the core has; 0: none */
     bool is_forced;           /* has no limits, but failed with kind auth, or while most do */
+    bool is_rate_shared;      /* by all replicas */
     bool is_seen;             /* in the present walk */
     bool is_dependency;       /* of routes; the key is its name, which has no slash */
     enum dri_breaker breaker; /* as it was last told of */
@@ -61,6 +63,7 @@ struct dri_grouping {
     uint32_t mask;
     uint64_t revision;
     uint64_t breaker_changes;
+    uint32_t share; /* of a rate that all replicas share */
     uint32_t dependency_failures, dependency_open_ms;
     bool has_dependencies, is_walking;
     uint32_t forced_count;
@@ -80,6 +83,7 @@ enum dray_status dri_grouping_create(const struct dri_engine_config *config, str
     grouping->intake = intake;
     grouping->router = config->router;
     grouping->namespace_ = config->namespace_;
+    grouping->share = SHARE_UNKNOWN;
     grouping->dependency_failures = config->dependency_failures;
     grouping->dependency_open_ms = config->dependency_open_ms;
     grouping->classes = groups > 2 * CLASSES ? CLASSES : groups / 2;
@@ -227,6 +231,8 @@ static void set_limits(struct dri_grouping *grouping, struct known *known,
     }
     set_card(grouping, known, routing);
     limits.has_fallback = known->card != NULL;
+    known->is_rate_shared = routing->is_rate_shared;
+    limits.share = known->is_rate_shared ? grouping->share : 0;
     dri_core_group_set(grouping->core, number_of(grouping, known), &limits);
 }
 
@@ -287,6 +293,7 @@ static void forget(struct dri_grouping *grouping, struct known *known)
     static const struct dri_group_limits none;
     grouping->forced_count -= known->is_forced ? 1 : 0;
     known->is_forced = false;
+    known->is_rate_shared = false;
     known->revision = 0;
     dri_card_release(&grouping->cards, known->card);
     known->card = NULL;
@@ -336,6 +343,17 @@ static void place_all_anew(struct dri_grouping *grouping)
     for (uint32_t i = 0; i < grouping->known_count; i++) {
         if (!grouping->known[i].is_seen && grouping->known[i].revision != 0) {
             forget(grouping, &grouping->known[i]);
+        }
+    }
+}
+
+void dri_grouping_set_replicas(struct dri_grouping *grouping, uint32_t replicas)
+{
+    grouping->share = replicas != 0 ? replicas : SHARE_UNKNOWN;
+    for (uint32_t i = 0; i < grouping->known_count; i++) {
+        if (grouping->known[i].is_rate_shared) {
+            dri_core_group_share(grouping->core, number_of(grouping, &grouping->known[i]),
+                                 grouping->share);
         }
     }
 }

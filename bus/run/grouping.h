@@ -34,6 +34,8 @@ void dri_grouping_place(struct dri_grouping *grouping, struct dri_flight *flight
 /** A flight is back from its lane, before the core is told: a failure of kind auth makes a group of
  *  its route. Between begin and end. */
 void dri_grouping_done(struct dri_grouping *grouping, struct dri_flight *flight);
+/** So many replicas share the rates that are shared, this one among them; 0: not known. */
+void dri_grouping_set_replicas(struct dri_grouping *grouping, uint32_t replicas);
 
 /** It is to be published: a fallback's result takes a share of its route's card. In the turn in
  * which the core said so. */

@@ -92,6 +92,7 @@ static void resolve(struct dri_router *self, const struct dri_flight *flight,
     ret_routing->is_special = dri_route_is_special(&route->view);
     ret_routing->has_order = route->view.policy.has_order;
     ret_routing->order = route->view.policy.order;
+    ret_routing->is_rate_shared = route->view.policy.is_rate_shared;
     ret_routing->key_concurrency = route->view.policy.key_concurrency;
     limits_of(&route->view, &ret_routing->limits);
     ret_routing->version = route->view.version;

@@ -29,6 +29,7 @@ struct dri_routing {
     struct dray_slice fallback; /* absent: none; both borrow until leave */
     bool has_order;
     enum dri_order order;
+    bool is_rate_shared;      /* limits.rate is the whole group's */
     uint32_t key_concurrency; /* with DRI_ORDER_NONE; 0: no bound */
 };
 

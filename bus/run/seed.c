@@ -122,3 +122,30 @@ enum dray_status dri_seed_apply(const struct dri_settings *settings, struct dri_
     dri_registry_each(registry, log_failure, NULL);
     return status;
 }
+
+/* The configuration's routes are said once and never again: what the topic says goes. */
+void dri_seed_tell_unused(const struct dri_settings *settings, const struct dri_registry *registry)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    uint64_t different = 0;
+    for (size_t i = 0; i < settings->routes_count; i++) {
+        struct dri_route_view view;
+        struct dri_wire_error error;
+        char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
+        const struct dri_route *route = NULL;
+        if (dri_route_decode(settings->routes[i], &limits, &view, &error) == DRAY_OK &&
+            dri_route_key_format(&view, key, sizeof(key)) == DRAY_OK) {
+            route = dri_registry_find_key(registry, dray_slice_text(key));
+        }
+        different +=
+            route == NULL ||
+            !dray_slice_equal(settings->routes[i], dray_slice_of(route->bytes, route->bytes_len));
+    }
+    if (different > 0) {
+        DRI_LOG(DRI_LOG_INFO, "CTL-SEED-UNUSED",
+                "routes of the configuration differ from the registry's, which count; change them "
+                "with: dray registry put",
+                DRI_UINT("different", different), DRI_UINT("configured", settings->routes_count),
+                DRI_UINT("routes", dri_registry_count(registry)));
+    }
+}

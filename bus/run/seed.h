@@ -27,4 +27,7 @@ DRAY_MUST_CHECK enum dray_status dri_seed_apply(const struct dri_settings *setti
                                                 struct dri_registry *registry, char *ret_text,
                                                 size_t text_bytes);
 
+/** Log it when routes of the configuration differ from what the registry has. */
+void dri_seed_tell_unused(const struct dri_settings *settings, const struct dri_registry *registry);
+
 #endif

@@ -99,7 +99,8 @@ struct dri_worker {
     int obeyed;             /* the loop's */
     bool is_beginning_anew; /* the loop's: it drains because of deaf handlers */
     _Atomic(bool) wants_quiet;
-    bool is_quiet; /* the loop's */
+    bool is_quiet;     /* the loop's */
+    uint32_t replicas; /* the loop's: that share rates; 0: not known */
 
     uint64_t ramp_begun_ns, ramp_ns; /* the loop's */
     uint64_t ramp_due_ns;            /* next step; UINT64_MAX: it is over */
@@ -686,6 +687,12 @@ static void adapt(struct dri_worker *worker, struct dri_now now)
     if (has_changed) {
         set_limits(worker, now);
     }
+    const struct dri_control_thread *control = atomic_load(&worker->control);
+    uint32_t replicas = control != NULL ? dri_control_replicas(control) : 0;
+    if (replicas != worker->replicas) {
+        worker->replicas = replicas;
+        dri_engine_set_replicas(worker->engine, replicas);
+    }
 }
 
 static void obey(struct dri_worker *worker, struct dri_now now)
@@ -785,6 +792,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_WAITING, core.waiting},
         {DRI_METRIC_WAITING_PAUSED, core.waiting_paused},
         {DRI_METRIC_BREAKERS_OPEN, core.open_groups},
+        {DRI_METRIC_REPLICAS, worker->replicas},
         {DRI_METRIC_SYSTEMIC, core.is_systemic ? 1 : 0},
         {DRI_METRIC_UNACKED, core.unacked},
         {DRI_METRIC_IN_FLIGHT_BYTES, core.bytes},

@@ -133,6 +133,7 @@ struct dri_policy {
     enum dri_run_mode run;
     enum dri_isolation isolation;
     bool has_order, has_run, is_preload;
+    bool is_rate_shared; /* by all replicas of the group */
 };
 
 /** A route map, read. A view. */

@@ -96,6 +96,7 @@ static const struct dri_field g_policy_fields[] = {
     POLICY("concurrency", view.policy.concurrency, DRI_FIELD_U32),
     POLICY("key_concurrency", view.policy.key_concurrency, DRI_FIELD_U32),
     POLICY("rate", view.policy.rate, DRI_FIELD_U32),
+    POLICY("rate_shared", view.policy.is_rate_shared, DRI_FIELD_BOOL),
     POLICY("burst", view.policy.burst, DRI_FIELD_U32),
     POLICY("breaker", breaker, DRI_FIELD_MAP),
     POLICY("depends", depends, DRI_FIELD_ARRAY),
@@ -541,6 +542,10 @@ static enum dray_status policy_read(struct dray_slice route, const struct dri_wi
         return view_fail(route, raw->view.policy.fallback, "policy.fallback",
                          "is larger than 16384 bytes", ret_error);
     }
+    if (raw->view.policy.is_rate_shared && raw->view.policy.rate == 0) {
+        return view_fail(route, raw->policy, "policy.rate_shared", "stands without a rate",
+                         ret_error);
+    }
     status = policy_retry_read(route, limits, raw, ret_error);
     if (status != DRAY_OK) {
         return status;
@@ -595,8 +600,8 @@ static uint32_t policy_pairs(const struct dri_policy *policy)
 {
     return 0u + (policy->timeout_ms != 0) + (policy->attempts != 0) + (policy->backoff_count != 0) +
            dri_retry_pairs(policy) + (policy->budget_ms != 0) + (policy->concurrency != 0) +
-           (policy->key_concurrency != 0) + (policy->rate != 0) + (policy->burst != 0) +
-           (policy->breaker_failures != 0) + (policy->depends_count != 0) +
+           (policy->key_concurrency != 0) + (policy->rate != 0) + policy->is_rate_shared +
+           (policy->burst != 0) + (policy->breaker_failures != 0) + (policy->depends_count != 0) +
            !dray_slice_is_absent(policy->fallback) + policy->has_order + policy->has_run +
            (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
 }
@@ -622,6 +627,10 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
     policy_uint_add(packer, "concurrency", policy->concurrency);
     policy_uint_add(packer, "key_concurrency", policy->key_concurrency);
     policy_uint_add(packer, "rate", policy->rate);
+    if (policy->is_rate_shared) {
+        dri_packer_key(packer, "rate_shared");
+        (void)msgpack_pack_true(&packer->pack);
+    }
     policy_uint_add(packer, "burst", policy->burst);
     if (policy->breaker_failures != 0) {
         dri_packer_key(packer, "breaker");

@@ -227,6 +227,7 @@ static void a_route_with_limits_is_special(void **state)
         {",\"policy\":{\"order\":\"none\"}", true},
         {",\"policy\":{\"breaker\":{\"failures\":5,\"open_ms\":100}}", true},
         {",\"policy\":{\"depends\":[]}", false},
+        {",\"policy\":{\"rate\":10,\"rate_shared\":true}", true},
         {",\"policy\":{\"key_concurrency\":3}", true},
         {",\"policy\":{\"key_concurrency\":3,\"order\":\"none\"}", true},
         {",\"policy\":{\"fallback\":{\"prices\":[]}}", true},
@@ -255,6 +256,7 @@ static void a_route_with_limits_is_special(void **state)
         assert_int_equal(view.policy.depends_count, policy.depends_count);
         assert_true(dray_slice_equal(view.policy.fallback, policy.fallback));
         assert_int_equal(view.policy.key_concurrency, policy.key_concurrency);
+        assert_int_equal(view.policy.is_rate_shared, policy.is_rate_shared);
         assert_true(policy.key_concurrency == 0 || view.policy.order == DRI_ORDER_NONE);
         for (uint32_t j = 0; j < policy.depends_count; j++) {
             assert_true(dray_slice_equal(view.policy.depends[j], policy.depends[j]));
@@ -304,6 +306,19 @@ static void a_bound_for_a_key_needs_no_order(void **state)
     (void)state;
     test_status(DRAY_EINVALID, dri_route_decode(route, &limits, &view, &error));
     assert_string_equal("policy.key_concurrency", error.field);
+}
+
+static void only_a_rate_can_be_shared(void **state)
+{
+    struct dri_route_view view;
+    struct dri_wire_error error = {"", "", 0};
+    struct dray_slice route =
+        wire_json("{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":"
+                  "{\"rate_shared\":true}}");
+
+    (void)state;
+    test_status(DRAY_EINVALID, dri_route_decode(route, &limits, &view, &error));
+    assert_string_equal("policy.rate_shared", error.field);
 }
 
 static void a_fallback_has_a_bound(void **state)
@@ -728,6 +743,7 @@ int main(void)
         CASE(a_breaker_that_cannot_be_meant_is_refused),
         CASE(dependencies_that_cannot_be_meant_are_refused),
         CASE(a_bound_for_a_key_needs_no_order),
+        CASE(only_a_rate_can_be_shared),
         CASE(a_fallback_has_a_bound),
         CASE(what_is_wrong_with_a_route_is_named),
         CASE(a_module_is_a_file_name_and_never_a_path),

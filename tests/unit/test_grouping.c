@@ -410,6 +410,32 @@ static void a_rate_lets_through_a_tenth_of_a_second_at_once(void **state)
     assert_int_equal(fx->running_count, 2 + 5);
 }
 
+static void a_rate_that_is_shared_is_divided_by_the_replicas(void **state)
+{
+    struct fixture *fx = *state;
+    put(fx, "a", &(struct dri_policy){.rate = 40, .burst = 4, .is_rate_shared = true},
+        DRI_ROUTE_ACTIVE);
+    put(fx, "b", &(struct dri_policy){.rate = 40, .burst = 4}, DRI_ROUTE_ACTIVE);
+    for (unsigned i = 0; i < 4; i++) {
+        send(fx, "b", NULL);
+    }
+    assert_int_equal(fx->running_count, 4); /* its own in each replica */
+    for (unsigned i = 0; i < 6; i++) {
+        send(fx, "a", NULL);
+    }
+    assert_int_equal(fx->running_count, 4 + 1); /* nobody knows how many there are */
+    dri_engine_set_replicas(fx->engine, 2);
+    fx->now.mono_ns += UINT64_C(10000000000);
+    (void)turn(fx);
+    assert_int_equal(fx->running_count, 4 + 1 + 2);
+    dri_engine_set_replicas(fx->engine, 0);
+    for (unsigned i = 0; i < 10; i++) { /* one that was due already, and then a long time none */
+        fx->now.mono_ns += UINT64_C(100000000);
+        (void)turn(fx);
+    }
+    assert_int_equal(fx->running_count, 4 + 1 + 2 + 1);
+}
+
 static void a_failure_of_kind_auth_pauses_its_route_without_a_letter(void **state)
 {
     struct fixture *fx = *state;
@@ -625,6 +651,7 @@ int main(void)
         CASE(a_route_may_have_an_order_of_its_own),
         CASE(of_one_key_as_many_run_at_once_as_may),
         CASE(a_rate_lets_through_a_tenth_of_a_second_at_once),
+        CASE(a_rate_that_is_shared_is_divided_by_the_replicas),
         CASE(a_failure_of_kind_auth_pauses_its_route_without_a_letter),
         CASE(a_route_that_failed_with_auth_and_is_paused_then_stays_paused),
         CASE(while_most_commands_fail_a_route_that_does_is_stopped_alone),

@@ -223,6 +223,28 @@ static void a_place_that_is_free_goes_round_between_lanes_and_the_keyless(void *
 
 /* --- rate --- */
 
+static void a_share_of_a_rate_spaces_starts_as_far_apart(void **state)
+{
+    struct fixture *fx = *state;
+    set_group(fx, 1, (struct dri_group_limits){.rate = 10, .burst = 4, .share = 2});
+    for (uint64_t i = 0; i < 8; i++) {
+        come_of(fx, i, 0, 1);
+    }
+    expect_start(fx, 0);
+    expect_start(fx, 1);
+    expect_nothing(fx);
+    tick_ms(fx, 199);
+    expect_nothing(fx);
+    tick_ms(fx, 2);
+    expect_start(fx, 2);
+    dri_core_group_share(fx->core, 1, 4); /* others came */
+    tick_ms(fx, 150);
+    expect_nothing(fx);
+    dri_core_group_share(fx->core, 1, 1); /* they are gone */
+    tick_ms(fx, 51);
+    expect(fx, DRI_CA_START);
+}
+
 static void a_rate_spaces_starts_and_a_burst_goes_at_once(void **state)
 {
     struct fixture *fx = *state;
@@ -735,6 +757,7 @@ int main(void)
         CASE(routes_take_turns_however_long_one_has_queued),
         CASE(keys_of_two_routes_take_turns_at_a_lane),
         CASE(a_place_that_is_free_goes_round_between_lanes_and_the_keyless),
+        CASE(a_share_of_a_rate_spaces_starts_as_far_apart),
         CASE(a_rate_spaces_starts_and_a_burst_goes_at_once),
         CASE(a_quiet_time_saves_up_no_more_than_the_burst),
         CASE(a_run_that_did_not_happen_costs_no_token),
