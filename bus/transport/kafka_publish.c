@@ -408,7 +408,7 @@ static void remember_refusal(struct dri_kafka *kafka, const rd_kafka_message_t *
                              enum dray_status reason)
 {
     const char *name = rd_kafka_topic_name(message->rkt);
-    struct dri_kafka_topic *topic = topic_find(&kafka->producer, dray_slice_text(name));
+    struct dri_kafka_topic *topic = topic_find(&kafka->producer, dray_slice_of(name, strlen(name)));
     if (topic == NULL) {
         return;
     }

@@ -476,6 +476,7 @@ static uint64_t sim_next_deadline(struct dri_transport *client)
                 : client->last_poll_ns + broker->config.session_ms * NS_PER_MS / 3,
             client->last_messages_max == 0 ? UINT64_MAX : messages_deadline(client),
             broker->config.is_virtual ? UINT64_MAX : client->last_poll_ns + NS_PER_MS,
+            client->ready_ns > broker->now.mono_ns ? client->ready_ns : UINT64_MAX,
         };
         at_ns = client->queue_count > 0 ? broker->now.mono_ns : UINT64_MAX;
         for (size_t i = 0; i < DRI_ARRAY_LEN(others); i++) {

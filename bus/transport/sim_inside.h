@@ -229,6 +229,7 @@ struct dri_transport {
     bool is_committing, is_broken;
     bool is_break_untold; /* what broke stands in the queue still */
     uint64_t transaction; /* counts */
+    uint64_t ready_ns;    /* after a break: when it takes something again */
     struct sim_parts open;
 };
 

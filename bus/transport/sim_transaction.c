@@ -17,6 +17,7 @@
 #include "sim_inside.h"
 
 #define NS_PER_MS UINT64_C(1000000)
+#define READY_MS  100u /* for a new producer */
 
 static void parts_free(struct sim_parts *parts)
 {
@@ -49,7 +50,8 @@ void sim_txn_op_free(struct sim_op *op)
 bool sim_txn_takes(const struct dri_transport *client)
 {
     return !client->is_transactional ||
-           (!client->is_committing && !client->is_broken && !client->is_break_untold);
+           (!client->is_committing && !client->is_broken && !client->is_break_untold &&
+            client->ready_ns <= client->broker->now.mono_ns);
 }
 
 void sim_txn_store(struct dri_transport *client, struct sim_op *op)
@@ -120,6 +122,7 @@ void sim_txn_serve(struct dri_transport *client)
     client->transaction++; /* a commit that has not arrived means nothing any more */
     client->is_committing = false;
     client->is_break_untold = true;
+    client->ready_ns = broker->now.mono_ns + READY_MS * NS_PER_MS;
     sim_count(broker, DRI_SIM_TRANSACTION_BROKEN);
     for (size_t i = 0; i < broker->heap_count; i++) {
         struct sim_op *op = broker->heap[i];
