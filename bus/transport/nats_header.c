@@ -138,6 +138,16 @@ size_t dri_nats_base64_decode(struct dray_slice text, uint8_t *ret_bytes)
 
 /* --- what was received ---------------------------------------------------------------------- */
 
+/** The block, when it begins with the version line and ends with an empty line; else absent. */
+static struct dray_slice sound_block(struct dray_slice block)
+{
+    const size_t shortest = sizeof(VERSION_LINE) - 1 + 4;
+    bool is_sound = block.at != NULL && block.len >= shortest &&
+                    memcmp(block.at, VERSION_LINE, sizeof(VERSION_LINE) - 1) == 0 &&
+                    memcmp(block.at + block.len - 4, "\r\n\r\n", 4) == 0;
+    return is_sound ? block : (struct dray_slice){NULL, 0};
+}
+
 /** The header block as it came, version line included; absent: none. */
 static struct dray_slice block_of(natsMsg *message)
 {
@@ -152,16 +162,10 @@ static struct dray_slice block_of(natsMsg *message)
     }
     const char *start = last + strlen(last) + 1;
     uintptr_t from = (uintptr_t)start, to = (uintptr_t)body;
-    const size_t shortest = sizeof(VERSION_LINE) - 1 + 4;
-    if (to <= from || to - from < shortest + 1 || to - from > INT32_MAX) {
+    if (to <= from || to - from > INT32_MAX) {
         return absent;
     }
-    size_t len = to - from - 1;
-    if (memcmp(start, VERSION_LINE, sizeof(VERSION_LINE) - 1) != 0 ||
-        memcmp(start + len - 4, "\r\n\r\n", 4) != 0) {
-        return absent;
-    }
-    return dray_slice_of(start, len);
+    return sound_block(dray_slice_of(start, to - from - 1));
 }
 
 struct dri_nats_status_line dri_nats_header_status(natsMsg *message)
@@ -252,12 +256,21 @@ enum dray_status dri_nats_header_decode(natsMsg *message, bool is_ours,
                                         struct dri_nats_arena *arena, struct dray_slice *ret_key,
                                         struct dray_slice *ret_headers)
 {
+    return dri_nats_header_decode_block(block_of(message), is_ours, arena, ret_key, ret_headers);
+}
+
+enum dray_status dri_nats_header_decode_block(struct dray_slice block, bool is_ours,
+                                              struct dri_nats_arena *arena,
+                                              struct dray_slice *ret_key,
+                                              struct dray_slice *ret_headers)
+{
     const struct dray_slice absent = {NULL, 0};
-    struct dray_slice block = block_of(message), key = absent;
+    struct dray_slice key = absent;
     bool is_base64 = false;
     size_t at = 0, len = 0, lines = 0;
     struct line line;
     *ret_key = *ret_headers = absent;
+    block = sound_block(block);
     if (block.at == NULL) {
         return DRAY_OK;
     }
