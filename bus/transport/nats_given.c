@@ -39,6 +39,7 @@
 
 #define SUBJECT     "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"
 #define RETRY_NS    UINT64_C(30000000000)
+#define CHECK_NS    UINT64_C(250000000)
 #define WITHOUT     "what a consumer's max_deliver gives up is not noticed"
 #define CODE_NO_MSG 10037u /* no message found; a stream that is not there has another */
 #define LATER_WORD  "-NAK {\"delay\":1000000000}"
@@ -283,6 +284,35 @@ static struct dri_nats_rescue *free_one(struct dri_nats *self)
     return NULL;
 }
 
+/** What is denied is not asked for again: the server keeps only its last complaint for us, and a
+ * second one would hide that the commands may not be read. */
+static void give_in(struct dri_nats *self, struct dri_nats_slot *slot, const char *why,
+                    struct dri_now now)
+{
+    DRI_LOG(DRI_LOG_WARN, "NATS-GIVEN-UP", WITHOUT, DRI_TEXT("why", why));
+    dri_nats_slot_leave(self, slot, now);
+    self->given.is_on = false;
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        self->slots[i].pulls_count =
+            self->slots[i].kind == DRI_NATS_GROUP ? 0 : self->slots[i].pulls_count;
+    }
+}
+
+static void check_permission(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
+{
+    char subject[DRI_NATS_SUBJECT_BYTES], why[2 * DRI_NATS_SUBJECT_BYTES];
+    if (slot->pulls_count == 0 || now.mono_ns < self->given.check_at_ns) {
+        return;
+    }
+    self->given.check_at_ns = now.mono_ns + CHECK_NS;
+    (void)snprintf(subject, sizeof(subject), "%sCONSUMER.MSG.NEXT.%s.%s", self->api_prefix,
+                   slot->stream, slot->consumer);
+    if (dri_nats_link_is_forbidden(self, subject)) {
+        (void)snprintf(why, sizeof(why), "not permitted to publish to %s", subject);
+        give_in(self, slot, why, now);
+    }
+}
+
 /** A set-up that failed is said once for each reason, and tried again rarely. */
 static void look_after_setup(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
 {
@@ -290,10 +320,13 @@ static void look_after_setup(struct dri_nats *self, struct dri_nats_slot *slot, 
     if (slot->state == DRI_NATS_READY) {
         given->tries = 0;
         given->told = DRAY_OK;
+        check_permission(self, slot, now);
     } else if (slot->state == DRI_NATS_SETUP_WAIT && slot->setup_tries > given->tries) {
         given->tries = slot->setup_tries;
         slot->setup_at_ns = now.mono_ns + RETRY_NS;
-        if (given->told != slot->setup_status && slot->setup_status != DRAY_EBROKER) {
+        if (slot->setup_status == DRAY_EAUTH) {
+            give_in(self, slot, slot->setup_text, now);
+        } else if (given->told != slot->setup_status && slot->setup_status != DRAY_EBROKER) {
             given->told = slot->setup_status;
             DRI_LOG(DRI_LOG_WARN, "NATS-GIVEN-UP", WITHOUT, DRI_TEXT("why", slot->setup_text));
         }

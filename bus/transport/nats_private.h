@@ -187,6 +187,7 @@ struct dri_nats_given {
     uint32_t slot; /* that reads the advisories */
     uint32_t tries;
     enum dray_status told;
+    uint64_t check_at_ns;
     struct dri_nats_rescue rescues[DRI_NATS_RESCUES_MAX];
 };
 

@@ -266,8 +266,8 @@ static void note_arrival(const struct sim_checker *checker, struct sim_epoch *ep
     struct sim_arrival *before = find_arrival(epoch, command->plan.index);
     if (before != NULL && !before->is_closed) {
         before->is_vague = before->is_repeated;
-        before->is_held = before->is_held ||
-                          (command->letters > 0 && may_have_been_held(checker, command));
+        before->is_held =
+            before->is_held || (command->letters > 0 && may_have_been_held(checker, command));
         return;
     }
     bool is_repeated = before != NULL;
