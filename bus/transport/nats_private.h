@@ -36,7 +36,8 @@
  *   nats_delivery.c leases: settle, extend, hand back
  *   nats_publish.c  publishes and their acknowledgements
  *   nats_claim.c    whether a record that is stored already is ours
- *   nats_header.c   headers and keys, both ways
+ *   nats_header.c   header blocks and keys, both ways
+ *   nats_message.c  headers of messages, memory of a poll
  *   nats_json.c     just enough JSON to read answers
  *   nats_seed.c     the public key of an NKey seed
  *
