@@ -15,7 +15,9 @@
 #include "fuzz.h"
 #include "transport/nats_tools.h"
 
-static const char begin[] = DRI_NATS_VERSION_LINE "\r\n";
+static const struct {
+    char text[sizeof(DRI_NATS_VERSION_LINE) + 1]; /* and no NUL */
+} begin = {DRI_NATS_VERSION_LINE "\r\n"};
 
 /* What would be sent of a key and headers, as a block. */
 static struct dray_slice sent(struct dri_nats_arena *arena, struct dray_slice key,
@@ -24,14 +26,14 @@ static struct dray_slice sent(struct dri_nats_arena *arena, struct dray_slice ke
     struct dri_publish publish = {.key = key, .headers = headers, .dedup_id = id};
     struct dray_slice lines;
     FUZZ_CHECK(dri_nats_header_encode(&publish, arena, &lines) == DRAY_OK);
-    uint8_t *block = dri_nats_arena_take(arena, sizeof(begin) + lines.len + 2);
+    uint8_t *block = dri_nats_arena_take(arena, sizeof(begin.text) + lines.len + 2);
     FUZZ_CHECK(block != NULL);
-    memcpy(block, begin, sizeof(begin) - 1);
+    memcpy(block, begin.text, sizeof(begin.text));
     if (lines.len > 0) {
-        memcpy(block + sizeof(begin) - 1, lines.at, lines.len);
+        memcpy(block + sizeof(begin.text), lines.at, lines.len);
     }
-    memcpy(block + sizeof(begin) - 1 + lines.len, "\r\n", 2);
-    return dray_slice_of(block, sizeof(begin) - 1 + lines.len + 2);
+    memcpy(block + sizeof(begin.text) + lines.len, "\r\n", 2);
+    return dray_slice_of(block, sizeof(begin.text) + lines.len + 2);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
