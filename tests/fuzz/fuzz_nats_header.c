@@ -32,7 +32,8 @@ static struct dray_slice sent(struct dri_nats_arena *arena, struct dray_slice ke
     if (lines.len > 0) {
         memcpy(block + sizeof(begin.text), lines.at, lines.len);
     }
-    memcpy(block + sizeof(begin.text) + lines.len, "\r\n", 2);
+    block[sizeof(begin.text) + lines.len] = '\r';
+    block[sizeof(begin.text) + lines.len + 1] = '\n';
     return dray_slice_of(block, sizeof(begin.text) + lines.len + 2);
 }
 
