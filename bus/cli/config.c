@@ -21,6 +21,7 @@
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "assert.h"
@@ -29,8 +30,9 @@
 #include "nearest.h"
 #include "transport/transport.h"
 
-#define NAME_BYTES  256u
-#define TOPIC_BYTES 512u
+#define REVOKE_SLACK_MS 1000u
+#define NAME_BYTES      256u
+#define TOPIC_BYTES     512u
 
 /* ---- values ---- */
 
@@ -425,6 +427,21 @@ static enum dray_status check_delivery(const struct dri_settings *settings, char
     return DRAY_EINVALID;
 }
 
+/* A revocation waits for what runs and then for its last settle, revoke_ms each. Whoever takes
+ * longer than the group's patience is thrown out and comes again, which takes the others'
+ * partitions away: a command that runs for long enough would never come to its end. */
+static bool has_patience_to_revoke(const struct dri_settings *settings)
+{
+    for (size_t i = 0; i < settings->options_count; i++) {
+        if (strcmp(settings->options[i].name, "max.poll.interval.ms") == 0 &&
+            strtoull(settings->options[i].value, NULL, 10) <
+                2 * (uint64_t)settings->worker.revoke_ms + REVOKE_SLACK_MS) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum dray_status check_together(const struct dri_settings *settings, bool needs_bus,
                                        char *ret_text, size_t text_bytes)
 {
@@ -438,6 +455,14 @@ static enum dray_status check_together(const struct dri_settings *settings, bool
         snprintf(ret_text, text_bytes,
                  "worker.max_bytes is less than worker.message_bytes: one large command would not "
                  "fit");
+        return DRAY_EINVALID;
+    }
+    if (!has_patience_to_revoke(settings)) {
+        snprintf(
+            ret_text, text_bytes,
+            "kafka.max.poll.interval.ms is less than twice worker.revoke_ms (%u) and a second: "
+            "the group would give up on a worker that lets go of a partition",
+            settings->worker.revoke_ms);
         return DRAY_EINVALID;
     }
     return check_delivery(settings, ret_text, text_bytes);

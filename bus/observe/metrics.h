@@ -80,6 +80,8 @@
       "messages that came in and could not be kept; the broker delivers again")                    \
     X(CLIENTS_MADE, "dray_transport_clients_made_total", counter,                                  \
       "client handles made after the first, because one failed or stood still")                    \
+    X(MESSAGES_GIVEN_UP, "dray_transport_messages_given_up_total", counter,                        \
+      "messages that a consumer's max_deliver had given up, and that became dead letters")         \
     X(CONTROL_APPLIED, "dray_control_applied_total", counter, "control changes applied")           \
     X(CONTROL_CONFLICTS, "dray_control_conflicts_total", counter,                                  \
       "control changes skipped because of a conflict")                                             \

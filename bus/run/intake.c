@@ -22,8 +22,9 @@
 
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd: no two places of a key meet */
 #define TOO_OFTEN                                                                                  \
-    "it was delivered nearly as often as the broker allows, and never settled; it was not run "    \
-    "again"
+    "it was delivered as often as its consumer's max_deliver allows, or nearly, and never "        \
+    "settled; "                                                                                    \
+    "it was not run again"
 #define ORIGIN_BYTES 300u
 #define REPLAYED_MAX (UINT32_C(1) << 18) /* copies whose names are remembered; 44 bytes each */
 

@@ -804,6 +804,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_LEASES_MISSED, transport.leases_missed},
         {DRI_METRIC_ARRIVALS_DROPPED, transport.arrivals_dropped},
         {DRI_METRIC_CLIENTS_MADE, transport.clients_made},
+        {DRI_METRIC_MESSAGES_GIVEN_UP, transport.messages_given_up},
         {DRI_METRIC_SLOTS, engine.assignments - engine.unassignments},
         {DRI_METRIC_REVISION, dri_registry_revision(worker->registry)},
         {DRI_METRIC_READY, atomic_load(&worker->state) == DRI_WORKER_READY ? 1 : 0},

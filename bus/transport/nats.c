@@ -96,6 +96,7 @@ void dri_nats_turn(struct dri_nats *self, struct dri_now now, bool *ret_more)
     dri_nats_publishes_expire(self, now);
     dri_nats_publishes_check(self, now);
     dri_nats_leases_step(self, now);
+    dri_nats_given_step(self, now);
     dri_nats_slots_step(self, now);
     if (self->wire != NULL) {
         dri_nats_wire_push(self->wire);
@@ -401,6 +402,7 @@ static void nats_stats(struct dri_transport *transport, struct dri_transport_sta
         .leases_missed = self->expired_waiting + self->expired_extends,
         .arrivals_dropped = atomic_load(&self->mailbox->dropped),
         .clients_made = self->made_anew,
+        .messages_given_up = self->given_up,
     };
 }
 
@@ -443,6 +445,7 @@ static void nats_destroy(struct dri_transport *transport)
         nats_close(transport, 0);
     }
     let_go(self);
+    dri_nats_given_fini(self);
     dri_nats_slots_fini(self);
     dri_nats_deliveries_fini(self);
     dri_nats_publishes_fini(self);
@@ -562,7 +565,7 @@ static const struct dri_nats_slot *hopeless_source(const struct dri_nats *self)
 {
     for (uint32_t i = 0; i < self->slots_count; i++) {
         const struct dri_nats_slot *slot = &self->slots[i];
-        if (slot->state == DRI_NATS_SETUP_WAIT && !slot->is_partition &&
+        if (slot->state == DRI_NATS_SETUP_WAIT && !slot->is_partition && !slot->is_optional &&
             dray_status_class(slot->setup_status) == DRAY_CLASS_PERMANENT) {
             return slot;
         }
@@ -573,8 +576,9 @@ static const struct dri_nats_slot *hopeless_source(const struct dri_nats *self)
 static const struct dri_nats_slot *waiting_source(const struct dri_nats *self)
 {
     for (uint32_t i = 0; i < self->slots_count; i++) {
-        if (self->slots[i].state != DRI_NATS_READY && !self->slots[i].is_partition) {
-            return &self->slots[i];
+        const struct dri_nats_slot *slot = &self->slots[i];
+        if (slot->state != DRI_NATS_READY && !slot->is_partition && !slot->is_optional) {
+            return slot;
         }
     }
     return NULL;
@@ -643,6 +647,7 @@ static enum dray_status bring_up(struct dri_nats *self, const struct dri_transpo
     if (status != DRAY_OK) {
         return status;
     }
+    dri_nats_given_open(self, config->can_create, deadline_ns);
     for (uint32_t i = 0; i < self->slots_count; i++) {
         self->slots[i].state = self->slots[i].is_partition ? DRI_NATS_GONE : DRI_NATS_SETUP_WAIT;
     }
@@ -721,6 +726,9 @@ static enum dray_status check_topic(struct dri_nats *self,
         if (strcmp(self->slots[slot].topic, config->topics[i].topic) == 0) {
             dri_nats_slot_examine(self, &self->slots[slot], deadline_ns, ret_report);
         }
+    }
+    if (status == DRAY_OK && config->topics[i].use == DRI_USE_COMMANDS) {
+        dri_nats_given_examine(self, config->can_create, deadline_ns, ret_report);
     }
     return status;
 }

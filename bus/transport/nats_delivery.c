@@ -180,7 +180,8 @@ uint64_t dri_nats_delivery_take(struct dri_nats *self, const struct dri_nats_slo
     if ((deliveries->free == DRI_NATS_NONE && !grow(deliveries)) || !places_grow(deliveries)) {
         return 0;
     }
-    if (!is_plain_ack(ack) && (copy = dri_strdup(ack)) == NULL) {
+    bool is_made_again = is_plain_ack(ack) && !waiting->is_given_up;
+    if (!is_made_again && (copy = dri_strdup(ack)) == NULL) {
         return 0;
     }
     uint32_t place = place_of(deliveries, slot->number, waiting->stream_seq);

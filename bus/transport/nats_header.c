@@ -4,7 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "mem.h"
 #include "nats_tools.h"
 
 /* Headers between NATS and the flat form of wire/headers.h: each is name length (u16,
@@ -12,16 +11,9 @@
  * do not let this file include that one, so the format is walked and written here by a few lines of
  * its own.
  *
- * nats.c's own header calls are not used on what was received, because they change it: 3.4.1 takes
- * the next header for the value of an empty one, every version forgets the order of names and looks
- * for the colon past the end of the block. The block as it came lies in the message between the
- * reply subject and the body (so in every version from 3.4.1 to 3.14); the bounds are taken from
- * three public pointers, and the block has to begin with the version line and to end with an empty
- * line, else the message counts as one without headers.
- *
- * What is sent goes out as one header whose name holds all lines but the last value.
- * natsMsgHeader_Add for each would lose their order too, and cost four allocations a header. Names
- * and values are cleaned here, so that no byte of a command can begin a line of its own.
+ * A block has to begin with the version line and to end with an empty line, else it counts as one
+ * without headers. Names and values that are sent are cleaned here, so that no byte of a command
+ * can begin a line of its own. nats_message.c takes the block from a message, and puts it onto one.
  *
  * Names that begin with Nats- are instructions to the server (a copied Nats-Expected-Stream makes a
  * letter unpublishable for ever): they go out as dray-orig-<name>. The Nats-Msg-Id of a letter or a
@@ -30,69 +22,13 @@
  * header dray-key; bytes that are no clean UTF-8 text go as base64, and dray-key-encoding says so.
  */
 
-#define VERSION_LINE      "NATS/1.0"
+#define VERSION_LINE      DRI_NATS_VERSION_LINE
 #define KEY_NAME          "dray-key"
 #define KEY_ENCODING_NAME "dray-key-encoding"
 #define KEY_ENCODING      "base64"
 #define ORIGINAL_PREFIX   "dray-orig-"
 #define RESERVED_PREFIX   "Nats-"
 #define DEDUP_NAME        "Nats-Msg-Id"
-
-/* --- arena ---------------------------------------------------------------------------------- */
-
-#define ARENA_BLOCK_BYTES (64u * 1024u)
-
-struct dri_nats_arena_block {
-    struct dri_nats_arena_block *next;
-    size_t used, capacity;
-    uint8_t bytes[];
-};
-
-void *dri_nats_arena_take(struct dri_nats_arena *arena, size_t bytes)
-{
-    struct dri_nats_arena_block *block = arena->blocks;
-    bytes = (bytes + 15) & ~(size_t)15;
-    if (block == NULL || block->capacity - block->used < bytes) {
-        size_t capacity = bytes > ARENA_BLOCK_BYTES ? bytes : ARENA_BLOCK_BYTES;
-        block = dri_zalloc(sizeof(*block) + capacity);
-        if (block == NULL) {
-            return NULL;
-        }
-        block->capacity = capacity;
-        block->next = arena->blocks;
-        arena->blocks = block;
-    }
-    void *at = block->bytes + block->used;
-    block->used += bytes;
-    return at;
-}
-
-void dri_nats_arena_reset(struct dri_nats_arena *arena)
-{
-    struct dri_nats_arena_block *block = arena->blocks;
-    while (block != NULL && block->next != NULL) {
-        struct dri_nats_arena_block *next = block->next;
-        dri_free(block);
-        block = next;
-    }
-    if (block != NULL && block->capacity > ARENA_BLOCK_BYTES) {
-        dri_free(block);
-        block = NULL;
-    }
-    if (block != NULL) {
-        block->used = 0;
-    }
-    arena->blocks = block;
-}
-
-void dri_nats_arena_fini(struct dri_nats_arena *arena)
-{
-    while (arena->blocks != NULL) {
-        struct dri_nats_arena_block *next = arena->blocks->next;
-        dri_free(arena->blocks);
-        arena->blocks = next;
-    }
-}
 
 /* --- base64 --------------------------------------------------------------------------------- */
 
@@ -138,57 +74,13 @@ size_t dri_nats_base64_decode(struct dray_slice text, uint8_t *ret_bytes)
 
 /* --- what was received ---------------------------------------------------------------------- */
 
-/** The header block as it came, version line included; absent: none. */
-static struct dray_slice block_of(natsMsg *message)
+struct dray_slice dri_nats_header_sound(struct dray_slice block)
 {
-    const struct dray_slice absent = {NULL, 0};
-    const char *last = natsMsg_GetReply(message);
-    const char *body = natsMsg_GetData(message);
-    if (last == NULL) {
-        last = natsMsg_GetSubject(message);
-    }
-    if (last == NULL || body == NULL) {
-        return absent;
-    }
-    const char *start = last + strlen(last) + 1;
-    uintptr_t from = (uintptr_t)start, to = (uintptr_t)body;
     const size_t shortest = sizeof(VERSION_LINE) - 1 + 4;
-    if (to <= from || to - from < shortest + 1 || to - from > INT32_MAX) {
-        return absent;
-    }
-    size_t len = to - from - 1;
-    if (memcmp(start, VERSION_LINE, sizeof(VERSION_LINE) - 1) != 0 ||
-        memcmp(start + len - 4, "\r\n\r\n", 4) != 0) {
-        return absent;
-    }
-    return dray_slice_of(start, len);
-}
-
-struct dri_nats_status_line dri_nats_header_status(natsMsg *message)
-{
-    struct dri_nats_status_line line = {0, ""};
-    struct dray_slice block = block_of(message);
-    size_t at = sizeof(VERSION_LINE) - 1;
-    if (block.at == NULL || block.len < at + 4 || block.at[at] != ' ') {
-        return line;
-    }
-    at++;
-    for (int i = 0; i < 3; i++, at++) {
-        if (at >= block.len || block.at[at] < '0' || block.at[at] > '9') {
-            line.code = 0;
-            return line;
-        }
-        line.code = line.code * 10 + (uint32_t)(block.at[at] - '0');
-    }
-    while (at < block.len && block.at[at] == ' ') {
-        at++;
-    }
-    size_t len = 0;
-    while (at < block.len && block.at[at] != '\r' && len + 1 < sizeof(line.text)) {
-        line.text[len++] = (char)block.at[at++];
-    }
-    line.text[len] = '\0';
-    return line;
+    bool is_sound = block.at != NULL && block.len >= shortest &&
+                    memcmp(block.at, VERSION_LINE, sizeof(VERSION_LINE) - 1) == 0 &&
+                    memcmp(block.at + block.len - 4, "\r\n\r\n", 4) == 0;
+    return is_sound ? block : (struct dray_slice){NULL, 0};
 }
 
 struct line {
@@ -248,16 +140,18 @@ static size_t flat_put(uint8_t *put, struct line line)
     return 6 + line.name.len + line.value.len;
 }
 
-enum dray_status dri_nats_header_decode(natsMsg *message, bool is_ours,
-                                        struct dri_nats_arena *arena, struct dray_slice *ret_key,
-                                        struct dray_slice *ret_headers)
+enum dray_status dri_nats_header_decode_block(struct dray_slice block, bool is_ours,
+                                              struct dri_nats_arena *arena,
+                                              struct dray_slice *ret_key,
+                                              struct dray_slice *ret_headers)
 {
     const struct dray_slice absent = {NULL, 0};
-    struct dray_slice block = block_of(message), key = absent;
+    struct dray_slice key = absent;
     bool is_base64 = false;
     size_t at = 0, len = 0, lines = 0;
     struct line line;
     *ret_key = *ret_headers = absent;
+    block = dri_nats_header_sound(block);
     if (block.at == NULL) {
         return DRAY_OK;
     }
@@ -426,22 +320,4 @@ enum dray_status dri_nats_header_encode(const struct dri_publish *publish,
     *ret_block = len == 0 ? (struct dray_slice){NULL, 0} : dray_slice_of(block, len);
     block[len] = '\0';
     return DRAY_OK;
-}
-
-enum dray_status dri_nats_header_attach(natsMsg *message, struct dray_slice block)
-{
-    /* "A: 1\r\nB: 2\r\n": the name is "A: 1\r\nB", the value "2"; nats.c adds ": " and the line
-     * end. */
-    char *text = (char *)(uintptr_t)block.at; /* of our arena: ours to cut */
-    size_t last = block.len - 2;
-    text[last] = '\0';
-    while (last > 0 && text[last - 1] != '\n') {
-        last--;
-    }
-    char *colon = strchr(text + last, ':');
-    *colon = '\0';
-    natsStatus status = natsMsgHeader_Set(message, text, colon + 2);
-    *colon = ':';
-    text[block.len - 2] = '\r';
-    return status == NATS_OK ? DRAY_OK : DRAY_ENOMEM;
 }

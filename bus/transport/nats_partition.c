@@ -208,8 +208,7 @@ bool dri_nats_partition_accepts(const struct dri_nats_slot *slot, struct dray_sl
 
 /* --- slots ---------------------------------------------------------------------------------- */
 
-/** One token of a subject, of signs that a bucket's keys may have. */
-static void append_token(char *text, size_t bytes, const char *token)
+void dri_nats_append_token(char *text, size_t bytes, const char *token)
 {
     size_t len = strlen(text);
     for (; *token != '\0' && len + 1 < bytes; token++) {
@@ -232,11 +231,12 @@ static void name_leases(struct dri_nats *self, const char *topic)
     struct dri_nats_leases *leases = &self->leases;
     const char *unique = strrchr(self->inbox, '.');
     (void)snprintf(leases->prefix, sizeof(leases->prefix), "$KV.DRAY_LEASES.%.64s.", self->group);
-    append_token(leases->prefix, sizeof(leases->prefix) - 32, topic);
-    append_token(leases->member, sizeof(leases->member) - 1,
-                 self->settings.name == NULL ? "nobody" : self->settings.name);
+    dri_nats_append_token(leases->prefix, sizeof(leases->prefix) - 32, topic);
+    dri_nats_append_token(leases->member, sizeof(leases->member) - 1,
+                          self->settings.name == NULL ? "nobody" : self->settings.name);
     (void)snprintf(leases->owner, sizeof(leases->owner), "%.60s~", leases->member);
-    append_token(leases->owner, sizeof(leases->owner) - 1, unique == NULL ? "" : unique + 1);
+    dri_nats_append_token(leases->owner, sizeof(leases->owner) - 1,
+                          unique == NULL ? "" : unique + 1);
 }
 
 enum dray_status dri_nats_partitions_init(struct dri_nats *self, const struct dri_source *source,
@@ -266,7 +266,7 @@ enum dray_status dri_nats_partitions_init(struct dri_nats *self, const struct dr
         (void)snprintf(slot->topic, sizeof(slot->topic), "%s.p.%u", source->topic, i);
         (void)snprintf(slot->filter, sizeof(slot->filter), "%s", slot->topic);
         (void)snprintf(slot->consumer_base, sizeof(slot->consumer_base), "%.64s-", self->group);
-        append_token(slot->consumer_base, 128, slot->topic);
+        dri_nats_append_token(slot->consumer_base, 128, slot->topic);
     }
     struct dri_nats_slot *log = next_slot(self);
     leases->slot_log = log->number;

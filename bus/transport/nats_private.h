@@ -31,11 +31,13 @@
  *   nats_slot.c     sources: consumer set-up and loss
  *   nats_partition.c  the slots of partitions: set-up, hand-over
  *   nats_progress.c what the consumers say of themselves; one that gives nothing any more
+ *   nats_given.c    what a consumer's max_deliver gave up
  *   nats_pull.c     pull requests, and what arrives for them
  *   nats_delivery.c leases: settle, extend, hand back
  *   nats_publish.c  publishes and their acknowledgements
  *   nats_claim.c    whether a record that is stored already is ours
- *   nats_header.c   headers and keys, both ways
+ *   nats_header.c   header blocks and keys, both ways
+ *   nats_message.c  headers of messages, memory of a poll
  *   nats_json.c     just enough JSON to read answers
  *   nats_seed.c     the public key of an NKey seed
  *
@@ -167,6 +169,39 @@ DRAY_MUST_CHECK enum dray_status dri_nats_topic_check(struct dri_nats *self,
                                                       struct dri_topic_report *ret_report,
                                                       char ret_text[DRI_NATS_TEXT_BYTES]);
 
+/* --- what consumers gave up ----------------------------------------------------------------- */
+
+/** An advisory whose message is being fetched. */
+#define DRI_NATS_RESCUES_MAX 16u
+struct dri_nats_rescue {
+    natsMsg *advisory; /* owned; NULL: free */
+    bool is_asked;
+    uint32_t slot, epoch; /* of the message */
+    uint64_t stream_seq;
+    uint64_t given_up_ms;
+    uint32_t deliveries;
+    uint64_t due_ns; /* lease of the advisory */
+};
+
+struct dri_nats_given {
+    bool is_on;
+    uint32_t slot; /* that reads the advisories */
+    uint32_t tries;
+    enum dray_status told;
+    uint64_t check_at_ns;
+    struct dri_nats_rescue rescues[DRI_NATS_RESCUES_MAX];
+};
+
+/** Adds its slot. Requires: a group, and room in the table of slots. */
+void dri_nats_given_init(struct dri_nats *self, const struct dri_source *commands);
+/** Makes the stream of advisories when it is missing; blocks until deadline_ns. */
+void dri_nats_given_open(struct dri_nats *self, bool can_create, uint64_t deadline_ns);
+/** The same for doctor: what is missing is a warning in the report of the commands. */
+void dri_nats_given_examine(struct dri_nats *self, bool can_create, uint64_t deadline_ns,
+                            struct dri_topic_report *report);
+void dri_nats_given_step(struct dri_nats *self, struct dri_now now);
+void dri_nats_given_fini(struct dri_nats *self);
+
 /* --- the transport -------------------------------------------------------------------------- */
 
 struct dri_nats_job; /* dialling, nats_link.c */
@@ -205,6 +240,7 @@ struct dri_nats {
     struct dri_nats_slot *slots;
     uint32_t slots_count, slot_turn;
     struct dri_nats_leases leases;
+    struct dri_nats_given given;
     char partitioned[DRI_NATS_SUBJECT_BYTES]; /* publishes to this subject go to its partitions */
     uint32_t keyless_turn;
     uint64_t pull_number;
@@ -223,6 +259,7 @@ struct dri_nats {
 
     uint64_t stale_settles, expired_extends, expired_waiting; /* counted, logged at close */
     uint64_t made_anew; /* connections, because a consumer gave nothing */
+    uint64_t given_up;  /* messages that came by their advisory */
 };
 
 /** Reads the socket and hands arrivals out, without producing events. *ret_more: the socket has

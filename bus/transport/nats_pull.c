@@ -36,7 +36,7 @@ static struct dri_nats_waiting *ring_at(const struct dri_nats_slot *slot, size_t
     return &slot->waiting[(slot->waiting_head + i) & (slot->waiting_capacity - 1)];
 }
 
-static bool ring_put(struct dri_nats_slot *slot, const struct dri_nats_waiting *waiting)
+bool dri_nats_pull_put(struct dri_nats_slot *slot, const struct dri_nats_waiting *waiting)
 {
     if (slot->waiting_count == slot->waiting_capacity) {
         size_t capacity = slot->waiting_capacity == 0 ? 256 : 2 * slot->waiting_capacity;
@@ -372,7 +372,7 @@ static void take_core(struct dri_nats_slot *slot, natsMsg *message)
         .timestamp_ms = -1,
         .due_ns = UINT64_MAX,
     };
-    if (!slot->is_assigned || !ring_put(slot, &waiting)) {
+    if (!slot->is_assigned || !dri_nats_pull_put(slot, &waiting)) {
         natsMsg_Destroy(message);
         return;
     }
@@ -414,7 +414,7 @@ void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, nat
     if (is_wanted && slot->waiting_count == 0) {
         slot->renew_at_ns = now.mono_ns + slot->lease_ns / 4;
     }
-    if (!is_wanted || !ring_put(slot, &waiting)) {
+    if (!is_wanted || !dri_nats_pull_put(slot, &waiting)) {
         natsMsg_Destroy(message);
     }
 }
@@ -430,8 +430,14 @@ static bool fill_event(struct dri_nats *self, const struct dri_nats_slot *slot,
     memset(ret_event, 0, sizeof(*ret_event));
     struct dri_message *out = &ret_event->as.message;
     bool is_ours = slot->role != DRI_ROLE_COMMANDS;
-    if (dri_nats_header_decode(message, is_ours, &self->arena, &out->key, &out->headers) !=
-        DRAY_OK) {
+    const char *data = natsMsg_GetData(message);
+    size_t bytes = len < 0 ? 0 : (size_t)len;
+    enum dray_status status =
+        waiting->is_given_up
+            ? dri_nats_header_decode_block(dray_slice_of(data, waiting->block_bytes), is_ours,
+                                           &self->arena, &out->key, &out->headers)
+            : dri_nats_header_decode(message, is_ours, &self->arena, &out->key, &out->headers);
+    if (status != DRAY_OK) {
         return false;
     }
     if (slot->kind == DRI_NATS_GROUP) {
@@ -440,8 +446,9 @@ static bool fill_event(struct dri_nats *self, const struct dri_nats_slot *slot,
             return false;
         }
         out->deliveries = waiting->deliveries;
-        out->is_last = slot->deliver_max > 0 &&
-                       waiting->deliveries + UINT64_C(1) + DELIVERIES_LEFT > slot->deliver_max;
+        out->is_last = waiting->is_given_up ||
+                       (slot->deliver_max > 0 &&
+                        waiting->deliveries + UINT64_C(1) + DELIVERIES_LEFT > slot->deliver_max);
     }
     ret_event->type = DRI_TE_MESSAGE;
     ret_event->slot = slot->number;
@@ -449,10 +456,9 @@ static bool fill_event(struct dri_nats *self, const struct dri_nats_slot *slot,
     out->offset = waiting->stream_seq;
     out->timestamp_ms = waiting->timestamp_ms;
     out->subject = dray_slice_text(natsMsg_GetSubject(message));
-    out->value = dray_slice_of(natsMsg_GetData(message), len < 0 ? 0 : (size_t)len);
-    if (out->value.at == NULL) {
-        out->value = dray_slice_of("", 0);
-    }
+    out->value = data == NULL
+                     ? dray_slice_of("", 0)
+                     : dray_slice_of(data + waiting->block_bytes, bytes - waiting->block_bytes);
     return true;
 }
 

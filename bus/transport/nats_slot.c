@@ -737,7 +737,7 @@ enum dray_status dri_nats_slots_init(struct dri_nats *self,
 {
     bool has_commands = false;
     const struct dri_source *commands = NULL;
-    self->slots = dri_zalloc_array(config->sources_count + self->settings.partitions + 2,
+    self->slots = dri_zalloc_array(config->sources_count + self->settings.partitions + 3,
                                    sizeof(self->slots[0]));
     if (self->slots == NULL) {
         return DRAY_ENOMEM;
@@ -756,6 +756,9 @@ enum dray_status dri_nats_slots_init(struct dri_nats *self,
             name_consumer(self, slot, is_first);
             commands = is_first ? &config->sources[i] : commands;
         }
+    }
+    if (commands != NULL) {
+        dri_nats_given_init(self, commands);
     }
     return commands != NULL && self->settings.partitions > 1
                ? dri_nats_partitions_init(self, commands, ret_text)

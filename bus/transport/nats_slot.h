@@ -56,7 +56,9 @@ struct dri_nats_waiting {
     int64_t timestamp_ms;
     uint32_t deliveries;
     uint64_t received_ns;
-    uint64_t due_ns; /* the lease; UINT64_MAX: none */
+    uint64_t due_ns;  /* the lease; UINT64_MAX: none */
+    bool is_given_up; /* by the consumer; fetched: header block and body are the message's data */
+    uint32_t block_bytes; /* of that */
 };
 
 #define DRI_NATS_RECENT_MAX 16384u /* power of two */
@@ -114,7 +116,8 @@ struct dri_nats_slot {
     uint64_t renew_at_ns; /* leases of the ring */
 
     bool is_partition; /* of the commands: read under a lease */
-    bool is_internal;  /* the bucket of leases: nothing of it is handed up */
+    bool is_internal;  /* the bucket of leases, advisories: nothing of it is handed up */
+    bool is_optional;  /* the worker works without it */
     int32_t partition;
     struct dri_nats_lease lease;
     char consumer_base[DRI_NATS_NAME_BYTES]; /* without its number */
@@ -163,6 +166,8 @@ void dri_nats_slot_vacate(struct dri_nats *self, struct dri_nats_slot *slot);
 void dri_nats_slot_hold(struct dri_nats *self, struct dri_nats_slot *slot);
 /** Whether a message of this consumer may be taken. */
 bool dri_nats_partition_accepts(const struct dri_nats_slot *slot, struct dray_slice consumer);
+/** Appends one token of a subject, of signs that a consumer's name and a bucket's keys may have. */
+void dri_nats_append_token(char *text, size_t bytes, const char *token);
 /** Slots for the partitions of a commands source and for the bucket. */
 DRAY_MUST_CHECK enum dray_status dri_nats_partitions_init(struct dri_nats *self,
                                                           const struct dri_source *source,
@@ -180,6 +185,8 @@ uint64_t dri_nats_pull_deadline(const struct dri_nats_slot *slot);
 /** Next message to hand up; false: none. Requires: now. */
 bool dri_nats_pull_next(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
                         struct dri_transport_event *ret_event);
+/** Puts a message that came another way into the ring (owned on success); false: no memory. */
+bool dri_nats_pull_put(struct dri_nats_slot *slot, const struct dri_nats_waiting *waiting);
 /** Takes the first of the ring (owned); false: empty. */
 bool dri_nats_pull_take(struct dri_nats_slot *slot, struct dri_nats_waiting *ret_waiting);
 /** Forget what waits: hand back to the server what is still ours (hand_back), or just drop it. */

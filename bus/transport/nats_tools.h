@@ -119,6 +119,16 @@ DRAY_MUST_CHECK enum dray_status dri_nats_header_decode(natsMsg *message, bool i
                                                         struct dray_slice *ret_key,
                                                         struct dray_slice *ret_headers);
 
+#define DRI_NATS_VERSION_LINE "NATS/1.0"
+/** The block, when it begins with the version line and ends with an empty line; else absent. */
+struct dray_slice dri_nats_header_sound(struct dray_slice block);
+/** The same of a header block by itself, as STREAM.MSG.GET gives it; hostile bytes count as none.
+ */
+DRAY_MUST_CHECK enum dray_status dri_nats_header_decode_block(struct dray_slice block, bool is_ours,
+                                                              struct dri_nats_arena *arena,
+                                                              struct dray_slice *ret_key,
+                                                              struct dray_slice *ret_headers);
+
 /** Builds the header block of a message to be sent. *ret_block is what goes between the version
  * line and the empty line: "Name: value\r\n...", absent when there is none. Errors: ENOMEM. */
 DRAY_MUST_CHECK enum dray_status dri_nats_header_encode(const struct dri_publish *publish,

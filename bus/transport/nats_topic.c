@@ -93,11 +93,12 @@ struct family {
     const char *prefix, *name, *subject;
 };
 
-/** Subjects that share one stream: dlq.>, replay.>, park.> */
+/** Subjects that share one stream, or whose own name says nothing. */
 static const struct family families[] = {
     {"dlq.", "DLQ", "dlq.>"},
     {"replay.", "REPLAY", "replay.>"},
     {"park.", "PARK", "park.>"},
+    {"$JS.EVENT.ADVISORY.", "DRAY_ADVISORIES", "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"},
 };
 
 static bool plan_family(const char *topic, struct dri_nats_stream_plan *plan)

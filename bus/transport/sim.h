@@ -131,6 +131,8 @@ DRAY_MUST_CHECK enum dray_status dri_sim_append(struct dri_sim_broker *broker, s
 
 /** Replace all rates (NULL: all 0). */
 void dri_sim_rates(struct dri_sim_broker *broker, const uint16_t rates[DRI_SIM_FAULT_COUNT]);
+/** From now on members have at least so long to let go of what is revoked. */
+void dri_sim_let_go_in(struct dri_sim_broker *broker, uint32_t rebalance_ms);
 /** The broker does nothing until then; clients only see their time-outs. Replaces an earlier pause.
  */
 void dri_sim_pause(struct dri_sim_broker *broker, struct dri_now now, uint64_t until_ns);

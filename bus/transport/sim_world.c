@@ -457,6 +457,15 @@ void dri_sim_rates(struct dri_sim_broker *broker, const uint16_t rates[DRI_SIM_F
     dri_lock_drop(&broker->lock);
 }
 
+void dri_sim_let_go_in(struct dri_sim_broker *broker, uint32_t rebalance_ms)
+{
+    dri_lock_take(&broker->lock);
+    if (broker->config.rebalance_ms < rebalance_ms) {
+        broker->config.rebalance_ms = rebalance_ms;
+    }
+    dri_lock_drop(&broker->lock);
+}
+
 /* The client does not give up after all. */
 static void take_back_unknown(struct dri_sim_broker *broker, struct sim_op *store)
 {

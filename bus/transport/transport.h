@@ -125,7 +125,7 @@ struct dri_message {
     uint64_t offset;           /* Kafka offset, stream sequence */
     uint64_t delivery;         /* names this delivery in settle and extend; 0 for watermark slots */
     uint32_t deliveries;       /* how often the broker has delivered it, from 1; 0: not known */
-    bool is_last;              /* the broker will soon give up delivering it: end it now */
+    bool is_last;              /* the broker will soon give up delivering it, or has: end it now */
     int64_t timestamp_ms;      /* of the broker or producer; -1: none */
     struct dray_slice subject; /* concrete topic or subject */
     struct dray_slice key;
@@ -218,7 +218,8 @@ struct dri_transport_info {
     X(metadata_dropped, "commits that had to leave their metadata out")                            \
     X(leases_missed, "deliveries whose lease had ended before they were handed up or renewed")     \
     X(arrivals_dropped, "messages that came in and could not be kept; the broker delivers again")  \
-    X(clients_made, "client handles made after the first, because one failed or stood still")
+    X(clients_made, "client handles made after the first, because one failed or stood still")      \
+    X(messages_given_up, "messages that a consumer had given up, handed up to be dead-lettered")
 
 struct dri_transport_stats {
 #define DRI_TRANSPORT_COUNTER(field, help) uint64_t field;

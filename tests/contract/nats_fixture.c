@@ -119,3 +119,25 @@ void watch_for(uint32_t ms, struct contract_client *client)
     contract_watch(client, NULL);
     subject.quiet_ms = 0;
 }
+
+void deliver_often(const char *stream, const char *consumer, int times)
+{
+    struct admin admin;
+    char subject_name[256];
+    admin_open(&admin);
+    (void)snprintf(subject_name, sizeof(subject_name), "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream,
+                   consumer);
+    for (int i = 0; i < times; i++) {
+        natsMsg *message = NULL;
+        assert_int_equal(natsConnection_RequestString(&message, admin.nc, subject_name, "1", 10000),
+                         NATS_OK);
+        assert_non_null(natsMsg_GetReply(message));
+        natsMsg *answer = NULL; /* or the next request may overtake it */
+        assert_int_equal(natsConnection_RequestString(&answer, admin.nc, natsMsg_GetReply(message),
+                                                      "-NAK", 10000),
+                         NATS_OK);
+        natsMsg_Destroy(answer);
+        natsMsg_Destroy(message);
+    }
+    admin_close(&admin);
+}

@@ -30,6 +30,8 @@ void make_consumer(const char *stream, jsConsumerConfig *config);
 void delete_consumer(const char *stream, const char *name);
 void delete_stream(const char *stream);
 int64_t ack_pending_of(const char *stream, const char *consumer);
+/** Takes a message of a consumer and gives it back, `times` times. */
+void deliver_often(const char *stream, const char *consumer, int times);
 void put_text(struct contract_client *client, const char *topic, const char *value, uint64_t token);
 void watch_for(uint32_t ms, struct contract_client *client);
 

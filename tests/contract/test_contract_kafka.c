@@ -3,11 +3,12 @@
 
 /* test_contract_kafka.c - the contract on Kafka.
  *
- * usage: test_contract_kafka mock | kafka | kafka4 [CASE]
+ * usage: test_contract_kafka mock | kafka | kafka4 | kip848 [CASE]
  * `mock` is librdkafka's mock cluster, whose broker can be taken down and brought back; it creates
  * no topics over the protocol, so that is done for the transport before it opens. `kafka` and
  * `kafka4` are the brokers in DRAY_TEST_KAFKA and DRAY_TEST_KAFKA4; without one the program exits
- * with 77.
+ * with 77. `kip848` is kafka4 with the group protocol in which the broker assigns and keeps the
+ * times.
  */
 
 #include <signal.h>
@@ -124,6 +125,7 @@ static int run_part(unsigned part, unsigned parts, void *arg)
 int main(int argc, char **argv)
 {
     const char *which = argc > 1 ? argv[1] : "mock";
+    bool is_new = strcmp(which, "kip848") == 0;
     struct contract_subject subject = {
         .name = which,
         .ops = &dri_kafka_ops,
@@ -141,9 +143,13 @@ int main(int argc, char **argv)
         .produce = produce,
         .state = argc > 2 ? argv[2] : NULL,
     };
+    if (is_new) {
+        subject.options[1] = (struct dri_option){"group.protocol", "consumer"};
+        subject.options[2] = subject.options[--subject.options_count];
+    }
     if (strcmp(which, "mock") != 0) {
         const char *url =
-            getenv(strcmp(which, "kafka4") == 0 ? "DRAY_TEST_KAFKA4" : "DRAY_TEST_KAFKA");
+            getenv(is_new || strcmp(which, "kafka4") == 0 ? "DRAY_TEST_KAFKA4" : "DRAY_TEST_KAFKA");
         if (url == NULL || url[0] == '\0') {
             (void)fprintf(stderr, "skipped: there is no broker\n");
             return 77;

@@ -320,27 +320,6 @@ static void a_consumer_that_would_lose_messages_is_refused(void **state)
     assert_unfit(&config, "filter");
 }
 
-/** Takes the one message of a consumer and gives it back, `times` times. */
-static void deliver_often(const char *stream, const char *consumer, int times)
-{
-    struct admin admin;
-    char subject_name[256];
-    admin_open(&admin);
-    (void)snprintf(subject_name, sizeof(subject_name), "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream,
-                   consumer);
-    for (int i = 0; i < times; i++) {
-        natsMsg *message = NULL;
-        assert_int_equal(natsConnection_RequestString(&message, admin.nc, subject_name, "1", 10000),
-                         NATS_OK);
-        assert_non_null(natsMsg_GetReply(message));
-        assert_int_equal(natsConnection_PublishString(admin.nc, natsMsg_GetReply(message), "-NAK"),
-                         NATS_OK);
-        natsMsg_Destroy(message);
-    }
-    assert_int_equal(natsConnection_Flush(admin.nc), NATS_OK);
-    admin_close(&admin);
-}
-
 static void a_message_that_the_consumer_will_soon_drop_is_said_to_be_at_its_end(void **state)
 {
     struct contract_client client, maker;

@@ -16,7 +16,6 @@ import clients
 import load as loads
 import reconcile
 import workers
-from workers import brokers
 
 KEYS, WORK_MS, LANES, PER_SECOND, SESSION_MS = 20, 50, 2, 60, 30000
 TOPICS = {"commands": "commands", "results": "results", "dead_letters": "dlq.scale.commands"}
@@ -25,9 +24,9 @@ TOPICS = {"commands": "commands", "results": "results", "dead_letters": "dlq.sca
 class Fleet:
     """Replicas by name, and what each life of them said before it ended."""
 
-    def __init__(self, folder, url):
+    def __init__(self, folder, url, kafka):
         config = workers.configuration(url, "scale", TOPICS, settle_ms=200, lanes=LANES)
-        config["kafka"] = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 500}
+        config["kafka"] = kafka
         self.replicas = [workers.Worker(folder, name, config) for name in ("one", "two", "three", "four")]
         self.probe_log = self.replicas[0].probe_log
         self.codes, self.revocations = [], 0
@@ -77,11 +76,12 @@ def scale(fleet, load):
     return load.stop()
 
 
-def scenario():
-    with workers.Folder("rebalance") as folder, brokers.Kafka() as broker:
+def scenario(protocol):
+    broker, kafka = workers.group_broker(protocol, SESSION_MS)
+    with workers.Folder("rebalance") as folder, broker:
         client = clients.connect(broker.url)
         client.create("commands", 8)
-        fleet, load = Fleet(folder, broker.url), loads.Load(broker.url, KEYS, WORK_MS, PER_SECOND)
+        fleet, load = Fleet(folder, broker.url, kafka), loads.Load(broker.url, KEYS, WORK_MS, PER_SECOND)
         try:
             load.start()
             commands = scale(fleet, load)
@@ -113,5 +113,5 @@ def scenario():
 
 
 if __name__ == "__main__":
-    scenario()
+    scenario(sys.argv[1] if len(sys.argv) > 1 else "classic")
     sys.exit(0)

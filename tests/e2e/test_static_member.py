@@ -3,8 +3,9 @@
 # Copyright 2026 The dray authors
 """Static membership on Kafka: a replica that is back in time keeps its partitions; one id twice ends one.
 
-The second part is the mistake of two replicas with one `group.instance.id`: the broker fences the first,
-which must say so and end, not hang and not go on; the other one does all the work.
+The second part is the mistake of two replicas with one `group.instance.id`: the broker fences one of them, the
+first, or with the protocol of KIP-848 the one that came second. It must say so and end, not hang and not go on;
+the other one does all the work.
 """
 
 import sys
@@ -13,7 +14,6 @@ import clients
 import msgpack
 import reconcile
 import workers
-from workers import brokers
 
 KEYS, SESSION_MS = 16, 45000
 TOPICS = {"commands": "commands", "results": "results", "dead_letters": "dlq.static.commands"}
@@ -34,10 +34,9 @@ def produce(client, commands, count):
                         f"a result for each of {len(commands)} commands")
 
 
-def member(folder, url, name, instance):
+def member(folder, url, kafka, name, instance):
     config = workers.configuration(url, "static", TOPICS, settle_ms=100)
-    config["kafka"] = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 300,
-                       "group.instance.id": instance}
+    config["kafka"] = dict(kafka, **{"group.instance.id": instance})
     return workers.Worker(folder, name, config)
 
 
@@ -56,27 +55,25 @@ def restart_without_rebalance(client, commands, one, two):
     assert before == after, f"static members were rebalanced: {before} became {after}"
 
 
-def same_id_twice(client, commands, folder, url, one):
-    twin = member(folder, url, "twin", "the-one")
-    try:
-        twin.start()
-        workers.settle_down(lambda: not one.is_running(), 90, "the fenced replica ends")
-        code = one.process.wait()
-        print(f"the fenced replica exited with {code}")
-        assert code not in (0, -6, -9, -11), f"a fenced replica exits with an error, not {code}"
-        assert "fenced" in one.log().lower(), one.log()[-2000:]
-        workers.settle_down(lambda: has_sources(twin), 120, "its twin has its sources")
-        produce(client, commands, 200)
-        assert twin.stop() == 0, "a drain is clean"
-    finally:
-        if twin.is_running():
-            twin.kill()
+def same_id_twice(client, commands, one, twin, is_second_fenced):
+    twin.start()
+    fenced, other = (twin, one) if is_second_fenced else (one, twin)
+    workers.settle_down(lambda: not fenced.is_running(), 90, "the fenced replica ends")
+    code = fenced.process.wait()
+    print(f"the fenced replica exited with {code}")
+    assert code not in (0, -6, -9, -11), f"a fenced replica exits with an error, not {code}"
+    assert "fenced" in fenced.log().lower() or "instance" in fenced.log().lower(), fenced.log()[-2000:]
+    workers.settle_down(lambda: has_sources(other), 120, "its twin has its sources")
+    produce(client, commands, 200)
+    assert other.stop() == 0, "a drain is clean"
 
 
-def scenario():
-    with workers.Folder("static") as folder, brokers.Kafka() as broker:
+def scenario(protocol):
+    broker, kafka = workers.group_broker(protocol, SESSION_MS)
+    with workers.Folder("static") as folder, broker:
         client = clients.connect(broker.url)
-        one, two = member(folder, broker.url, "one", "the-one"), member(folder, broker.url, "two", "other")
+        one, two, twin = (member(folder, broker.url, kafka, name, instance)
+                          for name, instance in (("one", "the-one"), ("two", "other"), ("twin", "the-one")))
         commands = []
         try:
             for replica in (one, two):
@@ -84,18 +81,18 @@ def scenario():
             workers.settle_down(lambda: has_sources(one) and has_sources(two), 120, "sources for both")
             produce(client, commands, 200)
             restart_without_rebalance(client, commands, one, two)
-            same_id_twice(client, commands, folder, broker.url, one)
+            same_id_twice(client, commands, one, twin, protocol != "classic")
             assert two.stop() == 0, "a drain is clean"
             report = reconcile.outcomes(commands, client.read("results"), [])
             print(report)
             assert not report.problems, "outcomes do not fit"
         finally:
-            for replica in (one, two):
+            for replica in (one, two, twin):
                 if replica.is_running():
                     replica.kill()
             client.close()
 
 
 if __name__ == "__main__":
-    scenario()
+    scenario(sys.argv[1] if len(sys.argv) > 1 else "classic")
     sys.exit(0)

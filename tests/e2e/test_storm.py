@@ -22,7 +22,6 @@ import clients
 import load as loads
 import reconcile
 import workers
-from workers import brokers
 
 REPLICAS, ROUNDS, KEYS, WORK_MS, LANES, SESSION_MS, DRAIN_S = 4, 16, 40, 20, 4, 3000, 40
 PER_SECOND, IN_FLIGHT = 100, 50
@@ -108,14 +107,15 @@ def judge(storm, load, runs, results, codes):
     assert report.duplicate_results <= again, "more results twice than runs"
 
 
-def scenario(seed):
+def scenario(protocol, seed):
     print(f"seed {seed} (DRAY_TEST_SEED={seed} repeats it)")
     dice = random.Random(seed)
-    with workers.Folder("storm") as folder, brokers.Kafka() as broker:
+    broker, kafka = workers.group_broker(protocol, SESSION_MS)
+    with workers.Folder("storm") as folder, broker:
         client = clients.connect(broker.url)
         config = workers.configuration(broker.url, "storm", TOPICS, settle_ms=100, lanes=LANES,
                                        max_in_flight=IN_FLIGHT)
-        config["kafka"] = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 300}
+        config["kafka"] = kafka
         replicas = [workers.Worker(folder, f"w{n}", config) for n in range(REPLICAS)]
         storm, load = Storm(replicas, dice), None
         try:
@@ -146,5 +146,5 @@ def scenario(seed):
 
 
 if __name__ == "__main__":
-    scenario(reconcile.seed())
+    scenario(sys.argv[1] if len(sys.argv) > 1 else "classic", reconcile.seed())
     sys.exit(0)

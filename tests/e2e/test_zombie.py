@@ -18,7 +18,6 @@ import clients
 import msgpack
 import reconcile
 import workers
-from workers import brokers
 
 KEYS, WORK_MS, SLOW_MS, LANES, SESSION_MS = 16, 100, 12000, 4, 3000
 TOPICS = {"commands": "commands", "results": "results", "dead_letters": "dlq.zombie.commands"}
@@ -143,12 +142,13 @@ def judge(producer, runs, times, results):
     return zombies, again
 
 
-def scenario():
-    with workers.Folder("zombie") as folder, brokers.Kafka() as broker:
+def scenario(protocol):
+    broker, kafka = workers.group_broker(protocol, SESSION_MS)
+    with workers.Folder("zombie") as folder, broker:
         client = clients.connect(broker.url)
         config = workers.configuration(broker.url, "zombie", TOPICS, settle_ms=100, lanes=LANES,
                                        revoke_ms=30000, stuck_ms=60000)  # slow is not given up here
-        config["kafka"] = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 300}
+        config["kafka"] = kafka
         one, two = (workers.Worker(folder, name, config) for name in ("one", "two"))
         sampler = None
         try:
@@ -194,5 +194,5 @@ def scenario():
 
 
 if __name__ == "__main__":
-    scenario()
+    scenario(sys.argv[1] if len(sys.argv) > 1 else "classic")
     sys.exit(0)

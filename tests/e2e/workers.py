@@ -83,6 +83,15 @@ def configuration(url, group, topics, **worker):
     }
 
 
+def group_broker(protocol, session_ms):
+    """A Kafka broker, and what a worker is told below `kafka`, for a group of this protocol: "classic", or
+    "consumer", that of KIP-848, whose times are the broker's."""
+    if protocol == "classic":
+        return brokers.Kafka(), {"session.timeout.ms": session_ms, "heartbeat.interval.ms": 300}
+    return (brokers.Kafka("4.0.0", {"group.consumer.session.timeout.ms": session_ms}),
+            {"group.protocol": protocol})
+
+
 class Worker:
     """One replica."""
 

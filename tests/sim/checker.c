@@ -248,21 +248,34 @@ static struct sim_arrival *find_arrival(struct sim_epoch *epoch, uint32_t comman
     return NULL;
 }
 
+/* Once paused, a command may have been given up to the dead letters, its followers run, and its
+ * assignment lost before the letter was stored: then it comes again, and runs behind them. */
+static bool may_have_been_held(const struct sim_checker *checker, const struct sim_command *command)
+{
+    const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
+    return route != NULL && checker->was_paused[route - checker->options.routes];
+}
+
 /* Delivered again before it came to its end, a message keeps its place: the same flight goes on.
  * After its end it is a new arrival, which the worker may run or only settle again; delivered once
- * more, nobody can tell from outside which of the two it was, and its place is not judged. */
-static void note_arrival(struct sim_epoch *epoch, uint32_t command)
+ * more, nobody can tell from outside which of the two it was, and its place is not judged. The same
+ * is true of one that has a letter already: if it was held, the broker took the held letter for
+ * that one, and nothing of it is seen. */
+static void note_arrival(const struct sim_checker *checker, struct sim_epoch *epoch,
+                         const struct sim_command *command)
 {
-    struct sim_arrival *before = find_arrival(epoch, command);
+    struct sim_arrival *before = find_arrival(epoch, command->plan.index);
     if (before != NULL && !before->is_closed) {
         before->is_vague = before->is_repeated;
+        before->is_held =
+            before->is_held || (command->letters > 0 && may_have_been_held(checker, command));
         return;
     }
     bool is_repeated = before != NULL;
     epoch->arrivals =
         grown(epoch->arrivals, &epoch->capacity, epoch->count, sizeof(*epoch->arrivals));
     epoch->arrivals[epoch->count++] =
-        (struct sim_arrival){.command = command, .is_repeated = is_repeated};
+        (struct sim_arrival){.command = command->plan.index, .is_repeated = is_repeated};
 }
 
 void sim_note_held(struct sim_checker *checker, const struct sim_command *command)
@@ -295,7 +308,7 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
                              command->plan.index);
         }
     }
-    note_arrival(epoch, command->plan.index);
+    note_arrival(checker, epoch, command);
 }
 
 /* A position is judged when it leaves the client, whether it arrives or not, and when it arrives.
@@ -576,14 +589,11 @@ static void check_overlap(struct sim_checker *checker, uint32_t client,
                               .since_ns = checker->now.mono_ns};
 }
 
-/* Once paused, a command may have been given up to the dead letters, its followers run, and its
- * assignment lost before the letter was stored: then it comes again, and runs behind them. So it
- * may when it was answered with a fallback. */
-static bool may_have_been_held(const struct sim_checker *checker, const struct sim_command *command)
+/* One that was answered with a fallback may come again behind its followers in the same way. */
+static bool may_be_overtaken(const struct sim_checker *checker, const struct sim_command *command)
 {
     const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
-    return route != NULL &&
-           (route->has_fallback || checker->was_paused[route - checker->options.routes]);
+    return may_have_been_held(checker, command) || (route != NULL && route->has_fallback);
 }
 
 /* Kafka: whoever reads a partition reads it in order, from where all before has its outcome. */
@@ -596,7 +606,7 @@ static void check_first_run(struct sim_checker *checker, const struct sim_comman
     }
     uint64_t *latest = &log->first_runs[key];
     if (*latest > command->offset && !command->is_complete &&
-        !may_have_been_held(checker, command)) {
+        !may_be_overtaken(checker, command)) {
         sim_checker_fail(checker, "order", "command %u runs first after a later one of its key",
                          command->plan.index);
     }
@@ -612,7 +622,8 @@ static void check_epoch(struct sim_checker *checker, struct sim_epoch *epoch,
                          command->plan.index);
         return;
     }
-    bool is_next = attempt == arrival->attempt + 1 ||
+    /* A held letter ends it, too: what comes again because that was not settled begins anew. */
+    bool is_next = attempt == arrival->attempt + 1 || (arrival->is_held && attempt == 1) ||
                    (command->spared_runs > 0 && attempt == arrival->attempt) ||
                    (command->vague_runs > 0 && attempt <= arrival->attempt);
     if (!is_next || attempt > command->plan.attempts_max) {

@@ -312,6 +312,8 @@ void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *
                          (int)letter.source.len, (const char *)letter.source.at);
         return;
     }
+    sim_checker_trace(checker, "letter   command %u: %s", command->plan.index,
+                      dray_kind_text(letter.reason));
     check_letter(checker, command, record, &letter);
     command->letters++;
     checker->tally.letters++;

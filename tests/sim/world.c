@@ -27,6 +27,7 @@
 
 #define NS_PER_MS       UINT64_C(1000000)
 #define WALL_BEGIN_MS   UINT64_C(1767225600000) /* 2026-01-01 */
+#define LET_GO_MS       1000u
 #define HEAL_MS         UINT64_C(300000)
 #define PROBES_MS       UINT64_C(1200000) /* the slowest handler, as often as a probe may fail */
 #define PATIENCE_MS     UINT64_C(60000)
@@ -570,6 +571,10 @@ static void heal(struct world *world)
     dri_sim_rates(world->broker, NULL);
     dri_sim_pause(world->broker, world->now, world->now.mono_ns);
     end_refusal(world);
+    /* A worker waits twice for as long as revoke_ms. Thrown out for that it comes again, which
+     * takes the others' partitions away, and a handler that is slow enough never comes to its end.
+     */
+    dri_sim_let_go_in(world->broker, 2 * world->options.core.revoke_ms + LET_GO_MS);
     sim_router_resume_all(world->router);
     wake_all(world);
     for (uint32_t i = 0; i < world->options.workers; i++) {

@@ -340,7 +340,22 @@ class Kafka(Broker):
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
             "log.cleaner.dedupe.buffer.size": "16777216",
+            **(self._new_groups() if self.has_new_groups else {}),
             **self.properties,
+        }
+
+    @property
+    def has_new_groups(self):
+        """Whether it knows the group protocol of KIP-848, where the broker has the times of the group."""
+        return int(self.version.split(".")[0]) >= 4
+
+    @staticmethod
+    def _new_groups():
+        return {
+            "group.consumer.min.session.timeout.ms": "1000",
+            "group.consumer.session.timeout.ms": "6000",
+            "group.consumer.min.heartbeat.interval.ms": "100",
+            "group.consumer.heartbeat.interval.ms": "300",
         }
 
     def _command(self):

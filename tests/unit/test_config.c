@@ -195,6 +195,18 @@ static void an_unknown_key_names_its_line_and_the_nearest_known_one(void **state
             ":1: unknown key \"create_topcis\"; did you mean \"create_topics\"?");
 }
 
+static void a_group_must_wait_for_longer_than_a_revocation_takes(void **state)
+{
+    struct loaded loaded;
+    (void)state;
+    test_status(DRAY_EINVALID, load_yaml(&loaded, "bus: kafka://a:1\nworker: {revoke_ms: 5000}\n"
+                                                  "kafka: {max.poll.interval.ms: 10999}\n"));
+    assert_non_null(strstr(loaded.text, "twice worker.revoke_ms (5000)"));
+    test_ok(load_yaml(&loaded, "bus: kafka://a:1\nworker: {revoke_ms: 5000}\n"
+                               "kafka: {max.poll.interval.ms: 11000}\n"));
+    unload(&loaded);
+}
+
 static void a_word_that_is_far_from_every_key_is_not_what_was_meant(void **state)
 {
     (void)state;
@@ -850,6 +862,7 @@ int main(void)
         cmocka_unit_test(a_missing_bus_is_an_error_that_says_where_to_give_one),
         cmocka_unit_test(every_kind_of_value_is_read_from_a_file),
         cmocka_unit_test(json_is_yaml_too),
+        cmocka_unit_test(a_group_must_wait_for_longer_than_a_revocation_takes),
         cmocka_unit_test(empty_files_sections_and_values_change_nothing),
         cmocka_unit_test(an_unknown_key_names_its_line_and_the_nearest_known_one),
         cmocka_unit_test(a_word_that_is_far_from_every_key_is_not_what_was_meant),
