@@ -247,8 +247,8 @@ static enum dray_status open_transport(struct dri_worker *worker, char *ret_text
 {
     const struct dri_settings *settings = worker->settings;
     const struct dri_source sources[] = {
-        {settings->topics.commands, DRI_ROLE_COMMANDS, settings->worker.start, 0},
-        {settings->topics.replay, DRI_ROLE_REPLAY, DRI_START_EARLIEST, 0},
+        {settings->topics.commands, DRI_ROLE_COMMANDS, settings->worker.start, 0, 0},
+        {settings->topics.replay, DRI_ROLE_REPLAY, DRI_START_EARLIEST, 0, 0},
     };
     const struct dri_topic topics[] = {
         {settings->topics.commands, DRI_USE_COMMANDS},

@@ -56,7 +56,8 @@ struct dri_nats_waiting {
     int64_t timestamp_ms;
     uint32_t deliveries;
     uint64_t received_ns;
-    uint64_t due_ns; /* the lease; UINT64_MAX: none */
+    uint64_t due_ns;   /* the lease; UINT64_MAX: none */
+    uint64_t ready_ns; /* not to be handed up before; 0: at once */
 };
 
 #define DRI_NATS_RECENT_MAX 16384u /* power of two */
@@ -95,6 +96,7 @@ struct dri_nats_slot {
     bool is_starved;      /* since then none has come, though we could take some */
     bool was_made_anew;   /* the connection, for that; until a message comes */
     uint64_t start_offset;
+    uint64_t delay_ms; /* 0: none */
 
     enum dri_nats_slot_state state;
     uint64_t setup_at_ns;
@@ -178,6 +180,8 @@ void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, nat
 void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
 uint64_t dri_nats_pull_deadline(const struct dri_nats_slot *slot);
 /** Next message to hand up; false: none. Requires: now. */
+/** When the first message that waits may be handed up; 0: at once; UINT64_MAX: none waits. */
+uint64_t dri_nats_pull_ready_ns(const struct dri_nats_slot *slot);
 bool dri_nats_pull_next(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
                         struct dri_transport_event *ret_event);
 /** Takes the first of the ring (owned); false: empty. */
