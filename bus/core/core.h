@@ -29,19 +29,20 @@
 struct dri_core;
 
 struct dri_core_config {
-    uint32_t in_flight_max; /* flights that wait or run */
-    uint32_t key_max;       /* of these, that one key may have queued; 0: all of them */
-    uint32_t unacked_max;   /* flights whose outcome is on its way */
-    uint64_t bytes_max;     /* sum of flight.bytes */
-    uint32_t slots_max;     /* sources assigned at once */
-    uint32_t lanes;         /* run slots; a chain goes to the lane of its key */
-    uint32_t lane_depth;    /* chains handed to one lane at once */
-    uint32_t chain_max;     /* flights of one key in one chain */
-    uint32_t groups_max;    /* groups that can be configured: 1 to this; group 0 has no limits */
-    uint32_t settle_ms;     /* between two watermark settles of a slot */
-    uint32_t revoke_ms;     /* grace for flights of a revoked slot */
-    uint32_t drain_ms;      /* grace of a drain */
-    uint32_t republish_ms;  /* first wait after an unknown or refused publish; doubles to 30 s */
+    uint32_t in_flight_max;  /* flights that wait or run */
+    uint32_t key_max;        /* of these, that one key may have queued; 0: all of them */
+    uint32_t unacked_max;    /* flights whose outcome is on its way */
+    uint64_t bytes_max;      /* sum of flight.bytes */
+    uint32_t slots_max;      /* sources assigned at once */
+    uint32_t lanes;          /* run slots; a chain goes to the lane of its key */
+    uint32_t lane_depth;     /* chains handed to one lane at once */
+    uint32_t chain_max;      /* flights of one key in one chain */
+    uint32_t groups_max;     /* groups that can be configured: 1 to this; group 0 has no limits */
+    uint32_t settle_ms;      /* between two watermark settles of a slot */
+    uint32_t revoke_ms;      /* grace for flights of a revoked slot */
+    uint32_t drain_ms;       /* grace of a drain */
+    uint32_t delay_after_ms; /* what is due later waits in a delay log; 0: all waits here */
+    uint32_t republish_ms;   /* first wait after an unknown or refused publish; doubles to 30 s */
 };
 
 /** What of the configuration can change while it runs. */
@@ -216,6 +217,7 @@ uint64_t dri_core_breaker_changes(const struct dri_core *core);
     X(dropped_on_drain, "flights given up because the worker drains; they come again")             \
     X(expired, "commands that were not run because their deadline had passed")                     \
     X(held, "commands of a paused route that were dead-lettered, to be replayed when it resumes")  \
+    X(delayed, "scheduled commands put into a delay log, or from one into the next")               \
     X(breaker_opens, "times that a route's breaker opened")                                        \
     X(leases_lost, "deliveries whose lease ended before it was renewed")                           \
     X(settles_failed, "settles that the broker refused")                                           \

@@ -534,8 +534,8 @@ static enum dray_status session_open(struct dri_control_thread *control, char *r
                                      size_t text_bytes)
 {
     const struct dri_settings *settings = control->settings;
-    const struct dri_source source = {settings->topics.control, DRI_ROLE_LOG, DRI_START_EARLIEST,
-                                      0, 0};
+    const struct dri_source source = {settings->topics.control, DRI_ROLE_LOG, DRI_START_EARLIEST, 0,
+                                      0};
     const struct dri_topic topics[] = {
         {settings->topics.control, DRI_USE_CONTROL},
         {settings->topics.status, DRI_USE_STATUS},

@@ -65,6 +65,7 @@ struct dri_engine_config {
     const char *namespaces;          /* comma list that is allowed; NULL: all */
     const char *results_topic;
     const char *dead_letters_topic;
+    const char *const *delay_topics; /* by level (delay.h); NULL: none, and core.delay_after_ms 0 */
     const char *const *reply_patterns; /* worker.reply_to; * within a token, > for the rest */
     size_t reply_patterns_count;
     enum dri_order order; /* key; partition: one lane a slot; none */

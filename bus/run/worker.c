@@ -246,24 +246,30 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
 static enum dray_status open_transport(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
-    const struct dri_source sources[] = {
+    struct dri_source sources[2 + DRI_DELAY_LEVELS] = {
         {settings->topics.commands, DRI_ROLE_COMMANDS, settings->worker.start, 0, 0},
         {settings->topics.replay, DRI_ROLE_REPLAY, DRI_START_EARLIEST, 0, 0},
     };
-    const struct dri_topic topics[] = {
+    struct dri_topic topics[4 + DRI_DELAY_LEVELS] = {
         {settings->topics.commands, DRI_USE_COMMANDS},
         {settings->topics.results, DRI_USE_RESULTS},
         {settings->topics.dead_letters, DRI_USE_DEAD_LETTERS},
         {settings->topics.replay, DRI_USE_REPLAY},
     };
+    uint32_t levels = settings->worker.delay_after_ms != 0 ? DRI_DELAY_LEVELS : 0;
+    for (uint32_t i = 0; i < levels; i++) {
+        sources[2 + i] = (struct dri_source){settings->topics.delay[i], DRI_ROLE_DELAY,
+                                             DRI_START_EARLIEST, 0, dri_delay_level_ms(i)};
+        topics[4 + i] = (struct dri_topic){settings->topics.delay[i], DRI_USE_DELAY};
+    }
     struct dri_transport_config config = {
         .url = settings->bus,
         .group = settings->group,
         .client_id = worker->id,
         .sources = sources,
-        .sources_count = DRI_ARRAY_LEN(sources),
+        .sources_count = 2 + levels,
         .topics = topics,
-        .topics_count = DRI_ARRAY_LEN(topics),
+        .topics_count = 4 + levels,
         .can_create = settings->worker.create_topics,
         .partitions = settings->worker.partitions,
         .timeout_ms = CONNECT_MS,
@@ -355,6 +361,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
                  .settle_ms = settings->worker.settle_ms,
                  .revoke_ms = settings->worker.revoke_ms,
                  .drain_ms = settings->worker.drain_ms,
+                 .delay_after_ms = settings->worker.delay_after_ms,
                  .republish_ms = 100},
         .transport_ops = worker->ops,
         .transport = worker->transport,
@@ -365,6 +372,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .namespaces = live->namespaces,
         .results_topic = settings->topics.results,
         .dead_letters_topic = settings->topics.dead_letters,
+        .delay_topics = settings->topics.delay,
         .reply_patterns = live->reply_patterns,
         .reply_patterns_count = live->reply_patterns_count,
         .order = settings->worker.order,
@@ -728,6 +736,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_RESULTS, core.results_stored},
         {DRI_METRIC_LETTERS, core.letters_stored},
         {DRI_METRIC_HELD, core.held},
+        {DRI_METRIC_DELAYED, core.delayed},
         {DRI_METRIC_BREAKER_OPENS, core.breaker_opens},
         {DRI_METRIC_POINTER_LETTERS, engine.pointer_letters},
         {DRI_METRIC_SETTLED, core.settled},
