@@ -363,7 +363,7 @@ static void on_timer(struct dri_core *core, uint32_t id)
 {
     if (id < core->flights_max) {
         struct dri_flight *flight = &core->flights[id];
-        if (flight->state == DRI_FLIGHT_WAITING && flight->attempt == 0) {
+        if (dri_core_is_early(flight)) {
             dri_early_due(core, flight);
         } else if (flight->state == DRI_FLIGHT_WAITING) {
             dri_lanes_due(core, flight);

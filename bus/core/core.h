@@ -198,6 +198,12 @@ void dri_core_group_set(struct dri_core *core, uint32_t number,
 /** Move a flight that the core has to another group. Takes effect in the next step. */
 void dri_core_regroup(struct dri_core *core, struct dri_flight *flight, uint32_t number);
 
+/** Whether it waits for its time, and has not begun to run. */
+bool dri_core_is_early(const struct dri_flight *flight);
+/** It is not to run: it ends as a dead letter of this kind. Takes effect in the next step.
+ *  Requires: dri_core_is_early. */
+void dri_core_cancel(struct dri_core *core, struct dri_flight *flight, enum dray_error_kind kind);
+
 enum dri_breaker dri_core_group_breaker(const struct dri_core *core, uint32_t number);
 /** Grows whenever a breaker of any group opens or closes. */
 uint64_t dri_core_breaker_changes(const struct dri_core *core);

@@ -78,3 +78,15 @@ void dri_early_due(struct dri_core *core, struct dri_flight *flight)
         dri_timers_set(&core->timers, flight->index, flight->due_ns);
     }
 }
+
+bool dri_core_is_early(const struct dri_flight *flight)
+{
+    return flight->state == DRI_FLIGHT_WAITING && flight->attempt == 0;
+}
+
+void dri_core_cancel(struct dri_core *core, struct dri_flight *flight, enum dray_error_kind kind)
+{
+    DRI_ASSERT(dri_core_is_early(flight));
+    dri_timers_cancel(&core->timers, flight->index);
+    dri_outcome_letter(core, flight, kind);
+}

@@ -197,6 +197,12 @@ static void tell_outcome(const struct dri_control_thread *control,
                 DRI_UINT("revision", outcome->revision), DRI_TEXT("reason", outcome->text),
                 DRI_SLICE("author", author));
         break;
+    case DRI_CONTROL_CANCELS:
+        DRI_LOG(control->is_checked ? DRI_LOG_INFO : DRI_LOG_DEBUG, "CTL-CANCELS",
+                "scheduled commands were cancelled", DRI_UINT("revision", outcome->revision),
+                DRI_UINT("items", outcome->change.items_count), DRI_SLICE("author", author),
+                DRI_SLICE("note", outcome->change.note));
+        break;
     case DRI_CONTROL_IGNORED:
         DRI_LOG(DRI_LOG_DEBUG, "CTL-IGNORED", outcome->text,
                 DRI_UINT("revision", outcome->revision), DRI_SLICE("kind", outcome->change.kind));
@@ -260,7 +266,9 @@ static void on_record(struct dri_control_thread *control, const struct dri_messa
     tell_outcome(control, &outcome);
     control->beat.is_changed = true;
     control->changed_ns = dri_clock_mono_ns();
-    if (outcome.verdict == DRI_CONTROL_APPLIED) {
+    if (outcome.verdict == DRI_CONTROL_CANCELS && control->served != NULL) {
+        dri_wake_notify(control->served);
+    } else if (outcome.verdict == DRI_CONTROL_APPLIED) {
         if (control->served != NULL) {
             dri_wake_notify(control->served);
         }
@@ -805,6 +813,7 @@ static enum dray_status prepare(struct dri_control_thread *control,
     dri_beat_init(&control->beat);
     dri_control_log_init(&control->log, config->registry, config->settings->cluster,
                          config->settings->topics.control);
+    control->log.cancelled = config->cancelled;
     place_of(control, &place);
     control->snapshot_revision = dri_snapshot_revision(&place);
     dri_lock_init(&control->lock, DRI_LOCK_CONTROL);

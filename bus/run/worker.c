@@ -56,7 +56,8 @@
 #include "version.h"
 
 #define SLOTS_MAX      4096u
-#define GROUPS_MAX     4096u /* routes with limits at a time, and some more */
+#define CANCELLED_MAX  65536u /* ids; 32 bytes each, where they are there */
+#define GROUPS_MAX     4096u  /* routes with limits at a time, and some more */
 #define CHAIN_MAX      64u
 #define SLEEP_MAX_NS   UINT64_C(1000000000)
 #define METRICS_NS     UINT64_C(200000000)
@@ -79,11 +80,12 @@ struct dri_worker {
     struct dri_live *live;           /* owned; the loop's from run on */
     _Atomic(struct dri_live *) next; /* owned: read again, and not taken up yet; NULL: none */
 
-    struct dri_metrics *metrics;   /* owned */
-    struct dri_metrics_page *page; /* the loop's */
-    struct dri_admin *admin;       /* owned */
-    struct dri_modules *modules;   /* owned */
-    struct dri_registry *registry; /* owned */
+    struct dri_metrics *metrics;     /* owned */
+    struct dri_metrics_page *page;   /* the loop's */
+    struct dri_admin *admin;         /* owned */
+    struct dri_modules *modules;     /* owned */
+    struct dri_registry *registry;   /* owned */
+    struct dri_cancelled *cancelled; /* owned */
     const struct dri_transport_ops *ops;
     struct dri_transport *transport;            /* owned */
     struct dri_journal *journal;                /* owned; NULL: it could not be had */
@@ -222,7 +224,8 @@ static enum dray_status make_registry(struct dri_worker *worker)
         .arg = worker->modules,
         .readers_max = threads_max(settings) + 1, /* the router */
     };
-    return dri_registry_create(&config, &worker->registry);
+    status = dri_cancelled_create(CANCELLED_MAX, &worker->cancelled);
+    return status == DRAY_OK ? dri_registry_create(&config, &worker->registry) : status;
 }
 
 static enum dray_status start_control(struct dri_worker *worker, char *ret_text, size_t text_bytes)
@@ -235,6 +238,7 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
         .worker = worker->id,
         .version = DRAY_VERSION,
         .admin = worker->admin == NULL ? "" : dri_admin_address(worker->admin),
+        .cancelled = worker->cancelled,
         .served = &worker->wake,
     };
     struct dri_control_thread *control = NULL;
@@ -366,6 +370,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .transport_ops = worker->ops,
         .transport = worker->transport,
         .executor = worker->executor,
+        .cancelled = worker->cancelled,
         .router = worker->router,
         .worker = worker->id,
         .namespace_ = settings->namespace_,
@@ -549,6 +554,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     dri_control_stop(atomic_load(&worker->control));
     dri_router_destroy(worker->router);
     dri_registry_destroy(worker->registry);
+    dri_cancelled_destroy(worker->cancelled);
     dri_modules_destroy(worker->modules);
     dri_metrics_destroy(worker->metrics);
     if (worker->has_wake) {
@@ -737,6 +743,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_LETTERS, core.letters_stored},
         {DRI_METRIC_HELD, core.held},
         {DRI_METRIC_DELAYED, core.delayed},
+        {DRI_METRIC_CANCELLED, engine.cancelled},
         {DRI_METRIC_BREAKER_OPENS, core.breaker_opens},
         {DRI_METRIC_POINTER_LETTERS, engine.pointer_letters},
         {DRI_METRIC_SETTLED, core.settled},

@@ -263,6 +263,46 @@ static void what_cannot_run_does_not_wait(void **state)
     expect_publish(fx, 0, DRI_OUTCOME_LETTER);
 }
 
+/* --- cancelled --- */
+
+static void one_that_waits_ends_at_once_when_it_is_cancelled(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come_for(fx, 0, 7, 20000);
+    assert_true(dri_core_is_early(flight));
+    dri_core_cancel(fx->core, flight, DRAY_KIND_REJECTED);
+    tick_ms(fx, 0);
+    assert_ptr_equal(flight, expect_publish(fx, 0, DRI_OUTCOME_LETTER));
+    assert_int_equal(DRAY_KIND_REJECTED, flight->kind);
+    stored(fx, flight);
+    expect_publish(fx, 0, DRI_OUTCOME_ERROR_RESULT);
+    stored(fx, flight);
+    expect_release(fx, 0);
+    forget_said(fx);
+    tick_ms(fx, 20000);
+    assert_int_equal(0, stats_of(fx).retries + stats_of(fx).in_flight);
+}
+
+static void what_is_due_has_begun_or_is_on_its_way_is_not_early(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *running = come_for(fx, 0, 7, 10);
+    struct dri_flight *queued = come_for(fx, 1, 7, 10);
+    struct dri_flight *far = come_for(fx, 2, 8, 1000000);
+    expect_publish(fx, 2, DRI_OUTCOME_DELAY);
+    tick_ms(fx, 10);
+    assert_false(dri_core_is_early(far));
+    if (running->state != DRI_FLIGHT_RUNNING) { /* equal times: in any order */
+        struct dri_flight *other = running;
+        running = queued;
+        queued = other;
+    }
+    assert_false(dri_core_is_early(running) || dri_core_is_early(queued));
+    done_retry(fx, running, 100);
+    assert_int_equal(DRI_FLIGHT_WAITING, running->state);
+    assert_false(dri_core_is_early(running)); /* it has begun */
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, fixture_teardown)
@@ -283,6 +323,8 @@ int main(void)
         CASE(where_much_waits_already_what_is_near_goes_to_a_delay_log_too),
         CASE(without_delay_logs_everything_waits_here),
         CASE(what_cannot_run_does_not_wait),
+        CASE(one_that_waits_ends_at_once_when_it_is_cancelled),
+        CASE(what_is_due_has_begun_or_is_on_its_way_is_not_early),
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
