@@ -52,6 +52,7 @@ static const char *check_outside(const struct dri_core *core, const struct dri_f
         break;
     case DRI_FLIGHT_WAITING:
         CHECK(is_timed, "a waiting flight has no time");
+        CHECK(!flight->is_early || flight->key_number == 0, "a flight is early and has a place");
         CHECK(!flight->is_with_lane && !flight->is_publishing, "a waiting flight is out");
         return NULL;
     default:

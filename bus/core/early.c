@@ -48,6 +48,7 @@ static bool is_far(const struct dri_core *core, const struct dri_flight *flight)
 void dri_early_keep(struct dri_core *core, struct dri_flight *flight)
 {
     flight->is_delay_refused = flight->is_delay_refused || flight->state == DRI_FLIGHT_PARKING;
+    flight->is_early = true;
     uint64_t ms = is_early(core, flight) ? wait_ms(core, flight) : 0;
     dri_lanes_hold(core, flight,
                    dri_after_ms(core->now.mono_ns, ms < WAIT_MAX_MS ? ms : WAIT_MAX_MS));
@@ -71,6 +72,7 @@ void dri_early_due(struct dri_core *core, struct dri_flight *flight)
     if (dri_lanes_is_expired(core, flight)) {
         dri_lanes_expire(core, flight);
     } else if (!is_early(core, flight)) {
+        flight->is_early = false;
         dri_flight_enter(core, flight);
     } else {
         uint64_t ms = wait_ms(core, flight);
@@ -81,7 +83,7 @@ void dri_early_due(struct dri_core *core, struct dri_flight *flight)
 
 bool dri_core_is_early(const struct dri_flight *flight)
 {
-    return flight->state == DRI_FLIGHT_WAITING && flight->attempt == 0;
+    return flight->state == DRI_FLIGHT_WAITING && flight->is_early;
 }
 
 void dri_core_cancel(struct dri_core *core, struct dri_flight *flight, enum dray_error_kind kind)

@@ -79,6 +79,7 @@ struct dri_flight {
     bool is_deaf;              /* its handler still runs: it keeps its key and its bytes */
     bool has_returned;         /* ... has returned, before DONE was seen */
     bool is_release_due;       /* nothing else keeps it */
+    bool is_early;             /* WAITING for not_before: it has no place in the order yet */
     bool is_delay_refused;     /* its copy is too large for a delay log: it waits here */
     bool is_probe;             /* of its group's breaker; only while with the lane */
     bool has_token;            /* of its group's rate; only while with the lane */

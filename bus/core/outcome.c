@@ -114,13 +114,13 @@ void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight)
 
 static void stored(struct dri_core *core, struct dri_flight *flight)
 {
-    if (flight->state == DRI_FLIGHT_RESULT) {
-        core->stats.results_stored++;
+    if (flight->outcome == DRI_OUTCOME_DELAY) {
+        core->stats.delayed++;
         finish(core, flight);
         return;
     }
-    if (flight->state == DRI_FLIGHT_PARKING) {
-        core->stats.delayed++;
+    if (flight->state == DRI_FLIGHT_RESULT) {
+        core->stats.results_stored++;
         finish(core, flight);
         return;
     }
@@ -201,7 +201,7 @@ void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_
     case DRI_CORE_NOT_STORED:
         if (flight->state == DRI_FLIGHT_LETTER) {
             letter_refused(core, flight, reason);
-        } else if (flight->state == DRI_FLIGHT_PARKING) {
+        } else if (flight->outcome == DRI_OUTCOME_DELAY) {
             delay_refused(core, flight, reason);
         } else {
             result_refused(core, flight, reason);

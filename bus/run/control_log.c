@@ -187,3 +187,41 @@ enum dray_status dri_control_log_wrap(struct dray_slice change, uint8_t **ret_by
     *ret_bytes = bytes;
     return DRAY_OK;
 }
+
+void dri_control_outcome_tell(const struct dri_control_outcome *outcome, bool is_news)
+{
+    enum dri_log_level level = is_news ? DRI_LOG_INFO : DRI_LOG_DEBUG;
+    struct dray_slice author = outcome->change.author;
+    switch (outcome->verdict) {
+    case DRI_CONTROL_APPLIED:
+        DRI_LOG(level, "CTL-APPLIED", "routes changed", DRI_UINT("revision", outcome->revision),
+                DRI_UINT("items", outcome->change.items_count), DRI_SLICE("author", author),
+                DRI_SLICE("note", outcome->change.note));
+        break;
+    case DRI_CONTROL_CONFLICT:
+        DRI_LOG(DRI_LOG_WARN, "CTL-CONFLICT", "a change is skipped: somebody else was faster",
+                DRI_UINT("revision", outcome->revision), DRI_TEXT("key", outcome->conflict.key),
+                DRI_UINT("base", outcome->conflict.base),
+                DRI_UINT("present", outcome->conflict.present), DRI_SLICE("author", author));
+        break;
+    case DRI_CONTROL_REFUSED:
+        DRI_LOG(DRI_LOG_WARN, "CTL-REFUSED", "a control record is refused",
+                DRI_UINT("revision", outcome->revision), DRI_TEXT("reason", outcome->text),
+                DRI_SLICE("author", author));
+        break;
+    case DRI_CONTROL_CANCELS:
+        DRI_LOG(level, "CTL-CANCELS", "scheduled commands were cancelled",
+                DRI_UINT("revision", outcome->revision),
+                DRI_UINT("items", outcome->change.items_count), DRI_SLICE("author", author),
+                DRI_SLICE("note", outcome->change.note));
+        break;
+    case DRI_CONTROL_IGNORED:
+        DRI_LOG(DRI_LOG_DEBUG, "CTL-IGNORED", outcome->text,
+                DRI_UINT("revision", outcome->revision), DRI_SLICE("kind", outcome->change.kind));
+        break;
+    case DRI_CONTROL_SEEN:
+    case DRI_CONTROL_VERDICTS:
+    default:
+        break;
+    }
+}

@@ -72,6 +72,9 @@ DRAY_MUST_CHECK enum dray_status dri_control_log_take(struct dri_control_log *lo
                                                       struct dray_slice value,
                                                       struct dri_control_outcome *ret_outcome);
 
+/** Log what became of a record. is_news: it was not read in catching up. */
+void dri_control_outcome_tell(const struct dri_control_outcome *outcome, bool is_news);
+
 /** Where the log ends was reached. next_offset: what the broker says comes next; UINT64_MAX: not
  *  known. Errors: EFATAL: the log has lost records, ret_text says which. */
 DRAY_MUST_CHECK enum dray_status dri_control_log_check_end(const struct dri_control_log *log,
