@@ -109,6 +109,7 @@ static void walkers_try(struct dray_slice message)
     size_t len;
 
     FUZZ_CHECK(!dri_change_next(&no_change, &at, &item));
+    FUZZ_CHECK(!dri_cancel_next(&no_change, &at, &cancel));
     FUZZ_CHECK(dri_change_encode(&no_change, NULL, 0, buffer, sizeof(buffer), &len) == DRAY_OK);
     FUZZ_CHECK(!dri_status_next_failure(&no_record, &at, &failure));
     while (dri_change_next(&change, &at, &item)) {
