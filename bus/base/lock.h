@@ -20,6 +20,7 @@
     X(MODULES)                                                                                     \
     X(REGISTRY)                                                                                    \
     X(ROUTE)                                                                                       \
+    X(CANCELLED)                                                                                   \
     X(LANE)                                                                                        \
     X(TRANSPORT)                                                                                   \
     X(METRICS)                                                                                     \

@@ -34,6 +34,7 @@
 #include "version.h"
 #include "wire/json.h"
 
+#define TOPICS      6u /* beside the delay logs */
 #define TEXT_BYTES  1024u
 #define CHECK_MS    10000u
 #define MODULES_MAX 256u
@@ -204,7 +205,7 @@ static void look_at_exposure(struct doctor *doctor)
 static void look_at_broker(struct doctor *doctor)
 {
     const struct dri_settings *settings = &doctor->cli->settings;
-    const struct dri_topic topics[] = {
+    struct dri_topic topics[TOPICS + DRI_DELAY_LEVELS] = {
         {settings->topics.commands, DRI_USE_COMMANDS},
         {settings->topics.results, DRI_USE_RESULTS},
         {settings->topics.dead_letters, DRI_USE_DEAD_LETTERS},
@@ -212,8 +213,12 @@ static void look_at_broker(struct doctor *doctor)
         {settings->topics.control, DRI_USE_CONTROL},
         {settings->topics.status, DRI_USE_STATUS},
     };
-    static const char *const names[] = {"commands", "results", "dead letters",
-                                        "replay",   "control", "status"};
+    static const char *const names[TOPICS] = {"commands", "results", "dead letters",
+                                              "replay",   "control", "status"};
+    uint32_t levels = settings->worker.delay_after_ms != 0 ? DRI_DELAY_LEVELS : 0;
+    for (uint32_t i = 0; i < levels; i++) {
+        topics[TOPICS + i] = (struct dri_topic){settings->topics.delay[i], DRI_USE_DELAY};
+    }
     struct dri_topic_report reports[DRI_ARRAY_LEN(topics)];
     struct dri_transport_info info = {.kind = "", .library = "", .server = ""};
     struct dri_transport_config config = {
@@ -221,7 +226,7 @@ static void look_at_broker(struct doctor *doctor)
         .group = settings->group,
         .client_id = "dray-doctor",
         .topics = topics,
-        .topics_count = DRI_ARRAY_LEN(topics),
+        .topics_count = TOPICS + levels,
         .can_create = doctor->can_fix,
         .partitions = settings->worker.partitions,
         .timeout_ms = CHECK_MS,
@@ -255,7 +260,7 @@ static void look_at_broker(struct doctor *doctor)
     }
     for (size_t i = 0; i < DRI_ARRAY_LEN(reports); i++) {
         if (reports[i].topic != NULL) {
-            tell_topic(doctor, &reports[i], names[i]);
+            tell_topic(doctor, &reports[i], i < TOPICS ? names[i] : "delay");
         }
     }
 }

@@ -383,6 +383,13 @@ static enum dray_status derive_topics(struct dri_config *config, struct dri_sett
         *owners[i] = dri_strdup(topic);
         status = *owners[i] == NULL ? DRAY_ENOMEM : DRAY_OK;
     }
+    for (uint32_t i = 0; status == DRAY_OK && i < DRI_DELAY_LEVELS; i++) {
+        snprintf(topic, sizeof(topic), "delay.%s.%s.%s", dri_delay_level_name(i), settings->group,
+                 settings->topics.commands);
+        config->delay[i] = dri_strdup(topic);
+        settings->topics.delay[i] = config->delay[i];
+        status = config->delay[i] == NULL ? DRAY_ENOMEM : DRAY_OK;
+    }
     settings->topics.replay = config->replay;
     settings->topics.park = config->park;
     return status;
@@ -465,6 +472,13 @@ static enum dray_status check_together(const struct dri_settings *settings, bool
             settings->worker.revoke_ms);
         return DRAY_EINVALID;
     }
+    if (settings->worker.delay_after_ms != 0 &&
+        settings->worker.delay_after_ms < DRI_DELAY_LEAST_MS) {
+        snprintf(ret_text, text_bytes,
+                 "worker.delay_after_ms is less than %u: no delay log brings a command back sooner",
+                 DRI_DELAY_LEAST_MS);
+        return DRAY_EINVALID;
+    }
     return check_delivery(settings, ret_text, text_bytes);
 }
 
@@ -537,6 +551,9 @@ void dri_config_destroy(struct dri_config *config)
     dri_free(config->warnings);
     dri_free(config->replay);
     dri_free(config->park);
+    for (uint32_t i = 0; i < DRI_DELAY_LEVELS; i++) {
+        dri_free(config->delay[i]);
+    }
     dri_free(config);
 }
 

@@ -4,6 +4,7 @@
 #define DRI_CLI_CONFIG_PRIVATE_H
 
 #include "config.h"
+#include "delay.h"
 #include "yaml_tree.h"
 
 /* config_private.h - what the files config*.c share.
@@ -75,8 +76,9 @@ struct dri_config {
     struct dri_routes routes; /* with their warnings */
     char **warnings;          /* owned, each owned */
     size_t warnings_count;
-    char *replay; /* owned; derived topics */
-    char *park;   /* owned */
+    char *replay;                  /* owned; derived topics */
+    char *park;                    /* owned */
+    char *delay[DRI_DELAY_LEVELS]; /* owned */
 };
 
 /** A value on its way in. Borrows. */

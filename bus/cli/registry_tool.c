@@ -353,31 +353,52 @@ static void author_text(char ret_text[AUTHOR_BYTES])
     }
 }
 
+/* What is put into a record: routes, or ids that are cancelled. */
+struct content {
+    const struct dri_change_item *routes;
+    const struct dri_cancel_item *cancels; /* NULL: routes */
+    size_t count;
+    const char *note;
+};
+
+static size_t content_bytes(const struct content *content)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < content->count; i++) {
+        bytes += ITEM_BYTES + (content->cancels != NULL
+                                   ? content->cancels[i].id.len
+                                   : content->routes[i].key.len + content->routes[i].route.len);
+    }
+    return bytes;
+}
+
 static enum dray_status make_record(const struct dri_registry_tool *tool,
-                                    const struct dri_change_item *items, size_t count,
-                                    const char *note, uint8_t **ret_bytes, size_t *ret_len)
+                                    const struct content *content, uint8_t **ret_bytes,
+                                    size_t *ret_len)
 {
     char author[AUTHOR_BYTES];
     const struct dri_settings *settings = &tool->cli->settings;
     size_t bytes_max = CHANGE_BYTES + strlen(settings->cluster) + strlen(settings->topics.control) +
-                       (note == NULL ? 0 : strlen(note));
+                       (content->note == NULL ? 0 : strlen(content->note)) + content_bytes(content);
     size_t len = 0;
     author_text(author);
-    for (size_t i = 0; i < count; i++) {
-        bytes_max += items[i].key.len + items[i].route.len + ITEM_BYTES;
-    }
     const struct dri_change change = {
         .kind = dray_slice_text("routes"),
         .cluster = dray_slice_text(settings->cluster),
         .topic = dray_slice_text(settings->topics.control),
         .author = dray_slice_text(author),
-        .note = dray_slice_text(note),
+        .note = dray_slice_text(content->note),
         .ts_ms = dri_clock_wall_ms(),
     };
     uint8_t *bytes = dri_zalloc(bytes_max);
-    enum dray_status status =
-        bytes == NULL ? DRAY_ENOMEM
-                      : dri_change_encode(&change, items, count, bytes, bytes_max, &len);
+    enum dray_status status = DRAY_ENOMEM;
+    if (bytes != NULL) {
+        status = content->cancels != NULL
+                     ? dri_cancel_encode(&change, content->cancels, content->count, bytes,
+                                         bytes_max, &len)
+                     : dri_change_encode(&change, content->routes, content->count, bytes, bytes_max,
+                                         &len);
+    }
     if (status == DRAY_OK) {
         status = dri_control_log_wrap(dray_slice_of(bytes, len), ret_bytes, ret_len);
     }
@@ -439,13 +460,12 @@ static int publish_until_back(struct dri_registry_tool *tool)
                         "dray registry ls shows");
 }
 
-int dri_registry_tool_change(struct dri_registry_tool *tool, const struct dri_change_item *items,
-                             size_t count, const char *note,
-                             struct dri_control_outcome *ret_outcome)
+static int publish_content(struct dri_registry_tool *tool, const struct content *content,
+                           struct dri_control_outcome *ret_outcome)
 {
     uint8_t *bytes = NULL;
     size_t len = 0;
-    enum dray_status status = make_record(tool, items, count, note, &bytes, &len);
+    enum dray_status status = make_record(tool, content, &bytes, &len);
     if (status != DRAY_OK) {
         return dri_cli_fail(tool->cli, DRI_EXIT_FAILED, "%s", dray_status_text(status));
     }
@@ -453,7 +473,7 @@ int dri_registry_tool_change(struct dri_registry_tool *tool, const struct dri_ch
         dri_free(bytes);
         return dri_cli_fail(tool->cli, DRI_EXIT_FAILED,
                             "the change has %zu bytes, the broker takes %" PRIu64
-                            ": put fewer routes at once",
+                            ": put less into one",
                             len, tool->info.message_bytes_max);
     }
     tool->own = dray_slice_of(bytes, len);
@@ -464,6 +484,22 @@ int dri_registry_tool_change(struct dri_registry_tool *tool, const struct dri_ch
     tool->own = dray_slice_of(NULL, 0);
     dri_free(bytes);
     return code;
+}
+
+int dri_registry_tool_change(struct dri_registry_tool *tool, const struct dri_change_item *items,
+                             size_t count, const char *note,
+                             struct dri_control_outcome *ret_outcome)
+{
+    const struct content content = {.routes = items, .count = count, .note = note};
+    return publish_content(tool, &content, ret_outcome);
+}
+
+int dri_registry_tool_cancel(struct dri_registry_tool *tool, const struct dri_cancel_item *items,
+                             size_t count, const char *note,
+                             struct dri_control_outcome *ret_outcome)
+{
+    const struct content content = {.cancels = items, .count = count, .note = note};
+    return publish_content(tool, &content, ret_outcome);
 }
 
 /* ---- waiting for the replicas ---- */

@@ -10,6 +10,7 @@
 #include "bus.h"
 #include "cli.h"
 #include "run/control_log.h"
+#include "wire/cancel.h"
 #include "wire/json.h"
 
 /* registry_tool.h - what the registry commands share: the control topic read to its end into a
@@ -78,6 +79,11 @@ void dri_registry_tool_add_route(const struct dri_registry_tool *tool,
 /** Publish a change of these items until it was read back.
  *  Returns an exit code; at OK *ret_outcome says what the log has decided. */
 int dri_registry_tool_change(struct dri_registry_tool *tool, const struct dri_change_item *items,
+                             size_t count, const char *note,
+                             struct dri_control_outcome *ret_outcome);
+
+/** The same for ids of scheduled commands that are not to run. */
+int dri_registry_tool_cancel(struct dri_registry_tool *tool, const struct dri_cancel_item *items,
                              size_t count, const char *note,
                              struct dri_control_outcome *ret_outcome);
 

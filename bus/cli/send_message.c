@@ -76,6 +76,14 @@ int dri_send_form_init(struct dri_send_form *form, const struct dri_cli *cli)
         !dri_cli_duration(cli, "delay", &form->delay_ms)) {
         return DRI_EXIT_USAGE;
     }
+    const char *at = dri_cli_value(cli, "at");
+    form->at_ms = at == NULL ? 0 : dri_clock_parse(at, strlen(at));
+    if (at != NULL && form->at_ms == 0) {
+        return dri_cli_usage(cli, "--at: \"%s\" is no time, as in 2026-12-24T18:00:00Z", at);
+    }
+    if (at != NULL && dri_cli_has(cli, "delay")) {
+        return dri_cli_usage(cli, "--at and --delay exclude each other");
+    }
     if (form->id != NULL && (form->id[0] == '\0' || strlen(form->id) > DRI_ID_BYTES_MAX)) {
         return dri_cli_usage(cli, "--id has to be 1 to %u bytes", DRI_ID_BYTES_MAX);
     }
@@ -169,7 +177,7 @@ static enum dray_status envelope_make(const struct dri_send_form *form, struct d
         .meta = dray_slice_of(form->meta, form->meta_len),
         .created_ms = wall_ms,
         .deadline_ms = form->deadline_ms == 0 ? 0 : wall_ms + form->deadline_ms,
-        .not_before_ms = form->delay_ms == 0 ? 0 : wall_ms + form->delay_ms,
+        .not_before_ms = form->delay_ms == 0 ? form->at_ms : wall_ms + form->delay_ms,
     };
     size_t bytes_max = dri_envelope_encoded_max(&envelope);
     message->bytes = dri_zalloc(bytes_max);

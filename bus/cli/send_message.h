@@ -24,6 +24,7 @@ struct dri_send_form {
     const char *key, *namespace_, *version, *id; /* NULL: none */
     const char *reply_to;                        /* NULL: the worker's choice; "": none */
     uint64_t deadline_ms, delay_ms;              /* from now; 0: none */
+    uint64_t at_ms;                              /* wall; 0: none */
     uint8_t *tags, *meta;                        /* owned; msgpack maps, NULL: none */
     size_t tags_len, meta_len;
     uint64_t bytes_max; /* of a message */

@@ -25,6 +25,7 @@ static bool is_active(const struct dri_flight *flight)
     case DRI_FLIGHT_WAITING:
     case DRI_FLIGHT_LETTER:
     case DRI_FLIGHT_RESULT:
+    case DRI_FLIGHT_PARKING:
         return true;
     default:
         return false;
@@ -41,6 +42,7 @@ static const char *check_outside(const struct dri_core *core, const struct dri_f
         break;
     case DRI_FLIGHT_LETTER:
     case DRI_FLIGHT_RESULT:
+    case DRI_FLIGHT_PARKING:
         CHECK(flight->is_publishing != is_timed,
               "an outcome neither travels nor waits to, or both");
         CHECK(!flight->is_with_lane, "a flight is with a lane and has an outcome");
@@ -50,6 +52,7 @@ static const char *check_outside(const struct dri_core *core, const struct dri_f
         break;
     case DRI_FLIGHT_WAITING:
         CHECK(is_timed, "a waiting flight has no time");
+        CHECK(!flight->is_early || flight->key_number == 0, "a flight is early and has a place");
         CHECK(!flight->is_with_lane && !flight->is_publishing, "a waiting flight is out");
         return NULL;
     default:

@@ -193,7 +193,8 @@ static uint32_t waiting_count(const struct dri_core *core)
 
 static uint32_t unacked_count(const struct dri_core *core)
 {
-    return core->states[DRI_FLIGHT_LETTER] + core->states[DRI_FLIGHT_RESULT];
+    return core->states[DRI_FLIGHT_LETTER] + core->states[DRI_FLIGHT_RESULT] +
+           core->states[DRI_FLIGHT_PARKING];
 }
 
 static bool is_low(uint64_t count, uint64_t max)
@@ -287,6 +288,19 @@ void dri_core_untake(struct dri_core *core, struct dri_flight *flight)
 
 /* --- events in --- */
 
+void dri_flight_enter(struct dri_core *core, struct dri_flight *flight)
+{
+    if (!dri_group_takes(core, flight)) {
+        dri_group_spill(core, flight);
+        return;
+    }
+    dri_move(core, flight, DRI_FLIGHT_QUEUED);
+    dri_lanes_enqueue(core, flight);
+    if (core->groups_used > 0) {
+        dri_group_came(core, flight);
+    }
+}
+
 static void on_record(struct dri_core *core, struct dri_flight *flight)
 {
     DRI_ASSERT(flight->state == DRI_FLIGHT_TAKEN);
@@ -303,14 +317,8 @@ static void on_record(struct dri_core *core, struct dri_flight *flight)
         dri_outcome_letter(core, flight, flight->invalid);
         return;
     }
-    if (!dri_group_takes(core, flight)) {
-        dri_group_spill(core, flight);
-        return;
-    }
-    dri_move(core, flight, DRI_FLIGHT_QUEUED);
-    dri_lanes_enqueue(core, flight);
-    if (core->groups_used > 0) {
-        dri_group_came(core, flight);
+    if (!dri_early_takes(core, flight)) {
+        dri_flight_enter(core, flight);
     }
 }
 
@@ -359,7 +367,9 @@ static void on_timer(struct dri_core *core, uint32_t id)
 {
     if (id < core->flights_max) {
         struct dri_flight *flight = &core->flights[id];
-        if (flight->state == DRI_FLIGHT_WAITING) {
+        if (dri_core_is_early(flight)) {
+            dri_early_due(core, flight);
+        } else if (flight->state == DRI_FLIGHT_WAITING) {
             dri_lanes_due(core, flight);
         } else {
             dri_outcome_due(core, flight);

@@ -29,19 +29,20 @@
 struct dri_core;
 
 struct dri_core_config {
-    uint32_t in_flight_max; /* flights that wait or run */
-    uint32_t key_max;       /* of these, that one key may have queued; 0: all of them */
-    uint32_t unacked_max;   /* flights whose outcome is on its way */
-    uint64_t bytes_max;     /* sum of flight.bytes */
-    uint32_t slots_max;     /* sources assigned at once */
-    uint32_t lanes;         /* run slots; a chain goes to the lane of its key */
-    uint32_t lane_depth;    /* chains handed to one lane at once */
-    uint32_t chain_max;     /* flights of one key in one chain */
-    uint32_t groups_max;    /* groups that can be configured: 1 to this; group 0 has no limits */
-    uint32_t settle_ms;     /* between two watermark settles of a slot */
-    uint32_t revoke_ms;     /* grace for flights of a revoked slot */
-    uint32_t drain_ms;      /* grace of a drain */
-    uint32_t republish_ms;  /* first wait after an unknown or refused publish; doubles to 30 s */
+    uint32_t in_flight_max;  /* flights that wait or run */
+    uint32_t key_max;        /* of these, that one key may have queued; 0: all of them */
+    uint32_t unacked_max;    /* flights whose outcome is on its way */
+    uint64_t bytes_max;      /* sum of flight.bytes */
+    uint32_t slots_max;      /* sources assigned at once */
+    uint32_t lanes;          /* run slots; a chain goes to the lane of its key */
+    uint32_t lane_depth;     /* chains handed to one lane at once */
+    uint32_t chain_max;      /* flights of one key in one chain */
+    uint32_t groups_max;     /* groups that can be configured: 1 to this; group 0 has no limits */
+    uint32_t settle_ms;      /* between two watermark settles of a slot */
+    uint32_t revoke_ms;      /* grace for flights of a revoked slot */
+    uint32_t drain_ms;       /* grace of a drain */
+    uint32_t delay_after_ms; /* what is due later waits in a delay log; 0: all waits here */
+    uint32_t republish_ms;   /* first wait after an unknown or refused publish; doubles to 30 s */
 
     /* When most commands fail: systemic.c */
     uint32_t systemic_share;     /* percent of what ends; 0: nobody looks */
@@ -221,6 +222,11 @@ void dri_core_regroup(struct dri_core *core, struct dri_flight *flight, uint32_t
 
 /** Change the share of its rate, and nothing else. */
 void dri_core_group_share(struct dri_core *core, uint32_t number, uint32_t share);
+/** Whether it waits for its time, and has not begun to run. */
+bool dri_core_is_early(const struct dri_flight *flight);
+/** It is not to run: it ends as a dead letter of this kind. Takes effect in the next step.
+ *  Requires: dri_core_is_early. */
+void dri_core_cancel(struct dri_core *core, struct dri_flight *flight, enum dray_error_kind kind);
 
 enum dri_breaker dri_core_group_breaker(const struct dri_core *core, uint32_t number);
 /** Grows whenever a breaker of any group opens or closes. */
@@ -249,6 +255,7 @@ bool dri_kind_is_unwell(enum dray_error_kind kind);
     X(dropped_on_drain, "flights given up because the worker drains; they come again")             \
     X(expired, "commands that were not run because their deadline had passed")                     \
     X(held, "commands of a paused route that were dead-lettered, to be replayed when it resumes")  \
+    X(delayed, "scheduled commands put into a delay log, or from one into the next")               \
     X(breaker_opens, "times that a route's breaker opened")                                        \
     X(systemic_pauses, "times that dead-lettering paused because most commands failed")            \
     X(systemic_spared, "failed runs that were no attempt because most commands failed")            \

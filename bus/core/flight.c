@@ -9,6 +9,8 @@
  *                      ^  ^------'|'-> WAITING (retry, not_before)
  *                      '----------+-------'
  *                                 '----> LETTER -> RESULT               a failure
+ *            TAKEN -> WAITING -> QUEUED     not_before is near
+ *            TAKEN -> PARKING -> DONE       ... far away: it waits in a delay log
  *   any of them that the core holds -> DROPPED -> FREE                  its assignment ended
  */
 
@@ -16,18 +18,21 @@
 
 const uint16_t dri_flight_transitions[DRI_FLIGHT_STATE_COUNT] = {
     [DRI_FLIGHT_FREE] = TO(TAKEN),
-    /* untaken | admitted | cannot run | stale or a duplicate */
-    [DRI_FLIGHT_TAKEN] = TO(FREE) | TO(QUEUED) | TO(LETTER) | TO(DROPPED),
-    /* started | not_before | expired | answered with a fallback | given up */
-    [DRI_FLIGHT_QUEUED] = TO(RUNNING) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(DROPPED),
+    /* untaken | admitted | not_before, near or far | cannot run | stale or a duplicate */
+    [DRI_FLIGHT_TAKEN] =
+        TO(FREE) | TO(QUEUED) | TO(WAITING) | TO(PARKING) | TO(LETTER) | TO(DROPPED),
+    /* started | expired | answered with a fallback | given up */
+    [DRI_FLIGHT_QUEUED] = TO(RUNNING) | TO(LETTER) | TO(RESULT) | TO(DROPPED),
     /* its chain stopped before it | retry | failed | ok | ok and nothing to publish | given up */
     [DRI_FLIGHT_RUNNING] =
         TO(QUEUED) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(DONE) | TO(DROPPED),
-    /* due | given up */
-    [DRI_FLIGHT_WAITING] = TO(QUEUED) | TO(DROPPED),
+    /* due | its time was over before it came | given up */
+    [DRI_FLIGHT_WAITING] = TO(QUEUED) | TO(LETTER) | TO(DROPPED),
     /* the error result follows | nobody waits for one | given up */
     [DRI_FLIGHT_LETTER] = TO(RESULT) | TO(DONE) | TO(DROPPED),
     [DRI_FLIGHT_RESULT] = TO(DONE) | TO(DROPPED),
+    /* stored | too large: it waits here | given up */
+    [DRI_FLIGHT_PARKING] = TO(DONE) | TO(WAITING) | TO(DROPPED),
     [DRI_FLIGHT_DONE] = TO(FREE),
     [DRI_FLIGHT_DROPPED] = TO(FREE),
 };

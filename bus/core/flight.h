@@ -29,9 +29,10 @@
     X(TAKEN)   /* handed to the shell to be filled */                                              \
     X(QUEUED)  /* behind another flight of its key, or waits for a run slot */                     \
     X(RUNNING) /* with a lane */                                                                   \
-    X(WAITING) /* for a time: retry or not_before; its key waits with it */                        \
+    X(WAITING) /* for a time: a retry, and its key with it; or not_before, in no queue */          \
     X(LETTER)  /* its dead letter is on the way */                                                 \
     X(RESULT)  /* its result is on the way */                                                      \
+    X(PARKING) /* its copy for another log is on the way */                                        \
     X(DONE)    /* every outcome stored; the settle may still be on the way */                      \
     X(DROPPED) /* its assignment is gone; only waits for what is out */
 
@@ -49,6 +50,7 @@ enum dri_outcome {
     DRI_OUTCOME_LETTER_POINTER,  /* dead letter without the bytes: they did not fit */
     DRI_OUTCOME_ERROR_RESULT,    /* error.dead_letter: true, after the letter */
     DRI_OUTCOME_LIMIT_RESULT,    /* the result was too large: kind limit, not run again */
+    DRI_OUTCOME_DELAY,           /* its copy for a delay log: its time is far away */
     DRI_OUTCOME_FALLBACK_RESULT, /* the target refused: to the results topic, reply_failed */
 };
 
@@ -81,6 +83,8 @@ struct dri_flight {
     bool is_deaf;              /* its handler still runs: it keeps its key and its bytes */
     bool has_returned;         /* ... has returned, before DONE was seen */
     bool is_release_due;       /* nothing else keeps it */
+    bool is_early;             /* WAITING for not_before: it has no place in the order yet */
+    bool is_delay_refused;     /* its copy is too large for a delay log: it waits here */
     bool is_probe;             /* of its group's breaker; only while with the lane */
     bool has_token;            /* of its group's rate; only while with the lane */
     uint8_t probes;            /* that failed */

@@ -34,8 +34,6 @@
 #define AHEAD_NS  1000000u /* work handed to a lane ahead of need */
 #define AHEAD_MIN 2u       /* one runs, one is ready */
 
-#define WAIT_MAX_MS 60000u /* look at the wall clock again: it may have been set */
-
 static struct dri_key *key_of(struct dri_core *core, const struct dri_flight *flight)
 {
     return flight->key_number != 0 ? dri_keys_at(&core->keys, flight->key_number - 1) : NULL;
@@ -138,8 +136,8 @@ void dri_lanes_give_up_held(struct dri_core *core, const struct dri_flight *flig
 
 /* --- waiting for a time --- */
 
-/* The flight is at the head of its key's queue, or keyless and in no list. */
-static void hold(struct dri_core *core, struct dri_flight *flight, uint64_t due_ns)
+/* The flight is at the head of its key's queue, or in no list. */
+void dri_lanes_hold(struct dri_core *core, struct dri_flight *flight, uint64_t due_ns)
 {
     dri_move(core, flight, DRI_FLIGHT_WAITING);
     flight->due_ns = due_ns;
@@ -164,28 +162,12 @@ void dri_lanes_due(struct dri_core *core, struct dri_flight *flight)
 
 /* --- start --- */
 
-static bool is_expired(const struct dri_core *core, const struct dri_flight *flight)
+bool dri_lanes_is_expired(const struct dri_core *core, const struct dri_flight *flight)
 {
     return flight->deadline_ms != 0 && core->now.wall_ms > flight->deadline_ms;
 }
 
-static bool is_early(const struct dri_core *core, const struct dri_flight *flight)
-{
-    return flight->not_before_ms > core->now.wall_ms;
-}
-
-/* When to look again at a flight that is early: when it may run, or will have expired. */
-static uint64_t early_due_ns(const struct dri_core *core, const struct dri_flight *flight)
-{
-    uint64_t until_ms = flight->not_before_ms;
-    if (flight->deadline_ms != 0 && flight->deadline_ms < until_ms) {
-        until_ms = flight->deadline_ms + 1;
-    }
-    uint64_t wait_ms = until_ms - core->now.wall_ms;
-    return dri_after_ms(core->now.mono_ns, wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS);
-}
-
-static void expire(struct dri_core *core, struct dri_flight *flight)
+void dri_lanes_expire(struct dri_core *core, struct dri_flight *flight)
 {
     core->stats.expired++;
     flight->was_run = false; /* an earlier run is not why */
@@ -236,21 +218,15 @@ static void start_chain(struct dri_core *core, struct dri_flight *head, uint16_t
     dri_push(core, DRI_CA_START, head->index, 0, number);
 }
 
-/* Take the head of the key's queue for a run; NULL when there is none that may run now. A flight
- * that is early waits only when nothing of its key is ahead of it: only the head of a queue ever
- * waits. One of a limited group is a chain of its own. */
+/* Take the head of the key's queue for a run; NULL when there is none that may run now. One of a
+ * limited group is a chain of its own. */
 static struct dri_flight *take_runnable(struct dri_core *core, struct dri_key *key, bool is_first)
 {
     struct dri_flight *flight;
     while ((flight = key->head) != NULL && flight->state == DRI_FLIGHT_QUEUED) {
-        if (is_expired(core, flight)) {
+        if (dri_lanes_is_expired(core, flight)) {
             dri_key_unlink(&core->keys, key, flight);
-            expire(core, flight);
-        } else if (is_early(core, flight)) {
-            if (!is_first) {
-                return NULL;
-            }
-            hold(core, flight, early_due_ns(core, flight));
+            dri_lanes_expire(core, flight);
         } else if (dri_group_is_blocked(core, flight) ||
                    (!is_first && dri_group_is_limited(core, flight))) {
             return NULL;
@@ -300,10 +276,8 @@ static void start_loose(struct dri_core *core, uint16_t lane)
 {
     struct dri_flight *flight = dri_line_next_flight(core);
     dri_line_unlink_flight(core, flight);
-    if (is_expired(core, flight)) {
-        expire(core, flight);
-    } else if (is_early(core, flight)) {
-        hold(core, flight, early_due_ns(core, flight));
+    if (dri_lanes_is_expired(core, flight)) {
+        dri_lanes_expire(core, flight);
     } else {
         prepare_run(core, flight, lane);
         start_chain(core, flight, lane);
@@ -453,7 +427,7 @@ static void retry(struct dri_core *core, struct dri_key *key, struct dri_flight 
     if (key != NULL && !DRI_IS_PLANTED(RETRY_OVERTAKEN)) {
         dri_key_put_back(&core->keys, key, flight);
     }
-    hold(core, flight, due_ns);
+    dri_lanes_hold(core, flight, due_ns);
 }
 
 static void fail(struct dri_core *core, struct dri_key *key, struct dri_flight *flight)

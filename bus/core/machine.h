@@ -19,6 +19,7 @@
  *   groups.c   what may run of a route: lines, turns, limits, pause
  *   breaker.c  what the ends of runs say about what is behind a route
  *   systemic.c whether most of what ends, ends badly
+ *   early.c    commands whose time has not come
  *   outcome.c  what is published, and what after which acknowledgement
  *   slots.c    assignments: admission, settling, revocation
  *   claims.c   what a commit says of the commands beyond its position; progress.c: as text
@@ -203,10 +204,24 @@ uint32_t dri_slot_timer_id(const struct dri_core *core, const struct dri_slot *s
 uint32_t dri_drain_timer_id(const struct dri_core *core);
 uint32_t dri_slot_number(const struct dri_core *core, const struct dri_slot *slot);
 uint64_t dri_after_ms(uint64_t from_ns, uint64_t ms);
+/** Take its place in its key's order. Requires: TAKEN, or WAITING for not_before. */
+void dri_flight_enter(struct dri_core *core, struct dri_flight *flight);
+
+/* early.c */
+/** Whether its time has not come; then it waits, here or in a delay log. Requires: TAKEN. */
+bool dri_early_takes(struct dri_core *core, struct dri_flight *flight);
+void dri_early_due(struct dri_core *core, struct dri_flight *flight);
+/** The delay log cannot take it: it waits here. */
+void dri_early_keep(struct dri_core *core, struct dri_flight *flight);
 
 /* lanes.c */
 void dri_lanes_enqueue(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_dispatch(struct dri_core *core);
+/** It waits until due_ns. Requires: at the head of its key's queue, or in no list. */
+void dri_lanes_hold(struct dri_core *core, struct dri_flight *flight, uint64_t due_ns);
+bool dri_lanes_is_expired(const struct dri_core *core, const struct dri_flight *flight);
+/** Requires: in no list. */
+void dri_lanes_expire(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_done(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_returned(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_due(struct dri_core *core, struct dri_flight *flight);
@@ -272,6 +287,8 @@ void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight,
 void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight);
 /** ok, without a run. Requires: it wants a result. */
 void dri_outcome_fallback(struct dri_core *core, struct dri_flight *flight);
+/** Put it into a delay log. Requires: TAKEN. */
+void dri_outcome_delay(struct dri_core *core, struct dri_flight *flight);
 void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
                            enum dray_status reason);
 /** Nothing more will be told of it; whether something was, and something was not. */

@@ -12,6 +12,8 @@
  *   RESULT ---stored--> settle
  *     too large: LIMIT_RESULT; the target refuses for good: FALLBACK_RESULT, to the results topic;
  *     both, in either order: FALLBACK_RESULT with is_result_limited
+ *   PARKING, DELAY ---stored--> settle: from now on the delay log has the command
+ *     too large: it waits in memory
  *   unknown, or refused for now: the same again, after republish_ms, doubling to 30 s
  *
  * One publish of a flight is out at a time, and each has a token of its own: an acknowledgement
@@ -48,7 +50,8 @@ static void publish_later(struct dri_core *core, struct dri_flight *flight)
 
 void dri_outcome_due(struct dri_core *core, struct dri_flight *flight)
 {
-    DRI_ASSERT(flight->state == DRI_FLIGHT_LETTER || flight->state == DRI_FLIGHT_RESULT);
+    DRI_ASSERT(flight->state == DRI_FLIGHT_LETTER || flight->state == DRI_FLIGHT_RESULT ||
+               flight->state == DRI_FLIGHT_PARKING);
     core->stats.republished++;
     publish(core, flight);
 }
@@ -99,6 +102,16 @@ void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight, enum d
     }
 }
 
+void dri_outcome_delay(struct dri_core *core, struct dri_flight *flight)
+{
+    dri_move(core, flight, DRI_FLIGHT_PARKING);
+    if (DRI_IS_PLANTED(LOSE_DELAYED)) {
+        finish(core, flight);
+        return;
+    }
+    publish_next(core, flight, DRI_OUTCOME_DELAY);
+}
+
 void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight)
 {
     if (flight->wants_result) {
@@ -120,6 +133,11 @@ void dri_outcome_fallback(struct dri_core *core, struct dri_flight *flight)
 
 static void stored(struct dri_core *core, struct dri_flight *flight)
 {
+    if (flight->outcome == DRI_OUTCOME_DELAY) {
+        core->stats.delayed++;
+        finish(core, flight);
+        return;
+    }
     if (flight->state == DRI_FLIGHT_RESULT) {
         core->stats.results_stored++;
         finish(core, flight);
@@ -155,6 +173,15 @@ static void result_refused(struct dri_core *core, struct dri_flight *flight,
                      is_fallback ? DRI_OUTCOME_FALLBACK_RESULT : DRI_OUTCOME_LIMIT_RESULT);
     } else if (dray_status_class(reason) == DRAY_CLASS_PERMANENT && !is_fallback) {
         publish_next(core, flight, DRI_OUTCOME_FALLBACK_RESULT);
+    } else {
+        publish_later(core, flight);
+    }
+}
+
+static void delay_refused(struct dri_core *core, struct dri_flight *flight, enum dray_status reason)
+{
+    if (reason == DRAY_ELIMIT) {
+        dri_early_keep(core, flight);
     } else {
         publish_later(core, flight);
     }
@@ -196,6 +223,8 @@ void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_
     case DRI_CORE_NOT_STORED:
         if (flight->state == DRI_FLIGHT_LETTER) {
             letter_refused(core, flight, reason);
+        } else if (flight->outcome == DRI_OUTCOME_DELAY) {
+            delay_refused(core, flight, reason);
         } else {
             result_refused(core, flight, reason);
         }

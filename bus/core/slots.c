@@ -160,6 +160,7 @@ static void detach(struct dri_core *core, struct dri_flight *flight)
         return;
     case DRI_FLIGHT_LETTER:
     case DRI_FLIGHT_RESULT:
+    case DRI_FLIGHT_PARKING:
         dri_timers_cancel(&core->timers, flight->index);
         return;
     case DRI_FLIGHT_RUNNING:

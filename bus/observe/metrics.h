@@ -36,6 +36,10 @@
     X(LETTERS, "dray_dead_letters_total", counter, "dead letters acknowledged by the broker")      \
     X(HELD, "dray_held_commands_total", counter,                                                   \
       "commands of a paused route that were dead-lettered as held")                                \
+    X(CANCELLED, "dray_cancelled_total", counter,                                                  \
+      "scheduled commands that were cancelled before their time")                                  \
+    X(DELAYED, "dray_delayed_total", counter,                                                      \
+      "scheduled commands put into a delay log, or from one into the next")                        \
     X(BREAKER_OPENS, "dray_breaker_opens_total", counter, "times that a route's breaker opened")   \
     X(SYSTEMIC_PAUSES, "dray_systemic_pauses_total", counter,                                      \
       "times that dead-lettering paused because most commands failed")                             \

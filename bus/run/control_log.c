@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cancel.h"
+#include "log.h"
 #include "mem.h"
 #include "scanner.h"
 
@@ -64,11 +66,35 @@ static enum dri_control_verdict read_record(const struct dri_control_log *log,
     if (!is_meant(outcome->change.topic, log->topic)) {
         return refuse(outcome, "topic", "is another one: the record was copied here");
     }
+    if (dri_change_is_cancel(&outcome->change)) {
+        if (dri_cancel_decode(record.change, &record_limits, &outcome->change, &error) != DRAY_OK) {
+            return refuse(outcome, error.field, error.text);
+        }
+        return DRI_CONTROL_CANCELS;
+    }
     if (!dray_slice_equal_text(outcome->change.kind, "routes")) {
         snprintf(outcome->text, sizeof(outcome->text), "this build knows no changes of this kind");
         return DRI_CONTROL_IGNORED;
     }
     return DRI_CONTROL_APPLIED;
+}
+
+/* The ids are kept until their time, or for a year from when they were cancelled. */
+static void cancel(const struct dri_control_log *log, const struct dri_control_outcome *outcome)
+{
+    struct dri_cancel_item item;
+    size_t at = 0;
+    uint64_t forgotten = 0;
+    while (log->cancelled != NULL && dri_cancel_next(&outcome->change, &at, &item)) {
+        uint64_t until_ms =
+            item.until_ms != 0 ? item.until_ms : outcome->change.ts_ms + DRI_CANCEL_KEPT_MS;
+        forgotten += dri_cancelled_add(log->cancelled, item.id, item.is_id_binary, until_ms);
+    }
+    if (forgotten > 0) {
+        DRI_LOG(DRI_LOG_WARN, "CTL-CANCELLED",
+                "more commands are cancelled than are remembered; the oldest were forgotten",
+                DRI_UINT("forgotten", forgotten));
+    }
 }
 
 static enum dray_status apply(struct dri_control_log *log, struct dri_control_outcome *outcome)
@@ -106,6 +132,9 @@ enum dray_status dri_control_log_take(struct dri_control_log *log, uint64_t offs
         return DRAY_EFATAL;
     }
     outcome->verdict = read_record(log, value, outcome);
+    if (outcome->verdict == DRI_CONTROL_CANCELS) {
+        cancel(log, outcome); /* also when it was seen: no snapshot has them */
+    }
     if (outcome->revision <= dri_registry_revision(log->registry)) {
         outcome->verdict = DRI_CONTROL_SEEN;
     } else if (outcome->verdict == DRI_CONTROL_APPLIED) {
@@ -157,4 +186,42 @@ enum dray_status dri_control_log_wrap(struct dray_slice change, uint8_t **ret_by
     }
     *ret_bytes = bytes;
     return DRAY_OK;
+}
+
+void dri_control_outcome_tell(const struct dri_control_outcome *outcome, bool is_news)
+{
+    enum dri_log_level level = is_news ? DRI_LOG_INFO : DRI_LOG_DEBUG;
+    struct dray_slice author = outcome->change.author;
+    switch (outcome->verdict) {
+    case DRI_CONTROL_APPLIED:
+        DRI_LOG(level, "CTL-APPLIED", "routes changed", DRI_UINT("revision", outcome->revision),
+                DRI_UINT("items", outcome->change.items_count), DRI_SLICE("author", author),
+                DRI_SLICE("note", outcome->change.note));
+        break;
+    case DRI_CONTROL_CONFLICT:
+        DRI_LOG(DRI_LOG_WARN, "CTL-CONFLICT", "a change is skipped: somebody else was faster",
+                DRI_UINT("revision", outcome->revision), DRI_TEXT("key", outcome->conflict.key),
+                DRI_UINT("base", outcome->conflict.base),
+                DRI_UINT("present", outcome->conflict.present), DRI_SLICE("author", author));
+        break;
+    case DRI_CONTROL_REFUSED:
+        DRI_LOG(DRI_LOG_WARN, "CTL-REFUSED", "a control record is refused",
+                DRI_UINT("revision", outcome->revision), DRI_TEXT("reason", outcome->text),
+                DRI_SLICE("author", author));
+        break;
+    case DRI_CONTROL_CANCELS:
+        DRI_LOG(level, "CTL-CANCELS", "scheduled commands were cancelled",
+                DRI_UINT("revision", outcome->revision),
+                DRI_UINT("items", outcome->change.items_count), DRI_SLICE("author", author),
+                DRI_SLICE("note", outcome->change.note));
+        break;
+    case DRI_CONTROL_IGNORED:
+        DRI_LOG(DRI_LOG_DEBUG, "CTL-IGNORED", outcome->text,
+                DRI_UINT("revision", outcome->revision), DRI_SLICE("kind", outcome->change.kind));
+        break;
+    case DRI_CONTROL_SEEN:
+    case DRI_CONTROL_VERDICTS:
+    default:
+        break;
+    }
 }

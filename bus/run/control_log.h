@@ -10,8 +10,12 @@
 #include <dray/slice.h>
 #include <dray/status.h>
 
+#include "cancelled.h"
 #include "control.h"
 #include "registry.h"
+
+/** How long a cancelled id is remembered whose record does not say: a year and a month. */
+#define DRI_CANCEL_KEPT_MS (UINT64_C(395) * 86400000u)
 
 /* control_log.h - the one rule by which every reader of the control topic comes to the same
  * registry: workers, and the tools that write to it.
@@ -29,6 +33,7 @@ enum dri_control_verdict {
     DRI_CONTROL_APPLIED,
     DRI_CONTROL_CONFLICT,
     DRI_CONTROL_REFUSED,
+    DRI_CONTROL_CANCELS, /* it was no change of the registry: ids were cancelled */
     DRI_CONTROL_IGNORED, /* of a kind that this build does not know */
     DRI_CONTROL_SEEN,    /* not above what the registry has seen: it was read before */
     DRI_CONTROL_VERDICTS
@@ -44,9 +49,10 @@ struct dri_control_outcome {
 };
 
 struct dri_control_log {
-    struct dri_registry *registry; /* borrowed */
-    const char *cluster;           /* borrowed */
-    const char *topic;             /* borrowed */
+    struct dri_registry *registry;   /* borrowed */
+    const char *cluster;             /* borrowed */
+    const char *topic;               /* borrowed */
+    struct dri_cancelled *cancelled; /* borrowed; NULL: nobody wants to know */
     uint64_t first_offset;
     uint64_t end; /* revision of the last record that was read since begin; 0: none */
     uint64_t counts[DRI_CONTROL_VERDICTS];
@@ -65,6 +71,9 @@ void dri_control_log_begin(struct dri_control_log *log, uint64_t first_offset);
 DRAY_MUST_CHECK enum dray_status dri_control_log_take(struct dri_control_log *log, uint64_t offset,
                                                       struct dray_slice value,
                                                       struct dri_control_outcome *ret_outcome);
+
+/** Log what became of a record. is_news: it was not read in catching up. */
+void dri_control_outcome_tell(const struct dri_control_outcome *outcome, bool is_news);
 
 /** Where the log ends was reached. next_offset: what the broker says comes next; UINT64_MAX: not
  *  known. Errors: EFATAL: the log has lost records, ret_text says which. */

@@ -178,39 +178,6 @@ static void refuse_log(struct dri_control_thread *control, const char *text)
 
 /* ---- the log ---- */
 
-static void tell_outcome(const struct dri_control_thread *control,
-                         const struct dri_control_outcome *outcome)
-{
-    struct dray_slice author = outcome->change.author;
-    switch (outcome->verdict) {
-    case DRI_CONTROL_APPLIED:
-        DRI_LOG(control->is_checked ? DRI_LOG_INFO : DRI_LOG_DEBUG, "CTL-APPLIED", "routes changed",
-                DRI_UINT("revision", outcome->revision),
-                DRI_UINT("items", outcome->change.items_count), DRI_SLICE("author", author),
-                DRI_SLICE("note", outcome->change.note));
-        break;
-    case DRI_CONTROL_CONFLICT:
-        DRI_LOG(DRI_LOG_WARN, "CTL-CONFLICT", "a change is skipped: somebody else was faster",
-                DRI_UINT("revision", outcome->revision), DRI_TEXT("key", outcome->conflict.key),
-                DRI_UINT("base", outcome->conflict.base),
-                DRI_UINT("present", outcome->conflict.present), DRI_SLICE("author", author));
-        break;
-    case DRI_CONTROL_REFUSED:
-        DRI_LOG(DRI_LOG_WARN, "CTL-REFUSED", "a control record is refused",
-                DRI_UINT("revision", outcome->revision), DRI_TEXT("reason", outcome->text),
-                DRI_SLICE("author", author));
-        break;
-    case DRI_CONTROL_IGNORED:
-        DRI_LOG(DRI_LOG_DEBUG, "CTL-IGNORED", outcome->text,
-                DRI_UINT("revision", outcome->revision), DRI_SLICE("kind", outcome->change.kind));
-        break;
-    case DRI_CONTROL_SEEN:
-    case DRI_CONTROL_VERDICTS:
-    default:
-        break;
-    }
-}
-
 static void tell_unfit(const struct dri_control_thread *control,
                        const struct dri_control_outcome *outcome)
 {
@@ -260,10 +227,12 @@ static void on_record(struct dri_control_thread *control, const struct dri_messa
     if (outcome.verdict == DRI_CONTROL_SEEN) {
         return;
     }
-    tell_outcome(control, &outcome);
+    dri_control_outcome_tell(&outcome, control->is_checked);
     control->beat.is_changed = true;
     control->changed_ns = dri_clock_mono_ns();
-    if (outcome.verdict == DRI_CONTROL_APPLIED) {
+    if (outcome.verdict == DRI_CONTROL_CANCELS && control->served != NULL) {
+        dri_wake_notify(control->served);
+    } else if (outcome.verdict == DRI_CONTROL_APPLIED) {
         if (control->served != NULL) {
             dri_wake_notify(control->served);
         }
@@ -522,8 +491,8 @@ static enum dray_status session_open(struct dri_control_thread *control, char *r
     snprintf(status_topic, sizeof(status_topic),
              strcmp(control->ops->scheme, "nats") == 0 ? "%s.>" : "%s", settings->topics.status);
     const struct dri_source sources[] = {
-        {settings->topics.control, DRI_ROLE_LOG, DRI_START_EARLIEST, 0},
-        {status_topic, DRI_ROLE_LOG, DRI_START_LATEST, 0},
+        {settings->topics.control, DRI_ROLE_LOG, DRI_START_EARLIEST, 0, 0},
+        {status_topic, DRI_ROLE_LOG, DRI_START_LATEST, 0, 0},
     };
     const struct dri_topic topics[] = {
         {settings->topics.control, DRI_USE_CONTROL},
@@ -801,6 +770,7 @@ static enum dray_status prepare(struct dri_control_thread *control,
     dri_sharing_init(&control->sharing, config->registry, config->worker, config->settings->group);
     dri_control_log_init(&control->log, config->registry, config->settings->cluster,
                          config->settings->topics.control);
+    control->log.cancelled = config->cancelled;
     place_of(control, &place);
     control->snapshot_revision = dri_snapshot_revision(&place);
     dri_lock_init(&control->lock, DRI_LOCK_CONTROL);

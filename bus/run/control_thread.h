@@ -8,6 +8,7 @@
 
 #include <dray/status.h>
 
+#include "cancelled.h"
 #include "metrics.h"
 #include "queue.h"
 #include "registry.h"
@@ -25,11 +26,12 @@ struct dri_control_thread;
 struct dri_control_config {
     const struct dri_settings *settings; /* borrowed for life */
     const struct dri_transport_ops *ops;
-    struct dri_registry *registry; /* borrowed; empty */
-    struct dri_metrics *metrics;   /* borrowed */
-    const char *worker, *version;  /* borrowed */
-    const char *admin;             /* "": there is none */
-    struct dri_wake *served;       /* notified when the registry has changed; NULL: nobody */
+    struct dri_registry *registry;   /* borrowed; empty */
+    struct dri_metrics *metrics;     /* borrowed */
+    const char *worker, *version;    /* borrowed */
+    const char *admin;               /* "": there is none */
+    struct dri_cancelled *cancelled; /* borrowed; takes up what is cancelled; NULL: nobody asks */
+    struct dri_wake *served;         /* notified when the registry has changed; NULL: nobody */
 };
 
 enum dri_worker_state {

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "assert.h"
+#include "cancelled.h"
 #include "grouping.h"
 #include "hash.h"
 #include "intake.h"
@@ -70,6 +71,7 @@ struct dri_engine {
 
     uint32_t *epochs; /* owned; by slot, of the last assignment; 0: there was none */
     bool is_quiet;
+    uint64_t cancelled_version; /* of which is looked for in what waits */
 
     struct dri_settle settles[ACTIONS_MAX];
     size_t settles_count;
@@ -237,6 +239,7 @@ static void take_message(struct dri_engine *engine, struct dri_now now,
     if (flight->invalid == DRAY_KIND_INVALID) {
         engine->stats.invalid++;
     }
+    engine->stats.cancelled += flight->invalid == DRAY_KIND_REJECTED;
     struct dri_core_event *core_event = next_core_event(engine);
     core_event->type = DRI_CE_RECORD;
     core_event->slot = event->slot;
@@ -607,11 +610,41 @@ static bool transact(struct dri_engine *engine, struct dri_now now)
     return true;
 }
 
+struct cancelling {
+    struct dri_engine *engine;
+    struct dri_now now;
+};
+
+static void cancel_early(void *arg, struct dri_flight *flight)
+{
+    const struct cancelling *cancelling = arg;
+    struct dri_engine *engine = cancelling->engine;
+    if (dri_core_is_early(flight) && dri_intake_cancel(engine->intake, cancelling->now, flight)) {
+        engine->stats.cancelled++;
+        dri_core_cancel(engine->core, flight, flight->invalid);
+    }
+}
+
+/* What came after the command that it cancels. Whether the core wants a step. */
+static bool look_for_cancelled(struct dri_engine *engine, struct dri_now now)
+{
+    struct dri_cancelled *cancelled = engine->config.cancelled;
+    uint64_t version = cancelled != NULL ? dri_cancelled_version(cancelled) : 0;
+    if (version == engine->cancelled_version) {
+        return false;
+    }
+    engine->cancelled_version = version;
+    struct cancelling cancelling = {.engine = engine, .now = now};
+    dri_intake_each(engine->intake, cancel_early, &cancelling);
+    return true;
+}
+
 enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, bool *ret_idle)
 {
     const struct dri_transport_ops *ops = engine->config.transport_ops;
     bool has_more = false;
     bool has_news = dri_grouping_begin(engine->grouping);
+    has_news = look_for_cancelled(engine, now) || has_news;
     size_t room = dri_core_room(engine->core);
     size_t messages_max = room < MESSAGES_MAX ? room : MESSAGES_MAX;
     size_t count = ops->poll(engine->config.transport, now, messages_max, engine->events,

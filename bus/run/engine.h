@@ -25,11 +25,13 @@
 
 struct dri_engine;
 struct dri_router; /* routing.h */
+struct dri_cancelled;
 
 /** Counters beside the core's; the owner reads them between turns. */
 #define DRI_ENGINE_COUNTER_TABLE(X)                                                                \
     X(messages, "messages received")                                                               \
     X(invalid, "messages that could not be decoded")                                               \
+    X(cancelled, "scheduled commands that were cancelled before their time")                       \
     X(bytes_in, "bytes of messages received")                                                      \
     X(publishes, "messages handed to the broker")                                                  \
     X(publish_unknown, "publishes whose fate is not known")                                        \
@@ -67,12 +69,14 @@ struct dri_engine_config {
     const struct dri_transport_ops *transport_ops;
     struct dri_transport *transport; /* borrowed; open */
     struct dri_executor *executor;   /* borrowed */
+    struct dri_cancelled *cancelled; /* borrowed; NULL: nothing ever is */
     struct dri_router *router;       /* borrowed; NULL: no route has limits or an order */
     const char *worker;              /* id */
     const char *namespace_;          /* default of commands without one */
     const char *namespaces;          /* comma list that is allowed; NULL: all */
     const char *results_topic;
     const char *dead_letters_topic;
+    const char *const *delay_topics; /* by level (delay.h); NULL: none, and core.delay_after_ms 0 */
     const char *const *reply_patterns; /* worker.reply_to; * within a token, > for the rest */
     size_t reply_patterns_count;
     uint32_t dependency_failures; /* in a row that open the breaker of a dependency; 0: none do */

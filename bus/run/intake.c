@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "assert.h"
+#include "cancelled.h"
 #include "hash.h"
 #include "headers.h"
 #include "log.h"
@@ -274,6 +275,22 @@ static void find_duplicate(struct dri_intake *intake, struct dri_flight *flight)
             DRI_UINT("offset", flight->offset));
 }
 
+bool dri_intake_cancel(const struct dri_intake *intake, struct dri_now now,
+                       struct dri_flight *flight)
+{
+    struct dri_cancelled *cancelled = intake->config->cancelled;
+    const struct dri_envelope *envelope = &flight->envelope;
+    if (cancelled == NULL || flight->not_before_ms == 0 || flight->invalid != DRAY_KIND_NONE ||
+        !dri_cancelled_has(cancelled, envelope->id, envelope->is_id_binary, now.wall_ms) ||
+        dri_headers_find(flight->headers, "dray-replays").at != NULL) {
+        return false;
+    }
+    flight->invalid = DRAY_KIND_REJECTED;
+    flight->error_code = dray_slice_text("cancelled");
+    flight->error_message = dray_slice_text("it was cancelled before its time");
+    return true;
+}
+
 bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
                      const struct dri_transport_event *event, struct dri_flight *flight)
 {
@@ -312,5 +329,6 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
     dri_intake_order(intake, flight, intake->config->order, 0);
     flight->choice_hash = flight->has_key ? flight->key_hash : flight->offset;
     find_duplicate(intake, flight);
+    (void)dri_intake_cancel(intake, now, flight);
     return true;
 }

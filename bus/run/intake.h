@@ -47,6 +47,11 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
 void dri_intake_order(const struct dri_intake *intake, struct dri_flight *flight,
                       enum dri_order order, uint32_t key_concurrency);
 
+/** Whether a scheduled command was cancelled; then flight->invalid and its error say so. What was
+ * replayed is meant to run. Requires: filled, not cancelled yet. */
+bool dri_intake_cancel(const struct dri_intake *intake, struct dri_now now,
+                       struct dri_flight *flight);
+
 /** Called for each flight that is out, in the order of their coming. */
 typedef void dri_intake_visit_fn(void *arg, struct dri_flight *flight);
 void dri_intake_each(struct dri_intake *intake, dri_intake_visit_fn *visit, void *arg);

@@ -24,6 +24,7 @@
 
 #include "assert.h"
 #include "card.h"
+#include "delay.h"
 #include "headers.h"
 #include "letter.h"
 #include "mem.h"
@@ -427,6 +428,51 @@ static bool add_letter(struct dri_outcomes *outcomes, struct dri_now now, struct
     return true;
 }
 
+/* --- delay logs
+ * --------------------------------------------------------------------------------- */
+
+/* The longest level that brings it back before it is due, or too late: then it is to be found out
+ * soon. A repetition may choose another level than the first try; both copies are this command. */
+static uint32_t level_of(const struct dri_flight *flight, struct dri_now now)
+{
+    uint64_t until_ms = flight->not_before_ms;
+    if (flight->deadline_ms != 0 && flight->deadline_ms < until_ms) {
+        until_ms = flight->deadline_ms;
+    }
+    return dri_delay_level_for(until_ms > now.wall_ms ? until_ms - now.wall_ms : 0);
+}
+
+static bool add_delay(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight)
+{
+    char source[ID_BYTES];
+    DRI_ASSERT(outcomes->config.delay_topics != NULL);
+    int source_len = snprintf(source, sizeof(source), "%s/%" PRIu64,
+                              dri_intake_origin(outcomes->intake, flight->slot), flight->offset);
+    struct dray_slice from = dray_slice_of(source, (size_t)source_len);
+    size_t bytes = dri_delay_headers_max(flight->headers, from);
+    void *buffer = reserve(outcomes, bytes + ID_BYTES);
+    if (buffer == NULL) {
+        return false;
+    }
+    size_t len = 0;
+    enum dray_status status =
+        dri_delay_headers(flight->headers, from, flight->not_before_ms, buffer, bytes, &len);
+    DRI_ASSERT(status == DRAY_OK); /* headers_max is an upper bound */
+    struct dray_slice headers = commit(outcomes, len);
+    outcomes->batch[outcomes->batch_count++] = (struct dri_publish){
+        .token = dri_flight_token(flight),
+        .topic = dray_slice_text(outcomes->config.delay_topics[level_of(flight, now)]),
+        .partition = -1,
+        .key = flight->key,
+        .value = flight->value,
+        .headers = headers,
+        .dedup_id = make_id(outcomes, 't', flight),
+        .dedup_from_ms = id_from_ms(flight),
+        .dedup_mark = flight->value,
+    };
+    return true;
+}
+
 bool dri_outcomes_add(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight,
                       enum dri_outcome outcome)
 {
@@ -434,8 +480,9 @@ bool dri_outcomes_add(struct dri_outcomes *outcomes, struct dri_now now, struct 
         return false;
     }
     bool is_letter = outcome == DRI_OUTCOME_LETTER || outcome == DRI_OUTCOME_LETTER_POINTER;
-    bool was_added = is_letter ? add_letter(outcomes, now, flight, outcome)
-                               : add_result(outcomes, now, flight, outcome);
+    bool was_added = is_letter                      ? add_letter(outcomes, now, flight, outcome)
+                     : outcome == DRI_OUTCOME_DELAY ? add_delay(outcomes, now, flight)
+                                                    : add_result(outcomes, now, flight, outcome);
     if (was_added) {
         outcomes->job_ends[outcomes->jobs_count++] = outcomes->batch_count;
     }

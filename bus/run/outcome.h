@@ -14,7 +14,8 @@
 #include "intake.h"
 #include "transport.h"
 
-/* outcome.h - encodes results and dead letters of flights into batches of publishes.
+/* outcome.h - encodes results, dead letters and delayed copies of flights into batches of
+ * publishes.
  *
  * One batch at a time: begin, add flights until it says no, take the batch, publish it. The same
  * flight and outcome always give the same record but for its time. Threads: the engine's.

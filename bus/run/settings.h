@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "delay.h"
 #include "log.h"
 #include "transport.h"
 
@@ -28,8 +29,9 @@ struct dri_settings {
         const char *dead_letters; /* default "dlq.<group>.<commands>" */
         const char *control;
         const char *status;
-        const char *replay; /* derived: "replay.<group>.<commands>" */
-        const char *park;   /* derived: "park.<group>.<commands>" */
+        const char *replay;                  /* derived: "replay.<group>.<commands>" */
+        const char *delay[DRI_DELAY_LEVELS]; /* derived: "delay.<level>.<group>.<commands>" */
+        const char *park;                    /* derived: "park.<group>.<commands>" */
     } topics;
     const char *modules;
     const char *state;
@@ -56,15 +58,16 @@ struct dri_settings {
         uint32_t drain_ms;
         uint32_t settle_ms;
         uint32_t revoke_ms;
-        uint32_t message_bytes; /* largest envelope that is decoded */
-        uint32_t timeout_ms;    /* default of a route */
-        uint32_t close_ms;      /* leaving, after everything was settled or given up */
-        uint32_t stall_ms;      /* age of the loop's last turn from which on /livez says no */
-        uint32_t ramp_ms;       /* from the start to max_in_flight; 0: at once */
-        uint32_t progress_ms;   /* a source that has messages and gives none; 0: off */
-        uint32_t stuck_ms;      /* after its limit a handler is deaf; 0: never */
-        uint32_t stuck_max;     /* threads with deaf handlers, before the worker begins anew */
-        uint32_t stuck_exit_ms; /* for which one may hold a key, before it does */
+        uint32_t delay_after_ms; /* 0: scheduled commands wait in memory */
+        uint32_t message_bytes;  /* largest envelope that is decoded */
+        uint32_t timeout_ms;     /* default of a route */
+        uint32_t close_ms;       /* leaving, after everything was settled or given up */
+        uint32_t stall_ms;       /* age of the loop's last turn from which on /livez says no */
+        uint32_t ramp_ms;        /* from the start to max_in_flight; 0: at once */
+        uint32_t progress_ms;    /* a source that has messages and gives none; 0: off */
+        uint32_t stuck_ms;       /* after its limit a handler is deaf; 0: never */
+        uint32_t stuck_max;      /* threads with deaf handlers, before the worker begins anew */
+        uint32_t stuck_exit_ms;  /* for which one may hold a key, before it does */
         uint32_t dependency_failures; /* in a row that open its breaker; 0: never */
         uint32_t dependency_open_ms;
         uint32_t systemic_share; /* percent that fail, and dead-lettering pauses; 0: never */

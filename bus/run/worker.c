@@ -56,7 +56,8 @@
 #include "version.h"
 
 #define SLOTS_MAX      4096u
-#define GROUPS_MAX     4096u /* routes with limits at a time, and some more */
+#define CANCELLED_MAX  65536u /* ids; 32 bytes each, where they are there */
+#define GROUPS_MAX     4096u  /* routes with limits at a time, and some more */
 #define CHAIN_MAX      64u
 #define SLEEP_MAX_NS   UINT64_C(1000000000)
 #define METRICS_NS     UINT64_C(200000000)
@@ -80,11 +81,12 @@ struct dri_worker {
     struct dri_live *live;           /* owned; the loop's from run on */
     _Atomic(struct dri_live *) next; /* owned: read again, and not taken up yet; NULL: none */
 
-    struct dri_metrics *metrics;   /* owned */
-    struct dri_metrics_page *page; /* the loop's */
-    struct dri_admin *admin;       /* owned */
-    struct dri_modules *modules;   /* owned */
-    struct dri_registry *registry; /* owned */
+    struct dri_metrics *metrics;     /* owned */
+    struct dri_metrics_page *page;   /* the loop's */
+    struct dri_admin *admin;         /* owned */
+    struct dri_modules *modules;     /* owned */
+    struct dri_registry *registry;   /* owned */
+    struct dri_cancelled *cancelled; /* owned */
     const struct dri_transport_ops *ops;
     struct dri_transport *transport;            /* owned */
     struct dri_journal *journal;                /* owned; NULL: it could not be had */
@@ -227,7 +229,8 @@ static enum dray_status make_registry(struct dri_worker *worker)
         .arg = worker->modules,
         .readers_max = threads_max(settings) + 1, /* the router */
     };
-    return dri_registry_create(&config, &worker->registry);
+    status = dri_cancelled_create(CANCELLED_MAX, &worker->cancelled);
+    return status == DRAY_OK ? dri_registry_create(&config, &worker->registry) : status;
 }
 
 static enum dray_status start_control(struct dri_worker *worker, char *ret_text, size_t text_bytes)
@@ -240,6 +243,7 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
         .worker = worker->id,
         .version = DRAY_VERSION,
         .admin = worker->admin == NULL ? "" : dri_admin_address(worker->admin),
+        .cancelled = worker->cancelled,
         .served = &worker->wake,
     };
     struct dri_control_thread *control = NULL;
@@ -263,24 +267,30 @@ static const char *transactional_id(struct dri_worker *worker)
 static enum dray_status open_transport(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
-    const struct dri_source sources[] = {
-        {settings->topics.commands, DRI_ROLE_COMMANDS, settings->worker.start, 0},
-        {settings->topics.replay, DRI_ROLE_REPLAY, DRI_START_EARLIEST, 0},
+    struct dri_source sources[2 + DRI_DELAY_LEVELS] = {
+        {settings->topics.commands, DRI_ROLE_COMMANDS, settings->worker.start, 0, 0},
+        {settings->topics.replay, DRI_ROLE_REPLAY, DRI_START_EARLIEST, 0, 0},
     };
-    const struct dri_topic topics[] = {
+    struct dri_topic topics[4 + DRI_DELAY_LEVELS] = {
         {settings->topics.commands, DRI_USE_COMMANDS},
         {settings->topics.results, DRI_USE_RESULTS},
         {settings->topics.dead_letters, DRI_USE_DEAD_LETTERS},
         {settings->topics.replay, DRI_USE_REPLAY},
     };
+    uint32_t levels = settings->worker.delay_after_ms != 0 ? DRI_DELAY_LEVELS : 0;
+    for (uint32_t i = 0; i < levels; i++) {
+        sources[2 + i] = (struct dri_source){settings->topics.delay[i], DRI_ROLE_DELAY,
+                                             DRI_START_EARLIEST, 0, dri_delay_level_ms(i)};
+        topics[4 + i] = (struct dri_topic){settings->topics.delay[i], DRI_USE_DELAY};
+    }
     struct dri_transport_config config = {
         .url = settings->bus,
         .group = settings->group,
         .client_id = worker->id,
         .sources = sources,
-        .sources_count = DRI_ARRAY_LEN(sources),
+        .sources_count = 2 + levels,
         .topics = topics,
-        .topics_count = DRI_ARRAY_LEN(topics),
+        .topics_count = 4 + levels,
         .can_create = settings->worker.create_topics,
         .partitions = settings->worker.partitions,
         .timeout_ms = CONNECT_MS,
@@ -375,6 +385,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
                  .settle_ms = settings->worker.settle_ms,
                  .revoke_ms = settings->worker.revoke_ms,
                  .drain_ms = settings->worker.drain_ms,
+                 .delay_after_ms = settings->worker.delay_after_ms,
                  .republish_ms = 100,
                  .systemic_share = settings->worker.systemic_share,
                  .systemic_min = settings->worker.systemic_min,
@@ -383,12 +394,14 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .transport_ops = worker->ops,
         .transport = worker->transport,
         .executor = worker->executor,
+        .cancelled = worker->cancelled,
         .router = worker->router,
         .worker = worker->id,
         .namespace_ = settings->namespace_,
         .namespaces = live->namespaces,
         .results_topic = settings->topics.results,
         .dead_letters_topic = settings->topics.dead_letters,
+        .delay_topics = settings->topics.delay,
         .reply_patterns = live->reply_patterns,
         .reply_patterns_count = live->reply_patterns_count,
         .dependency_failures = settings->worker.dependency_failures,
@@ -569,6 +582,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     dri_control_stop(atomic_load(&worker->control));
     dri_router_destroy(worker->router);
     dri_registry_destroy(worker->registry);
+    dri_cancelled_destroy(worker->cancelled);
     dri_modules_destroy(worker->modules);
     dri_metrics_destroy(worker->metrics);
     if (worker->has_wake) {
@@ -763,6 +777,8 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_RESULTS, core.results_stored},
         {DRI_METRIC_LETTERS, core.letters_stored},
         {DRI_METRIC_HELD, core.held},
+        {DRI_METRIC_DELAYED, core.delayed},
+        {DRI_METRIC_CANCELLED, engine.cancelled},
         {DRI_METRIC_BREAKER_OPENS, core.breaker_opens},
         {DRI_METRIC_SYSTEMIC_PAUSES, core.systemic_pauses},
         {DRI_METRIC_SYSTEMIC_SPARED, core.systemic_spared},

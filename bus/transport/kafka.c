@@ -241,6 +241,7 @@ static enum dray_status copy_sources(struct dri_kafka *kafka,
         source->role = config->sources[i].role;
         source->start = config->sources[i].start;
         source->start_offset = config->sources[i].start_offset;
+        source->delay_ms = source->role == DRI_ROLE_DELAY ? config->sources[i].delay_ms : 0;
         source->topic = dri_strdup(config->sources[i].topic);
         if (source->topic == NULL) {
             return DRAY_ENOMEM;
@@ -533,6 +534,7 @@ static size_t kafka_poll(struct dri_transport *self, struct dri_now now, size_t 
         return 0;
     }
     kafka->now_ns = now.mono_ns;
+    kafka->wall_ms = now.wall_ms;
     disarm(kafka);
     dri_kafka_release(kafka);
     serve_replies(kafka);
@@ -579,6 +581,8 @@ static uint64_t kafka_next_deadline(struct dri_transport *self)
     other = dri_kafka_producer_deadline(kafka);
     deadline = other < deadline ? other : deadline;
     other = dri_kafka_progress_deadline(kafka);
+    deadline = other < deadline ? other : deadline;
+    other = dri_kafka_fetch_deadline(kafka);
     deadline = other < deadline ? other : deadline;
     if (kafka->hold_since_ns != 0 && !kafka->is_held && kafka->stash_count > 0) {
         other = kafka->hold_since_ns + DRI_KAFKA_HOLD_NS;

@@ -21,8 +21,9 @@
 #include "kafka_private.h"
 #include "mem.h"
 
-#define SLICE_MS    500
-#define ERROR_BYTES 256
+#define DELAY_RETENTION_MS "2592000000" /* 30 days */
+#define SLICE_MS           500
+#define ERROR_BYTES        256
 
 static int left_ms(const struct dri_kafka_admin *admin)
 {
@@ -230,6 +231,11 @@ static void set_topic_config(rd_kafka_NewTopic_t *topic, enum dri_topic_use use)
     if (use == DRI_USE_CONTROL) {
         (void)rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "delete");
         (void)rd_kafka_NewTopic_set_config(topic, "retention.ms", "-1");
+        (void)rd_kafka_NewTopic_set_config(topic, "retention.bytes", "-1");
+    } else if (use == DRI_USE_DELAY) {
+        /* A group may be away for weeks, and what was scheduled for later must be there still. */
+        (void)rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "delete");
+        (void)rd_kafka_NewTopic_set_config(topic, "retention.ms", DELAY_RETENTION_MS);
         (void)rd_kafka_NewTopic_set_config(topic, "retention.bytes", "-1");
     } else if (use == DRI_USE_STATUS) {
         (void)rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "compact");
@@ -447,8 +453,8 @@ static int partitions_wanted(enum dri_topic_use use, const struct dri_transport_
     if (use == DRI_USE_CONTROL || use == DRI_USE_STATUS) {
         return 1;
     }
-    bool follows_commands =
-        use == DRI_USE_DEAD_LETTERS || use == DRI_USE_REPLAY || use == DRI_USE_PARK;
+    bool follows_commands = use == DRI_USE_DEAD_LETTERS || use == DRI_USE_REPLAY ||
+                            use == DRI_USE_PARK || use == DRI_USE_DELAY;
     if (follows_commands && commands > 0) {
         return commands;
     }

@@ -11,6 +11,12 @@
  * what stands in it. librdkafka keeps a pause over the end of an assignment: what is let go is
  * resumed first, or it would come back paused and stay so for ever.
  *
+ * A delay source (DRI_ROLE_DELAY) is a log in which each message waits equally long, so that only
+ * its first one has to be looked at. One whose time has not come is kept beside its slot, and the
+ * partition is paused until it has; that throws away what was prefetched, which therefore costs no
+ * memory, and at most one fetch for an eighth of the delay: whatever is as old as seven eighths of
+ * it by then goes up with the first.
+ *
  * A log source is read by a second consumer, without a group: all its partitions, from an offset
  * that was made explicit before open returned, never committed. Partition-EOF events tell that the
  * end is reached even when the last offsets hold no message (transaction markers, compaction).
@@ -186,6 +192,14 @@ void dri_kafka_stash_drop(struct dri_kafka *kafka, const struct dri_kafka_slot *
         }
     }
     kafka->stash_count = kept;
+    for (uint32_t i = 0; i < kafka->slots_count && kafka->early_count > 0; i++) {
+        struct dri_kafka_slot *early = kafka->slots[i];
+        if (early->early != NULL && (slot == NULL || early == slot)) {
+            rd_kafka_message_destroy(early->early);
+            early->early = NULL;
+            kafka->early_count--;
+        }
+    }
 }
 
 /* A consumer error that stands in place of a message. */
@@ -252,7 +266,7 @@ static void set_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool
 
 static void apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
 {
-    bool wanted = slot->is_paused_by_owner || kafka->is_held;
+    bool wanted = slot->is_paused_by_owner || kafka->is_held || slot->early != NULL;
     if (slot->state == DRI_KAFKA_SLOT_ASSIGNED && wanted != slot->is_paused) {
         set_pause(kafka, slot, wanted);
     }
@@ -282,6 +296,72 @@ static void hold(struct dri_kafka *kafka, bool is_held)
     for (uint32_t i = 0; i < kafka->slots_count; i++) {
         apply_pause(kafka, kafka->slots[i]);
     }
+}
+
+/* ---- delays ---- */
+
+/* Whether the message has to wait; then it waits beside its slot, or (false in *ret_kept) behind
+ * one that does. */
+static bool is_early(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
+                     rd_kafka_message_t *message, bool *ret_kept)
+{
+    uint64_t delay_ms = kafka->sources[slot->source].delay_ms;
+    *ret_kept = false;
+    if (delay_ms == 0) {
+        return false;
+    }
+    if (slot->early != NULL) {
+        return true;
+    }
+    rd_kafka_timestamp_type_t type;
+    int64_t stored_ms = rd_kafka_message_timestamp(message, &type);
+    if (dri_delay_is_over(delay_ms, stored_ms, kafka->wall_ms)) {
+        return false;
+    }
+    /* Never longer than the delay: the clock that wrote the time may be wrong. */
+    uint64_t wait_ms = (uint64_t)stored_ms + delay_ms - kafka->wall_ms;
+    wait_ms = wait_ms < delay_ms ? wait_ms : delay_ms;
+    slot->early = message;
+    slot->early_due_ns = kafka->now_ns + wait_ms * UINT64_C(1000000);
+    kafka->early_count++;
+    apply_pause(kafka, slot);
+    *ret_kept = true;
+    return true;
+}
+
+/* What waited long enough. */
+static size_t take_early(struct dri_kafka *kafka, struct dri_transport_event *ret_events,
+                         size_t max)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < kafka->slots_count && kafka->early_count > 0 && count < max; i++) {
+        struct dri_kafka_slot *slot = kafka->slots[i];
+        if (slot->early != NULL && slot->early_due_ns <= kafka->now_ns &&
+            !slot->is_paused_by_owner && slot->state == DRI_KAFKA_SLOT_ASSIGNED &&
+            write_message(kafka, slot, slot->early, &ret_events[count])) {
+            count++;
+            slot->early = NULL;
+            kafka->early_count--;
+            apply_pause(kafka, slot);
+        }
+    }
+    return count;
+}
+
+uint64_t dri_kafka_fetch_deadline(const struct dri_kafka *kafka)
+{
+    uint64_t deadline = UINT64_MAX;
+    if (kafka->early_count == 0 || kafka->hold_since_ns != 0) {
+        return deadline; /* none, or the owner takes none */
+    }
+    for (uint32_t i = 0; i < kafka->slots_count; i++) {
+        const struct dri_kafka_slot *slot = kafka->slots[i];
+        if (slot->early != NULL && !slot->is_paused_by_owner &&
+            slot->state == DRI_KAFKA_SLOT_ASSIGNED && slot->early_due_ns < deadline) {
+            deadline = slot->early_due_ns;
+        }
+    }
+    return deadline;
 }
 
 /* The owner takes nothing: let rebalances through all the same. */
@@ -321,6 +401,13 @@ static size_t take_stashed(struct dri_kafka *kafka, struct dri_transport_event *
     for (size_t i = 0; i < kafka->stash_count; i++) {
         struct dri_kafka_stashed *item = &kafka->stash[i];
         DRI_ASSERT(item->epoch == item->slot->epoch);
+        bool was_kept = false;
+        if (is_early(kafka, item->slot, item->message, &was_kept)) {
+            if (!was_kept) {
+                kafka->stash[kept++] = *item;
+            }
+            continue;
+        }
         if (count < max && !item->slot->is_paused_by_owner &&
             write_message(kafka, item->slot, item->message, &ret_events[count])) {
             count++;
@@ -346,7 +433,12 @@ static size_t take_new(struct dri_kafka *kafka, bool is_log, struct dri_transpor
             kafka->progress.came_up_empty = kafka->progress.came_up_empty || !is_log;
             break;
         }
-        if (slot->is_paused_by_owner || !write_message(kafka, slot, message, &ret_events[count])) {
+        bool was_kept = false;
+        if (is_early(kafka, slot, message, &was_kept) && was_kept) {
+            continue;
+        }
+        if (slot->is_paused_by_owner || slot->early != NULL ||
+            !write_message(kafka, slot, message, &ret_events[count])) {
             stash(kafka, slot, message);
             continue;
         }
@@ -370,7 +462,8 @@ size_t dri_kafka_fetch(struct dri_kafka *kafka, struct dri_transport_event *ret_
         return 0;
     }
     kafka->hold_since_ns = 0;
-    size_t count = take_stashed(kafka, ret_events, messages_max);
+    size_t count = take_early(kafka, ret_events, messages_max);
+    count += take_stashed(kafka, ret_events + count, messages_max - count);
     hold(kafka, false);
     if (kafka->log != NULL) {
         count += take_new(kafka, true, ret_events + count, messages_max - count);

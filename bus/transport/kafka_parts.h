@@ -179,6 +179,8 @@ void dri_kafka_release(struct dri_kafka *kafka);
 /** Up to messages_max messages; *ret_more: there may be more of them. */
 size_t dri_kafka_fetch(struct dri_kafka *kafka, struct dri_transport_event *ret_events,
                        size_t messages_max, bool *ret_more);
+/** When the next message that waits for its time may go up; UINT64_MAX: none. */
+uint64_t dri_kafka_fetch_deadline(const struct dri_kafka *kafka);
 void dri_kafka_slot_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool is_paused);
 /** It is about to be let go: librdkafka would remember the pause for the next time. */
 void dri_kafka_slot_unpause(struct dri_kafka *kafka, struct dri_kafka_slot *slot);

@@ -121,6 +121,10 @@ struct dri_kafka_slot {
     int64_t looked_fetched; /* and how far the library had fetched */
     uint64_t stalled_ns;    /* it has not moved for so long although it should */
 
+    rd_kafka_message_t *early; /* owned; of a DELAY source: the next message, whose time has not
+                                  come; meanwhile the partition is paused. NULL: none */
+    uint64_t early_due_ns;
+
     int64_t log_end; /* log sources: what was the end at open */
     bool is_caught_up;
 };
@@ -130,6 +134,7 @@ struct dri_kafka_source {
     enum dri_source_role role;
     enum dri_start start;
     uint64_t start_offset;
+    uint64_t delay_ms; /* 0: none */
     int32_t partitions;
     struct dri_kafka_slot **slots; /* by partition; NULL where not assigned */
     int32_t slots_count;
@@ -280,7 +285,8 @@ struct dri_kafka {
     bool is_armed; /* the owner may wait for efd */
     bool is_closed;
     bool is_closing;
-    uint64_t now_ns; /* of the call that runs */
+    uint64_t now_ns;  /* of the call that runs */
+    uint64_t wall_ms; /* of the poll that runs */
 
     struct dri_kafka_source *sources;
     size_t sources_count;
@@ -309,6 +315,7 @@ struct dri_kafka {
     size_t held_count, held_max;
     struct dri_kafka_stashed stash[DRI_KAFKA_STASH];
     size_t stash_count;
+    uint32_t early_count;           /* slots whose next message waits for its time */
     uint64_t hold_since_ns;         /* 0: the owner takes messages */
     bool is_held;                   /* partitions are paused because it does not */
     struct dri_kafka_chunk *chunks; /* headers lent to the owner; the first one is kept */

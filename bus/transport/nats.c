@@ -30,7 +30,7 @@
 
 #define READS_MAX   8
 #define PENDING_LOW 1000u
-#define CHECKED_MAX 8u
+#define CHECKED_MAX 16u
 
 /* --- the turn ------------------------------------------------------------------------------- */
 
@@ -220,12 +220,13 @@ static bool hold_room(struct dri_nats *self, size_t wanted)
 }
 
 /** Whether a poll at once would bring more, without looking at the socket. */
-static bool has_more(const struct dri_nats *self)
+static bool has_more(const struct dri_nats *self, struct dri_now now)
 {
     for (uint32_t i = 0; i < self->slots_count; i++) {
         const struct dri_nats_slot *slot = &self->slots[i];
         if (slot->has_lost || slot->has_assigned || slot->has_caught_up || slot->has_revoked ||
-            (slot->waiting_count > 0 && !slot->is_paused && slot->is_assigned)) {
+            (dri_nats_pull_ready_ns(slot) <= now.mono_ns && !slot->is_paused &&
+             slot->is_assigned)) {
             return true;
         }
     }
@@ -263,7 +264,7 @@ static size_t nats_poll(struct dri_transport *transport, struct dri_now now, siz
         if (self->wire != NULL) {
             dri_nats_wire_push(self->wire);
         }
-        *ret_more = *ret_more || has_more(self);
+        *ret_more = *ret_more || has_more(self, now);
     }
     return count;
 }
@@ -703,11 +704,13 @@ static size_t sources_of(const struct dri_transport_config *config, struct dri_s
 {
     size_t count = 0;
     for (size_t i = 0; config->group != NULL && i < config->topics_count && count < max; i++) {
-        bool is_replay = config->topics[i].use == DRI_USE_REPLAY;
-        if (is_replay || config->topics[i].use == DRI_USE_COMMANDS) {
+        enum dri_topic_use use = config->topics[i].use;
+        if (use == DRI_USE_REPLAY || use == DRI_USE_COMMANDS || use == DRI_USE_DELAY) {
             ret_sources[count++] = (struct dri_source){
                 .topic = config->topics[i].topic,
-                .role = is_replay ? DRI_ROLE_REPLAY : DRI_ROLE_COMMANDS,
+                .role = use == DRI_USE_REPLAY  ? DRI_ROLE_REPLAY
+                        : use == DRI_USE_DELAY ? DRI_ROLE_DELAY
+                                               : DRI_ROLE_COMMANDS,
             };
         }
     }

@@ -20,9 +20,15 @@
  *
  * What has come and cannot be handed up yet waits in a ring. Its leases run: they are renewed while
  * the engine is only busy; when the slot is paused they are left to end, so that another replica
- * gets the messages. What is past its lease is dropped, the server delivers it again. */
+ * gets the messages. What is past its lease is dropped, the server delivers it again.
+ *
+ * A delay source (DRI_ROLE_DELAY) is a log in which each message waits equally long, so that only
+ * the first ones have to be looked at. A few of them wait in the ring until their time comes, their
+ * leases are renewed, and nothing more is asked for. To nak with a delay instead was rejected: the
+ * whole log would be delivered and handed back, and each of it be pending in the server. */
 
 #define DELIVERIES_LEFT     3u  /* for crashes while a message is ended, before the last delivery */
+#define DELAY_WINDOW        32u /* of a delay source: so many messages may wait in memory */
 #define PARTITION_LOW       16u /* messages asked for ahead, whatever the number of partitions */
 #define STATUS_BACKOFF_NS   UINT64_C(250000000)
 #define DEADLINE_SLACK_NS   UINT64_C(1000000000)
@@ -121,6 +127,7 @@ static uint32_t window(const struct dri_nats *self, const struct dri_nats_slot *
         wanted =
             wanted / self->leases.held < PARTITION_LOW ? PARTITION_LOW : wanted / self->leases.held;
     }
+    wanted = slot->delay_ms != 0 && wanted > DELAY_WINDOW ? DELAY_WINDOW : wanted;
     wanted = slot->batch_max != 0 && slot->batch_max < wanted ? slot->batch_max : wanted;
     return wanted == 0 ? 1 : (uint32_t)wanted;
 }
@@ -379,6 +386,23 @@ static void take_core(struct dri_nats_slot *slot, natsMsg *message)
     slot->next_seq++;
 }
 
+/** When a message that is just come may be handed up. Never later than the delay from now: a clock
+ * may be wrong. */
+static uint64_t ready_ns(const struct dri_nats_slot *slot, int64_t stored_ms, struct dri_now now)
+{
+    if (slot->delay_ms == 0 || dri_delay_is_over(slot->delay_ms, stored_ms, now.wall_ms)) {
+        return 0;
+    }
+    uint64_t wait_ms = (uint64_t)stored_ms + slot->delay_ms - slot->delay_ms / 8 - now.wall_ms;
+    wait_ms = wait_ms < slot->delay_ms ? wait_ms : slot->delay_ms;
+    return now.mono_ns + wait_ms * UINT64_C(1000000);
+}
+
+uint64_t dri_nats_pull_ready_ns(const struct dri_nats_slot *slot)
+{
+    return slot->waiting_count > 0 ? ring_at(slot, 0)->ready_ns : UINT64_MAX;
+}
+
 void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, natsMsg *message,
                           uint64_t received_ns, struct dri_now now)
 {
@@ -405,6 +429,7 @@ void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, nat
         .timestamp_ms = (int64_t)(numbers.time_ns / 1000000u),
         .deliveries = numbers.deliveries > UINT32_MAX ? UINT32_MAX : (uint32_t)numbers.deliveries,
         .due_ns = slot->kind == DRI_NATS_LOG ? UINT64_MAX : received_ns + slot->lease_ns,
+        .ready_ns = ready_ns(slot, (int64_t)(numbers.time_ns / 1000000u), now),
     };
     uint64_t bytes = (uint64_t)natsMsg_GetDataLength(message) + 256;
     slot->average_bytes = (slot->average_bytes * 15 + bytes) / 16;
@@ -473,9 +498,9 @@ bool dri_nats_pull_next(struct dri_nats *self, struct dri_nats_slot *slot, struc
             ring_drop_first(slot);
             continue;
         }
-        if (self->held_count == self->held_capacity ||
+        if (waiting->ready_ns > now.mono_ns || self->held_count == self->held_capacity ||
             !fill_event(self, slot, waiting, ret_event)) {
-            return false; /* no memory: it stays, and comes again when its lease ends */
+            return false; /* early, or no memory: it stays, and comes again if its lease ends */
         }
         self->held[self->held_count++] = waiting->message;
         ring_drop_first(slot);

@@ -630,6 +630,10 @@ uint64_t dri_nats_slots_deadline(const struct dri_nats *self)
         const struct dri_nats_slot *slot = &self->slots[i];
         uint64_t pull = dri_nats_pull_deadline(slot);
         first = pull < first ? pull : first;
+        uint64_t ready = slot->delay_ms != 0 && !slot->is_paused && self->room > 0
+                             ? dri_nats_pull_ready_ns(slot)
+                             : UINT64_MAX;
+        first = ready < first ? ready : first;
         if (slot->state == DRI_NATS_SETUP_WAIT && slot->setup_at_ns < first) {
             first = slot->setup_at_ns;
         }
@@ -712,6 +716,7 @@ static enum dray_status init_one(struct dri_nats *self, struct dri_nats_slot *sl
     slot->role = source->role;
     slot->start = source->start;
     slot->start_offset = source->start_offset;
+    slot->delay_ms = source->role == DRI_ROLE_DELAY ? source->delay_ms : 0;
     slot->average_bytes = 512;
     (void)snprintf(slot->topic, sizeof(slot->topic), "%s", source->topic);
     (void)snprintf(slot->filter, sizeof(slot->filter), "%s", source->topic);

@@ -59,6 +59,7 @@ struct dri_nats_waiting {
     uint64_t due_ns;  /* the lease; UINT64_MAX: none */
     bool is_given_up; /* by the consumer; fetched: header block and body are the message's data */
     uint32_t block_bytes; /* of that */
+    uint64_t ready_ns;    /* not to be handed up before; 0: at once */
 };
 
 #define DRI_NATS_RECENT_MAX 16384u /* power of two */
@@ -97,6 +98,7 @@ struct dri_nats_slot {
     bool is_starved;      /* since then none has come, though we could take some */
     bool was_made_anew;   /* the connection, for that; until a message comes */
     uint64_t start_offset;
+    uint64_t delay_ms; /* 0: none */
 
     enum dri_nats_slot_state state;
     uint64_t setup_at_ns;
@@ -183,6 +185,8 @@ void dri_nats_pull_arrive(struct dri_nats *self, struct dri_nats_slot *slot, nat
 void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now);
 uint64_t dri_nats_pull_deadline(const struct dri_nats_slot *slot);
 /** Next message to hand up; false: none. Requires: now. */
+/** When the first message that waits may be handed up; 0: at once; UINT64_MAX: none waits. */
+uint64_t dri_nats_pull_ready_ns(const struct dri_nats_slot *slot);
 bool dri_nats_pull_next(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
                         struct dri_transport_event *ret_event);
 /** Puts a message that came another way into the ring (owned on success); false: no memory. */

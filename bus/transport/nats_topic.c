@@ -99,6 +99,7 @@ static const struct family families[] = {
     {"replay.", "REPLAY", "replay.>"},
     {"park.", "PARK", "park.>"},
     {"$JS.EVENT.ADVISORY.", "DRAY_ADVISORIES", "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"},
+    {"delay.", "DELAY", "delay.>"},
 };
 
 static bool plan_family(const char *topic, struct dri_nats_stream_plan *plan)
@@ -238,7 +239,7 @@ static enum dray_status judge(const struct dri_nats_settings *settings,
     (void)dri_nats_json_text(info, "config.retention", retention, sizeof(retention));
     uint64_t window = dri_nats_json_uint(info, "config.duplicate_window", 0);
     bool is_output = topic->use == DRI_USE_RESULTS || topic->use == DRI_USE_DEAD_LETTERS ||
-                     topic->use == DRI_USE_REPLAY;
+                     topic->use == DRI_USE_REPLAY || topic->use == DRI_USE_DELAY;
     if (!stream_covers(info, plan->subject)) {
         dri_nats_say(ret_text,
                      "stream %s holds only a part of subject \"%s\"; add the subject to it", name,

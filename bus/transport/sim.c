@@ -329,7 +329,7 @@ static bool has_visible(const struct dri_transport *client, const struct sim_slo
 {
     const struct sim_partition *log = slot->partition;
     return slot->position < log->count &&
-           log->records[slot->position]->visible_ns <= client->broker->now.mono_ns;
+           sim_ready_ns(slot->claim, log->records[slot->position]) <= client->broker->now.mono_ns;
 }
 
 /* The next message of a slot; false: none. */
@@ -408,7 +408,7 @@ static uint64_t messages_deadline(const struct dri_transport *client)
         if (slot->claim != NULL && client->broker->config.mode == DRI_SETTLE_EACH) {
             slot_ns = sim_deliver_deadline(slot->claim);
         } else if (slot->position < slot->partition->count) {
-            slot_ns = slot->partition->records[slot->position]->visible_ns;
+            slot_ns = sim_ready_ns(slot->claim, slot->partition->records[slot->position]);
         }
         at_ns = slot_ns < at_ns ? slot_ns : at_ns;
     }

@@ -78,8 +78,9 @@ struct sim_claim *sim_claim_find(struct sim_group *group, const struct sim_parti
 }
 
 static struct sim_claim *claim_get(struct sim_group *group, struct sim_partition *partition,
-                                   enum dri_source_role role, enum dri_start start)
+                                   const struct sim_subscription *subscription)
 {
+    enum dri_start start = subscription->start;
     struct sim_claim **last = &group->claims;
     while (*last != NULL) {
         if ((*last)->partition == partition) {
@@ -90,7 +91,7 @@ static struct sim_claim *claim_get(struct sim_group *group, struct sim_partition
     struct sim_claim *claim = dri_zalloc(sizeof(*claim));
     if (claim != NULL) {
         *claim = (struct sim_claim){.partition = partition,
-                                    .role = role,
+                                    .role = subscription->role,
                                     .committed = -1,
                                     .expiry_ns = UINT64_MAX,
                                     .fresh = start == DRI_START_LATEST ? partition->count : 0,
@@ -229,10 +230,11 @@ static bool make_claims(struct sim_group *group, const struct sim_subscription *
 {
     struct sim_topic *topic = subscription->topic;
     for (uint32_t i = 0; i < topic->partitions_count; i++) {
-        if (claim_get(group, &topic->partitions[i], subscription->role, subscription->start) ==
-            NULL) {
+        struct sim_claim *claim = claim_get(group, &topic->partitions[i], subscription);
+        if (claim == NULL) {
             return false;
         }
+        claim->delay_ms = subscription->delay_ms; /* the latest member's counts */
     }
     return true;
 }
@@ -282,6 +284,7 @@ bool sim_join(struct dri_transport *client, const struct dri_transport_config *c
         subscription->topic = sim_topic_find(broker, dray_slice_text(source->topic));
         subscription->role = source->role;
         subscription->start = source->start;
+        subscription->delay_ms = source->role == DRI_ROLE_DELAY ? source->delay_ms : 0;
         member->subscriptions_count++;
         if (!make_claims(client->group, subscription)) {
             return false;
@@ -667,11 +670,18 @@ static size_t find_expired(struct dri_sim_broker *broker, struct sim_claim *clai
     return found;
 }
 
+uint64_t sim_ready_ns(const struct sim_claim *claim, const struct sim_record *record)
+{
+    uint64_t delay_ms = claim != NULL ? claim->delay_ms : 0;
+    uint64_t earlier_ms = record->view.offset % 2 == 0 ? 0 : delay_ms / 8;
+    return record->visible_ns + (delay_ms - earlier_ms) * NS_PER_MS;
+}
+
 static size_t find_fresh(struct dri_sim_broker *broker, struct sim_claim *claim)
 {
     struct sim_partition *log = claim->partition;
     if (claim->fresh >= log->count ||
-        log->records[claim->fresh]->visible_ns > broker->now.mono_ns) {
+        sim_ready_ns(claim, log->records[claim->fresh]) > broker->now.mono_ns) {
         return SIZE_MAX;
     }
     if (claim->deliveries_capacity < log->capacity) {
@@ -726,7 +736,7 @@ uint64_t sim_deliver_deadline(const struct sim_claim *claim)
 {
     uint64_t at = claim->expiry_ns;
     if (claim->fresh < claim->partition->count) {
-        earlier(&at, claim->partition->records[claim->fresh]->visible_ns);
+        earlier(&at, sim_ready_ns(claim, claim->partition->records[claim->fresh]));
     }
     return at;
 }

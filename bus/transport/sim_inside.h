@@ -58,6 +58,7 @@ struct sim_subscription {
     struct sim_topic *topic;
     enum dri_source_role role;
     enum dri_start start;
+    uint64_t delay_ms;
 };
 
 struct sim_member {
@@ -81,6 +82,7 @@ struct sim_claim { /* one partition as one group sees it */
     struct sim_partition *partition;
     enum dri_source_role role;
     enum dri_start start;
+    uint64_t delay_ms; /* DRI_ROLE_DELAY; 0: none */
     /* WATERMARK */
     int64_t committed; /* -1: none */
     char *metadata;    /* owned */
@@ -292,6 +294,9 @@ void sim_extend(struct dri_sim_broker *broker, const struct sim_op *op);
 const struct sim_record *sim_deliver(struct dri_transport *client, uint32_t slot,
                                      struct dri_message *ret_message);
 /** EACH: when there may be one. */
+/** When a reader of the claim (NULL: of a log) may have the record; of a delay source, when it has
+ * been there long enough. */
+uint64_t sim_ready_ns(const struct sim_claim *claim, const struct sim_record *record);
 uint64_t sim_deliver_deadline(const struct sim_claim *claim);
 
 /* sim.c */

@@ -45,8 +45,10 @@ enum dri_source_role {
     DRI_ROLE_COMMANDS,
     DRI_ROLE_REPLAY,
     DRI_ROLE_PARK,
-    DRI_ROLE_LOG, /* read from a position, without a group: control, status, dead letters, results
-                   */
+    DRI_ROLE_DELAY, /* a message is handed up when it has been there for source.delay_ms, or up to
+                       an eighth of it earlier; at most a few wait in memory until then */
+    DRI_ROLE_LOG,   /* read from a position, without a group: control, status, dead letters, results
+                     */
 };
 
 /** Where reading starts. For a group: when it has no committed position. */
@@ -63,7 +65,14 @@ struct dri_source {
     enum dri_source_role role;
     enum dri_start start;
     uint64_t start_offset;
+    uint64_t delay_ms; /* DRI_ROLE_DELAY */
 };
+
+/** Whether a message of a DELAY source that was stored at stored_ms may be handed up. */
+static inline bool dri_delay_is_over(uint64_t delay_ms, int64_t stored_ms, uint64_t now_ms)
+{
+    return stored_ms <= 0 || now_ms >= (uint64_t)stored_ms + delay_ms - delay_ms / 8;
+}
 
 /** What a topic is for decides how it is created. */
 enum dri_topic_use {
@@ -72,6 +81,7 @@ enum dri_topic_use {
     DRI_USE_DEAD_LETTERS, /* partition count of the commands topic; also replay and park */
     DRI_USE_REPLAY,
     DRI_USE_PARK,
+    DRI_USE_DELAY,   /* partition count of the commands topic */
     DRI_USE_CONTROL, /* one partition, kept for ever */
     DRI_USE_STATUS,  /* compacted; NATS: one message per subject */
 };

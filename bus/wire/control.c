@@ -219,7 +219,6 @@ static void uint_add(struct dri_packer *packer, const char *key, uint64_t number
 
 static void items_add(struct dri_packer *packer, const struct dri_change_item *items, size_t count)
 {
-    dri_packer_key(packer, "items");
     (void)msgpack_pack_array(&packer->pack, count);
     for (size_t i = 0; i < count; i++) {
         (void)msgpack_pack_map(&packer->pack, 3);
@@ -235,29 +234,38 @@ static void items_add(struct dri_packer *packer, const struct dri_change_item *i
     }
 }
 
-enum dray_status dri_change_encode(const struct dri_change *change,
-                                   const struct dri_change_item *items, size_t items_count,
-                                   void *buffer, size_t buffer_bytes, size_t *ret_len)
+void dri_change_add_head(struct dri_packer *packer, const struct dri_change *change,
+                         struct dray_slice kind)
 {
-    struct dri_packer packer;
     size_t pairs = 2u + !dray_slice_is_absent(change->cluster) +
                    !dray_slice_is_absent(change->topic) + !dray_slice_is_absent(change->author) +
                    !dray_slice_is_absent(change->note) + !dray_slice_is_absent(change->issuer) +
                    (change->ts_ms != 0) + (change->seq != 0) + (change->expires_ms != 0);
 
+    (void)msgpack_pack_map(&packer->pack, pairs);
+    dri_packer_key(packer, "kind");
+    dri_packer_str(packer, kind);
+    dri_packer_add_str(packer, "cluster", change->cluster);
+    dri_packer_add_str(packer, "topic", change->topic);
+    dri_packer_add_str(packer, "author", change->author);
+    uint_add(packer, "ts", change->ts_ms);
+    dri_packer_add_str(packer, "note", change->note);
+    dri_packer_add_str(packer, "issuer", change->issuer);
+    uint_add(packer, "seq", change->seq);
+    uint_add(packer, "expires", change->expires_ms);
+    dri_packer_key(packer, "items");
+}
+
+enum dray_status dri_change_encode(const struct dri_change *change,
+                                   const struct dri_change_item *items, size_t items_count,
+                                   void *buffer, size_t buffer_bytes, size_t *ret_len)
+{
+    struct dri_packer packer;
+
     dri_packer_init(&packer, buffer, buffer_bytes);
-    (void)msgpack_pack_map(&packer.pack, pairs);
-    dri_packer_key(&packer, "kind");
-    dri_packer_str(&packer,
-                   dray_slice_is_absent(change->kind) ? dray_slice_text("routes") : change->kind);
-    dri_packer_add_str(&packer, "cluster", change->cluster);
-    dri_packer_add_str(&packer, "topic", change->topic);
-    dri_packer_add_str(&packer, "author", change->author);
-    uint_add(&packer, "ts", change->ts_ms);
-    dri_packer_add_str(&packer, "note", change->note);
-    dri_packer_add_str(&packer, "issuer", change->issuer);
-    uint_add(&packer, "seq", change->seq);
-    uint_add(&packer, "expires", change->expires_ms);
+    dri_change_add_head(&packer, change,
+                        dray_slice_is_absent(change->kind) ? dray_slice_text("routes")
+                                                           : change->kind);
     items_add(&packer, items, items_count);
     return dri_packer_end(&packer, ret_len);
 }

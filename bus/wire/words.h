@@ -21,4 +21,11 @@ size_t dri_word_find(struct dray_slice text, const char *const *words, size_t co
  * end. */
 bool dri_array_element(struct dray_slice array, size_t *at, struct dri_scanner *ret_scanner);
 
+struct dri_change;
+struct dri_packer;
+
+/** Everything of a change but the array of its items, which is to come next. */
+void dri_change_add_head(struct dri_packer *packer, const struct dri_change *change,
+                         struct dray_slice kind);
+
 #endif

@@ -60,7 +60,7 @@ void contract_source(struct contract_client *client, const char *topic, enum dri
 {
     assert_in_range(client->config.sources_count, 0, CONTRACT_SOURCES_MAX - 1);
     client->sources[client->config.sources_count++] =
-        (struct dri_source){topic, role, start, offset};
+        (struct dri_source){topic, role, start, offset, 0};
 }
 
 void contract_topic(struct contract_client *client, const char *topic, enum dri_topic_use use)

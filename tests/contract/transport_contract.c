@@ -16,6 +16,7 @@ int contract_main(struct contract_subject *subject, const char *filter)
         {contract_bytes_cases, contract_bytes_count},
         {contract_publish_cases, contract_publish_count},
         {contract_group_cases, contract_group_count},
+        {contract_delay_cases, contract_delay_count},
         {contract_log_cases, contract_log_count},
         {contract_life_cases, contract_life_count},
     };

@@ -143,8 +143,8 @@ struct dray_slice contract_find_header(struct dray_slice flat, const char *name,
 
 /* The lists, by file. */
 extern const struct CMUnitTest contract_bytes_cases[], contract_publish_cases[],
-    contract_group_cases[], contract_log_cases[], contract_life_cases[];
+    contract_group_cases[], contract_delay_cases[], contract_log_cases[], contract_life_cases[];
 extern const size_t contract_bytes_count, contract_publish_count, contract_group_count,
-    contract_log_count, contract_life_count;
+    contract_delay_count, contract_log_count, contract_life_count;
 
 #endif

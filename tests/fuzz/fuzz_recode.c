@@ -10,6 +10,7 @@
 
 #include "fuzz.h"
 #include "support/wire_recode.h"
+#include "wire/cancel.h"
 #include "wire/control.h"
 #include "wire/headers.h"
 #include "wire/letter.h"
@@ -101,15 +102,21 @@ static void walkers_try(struct dray_slice message)
     const struct dri_change no_change = {.items_count = 0};
     const struct dri_status_record no_record = {.failed_count = 0};
     struct dri_change_item item;
+    struct dri_cancel_item cancel;
     struct dri_status_failure failure;
     uint8_t buffer[64];
     size_t at = 0;
     size_t len;
 
     FUZZ_CHECK(!dri_change_next(&no_change, &at, &item));
+    FUZZ_CHECK(!dri_cancel_next(&no_change, &at, &cancel));
     FUZZ_CHECK(dri_change_encode(&no_change, NULL, 0, buffer, sizeof(buffer), &len) == DRAY_OK);
     FUZZ_CHECK(!dri_status_next_failure(&no_record, &at, &failure));
     while (dri_change_next(&change, &at, &item)) {
+        FUZZ_CHECK(at <= message.len);
+    }
+    at = 0;
+    while (dri_cancel_next(&change, &at, &cancel)) {
         FUZZ_CHECK(at <= message.len);
     }
     at = 0;

@@ -22,7 +22,10 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-static const char *const source_names[SIM_TOPIC_SOURCES] = {"commands", "replay.g.commands"};
+#define DELAY_NAME(name, ms) "delay." name ".g.commands",
+const char *const sim_source_names[SIM_TOPIC_SOURCES] = {"commands", "replay.g.commands",
+                                                         DRI_DELAY_LEVEL_TABLE(DELAY_NAME)};
+#undef DELAY_NAME
 
 /* --- words
  * ---------------------------------------------------------------------------------------- */
@@ -133,7 +136,7 @@ void sim_checker_destroy(struct sim_checker *checker)
     }
     for (int topic = 0; topic < SIM_TOPIC_SOURCES; topic++) {
         for (size_t i = 0; i < SIM_PARTITIONS_MAX; i++) {
-            dri_free(checker->logs[topic][i].commands);
+            dri_free(checker->logs[topic][i].places);
         }
     }
     for (size_t i = 0; i < checker->epochs_count; i++) {
@@ -148,6 +151,12 @@ void sim_checker_destroy(struct sim_checker *checker)
 /* --- commands
  * ------------------------------------------------------------------------------------- */
 
+static void place_add(struct sim_log *log, uint32_t command, uint64_t offset)
+{
+    log->places = grown(log->places, &log->capacity, log->count, sizeof(*log->places));
+    log->places[log->count++] = (struct sim_place){.offset = offset, .command = command};
+}
+
 void sim_checker_produced(struct sim_checker *checker, const struct sim_plan *plan, int topic,
                           int32_t partition, uint64_t offset)
 {
@@ -157,39 +166,86 @@ void sim_checker_produced(struct sim_checker *checker, const struct sim_plan *pl
                               checker->commands_count, sizeof(*checker->commands));
     checker->commands[checker->commands_count++] = (struct sim_command){
         .plan = *plan, .topic = topic, .partition = partition, .offset = offset};
-    log->commands = grown(log->commands, &log->capacity, log->count, sizeof(*log->commands));
-    log->commands[log->count++] = plan->index;
+    place_add(log, plan->index, offset);
     checker->tally.commands++;
 }
 
-struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32_t partition,
-                                   uint64_t offset)
+struct sim_place *sim_place_at(struct sim_checker *checker, int topic, int32_t partition,
+                               uint64_t offset)
 {
     const struct sim_log *log = &checker->logs[topic][partition];
     size_t low = 0;
     size_t high = log->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (checker->commands[log->commands[middle]].offset < offset) {
+        if (log->places[middle].offset < offset) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    if (low == log->count || checker->commands[log->commands[low]].offset != offset) {
-        return NULL;
+    return low == log->count || log->places[low].offset != offset ? NULL : &log->places[low];
+}
+
+struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32_t partition,
+                                   uint64_t offset)
+{
+    const struct sim_place *place = sim_place_at(checker, topic, partition, offset);
+    return place == NULL ? NULL : &checker->commands[place->command];
+}
+
+bool sim_place_is_done(const struct sim_checker *checker, const struct sim_place *place)
+{
+    return place->is_moved || checker->commands[place->command].is_complete;
+}
+
+size_t sim_log_incomplete(const struct sim_checker *checker, struct sim_log *log)
+{
+    while (log->incomplete < log->count &&
+           sim_place_is_done(checker, &log->places[log->incomplete])) {
+        log->incomplete++;
     }
-    return &checker->commands[log->commands[low]];
+    return log->incomplete;
+}
+
+/* What came before it of this command, wherever it stands, need not be there any more: whichever of
+ * them the copy is of, the command is in a log. */
+void sim_judge_delayed(struct sim_checker *checker, const struct dri_sim_sight *sight, int topic)
+{
+    struct sim_command *command = sim_judge_copy(checker, sight->record);
+    if (command == NULL) {
+        return;
+    }
+    for (int i = 0; i < SIM_TOPIC_SOURCES; i++) {
+        for (uint32_t j = 0; j < checker->options.partitions; j++) {
+            struct sim_log *log = &checker->logs[i][j];
+            for (size_t k = log->incomplete; k < log->count; k++) {
+                struct sim_place *place = &log->places[k];
+                place->is_moved = place->is_moved || place->command == command->plan.index;
+            }
+        }
+    }
+    place_add(&checker->logs[topic][sight->partition], command->plan.index, sight->offset);
+    command->copies++;
+    checker->tally.delayed++;
+}
+
+/* A scheduled command has no place in the order before its time; it only never overlaps. */
+static bool has_place(const struct sim_command *command)
+{
+    return command->plan.not_before_ms == 0;
 }
 
 /* What must run in order with each other has the same; -1: unordered. */
-static int32_t order_key(const struct sim_checker *checker, const struct sim_command *command)
+static int32_t order_key(const struct sim_checker *checker, const struct sim_command *command,
+                         uint32_t epoch_number)
 {
+    const struct sim_epoch *epoch = &checker->epochs[epoch_number];
     const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
     switch (route != NULL && route->has_order ? route->order : checker->options.order) {
     case DRI_ORDER_PARTITION:
-        return (int32_t)SIM_KEYS_MAX + command->topic * (int32_t)SIM_PARTITIONS_MAX +
-               command->partition;
+        return (int32_t)SIM_KEYS_MAX + epoch->topic * (int32_t)SIM_PARTITIONS_MAX +
+               epoch->partition;
     case DRI_ORDER_NONE:
         return -1;
     case DRI_ORDER_KEY:
@@ -201,7 +257,7 @@ static int32_t order_key(const struct sim_checker *checker, const struct sim_com
 static int source_of(const char *topic)
 {
     for (int i = 0; i < SIM_TOPIC_SOURCES; i++) {
-        if (strcmp(topic, source_names[i]) == 0) {
+        if (strcmp(topic, sim_source_names[i]) == 0) {
             return i;
         }
     }
@@ -226,7 +282,9 @@ static void see_appended(struct sim_checker *checker, const struct dri_sim_sight
     int source = source_of(sight->topic);
     mix_bytes(checker, sight->record->value);
     mix_bytes(checker, sight->record->headers);
-    if (source >= 0) {
+    if (source >= SIM_TOPIC_DELAY) {
+        sim_judge_delayed(checker, sight, source);
+    } else if (source >= 0) {
         struct sim_command *command =
             sim_command_at(checker, source, sight->partition, sight->offset);
         DRI_ASSERT(command != NULL);
@@ -292,15 +350,17 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
 {
     int source = source_of(sight->topic);
     struct sim_epoch *epoch = sim_epoch_at(checker, sight->epoch);
-    struct sim_command *command = sim_command_at(checker, source, sight->partition, sight->offset);
-    DRI_ASSERT(command != NULL && !epoch->is_over);
+    struct sim_place *place = sim_place_at(checker, source, sight->partition, sight->offset);
+    DRI_ASSERT(place != NULL && !epoch->is_over);
+    struct sim_command *command = &checker->commands[place->command];
     command->deliveries++;
+    place->deliveries++;
     checker->tally.deliveries++;
     if (sim_progress_has(&epoch->told, sight->offset)) {
         command->skips++;
         checker->tally.skips++;
     }
-    if (command->deliveries > 1) {
+    if (place->deliveries > 1) {
         checker->tally.redeliveries++;
         if (!checker->has_redelivery_reason) {
             sim_checker_fail(checker, "duplicates",
@@ -315,17 +375,17 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
  */
 static void check_position(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
-    const struct sim_log *log = &checker->logs[source_of(sight->topic)][sight->partition];
-    if (log->incomplete >= log->count) {
+    struct sim_log *log = &checker->logs[source_of(sight->topic)][sight->partition];
+    if (sim_log_incomplete(checker, log) >= log->count) {
         return;
     }
-    const struct sim_command *first = &checker->commands[log->commands[log->incomplete]];
+    const struct sim_place *first = &log->places[log->incomplete];
     if (sight->offset > first->offset) {
         sim_checker_fail(checker, "settled",
                          "client %u committed %s/%d at %" PRIu64 ", but command %u at %" PRIu64
                          " has no outcome",
                          sight->client, sight->topic, (int)sight->partition, sight->offset,
-                         first->plan.index, first->offset);
+                         first->command, first->offset);
     }
 }
 
@@ -366,12 +426,12 @@ static void see_assigned(struct sim_checker *checker, const struct dri_sim_sight
 
 static void see_acked(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
-    const struct sim_command *command =
-        sim_command_at(checker, source_of(sight->topic), sight->partition, sight->offset);
-    if (command != NULL && !command->is_complete) {
+    const struct sim_place *place =
+        sim_place_at(checker, source_of(sight->topic), sight->partition, sight->offset);
+    if (place != NULL && !sim_place_is_done(checker, place)) {
         sim_checker_fail(checker, "settled",
                          "client %u acknowledged command %u, which has no outcome", sight->client,
-                         command->plan.index);
+                         place->command);
     }
 }
 
@@ -443,8 +503,7 @@ static struct sim_command *command_of(struct sim_checker *checker, const struct 
     const struct sim_epoch *epoch = sim_epoch_at(checker, flight->epoch);
     const struct sim_plan *plan = sim_checker_plan(checker, flight);
     struct sim_command *command = &checker->commands[plan->index];
-    if (epoch->topic != command->topic || epoch->partition != command->partition ||
-        flight->offset != command->offset) {
+    if (sim_command_at(checker, epoch->topic, epoch->partition, flight->offset) != command) {
         sim_checker_fail(checker, "bytes", "command %u ran as what it is not", plan->index);
     }
     return command;
@@ -516,11 +575,12 @@ void sim_checker_submitted(struct sim_checker *checker, uint32_t client,
     } else if (plan->shape != SIM_SHAPE_SOUND) {
         sim_checker_fail(checker, "outcome", "command %u was run and must not be", plan->index);
     }
-    int32_t key = order_key(checker, command);
+    int32_t key = order_key(checker, command, flight->epoch);
     const struct sim_command *head = command_of(checker, chain);
     bool may_share = has_places(checker, command) && has_places(checker, head) && plan->key >= 0 &&
                      plan->key == head->plan.key;
-    if (flight != chain && !may_share && (key < 0 || key != order_key(checker, head))) {
+    if (flight != chain && !may_share &&
+        (key < 0 || key != order_key(checker, head, chain->epoch))) {
         sim_checker_fail(checker, "order", "command %u is in a chain of another key", plan->index);
     }
 }
@@ -571,9 +631,9 @@ static void check_key_concurrency(struct sim_checker *checker, uint32_t client,
 }
 
 static void check_overlap(struct sim_checker *checker, uint32_t client,
-                          const struct sim_command *command)
+                          const struct sim_command *command, uint32_t epoch)
 {
-    int32_t key = order_key(checker, command);
+    int32_t key = order_key(checker, command, epoch);
     for (size_t i = 0; i < checker->open_runs_count; i++) {
         const struct sim_open_run *open = &checker->open_runs[i];
         if (open->client == client && open->key >= 0 && open->key == key) {
@@ -597,25 +657,28 @@ static bool may_be_overtaken(const struct sim_checker *checker, const struct sim
 }
 
 /* Kafka: whoever reads a partition reads it in order, from where all before has its outcome. */
-static void check_first_run(struct sim_checker *checker, const struct sim_command *command)
+static void check_first_run(struct sim_checker *checker, const struct sim_command *command,
+                            uint32_t epoch)
 {
     struct sim_log *log = &checker->logs[command->topic][command->partition];
-    int32_t key = order_key(checker, command);
-    if (checker->options.mode == DRI_SETTLE_EACH || key < 0 || command->runs > 0) {
+    int32_t key = order_key(checker, command, epoch);
+    if (checker->options.mode == DRI_SETTLE_EACH || key < 0 || command->runs > 0 ||
+        !has_place(command)) {
         return;
     }
     uint64_t *latest = &log->first_runs[key];
-    if (*latest > command->offset && !command->is_complete &&
-        !may_be_overtaken(checker, command)) {
+    if (*latest > command->offset && !command->is_complete && !may_be_overtaken(checker, command)) {
         sim_checker_fail(checker, "order", "command %u runs first after a later one of its key",
                          command->plan.index);
     }
     *latest = command->offset + 1 > *latest ? command->offset + 1 : *latest;
 }
 
-static void check_epoch(struct sim_checker *checker, struct sim_epoch *epoch,
-                        const struct sim_command *command, uint32_t attempt)
+static void check_epoch(struct sim_checker *checker, const struct dri_flight *flight,
+                        const struct sim_command *command)
 {
+    struct sim_epoch *epoch = sim_epoch_at(checker, flight->epoch);
+    uint32_t attempt = flight->attempt;
     struct sim_arrival *arrival = find_arrival(epoch, command->plan.index);
     if (arrival == NULL) {
         sim_checker_fail(checker, "outcome", "command %u runs and was not delivered",
@@ -625,21 +688,22 @@ static void check_epoch(struct sim_checker *checker, struct sim_epoch *epoch,
     /* A held letter ends it, too: what comes again because that was not settled begins anew. */
     bool is_next = attempt == arrival->attempt + 1 || (arrival->is_held && attempt == 1) ||
                    (command->spared_runs > 0 && attempt == arrival->attempt) ||
-                   (command->vague_runs > 0 && attempt <= arrival->attempt);
+                   (command->vague_runs > 0 && attempt <= arrival->attempt) ||
+                   command->copies > 0; /* two of its copies may be in one log */
     if (!is_next || attempt > command->plan.attempts_max) {
         sim_checker_fail(checker, "attempts", "command %u: attempt %u after %u, of at most %u",
                          command->plan.index, attempt, arrival->attempt,
                          command->plan.attempts_max);
     }
-    if (sim_progress_has(&epoch->told, command->offset)) {
+    if (sim_progress_has(&epoch->told, flight->offset)) {
         sim_checker_fail(checker, "progress",
                          "command %u runs again, and client %u was told that it is finished",
                          command->plan.index, epoch->client);
     }
     arrival->attempt = attempt;
-    int32_t key = order_key(checker, command);
+    int32_t key = order_key(checker, command, flight->epoch);
     bool is_vague = arrival->is_vague || (command->vague_runs > 0 && command->deliveries > 1);
-    if (key < 0 || epoch->is_over || is_vague || arrival->is_held) {
+    if (key < 0 || !has_place(command) || epoch->is_over || is_vague || arrival->is_held) {
         return;
     }
     size_t place = (size_t)(arrival - epoch->arrivals) + 1;
@@ -663,11 +727,11 @@ void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
         sim_checker_fail(checker, "drain", "command %u runs in a worker that has drained",
                          command->plan.index);
     }
-    check_overlap(checker, client, command);
+    check_overlap(checker, client, command, flight->epoch);
     check_concurrency(checker, client, command);
     check_key_concurrency(checker, client, command);
-    check_first_run(checker, command);
-    check_epoch(checker, sim_epoch_at(checker, flight->epoch), command, flight->attempt);
+    check_first_run(checker, command, flight->epoch);
+    check_epoch(checker, flight, command);
     command->runs++;
     checker->tally.runs++;
     checker->tally.retries += flight->attempt > 1;
@@ -803,9 +867,9 @@ static bool is_settled(struct sim_checker *checker, int topic, int32_t partition
         return true;
     }
     if (checker->options.mode == DRI_SETTLE_EACH) {
-        return dri_sim_unacked(checker->broker, "g", source_names[topic]) == 0;
+        return dri_sim_unacked(checker->broker, "g", sim_source_names[topic]) == 0;
     }
-    return log->committed_max > (int64_t)checker->commands[log->commands[log->count - 1]].offset;
+    return log->committed_max > (int64_t)log->places[log->count - 1].offset;
 }
 
 static bool is_all_settled(struct sim_checker *checker)
@@ -847,7 +911,7 @@ void sim_checker_fail_liveness(struct sim_checker *checker)
             sim_checker_fail(checker, "liveness",
                              "command %u (%s/%d at %" PRIu64 ") has no outcome: %u deliveries, %u "
                              "runs, %u letters; %zu of %zu are complete",
-                             command->plan.index, source_names[command->topic],
+                             command->plan.index, sim_source_names[command->topic],
                              (int)command->partition, command->offset, command->deliveries,
                              command->runs, command->letters, checker->complete_count,
                              checker->commands_count);
@@ -860,8 +924,8 @@ void sim_checker_fail_liveness(struct sim_checker *checker)
                 sim_checker_fail(checker, "liveness",
                                  "%s/%u is not settled to its end: committed %" PRId64
                                  ", unacknowledged %zu",
-                                 source_names[topic], i, checker->logs[topic][i].committed,
-                                 dri_sim_unacked(checker->broker, "g", source_names[topic]));
+                                 sim_source_names[topic], i, checker->logs[topic][i].committed,
+                                 dri_sim_unacked(checker->broker, "g", sim_source_names[topic]));
             }
         }
     }
@@ -884,7 +948,7 @@ static void check_quiet(struct sim_checker *checker, const struct sim_command *c
     const struct sim_plan *plan = &command->plan;
     bool may_expire = plan->deadline_ms != 0;
     if (command->results > 1 || command->errors > 1 || command->letters > 1 ||
-        command->results + command->letters > 1 || command->deliveries != 1) {
+        command->results + command->letters > 1 || command->deliveries != 1 + command->copies) {
         sim_checker_fail(checker, "duplicates",
                          "command %u: %u results, %u errors, %u letters, %u deliveries, in peace",
                          plan->index, command->results, command->errors, command->letters,

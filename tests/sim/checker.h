@@ -13,6 +13,7 @@
 #include "options.h"
 #include "plan.h"
 #include "transport/sim.h"
+#include "wire/delay.h"
 
 /* checker.h - decides whether what happened was right. It shares no code with the engine and the
  * core.
@@ -42,8 +43,12 @@ struct sim_checker;
 enum {
     SIM_TOPIC_COMMANDS,
     SIM_TOPIC_REPLAY,
-    SIM_TOPIC_SOURCES
+    SIM_TOPIC_DELAY, /* the first of DRI_DELAY_LEVELS */
+    SIM_TOPIC_SOURCES = SIM_TOPIC_DELAY + DRI_DELAY_LEVELS
 };
+
+/** The topics, by SIM_TOPIC_. */
+extern const char *const sim_source_names[SIM_TOPIC_SOURCES];
 
 struct sim_checker *sim_checker_create(const struct sim_options *options,
                                        struct dri_sim_broker *broker, bool is_tracing);
@@ -105,6 +110,7 @@ uint64_t sim_checker_hash(const struct sim_checker *checker);
 struct sim_tally {
     uint64_t commands, events, runs, retries, results, errors, letters, pointers, limits, fallbacks;
     uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
+    uint64_t delayed; /* copies in delay logs */
     uint64_t held, probes,
         at_limit; /* letters; probes that failed; runs that took the last place */
     uint64_t at_key_limit;

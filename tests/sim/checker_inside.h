@@ -32,13 +32,21 @@ struct sim_command {
     bool was_answered;    /* with the fallback of its route */
     bool must_wait;       /* most had failed when it did last */
     uint32_t results, errors, letters;
+    uint32_t copies; /* in delay logs */
     bool is_complete;
 };
 
-struct sim_log {        /* one source partition */
-    uint32_t *commands; /* owned: indexes, in the order of offsets */
+struct sim_place { /* a message of a source: a command, or its copy in a delay log */
+    uint64_t offset;
+    uint32_t command; /* index */
+    uint32_t deliveries;
+    bool is_moved; /* a later copy of the command was stored: it need not be here any more */
+};
+
+struct sim_log {              /* one source partition */
+    struct sim_place *places; /* owned: in the order of offsets */
     size_t count, capacity;
-    size_t incomplete;                   /* all before are complete */
+    size_t incomplete;                   /* all before may be settled; sim_log_incomplete */
     uint64_t first_runs[SIM_ORDERS_MAX]; /* highest offset + 1 of a key that has run */
     int64_t committed, committed_max;
 };
@@ -151,7 +159,18 @@ bool sim_is_unwell(enum dray_error_kind kind);
 struct sim_epoch *sim_epoch_at(struct sim_checker *checker, uint32_t number);
 /** Its held letter was stored. */
 void sim_note_held(struct sim_checker *checker, const struct sim_command *command);
+struct sim_place *sim_place_at(struct sim_checker *checker, int topic, int32_t partition,
+                               uint64_t offset);
 struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32_t partition,
                                    uint64_t offset);
+/** Whether this message may be settled. */
+bool sim_place_is_done(const struct sim_checker *checker, const struct sim_place *place);
+/** The first message that may not; log->count: all may. */
+size_t sim_log_incomplete(const struct sim_checker *checker, struct sim_log *log);
+/** Of which command it is the copy; NULL: of none, and it has failed. */
+struct sim_command *sim_judge_copy(struct sim_checker *checker,
+                                   const struct dri_sim_record *record);
+/** A copy came into a delay log. */
+void sim_judge_delayed(struct sim_checker *checker, const struct dri_sim_sight *sight, int topic);
 
 #endif

@@ -6,11 +6,13 @@
  * compared with what it ought to be. What time decides (whether a deadline passed) may go either
  * way.
  */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "checker_inside.h"
 #include "wire/headers.h"
 #include "wire/letter.h"
@@ -44,16 +46,11 @@ static bool is_complete(const struct sim_command *command)
 
 void sim_judge_completion(struct sim_checker *checker, struct sim_command *command)
 {
-    struct sim_log *log = &checker->logs[command->topic][command->partition];
     if (command->is_complete || !is_complete(command)) {
         return;
     }
     command->is_complete = true;
     checker->complete_count++;
-    while (log->incomplete < log->count &&
-           checker->commands[log->commands[log->incomplete]].is_complete) {
-        log->incomplete++;
-    }
 }
 
 /* --- results
@@ -193,11 +190,21 @@ void sim_judge_result(struct sim_checker *checker, const struct dri_sim_record *
 /* --- dead letters
  * --------------------------------------------------------------------------------- */
 
+/* A source's name and a slash; streams are named after the topic in capitals. */
+static bool begins_with_source(const char *text, const char *name, bool is_stream)
+{
+    for (; *name != '\0'; name++, text++) {
+        char sign = *name == '.' ? '_' : (char)toupper((unsigned char)*name);
+        if (*text != (is_stream ? sign : *name)) {
+            return false;
+        }
+    }
+    return *text == '/';
+}
+
 /* "topic/partition/offset", or "STREAM/sequence". */
 static struct sim_command *command_of_source(struct sim_checker *checker, struct dray_slice source)
 {
-    static const char *const names[2][SIM_TOPIC_SOURCES] = {{"commands/", "replay.g.commands/"},
-                                                            {"COMMANDS/", "REPLAY_G_COMMANDS/"}};
     bool is_stream = checker->options.mode == DRI_SETTLE_EACH;
     char text[128];
     if (source.len == 0 || source.len >= sizeof(text)) {
@@ -206,12 +213,13 @@ static struct sim_command *command_of_source(struct sim_checker *checker, struct
     memcpy(text, source.at, source.len);
     text[source.len] = '\0';
     for (int topic = 0; topic < SIM_TOPIC_SOURCES; topic++) {
-        const char *name = names[is_stream][topic];
+        const char *name = sim_source_names[topic];
         char *rest = text + strlen(name);
         unsigned long partition = 0;
-        if (strncmp(text, name, strlen(name)) != 0) {
+        if (!begins_with_source(text, name, is_stream)) {
             continue;
         }
+        rest++;
         if (!is_stream) {
             partition = strtoul(rest, &rest, 10);
             if (*rest++ != '/' || partition >= checker->options.partitions) {
@@ -226,8 +234,14 @@ static struct sim_command *command_of_source(struct sim_checker *checker, struct
 
 static bool is_letter_header(struct dray_slice name)
 {
-    static const char prefix[] = "dray-dlq-";
-    return name.len >= strlen(prefix) && memcmp(name.at, prefix, strlen(prefix)) == 0;
+    static const char *const prefixes[] = {"dray-dlq-", "dray-delay-"};
+    for (size_t i = 0; i < DRI_ARRAY_LEN(prefixes); i++) {
+        size_t len = strlen(prefixes[i]);
+        if (name.len >= len && memcmp(name.at, prefixes[i], len) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool next_kept(struct dray_slice headers, size_t *at, struct dri_header *ret_header)
@@ -324,4 +338,45 @@ void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *
     checker->tally.held += letter.reason == DRAY_KIND_HELD;
     checker->tally.expired += letter.reason == DRAY_KIND_EXPIRED;
     sim_judge_completion(checker, command);
+}
+
+/* --- delay logs
+ * ---------------------------------------------------------------------------------- */
+
+/* The original ones, in order, and then our own. */
+static bool has_kept_headers(struct dray_slice copy, struct dray_slice original)
+{
+    struct dri_header header;
+    size_t at = original.len;
+    if (copy.len < original.len ||
+        (original.len > 0 && memcmp(copy.at, original.at, original.len) != 0)) {
+        return false;
+    }
+    while (dri_headers_next(copy, &at, &header)) {
+        if (!dri_header_name_begins(header.name, "dray-delay-")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct sim_command *sim_judge_copy(struct sim_checker *checker, const struct dri_sim_record *record)
+{
+    struct dray_slice source = dri_headers_find(record->headers, "dray-delay-source");
+    struct sim_command *command = command_of_source(checker, source);
+    if (command == NULL) {
+        sim_checker_fail(checker, "outcome", "a delayed command that was never sent: %.*s",
+                         (int)source.len, (const char *)source.at);
+        return NULL;
+    }
+    if (command->plan.not_before_ms == 0) {
+        sim_checker_fail(checker, "outcome", "command %u is delayed and may run at once",
+                         command->plan.index);
+    } else if (!dray_slice_equal(record->value, command->record->value) ||
+               !dray_slice_equal(record->key, command->record->key) ||
+               !has_kept_headers(record->headers, command->record->headers)) {
+        sim_checker_fail(checker, "bytes", "the delayed copy of command %u is not the original",
+                         command->plan.index);
+    }
+    return command;
 }

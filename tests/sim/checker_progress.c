@@ -124,17 +124,16 @@ static void check_true(struct sim_checker *checker, const struct dri_sim_sight *
                        const struct sim_log *log, const struct sim_runs *said)
 {
     for (size_t i = log->incomplete; i < log->count && said->count > 0; i++) {
-        const struct sim_command *command = &checker->commands[log->commands[i]];
-        if (!command->is_complete && sim_progress_has(said, command->offset)) {
+        const struct sim_place *place = &log->places[i];
+        if (!sim_place_is_done(checker, place) && sim_progress_has(said, place->offset)) {
             sim_checker_fail(checker, "progress",
                              "client %u says beside %s/%d at %" PRIu64
                              " that command %u at %" PRIu64 " is finished, and it has no outcome",
                              sight->client, sight->topic, (int)sight->partition, sight->offset,
-                             command->plan.index, command->offset);
+                             place->command, place->offset);
         }
     }
-    uint64_t end =
-        log->count == 0 ? 0 : checker->commands[log->commands[log->count - 1]].offset + 1;
+    uint64_t end = log->count == 0 ? 0 : log->places[log->count - 1].offset + 1;
     if (said->count > 0 && said->runs[said->count - 1].end > end) {
         sim_checker_fail(checker, "progress", "client %u says that more is finished than there is",
                          sight->client);
@@ -149,12 +148,12 @@ static void check_kept(struct sim_checker *checker, const struct dri_sim_sight *
         return;
     }
     for (size_t i = 0; i < log->count; i++) {
-        const struct sim_command *command = &checker->commands[log->commands[i]];
-        if (command->offset >= sight->offset && sim_progress_has(&epoch->told, command->offset) &&
-            !sim_progress_has(said, command->offset)) {
+        const struct sim_place *place = &log->places[i];
+        if (place->offset >= sight->offset && sim_progress_has(&epoch->told, place->offset) &&
+            !sim_progress_has(said, place->offset)) {
             sim_checker_fail(checker, "progress",
                              "client %u was told that command %u is finished, and says so no more",
-                             sight->client, command->plan.index);
+                             sight->client, place->command);
         }
     }
 }

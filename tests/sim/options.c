@@ -13,8 +13,9 @@
 
 #include "base/assert.h"
 #include "chance.h"
+#include "wire/delay.h"
 
-#define SLOTS_MAX 16u
+#define SLOTS_MAX 64u
 
 const char *sim_nemesis_text(enum sim_nemesis nemesis)
 {
@@ -226,6 +227,14 @@ const struct sim_route *sim_route_of(const struct sim_options *options, uint32_t
     return drawn == 0 ? NULL : &options->routes[drawn - 1];
 }
 
+/* From a stream of their own, too. */
+static void draw_delays(struct sim_options *options)
+{
+    struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x64656c6179))};
+    options->core.delay_after_ms =
+        chance_one_in(&chance, 4) ? 0 : chance_between32(&chance, DRI_DELAY_LEAST_MS, 40000);
+}
+
 void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_options *ret_options)
 {
     struct chance chance = {chance_mix(seed * 2 + (mode == DRI_SETTLE_EACH))};
@@ -250,6 +259,7 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
     draw_dependencies(options);
     draw_outage(options);
     draw_transactions(options);
+    draw_delays(options);
     if (options->routes_count == 0) {
         options->mean_ms[SIM_NEMESIS_HOLD] = 0;
     }

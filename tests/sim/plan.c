@@ -90,7 +90,8 @@ static void draw_times(const struct sim_options *options, struct chance *chance,
         return;
     }
     if (chance_one_in(chance, 2)) {
-        plan->not_before_ms = wall_ms + chance_between(chance, 1, 10000);
+        plan->not_before_ms =
+            wall_ms + chance_between(chance, 1, chance_one_in(chance, 2) ? 10000 : 90000);
     }
     if (plan->not_before_ms == 0 || chance_one_in(chance, 2)) {
         plan->deadline_ms = wall_ms + chance_skewed(chance, 1, 20000);

@@ -113,6 +113,7 @@ static void print_totals(const struct totals *totals, double seconds)
     (void)printf("routes: %" PRIu64 " runs at a limit, %" PRIu64 " probes that failed, %" PRIu64
                  " held letters\n",
                  tally->at_limit, tally->probes, tally->held);
+    (void)printf("schedules: %" PRIu64 " copies in delay logs\n", tally->delayed);
     (void)printf("nemesis:");
     for (int i = 0; i < SIM_NEMESIS_COUNT; i++) {
         (void)printf(" %s %" PRIu64, sim_nemesis_text((enum sim_nemesis)i), totals->nemesis[i]);
@@ -154,6 +155,7 @@ static int count_missing(const struct totals *totals)
     } limits[] = {{"a run at its route's limit", totals->tally.at_limit},
                   {"a probe that failed", totals->tally.probes},
                   {"a held letter", totals->tally.held},
+                  {"a command in a delay log", totals->tally.delayed},
                   {"a key with as many runs as may be", totals->tally.at_key_limit},
                   {"an answer without a run", totals->tally.answered},
                   {"a dependency that is down", totals->tally.downs},

@@ -71,6 +71,7 @@ struct world {
     uint64_t nemesis_ns[SIM_NEMESIS_COUNT];
     uint64_t refused_until_ns;
     const char *refused_topic;
+    uint32_t refusals;
     bool is_healing, is_ending;
     uint64_t turns, stuck;
     uint64_t nemesis_counts[SIM_NEMESIS_COUNT];
@@ -91,16 +92,26 @@ static uint64_t ms_from_now(const struct world *world, uint64_t ms)
 
 static void open_transport(struct world *world, struct worker *worker)
 {
-    const struct dri_source sources[] = {
-        {.topic = "commands", .role = DRI_ROLE_COMMANDS, .start = DRI_START_EARLIEST},
-        {.topic = "replay.g.commands", .role = DRI_ROLE_REPLAY, .start = DRI_START_EARLIEST},
+    struct dri_source sources[SIM_TOPIC_SOURCES] = {
+        {.role = DRI_ROLE_COMMANDS},
+        {.role = DRI_ROLE_REPLAY},
     };
+    size_t sources_count =
+        world->options.core.delay_after_ms != 0 ? SIM_TOPIC_SOURCES : SIM_TOPIC_DELAY;
+    for (uint32_t i = 0; i < sources_count; i++) {
+        sources[i].topic = sim_source_names[i];
+        sources[i].start = DRI_START_EARLIEST;
+        if (i >= SIM_TOPIC_DELAY) {
+            sources[i].role = DRI_ROLE_DELAY;
+            sources[i].delay_ms = dri_delay_level_ms(i - SIM_TOPIC_DELAY);
+        }
+    }
     const struct dri_transport_config config = {
         .url = "sim://",
         .group = "g",
         .client_id = worker->name,
         .sources = sources,
-        .sources_count = DRI_ARRAY_LEN(sources),
+        .sources_count = sources_count,
         .unacked_max = 1 + world->options.core.unacked_max / 2,
         .in_flight_max = world->options.core.in_flight_max,
         .transactional_id = world->options.transaction_ms != 0 ? worker->name : NULL,
@@ -135,6 +146,7 @@ static void start_worker(struct world *world, struct worker *worker)
         .namespaces = "default",
         .results_topic = "results",
         .dead_letters_topic = "dlq",
+        .delay_topics = &sim_source_names[SIM_TOPIC_DELAY],
         .reply_patterns = replies,
         .reply_patterns_count = DRI_ARRAY_LEN(replies),
         .dependency_failures = world->options.dependency_failures,
@@ -388,6 +400,9 @@ static void refuse(struct world *world)
     static const enum dray_status reasons[] = {DRAY_EAUTH, DRAY_ENOTFOUND, DRAY_EBROKER,
                                                DRAY_EFULL};
     world->refused_topic = chance_one_in(&world->chance, 2) ? "dlq" : "results";
+    if (++world->refusals % 4 == 0) {
+        world->refused_topic = sim_source_names[SIM_TOPIC_DELAY + world->refusals / 4 % 2];
+    }
     world->refused_until_ns = ms_from_now(world, chance_skewed(&world->chance, 10, 20000));
     dri_sim_topic_refuse(world->broker, world->refused_topic,
                          reasons[chance_next(&world->chance) % DRI_ARRAY_LEN(reasons)]);
@@ -654,13 +669,16 @@ static void drain_all(struct world *world)
 
 static void create(struct world *world, const struct sim_options *options, bool is_tracing)
 {
-    static const char *const topics[] = {"commands", "replay.g.commands", "results", "dlq",
-                                         "side",     "forbidden"};
+    static const char *const topics[] = {"results", "dlq", "side", "forbidden"};
     *world = (struct world){.options = *options,
                             .chance = {chance_mix(options->seed + 1)},
                             .now = {.mono_ns = NS_PER_MS, .wall_ms = WALL_BEGIN_MS}};
     enum dray_status status = dri_sim_create(&options->broker, &world->broker);
     DRI_ASSERT(status == DRAY_OK);
+    for (size_t i = 0; i < SIM_TOPIC_SOURCES; i++) {
+        status = dri_sim_topic_create(world->broker, sim_source_names[i], options->partitions);
+        DRI_ASSERT(status == DRAY_OK);
+    }
     for (size_t i = 0; i < DRI_ARRAY_LEN(topics); i++) {
         status = dri_sim_topic_create(world->broker, topics[i], options->partitions);
         DRI_ASSERT(status == DRAY_OK);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "wire/cancel.h"
 #include "wire/control.h"
 #include "wire/envelope.h"
 #include "wire/headers.h"
@@ -90,6 +91,33 @@ static enum dray_status change_recode(struct dray_slice message, uint8_t *buffer
     return status;
 }
 
+static enum dray_status cancel_recode(struct dray_slice message, uint8_t *buffer,
+                                      size_t buffer_bytes, size_t *ret_len,
+                                      struct dri_wire_error *ret_error)
+{
+    struct dri_change change;
+    struct dri_cancel_item *items;
+    size_t at = 0;
+    size_t count = 0;
+    enum dray_status status = dri_cancel_decode(message, &wire_limits, &change, ret_error);
+
+    if (status != DRAY_OK) {
+        return status;
+    }
+    items = dri_zalloc_array(change.items_count + 1, sizeof(*items));
+    if (items == NULL) {
+        return DRAY_ENOMEM;
+    }
+    while (count < change.items_count && dri_cancel_next(&change, &at, &items[count])) {
+        count++;
+    }
+    status = count == change.items_count
+                 ? dri_cancel_encode(&change, items, count, buffer, buffer_bytes, ret_len)
+                 : DRAY_EFATAL;
+    dri_free(items);
+    return status;
+}
+
 static enum dray_status route_recode(struct dray_slice message, uint8_t *buffer,
                                      size_t buffer_bytes, size_t *ret_len,
                                      struct dri_wire_error *ret_error)
@@ -135,7 +163,7 @@ wire_recode_fn *wire_recode_find(const char *format)
     } formats[] = {{"envelope", envelope_recode}, {"result", result_recode},
                    {"letter", letter_recode},     {"control", control_recode},
                    {"change", change_recode},     {"route", route_recode},
-                   {"status", status_recode}};
+                   {"status", status_recode},     {"cancel", cancel_recode}};
 
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         if (strcmp(format, formats[i].format) == 0) {

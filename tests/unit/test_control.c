@@ -6,6 +6,7 @@
 #include "support/test.h"
 #include "support/wire_bytes.h"
 #include "support/wire_recode.h"
+#include "wire/cancel.h"
 #include "wire/control.h"
 #include "wire/envelope.h"
 
@@ -144,6 +145,52 @@ static void a_change_of_a_later_kind_can_be_told_and_skipped(void **state)
     at = 0;
     test_ok(dri_change_decode(wire_json("{\"kind\":\"cancel\"}"), &limits, &change, &error));
     assert_false(dri_change_next(&change, &at, &item));
+}
+
+static void a_cancel_names_ids_of_both_kinds(void **state)
+{
+    const struct dri_change head = {.cluster = dray_slice_text("blue"), .ts_ms = 7};
+    const uint8_t binary[16] = {0x01, 0x9b, 0xff};
+    const struct dri_cancel_item items[] = {
+        {.id = dray_slice_text("order-17"), .until_ms = 1767225600000},
+        {.id = dray_slice_of(binary, sizeof(binary)), .is_id_binary = true},
+    };
+    struct dri_change change;
+    struct dri_cancel_item item;
+    struct dri_wire_error error;
+    uint8_t buffer[256];
+    size_t len = 0, at = 0;
+
+    (void)state;
+    test_ok(dri_cancel_encode(&head, items, 2, buffer, sizeof(buffer), &len));
+    test_ok(dri_cancel_decode(dray_slice_of(buffer, len), &limits, &change, &error));
+    assert_true(dri_change_is_cancel(&change));
+    test_slice("blue", change.cluster);
+    assert_int_equal(change.items_count, 2);
+    assert_true(dri_cancel_next(&change, &at, &item));
+    test_slice("order-17", item.id);
+    assert_false(item.is_id_binary);
+    assert_true(item.until_ms == UINT64_C(1767225600000));
+    assert_true(dri_cancel_next(&change, &at, &item));
+    assert_true(item.is_id_binary && dray_slice_equal(item.id, items[1].id) && item.until_ms == 0);
+    assert_false(dri_cancel_next(&change, &at, &item));
+    for (size_t bytes = 0; bytes < len; bytes++) {
+        size_t ignored = 0;
+        assert_int_equal(DRAY_ELIMIT, dri_cancel_encode(&head, items, 2, buffer, bytes, &ignored));
+    }
+}
+
+static void what_is_wrong_with_a_cancel_is_named(void **state)
+{
+    (void)state;
+    refused("cancel", "{\"kind\":\"routes\",\"items\":[]}", DRAY_EINVALID, "kind", "not cancel");
+    refused("cancel", "{\"kind\":\"cancel\"}", DRAY_EINVALID, "items", "missing");
+    refused("cancel", "{\"kind\":\"cancel\",\"items\":[1]}", DRAY_EINVALID, "items", "not a map");
+    refused("cancel", "{\"kind\":\"cancel\",\"items\":[{}]}", DRAY_EINVALID, "items.id", "missing");
+    refused("cancel", "{\"kind\":\"cancel\",\"items\":[{\"id\":\"\"}]}", DRAY_EINVALID, "items.id",
+            "neither text");
+    refused("cancel", "{\"kind\":\"cancel\",\"items\":[{\"id\":\"a\",\"until\":-1}]}",
+            DRAY_EINVALID, "items.until", "unsigned");
 }
 
 static void a_route_is_read_field_by_field(void **state)
@@ -735,6 +782,8 @@ int main(void)
         CASE(what_is_wrong_with_a_record_is_named),
         CASE(what_is_wrong_with_a_change_is_named),
         CASE(a_change_of_a_later_kind_can_be_told_and_skipped),
+        CASE(a_cancel_names_ids_of_both_kinds),
+        CASE(what_is_wrong_with_a_cancel_is_named),
         CASE(a_route_is_read_field_by_field),
         CASE(a_policy_says_when_which_failure_runs_again),
         CASE(a_small_route_gets_its_defaults),

@@ -3,6 +3,7 @@
 #include "registry_fixture.h"
 #include "run/control_log.h"
 #include "support/test.h"
+#include "wire/cancel.h"
 
 #define TOPIC "dray.control"
 
@@ -55,6 +56,63 @@ static enum dray_status take_put(struct log_fixture *f, uint64_t offset, uint64_
                                          .route = route_of(spec, bytes)};
     return dri_control_log_take(&f->log, offset, record_of(f, "blue", TOPIC, &item, 1),
                                 &f->outcome);
+}
+
+/** The record of a cancel. */
+static struct dray_slice cancel_of(struct log_fixture *f, const char *cluster, const char *id,
+                                   uint64_t until_ms)
+{
+    const struct dri_change change = {.cluster = dray_slice_text(cluster), .ts_ms = 1000};
+    const struct dri_cancel_item item = {.id = dray_slice_text(id), .until_ms = until_ms};
+    size_t len = 0;
+    test_ok(dri_cancel_encode(&change, &item, 1, f->change, sizeof(f->change), &len));
+    dri_free(f->record);
+    test_ok(dri_control_log_wrap(dray_slice_of(f->change, len), &f->record, &f->record_len));
+    return dray_slice_of(f->record, f->record_len);
+}
+
+static bool is_cancelled(const struct log_fixture *f, const char *id, uint64_t now_ms)
+{
+    return dri_cancelled_has(f->log.cancelled, dray_slice_text(id), false, now_ms);
+}
+
+static void a_cancel_is_taken_up_and_leaves_the_registry_as_it_is(void **state)
+{
+    struct log_fixture f;
+    (void)state;
+    open_log(&f, 0);
+    test_ok(dri_cancelled_create(16, &f.log.cancelled));
+    test_ok(dri_control_log_take(&f.log, 0, cancel_of(&f, "blue", "a", 5000), &f.outcome));
+    assert_int_equal(DRI_CONTROL_CANCELS, f.outcome.verdict);
+    assert_int_equal(1, f.outcome.revision);
+    assert_int_equal(1, dri_registry_revision(f.base.registry));
+    assert_int_equal(0, dri_registry_count(f.base.registry));
+    assert_int_equal(0,
+                     f.log.counts[DRI_CONTROL_APPLIED]); /* it was never put: the seed may come */
+    assert_true(is_cancelled(&f, "a", 4999));
+    assert_false(is_cancelled(&f, "a", 5000));
+    test_ok(dri_control_log_take(&f.log, 1, cancel_of(&f, "blue", "b", 0), &f.outcome));
+    assert_true(is_cancelled(&f, "b", DRI_CANCEL_KEPT_MS)); /* for so long after it was said */
+    assert_false(is_cancelled(&f, "b", 1000 + DRI_CANCEL_KEPT_MS));
+    test_ok(dri_control_log_take(&f.log, 2, cancel_of(&f, "green", "c", 5000), &f.outcome));
+    assert_int_equal(DRI_CONTROL_REFUSED, f.outcome.verdict);
+    assert_false(is_cancelled(&f, "c", 1));
+    dri_cancelled_destroy(f.log.cancelled);
+    close_log(&f);
+}
+
+static void a_cancel_counts_also_when_the_registry_has_seen_it(void **state)
+{
+    struct log_fixture f;
+    (void)state;
+    open_log(&f, 0);
+    dri_registry_see(f.base.registry, 7); /* as from a snapshot */
+    test_ok(dri_cancelled_create(16, &f.log.cancelled));
+    test_ok(dri_control_log_take(&f.log, 0, cancel_of(&f, "blue", "a", 5000), &f.outcome));
+    assert_int_equal(DRI_CONTROL_SEEN, f.outcome.verdict);
+    assert_true(is_cancelled(&f, "a", 1));
+    dri_cancelled_destroy(f.log.cancelled);
+    close_log(&f);
 }
 
 static void the_first_record_is_revision_1_on_every_broker(void **state)
@@ -276,6 +334,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_record_is_revision_1_on_every_broker),
+        cmocka_unit_test(a_cancel_is_taken_up_and_leaves_the_registry_as_it_is),
+        cmocka_unit_test(a_cancel_counts_also_when_the_registry_has_seen_it),
         cmocka_unit_test(of_two_writers_with_one_base_the_log_takes_the_first),
         cmocka_unit_test(one_item_that_does_not_match_takes_the_whole_change_with_it),
         cmocka_unit_test(a_record_of_another_cluster_or_topic_is_refused),

@@ -463,66 +463,6 @@ static void a_retry_that_comes_due_after_its_deadline_expires(void **state)
     assert_int_equal(1, flight->attempt);
 }
 
-static void a_scheduled_command_waits_and_its_key_with_it(void **state)
-{
-    struct fixture *fx = *state;
-    struct dri_flight *flight = fill(fx, 0, 1, 0, 7);
-    flight->not_before_ms = fx->now.wall_ms + 2000;
-    record(fx, flight);
-    come(fx, 1, 7);
-    come(fx, 2, 8);
-    expect_start(fx, 2);
-    expect_nothing(fx);
-    tick_ms(fx, 1999);
-    expect_nothing(fx);
-    tick_ms(fx, 1);
-    assert_int_equal(2, expect(fx, DRI_CA_START)->chain);
-}
-
-static void a_schedule_in_a_chain_ends_the_chain_before_it(void **state)
-{
-    struct fixture *fx = *state;
-    struct dri_flight *first = come(fx, 0, 7);
-    come(fx, 1, 7);
-    struct dri_flight *later = fill(fx, 0, 1, 2, 7);
-    later->not_before_ms = fx->now.wall_ms + 1000;
-    record(fx, later);
-    come(fx, 3, 7);
-    done_ok(fx, first);
-    expect_start(fx, 0);
-    expect_publish(fx, 0, DRI_OUTCOME_RESULT);
-    struct dri_flight *second = expect_start(fx, 1);
-    done_ok(fx, second);
-    expect_publish(fx, 1, DRI_OUTCOME_RESULT);
-    expect_nothing(fx);
-    tick_ms(fx, 1000);
-    assert_int_equal(2, expect(fx, DRI_CA_START)->offset);
-}
-
-static void a_schedule_follows_the_wall_clock_when_it_is_set(void **state)
-{
-    struct fixture *fx = *state;
-    struct dri_flight *flight = fill(fx, 0, 1, 0, 0);
-    flight->not_before_ms = fx->now.wall_ms + 10000000;
-    record(fx, flight);
-    fx->now.wall_ms += 10000000; /* somebody sets the clock */
-    tick_ms(fx, 60000);
-    expect_start(fx, 0);
-}
-
-static void a_schedule_after_its_deadline_expires_at_the_deadline(void **state)
-{
-    struct fixture *fx = *state;
-    struct dri_flight *flight = fill(fx, 0, 1, 0, 0);
-    flight->not_before_ms = fx->now.wall_ms + 50000;
-    flight->deadline_ms = fx->now.wall_ms + 1000;
-    record(fx, flight);
-    tick_ms(fx, 1000);
-    expect_nothing(fx);
-    tick_ms(fx, 1);
-    expect_publish(fx, 0, DRI_OUTCOME_LETTER);
-}
-
 /* --- acknowledgements --- */
 
 static void an_unknown_publish_is_repeated_with_doubling_waits(void **state)
@@ -805,10 +745,6 @@ int main(void)
         CASE(the_deadline_itself_is_still_in_time),
         CASE(what_expires_in_the_queue_does_not_stop_those_behind_it),
         CASE(a_retry_that_comes_due_after_its_deadline_expires),
-        CASE(a_scheduled_command_waits_and_its_key_with_it),
-        CASE(a_schedule_in_a_chain_ends_the_chain_before_it),
-        CASE(a_schedule_follows_the_wall_clock_when_it_is_set),
-        CASE(a_schedule_after_its_deadline_expires_at_the_deadline),
         CASE(an_unknown_publish_is_repeated_with_doubling_waits),
         CASE(the_wait_for_a_publish_ends_at_30_seconds),
         CASE(a_result_too_large_becomes_a_limit_result_and_does_not_run_again),

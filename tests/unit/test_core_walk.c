@@ -200,7 +200,9 @@ static void on_publish(struct world *w, const struct dri_core_action *action)
     struct message *message = message_of(w, flight);
     bool is_letter = action->as.run.outcome == DRI_OUTCOME_LETTER ||
                      action->as.run.outcome == DRI_OUTCOME_LETTER_POINTER;
-    assert_true(is_letter || message->wants_result);
+    bool is_delay = action->as.run.outcome == DRI_OUTCOME_DELAY;
+    assert_true(is_letter || is_delay || message->wants_result);
+    assert_true(!is_delay || flight->not_before_ms > w->now.wall_ms);
     assert_true(w->publishes_count < DRI_ARRAY_LEN(w->publishes));
     w->publishes[w->publishes_count++] = (struct pending_publish){
         .flight = flight, .token = dri_flight_token(flight), .outcome = action->as.run.outcome};
@@ -359,7 +361,7 @@ static void fill(struct world *w, uint32_t slot, struct message *message, struct
     flight->invalid = message->is_bad ? DRAY_KIND_INVALID : DRAY_KIND_NONE;
     flight->bytes = 10;
     if (happens(w, 3)) {
-        flight->not_before_ms = w->now.wall_ms + random_below(w, 200);
+        flight->not_before_ms = w->now.wall_ms + random_below(w, happens(w, 50) ? 200 : 20000);
     }
     if (happens(w, 3)) {
         flight->deadline_ms = w->now.wall_ms + random_below(w, 200);
@@ -404,7 +406,7 @@ static void end_run(struct world *w, struct dri_flight *flight, struct lane_queu
         lane->has_failed = true;
     }
     bool is_final = flight->kind == DRAY_KIND_NONE || !flight->verdict.is_retry;
-    if (is_final && flight->has_key && flight->slot != EACH_SLOT &&
+    if (is_final && flight->has_key && flight->not_before_ms == 0 && flight->slot != EACH_SLOT &&
         flight->epoch == source->epoch) {
         assert_true(flight->offset >= source->last_effect[flight->key_hash]);
         source->last_effect[flight->key_hash] = flight->offset;
@@ -608,6 +610,7 @@ static void open_world(struct world *w, uint64_t seed)
         .settle_ms = 20,
         .revoke_ms = 100,
         .drain_ms = 100000,
+        .delay_after_ms = 8000,
         .republish_ms = 10,
     };
     memset(w, 0, sizeof(*w));
