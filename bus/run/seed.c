@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* seed.c - the routes of the configuration file, for a registry that has none.
+ *
+ * They are said once: as one control change in which every base is 0, so that of two workers that
+ * say them at once the log takes one. From then on the topic counts, and the file, where it says
+ * something else, is only told of.
+ */
 #include "seed.h"
 
 #include <stdio.h>
