@@ -294,17 +294,13 @@ void dri_lanes_fall_back(struct dri_core *core, struct dri_flight *flight)
         dri_line_unlink_key(core, key);
         key->out = 1; /* keeps the key */
     }
-    if (is_early(core, flight) && !is_expired(core, flight)) {
-        hold(core, flight, early_due_ns(core, flight));
+    if (key != NULL) {
+        dri_key_unlink(&core->keys, key, flight);
+    }
+    if (dri_lanes_is_expired(core, flight)) {
+        dri_lanes_expire(core, flight);
     } else {
-        if (key != NULL) {
-            dri_key_unlink(&core->keys, key, flight);
-        }
-        if (is_expired(core, flight)) {
-            expire(core, flight);
-        } else {
-            dri_outcome_fallback(core, flight);
-        }
+        dri_outcome_fallback(core, flight);
     }
     if (key != NULL) {
         key->out = 0;

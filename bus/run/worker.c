@@ -40,6 +40,7 @@
 #include "engine.h"
 #include "envelope.h"
 #include "exit_alarm.h"
+#include "gauges.h"
 #include "journal.h"
 #include "last_run.h"
 #include "live.h"
@@ -761,73 +762,17 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
     dri_lanes_stats(worker->executor, &lanes);
     begin_anew_if_stuck(worker, &lanes);
     atomic_store(&worker->is_systemic, core.is_systemic);
-    const struct {
-        enum dri_metric metric;
-        uint64_t value;
-    } values[] = {
-        {DRI_METRIC_MESSAGES, engine.messages},
-        {DRI_METRIC_BYTES_IN, engine.bytes_in},
-        {DRI_METRIC_INVALID, engine.invalid},
-        {DRI_METRIC_ADMITTED, core.admitted},
-        {DRI_METRIC_DUPLICATES, core.duplicates_in_flight},
-        {DRI_METRIC_STALE_COMPLETIONS, core.stale_completions},
-        {DRI_METRIC_STALE_RECORDS, core.stale_records},
-        {DRI_METRIC_RETRIES, core.retries},
-        {DRI_METRIC_REPUBLISHED, core.republished},
-        {DRI_METRIC_RESULTS, core.results_stored},
-        {DRI_METRIC_LETTERS, core.letters_stored},
-        {DRI_METRIC_HELD, core.held},
-        {DRI_METRIC_DELAYED, core.delayed},
-        {DRI_METRIC_CANCELLED, engine.cancelled},
-        {DRI_METRIC_BREAKER_OPENS, core.breaker_opens},
-        {DRI_METRIC_SYSTEMIC_PAUSES, core.systemic_pauses},
-        {DRI_METRIC_SYSTEMIC_SPARED, core.systemic_spared},
-        {DRI_METRIC_FALLBACKS, core.fallbacks},
-        {DRI_METRIC_POINTER_LETTERS, engine.pointer_letters},
-        {DRI_METRIC_SETTLED, core.settled},
-        {DRI_METRIC_DROPPED, core.dropped_on_revoke},
-        {DRI_METRIC_SETTLES_FAILED, core.settles_failed},
-        {DRI_METRIC_TORN, core.torn},
-        {DRI_METRIC_TRANSACTIONS, engine.transactions},
-        {DRI_METRIC_TRANSACTIONS_VOID, engine.transactions_void},
-        {DRI_METRIC_METADATA_PAUSES, engine.metadata_pauses},
-        {DRI_METRIC_SKIPPED_FINISHED, core.skipped_finished},
-        {DRI_METRIC_METADATA_REFUSED, core.metadata_refused},
-        {DRI_METRIC_PUBLISHES, engine.publishes},
-        {DRI_METRIC_PUBLISH_UNKNOWN, engine.publish_unknown},
-        {DRI_METRIC_PUBLISH_REFUSED, engine.publish_refused},
-        {DRI_METRIC_ASSIGNMENTS, engine.assignments},
-        {DRI_METRIC_REVOCATIONS, engine.revocations},
-        {DRI_METRIC_LOSSES, engine.losses},
-        {DRI_METRIC_STUCK, lanes.stuck},
-        {DRI_METRIC_STUCK_TOTAL, lanes.stuck_total},
-        {DRI_METRIC_LATE_RESULTS, lanes.late_total},
-        {DRI_METRIC_IN_FLIGHT, core.in_flight},
-        {DRI_METRIC_IN_FLIGHT_LIMIT, worker->in_flight_limit},
-        {DRI_METRIC_RUNNING, core.running},
-        {DRI_METRIC_WAITING, core.waiting},
-        {DRI_METRIC_WAITING_PAUSED, core.waiting_paused},
-        {DRI_METRIC_BREAKERS_OPEN, core.open_groups},
-        {DRI_METRIC_REPLICAS, worker->replicas},
-        {DRI_METRIC_SYSTEMIC, core.is_systemic ? 1 : 0},
-        {DRI_METRIC_UNACKED, core.unacked},
-        {DRI_METRIC_IN_FLIGHT_BYTES, core.bytes},
-        {DRI_METRIC_SETTLE_GAP, core.settle_gap},
-        {DRI_METRIC_STALE_SETTLES, transport.stale_settles},
-        {DRI_METRIC_STALE_FETCHED, transport.stale_messages},
-        {DRI_METRIC_POSITIONS_BACK, transport.positions_back},
-        {DRI_METRIC_METADATA_DROPPED, transport.metadata_dropped},
-        {DRI_METRIC_LEASES_MISSED, transport.leases_missed},
-        {DRI_METRIC_ARRIVALS_DROPPED, transport.arrivals_dropped},
-        {DRI_METRIC_CLIENTS_MADE, transport.clients_made},
-        {DRI_METRIC_MESSAGES_GIVEN_UP, transport.messages_given_up},
-        {DRI_METRIC_SLOTS, engine.assignments - engine.unassignments},
-        {DRI_METRIC_REVISION, dri_registry_revision(worker->registry)},
-        {DRI_METRIC_READY, atomic_load(&worker->state) == DRI_WORKER_READY ? 1 : 0},
+    const struct dri_gauges gauges = {
+        .engine = &engine,
+        .core = &core,
+        .transport = &transport,
+        .lanes = &lanes,
+        .in_flight_limit = worker->in_flight_limit,
+        .replicas = worker->replicas,
+        .revision = dri_registry_revision(worker->registry),
+        .is_ready = atomic_load(&worker->state) == DRI_WORKER_READY,
     };
-    for (size_t i = 0; i < DRI_ARRAY_LEN(values); i++) {
-        dri_metrics_set(worker->page, values[i].metric, values[i].value);
-    }
+    dri_gauges_show(worker->page, &gauges);
 }
 
 /* Only from the loop, and in each of its turns: that is what the pulse says. */
