@@ -9,7 +9,7 @@
  * A scheduled command takes its place in its key's order when it becomes due, not before: nothing
  * of its key waits for it. What is near waits here, WAITING and in no queue, for its own timer, so
  * it begins within the turn in which it is due. What is farther away than delay_after_ms goes to a
- * delay log (docs/adr/0013-schedules.md) and comes back as a new record, which is looked at as any
+ * delay log (docs/adr/0012-schedules.md) and comes back as a new record, which is looked at as any
  * other. So it does when more than a quarter of in_flight_max waits for a time already: else many
  * commands for one moment would leave no place for those that can run now.
  *

@@ -11,7 +11,7 @@
 
 /* delay.h - the delay logs, in which scheduled commands wait: their levels, names and headers.
  *
- * docs/adr/0013-schedules.md has what they are for. Pure; any thread.
+ * docs/adr/0012-schedules.md has what they are for. Pure; any thread.
  */
 
 /** X(name, milliseconds that each message of the log waits there) */
