@@ -341,6 +341,9 @@ static void on_event(struct dri_core *core, const struct dri_core_event *event)
     case DRI_CE_LOST:
         dri_slot_lost(core, event->slot, event->epoch);
         return;
+    case DRI_CE_PARKED:
+    case DRI_CE_CAUGHT_UP:
+        break;
     case DRI_CE_DRAIN:
         dri_drain_begin(core);
         return;

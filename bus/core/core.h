@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "flight.h"
+#include "park.h"
 
 /* core.h - the machine that decides, without input or output: events and now go in, actions come
  * out.
@@ -41,6 +42,8 @@ struct dri_core_config {
     uint32_t settle_ms;     /* between two watermark settles of a slot */
     uint32_t revoke_ms;     /* grace for flights of a revoked slot */
     uint32_t drain_ms;      /* grace of a drain */
+    uint32_t park_max;      /* entries of parked commands; 0: nothing is parked */
+    uint32_t park_after_ms; /* what waits longer is parked */
     uint32_t republish_ms;  /* first wait after an unknown or refused publish; doubles to 30 s */
 };
 
@@ -53,13 +56,17 @@ struct dri_core_limits {
 };
 
 enum dri_core_event_type {
-    DRI_CE_ASSIGNED,  /* slot, epoch, mode, lease_ns, committed, metadata */
+    DRI_CE_ASSIGNED,  /* slot, epoch, mode, is_park, park, lease_ns, committed, metadata,
+                         origin_hash */
     DRI_CE_REVOKED,   /* slot, epoch */
     DRI_CE_LOST,      /* slot, epoch */
     DRI_CE_RECORD,    /* flight: filled; the core has it now */
     DRI_CE_DONE,      /* flight: back from its lane, alone (each of a chain by itself, in order) */
     DRI_CE_RETURNED,  /* flight: of a DONE with is_stuck; its handler has returned now */
-    DRI_CE_PUBLISHED, /* token, ack, reason */
+    DRI_CE_PARKED,    /* slot, epoch, parked: a record of a park log was read; the shell keeps its
+                         bytes at parked.place until FORGET */
+    DRI_CE_CAUGHT_UP, /* slot, epoch: a park log was read to the end that it had */
+    DRI_CE_PUBLISHED, /* token, ack, reason, offset */
     DRI_CE_SETTLED,   /* slot, epoch, position, status */
     DRI_CE_DRAIN,     /* finish, settle, then DRAINED */
     DRI_CE_STOP,      /* DRAINED at once */
@@ -72,6 +79,19 @@ enum dri_core_ack {
     DRI_CORE_UNKNOWN
 };
 
+/** A record of a park log (docs/adr/0012-parking.md). */
+struct dri_core_parked {
+    uint64_t offset;
+    uint64_t order;       /* at which it first stood in this log: offset, unless it was rewritten */
+    uint64_t source_hash; /* of the message that it is: dri_park_source_hash */
+    uint64_t key_hash;    /* only with has_key; else it waits alone */
+    uint64_t due_ms;      /* wall; 0: when its turn comes */
+    uint64_t place;       /* the shell's name for its bytes; 0: it has none (HELD, RELEASE) */
+    uint32_t attempts;
+    enum dri_park_kind kind;
+    bool has_key;
+};
+
 struct dri_core_event {
     enum dri_core_event_type type;
     uint32_t slot, epoch;
@@ -81,12 +101,17 @@ struct dri_core_event {
             uint64_t lease_ns;
             int64_t committed;
             struct dray_slice metadata; /* that was committed with it; hostile; copied */
+            bool is_park;               /* a park log */
+            uint32_t park;              /* slot of the park log of this source; UINT32_MAX: none */
+            uint64_t origin_hash;       /* with an offset names a message: dri_park_source_hash */
         } assigned;
         struct dri_flight *flight;
+        const struct dri_core_parked *parked; /* borrowed for the step */
         struct {
             uint64_t token;
             enum dri_core_ack ack;
             enum dray_status reason;
+            uint64_t offset; /* at which it was stored; UINT64_MAX: not known */
         } published;
         struct {
             uint64_t position;
@@ -103,6 +128,9 @@ enum dri_core_action_type {
     DRI_CA_EXTEND,  /* flight: renew its lease */
     DRI_CA_CANCEL,  /* flight: running for a slot that is being revoked or lost; cooperative */
     DRI_CA_UNASSIGN, /* slot, epoch: the shell may let go */
+    DRI_CA_UNPARK,  /* slot, epoch, parked: take a flight (dri_core_take_parked), fill it from
+                       place, give it as RECORD of that slot and offset */
+    DRI_CA_FORGET,  /* place: its bytes are not needed any more */
     DRI_CA_RELEASE,  /* flight: free what hangs on it; it is free when the action was read */
     DRI_CA_DRAINED,  /* nothing is out any more, or the time is over (is_clean tells) */
 };
@@ -123,6 +151,11 @@ struct dri_core_action {
             bool is_watermark;
             bool is_final;
         } settle;
+        struct {
+            uint64_t offset;
+            uint64_t place;
+            uint32_t entry; /* for dri_core_take_parked */
+        } parked;
         bool is_clean;
     } as;
 };
@@ -151,6 +184,10 @@ size_t dri_core_room(const struct dri_core *core);
  * and
  *  ->epoch count, not the event's) or dri_core_untake. */
 struct dri_flight *dri_core_take(struct dri_core *core);
+/** The flight for an UNPARK, never NULL: some of the slab are set aside for it. Its attempt, entry
+ * and first_failed_ms are set; give it back with RECORD or, when its bytes cannot be had, with
+ * dri_core_untake: then it is asked for again later. */
+struct dri_flight *dri_core_take_parked(struct dri_core *core, uint32_t entry);
 void dri_core_untake(struct dri_core *core, struct dri_flight *flight);
 
 /** Feed events, in order. Actions queue up inside; read them with dri_core_actions until it gives

@@ -28,6 +28,7 @@ const uint16_t dri_flight_transitions[DRI_FLIGHT_STATE_COUNT] = {
     /* the error result follows | nobody waits for one | given up */
     [DRI_FLIGHT_LETTER] = TO(RESULT) | TO(DONE) | TO(DROPPED),
     [DRI_FLIGHT_RESULT] = TO(DONE) | TO(DROPPED),
+    [DRI_FLIGHT_PARKING] = TO(DONE) | TO(DROPPED),
     [DRI_FLIGHT_DONE] = TO(FREE),
     [DRI_FLIGHT_DROPPED] = TO(FREE),
 };

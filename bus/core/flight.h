@@ -32,6 +32,7 @@
     X(WAITING) /* for a time: retry or not_before; its key waits with it */                        \
     X(LETTER)  /* its dead letter is on the way */                                                 \
     X(RESULT)  /* its result is on the way */                                                      \
+    X(PARKING) /* its copy for the park log is on the way */                                                      \
     X(DONE)    /* every outcome stored; the settle may still be on the way */                      \
     X(DROPPED) /* its assignment is gone; only waits for what is out */
 
@@ -49,6 +50,7 @@ enum dri_outcome {
     DRI_OUTCOME_LETTER_POINTER,  /* dead letter without the bytes: they did not fit */
     DRI_OUTCOME_ERROR_RESULT,    /* error.dead_letter: true, after the letter */
     DRI_OUTCOME_LIMIT_RESULT,    /* the result was too large: kind limit, not run again */
+    DRI_OUTCOME_PARK,            /* its copy for the park log: flight.park says how */
     DRI_OUTCOME_FALLBACK_RESULT, /* the target refused: to the results topic, reply_failed */
 };
 

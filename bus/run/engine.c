@@ -344,6 +344,9 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
         engine->stats.unassignments++;
         ops->unassign(engine->config.transport, action->slot, action->epoch);
         break;
+    case DRI_CA_UNPARK:
+    case DRI_CA_FORGET:
+        break;
     case DRI_CA_RELEASE:
         run->release(executor, flight);
         dri_intake_release(engine->intake, flight);

@@ -170,6 +170,7 @@ static uint32_t wanted_partitions(const struct dri_transport_config *config,
     case DRI_USE_DEAD_LETTERS:
     case DRI_USE_REPLAY:
     case DRI_USE_PARK:
+    case DRI_USE_WINDOW:
     case DRI_USE_RESULTS:
         return config->partitions == 0 ? 1 : config->partitions;
     case DRI_USE_CONTROL:

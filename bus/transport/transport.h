@@ -42,10 +42,29 @@ enum dri_settle_mode {
 enum dri_source_role {
     DRI_ROLE_COMMANDS,
     DRI_ROLE_REPLAY,
-    DRI_ROLE_PARK,
+    DRI_ROLE_PARK,   /* follows the commands: see below */
+    DRI_ROLE_WINDOW, /* follows the commands: see below */
     DRI_ROLE_LOG, /* read from a position, without a group: control, status, dead letters, results
                    */
 };
+
+/* A source with role PARK or WINDOW *follows* the commands source. The group is not asked about it:
+ * whoever is given partition n of the commands gets partition n of each follower with it, whatever
+ * the assignor says, and loses it with it. (NATS: subject "<topic>.p.<n>" beside "<commands>.p.<n>";
+ * without nats.partitions a PARK source is left out, and a WINDOW source is one slot, "<topic>",
+ * that every replica reads.)
+ *   ASSIGNED of the followers comes before that of their commands slot, and names no partner;
+ *            the commands slot (and, on Kafka, the replay slot of the same partition) names them.
+ *   MESSAGE  events of the commands slot come only after CAUGHT_UP of every follower of it: the end
+ *            that the follower had when it was assigned was reached. Then it goes on as a tail.
+ *   PARK     starts at the group's committed position, at the beginning when there is none, and is
+ *            settled: by WATERMARK with metadata on Kafka (committed for the group like any other
+ *            position); on NATS by EACH with lease_ns 0: settling deletes the message from its
+ *            stream, again until the server has answered, and delivery is its sequence.
+ *   WINDOW   starts at the beginning of its log, and is never settled.
+ * pause and resume work on followers as on any slot; a paused commands slot does not pause them. */
+
+#define DRI_SLOT_NONE UINT32_MAX
 
 /** Where reading starts. For a group: when it has no committed position. */
 enum dri_start {
@@ -69,7 +88,8 @@ enum dri_topic_use {
     DRI_USE_RESULTS,
     DRI_USE_DEAD_LETTERS, /* partition count of the commands topic; also replay and park */
     DRI_USE_REPLAY,
-    DRI_USE_PARK,
+    DRI_USE_PARK,   /* as dead letters, but kept for ever */
+    DRI_USE_WINDOW, /* partition count of the commands topic; old records go after window_ms */
     DRI_USE_CONTROL, /* one partition, kept for ever */
     DRI_USE_STATUS,  /* compacted; NATS: one message per subject */
 };
@@ -99,6 +119,7 @@ struct dri_transport_config {
     uint32_t in_flight_max;           /* deliveries out at once, for servers that bound them */
     uint64_t memory_bytes;            /* budget for client queues */
     uint32_t progress_ms;             /* 0: off */
+    uint64_t window_ms;               /* how long a created WINDOW topic keeps a record */
     const struct dri_option *options; /* passed through to the client library, checked */
     size_t options_count;
     void *sim; /* the simulated broker; NULL else */
@@ -109,7 +130,8 @@ enum dri_transport_event_type {
     DRI_TE_REVOKED,   /* slot, epoch: finish or cancel, settle, then call unassign */
     DRI_TE_LOST,      /* slot, epoch: gone already; nothing of it may be settled any more */
     DRI_TE_MESSAGE,   /* slot, epoch, message */
-    DRI_TE_CAUGHT_UP, /* slot: a log source has reached what was its end when it was opened */
+    DRI_TE_CAUGHT_UP, /* slot, epoch: a log source or a follower has reached what was its end when
+                         it was opened or assigned */
     DRI_TE_PUBLISHED, /* ack */
     DRI_TE_SETTLED,   /* slot, epoch, position, status: a watermark settle was answered */
     DRI_TE_ERROR,     /* status, text: fatal ones mean close and open again or exit */
@@ -161,6 +183,8 @@ struct dri_transport_event {
             struct dray_slice
                 origin; /* "topic/partition" or "stream": first part of a source name */
             struct dray_slice topic;
+            /* slots of its followers, or DRI_SLOT_NONE */
+            uint32_t park, window;
         } assigned;
         struct dri_message message;
         struct dri_published published;

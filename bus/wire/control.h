@@ -107,6 +107,12 @@ struct dri_backoff {
 };
 
 /** How commands of a route are run. Zero fields mean: the worker's default. */
+enum dri_exhausted {
+    DRI_EXHAUSTED_DEAD_LETTER,   /* this one */
+    DRI_EXHAUSTED_PARK_SEQUENCE, /* this one and what follows of its key, as one unit */
+    DRI_EXHAUSTED_STOP_KEY,      /* no letter: its key stands still until it is released */
+};
+
 struct dri_policy {
     uint32_t timeout_ms;
     uint32_t attempts;
@@ -120,6 +126,7 @@ struct dri_policy {
     uint32_t burst;            /* of these, how many at once */
     uint32_t breaker_failures; /* in a row that open the breaker; 0: none */
     uint32_t breaker_open_ms;
+    enum dri_exhausted exhausted; /* what becomes of a command that is not run again */
     enum dri_order order;
     enum dri_run_mode run;
     enum dri_isolation isolation;
