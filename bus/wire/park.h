@@ -14,6 +14,11 @@
  *
  * Names on the wire are `dray-park-<field>`, lower case, text, decimal numbers, RFC 3339 UTC times
  * with milliseconds. docs/adr/0012-parking.md has what they are for. Pure; any thread.
+ *
+ * What of a key has a greater order than its HELD was put there by `dray dlq release`: the letters
+ * of the unit, as commands again (source: the letters'), which wait for the RELEASE that follows
+ * them and never become letters by the hold. A release that was begun twice has them twice, with
+ * the same source. HELD has the source of the letter that the unit began with, and its name.
  */
 
 /** X(name, text on the wire in dray-park-state) */
