@@ -119,8 +119,7 @@ void dri_kafka_notice(struct dri_kafka *kafka, enum dray_status status, const ch
     dri_kafka_wake(kafka);
 }
 
-/* Errors that come and go without anybody's doing: librdkafka logs them and tries again. */
-static bool is_noise(rd_kafka_resp_err_t err)
+bool dri_kafka_is_noise(rd_kafka_resp_err_t err)
 {
     switch (err) {
     case RD_KAFKA_RESP_ERR__TRANSPORT:
@@ -147,7 +146,7 @@ void dri_kafka_trouble(struct dri_kafka *kafka, rd_kafka_resp_err_t err, const c
                          reason == NULL ? "" : reason);
         return;
     }
-    if (is_noise(err)) {
+    if (dri_kafka_is_noise(err)) {
         DRI_LOG(DRI_LOG_DEBUG, "KAFKA-NOISE", "librdkafka reports a passing error",
                 DRI_TEXT("error", rd_kafka_err2name(err)), DRI_TEXT("reason", reason));
         return;
@@ -211,7 +210,8 @@ static enum dray_status check_config(const struct dri_transport_config *config, 
     }
     for (size_t i = 0; i < config->sources_count; i++) {
         const struct dri_source *source = &config->sources[i];
-        if (source->start == DRI_START_OFFSET && source->role != DRI_ROLE_LOG) {
+        if ((source->start == DRI_START_OFFSET || source->start == DRI_START_GROUP) &&
+            source->role != DRI_ROLE_LOG) {
             (void)snprintf(ret_text, text_bytes, "topic \"%s\": a group starts at its own position",
                            source->topic);
             return DRAY_EINVALID;

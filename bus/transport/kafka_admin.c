@@ -108,6 +108,12 @@ static bool is_worth_waiting(struct dri_kafka_admin *admin)
     return left_ms(admin) > 0 && !is_refused(admin->trouble);
 }
 
+bool dri_kafka_admin_wait(struct dri_kafka_admin *admin)
+{
+    (void)rd_kafka_poll(admin->rk, 100);
+    return is_worth_waiting(admin);
+}
+
 static enum dray_status unreachable(struct dri_kafka_admin *admin, rd_kafka_resp_err_t err,
                                     char *ret_text, size_t text_bytes)
 {

@@ -519,6 +519,17 @@ static enum dray_status set_options(struct build *build)
     return DRAY_OK;
 }
 
+/* Whether a log begins where a group stands: its positions are asked for under its name. */
+static bool asks_group(const struct dri_transport_config *config)
+{
+    for (size_t i = 0; i < config->sources_count; i++) {
+        if (config->sources[i].start == DRI_START_GROUP) {
+            return config->group != NULL;
+        }
+    }
+    return false;
+}
+
 static enum dray_status set_identity(struct build *build)
 {
     const struct dri_transport_config *config = build->config;
@@ -541,7 +552,7 @@ static enum dray_status set_identity(struct build *build)
         /* Never joined and never committed to: the library's consumer wants one all the same. */
         char group[256];
         (void)snprintf(group, sizeof(group), "dray-log-%s", client);
-        status = set_ours(build, "group.id", group);
+        status = set_ours(build, "group.id", asks_group(config) ? config->group : group);
     }
     return status;
 }

@@ -396,6 +396,17 @@ static int64_t log_start(const struct dri_kafka_source *source, int64_t begin, i
     }
 }
 
+/* Where the group stands, within what there is of the log. */
+static int64_t group_start(struct dri_kafka_slot *slot, const rd_kafka_topic_partition_t *stand,
+                           int64_t begin, int64_t end)
+{
+    if (stand->offset < begin || stand->offset > end) {
+        return begin;
+    }
+    dri_kafka_slot_keep_metadata(slot, stand);
+    return stand->offset;
+}
+
 static enum dray_status log_slots(struct dri_kafka *kafka, rd_kafka_topic_partition_list_t *list,
                                   const rd_kafka_topic_partition_list_t *begins,
                                   const rd_kafka_topic_partition_list_t *ends)
@@ -409,6 +420,10 @@ static enum dray_status log_slots(struct dri_kafka *kafka, rd_kafka_topic_partit
                 return DRAY_ENOMEM;
             }
             slot->committed = log_start(source, begins->elems[at].offset, ends->elems[at].offset);
+            if (source->start == DRI_START_GROUP) {
+                slot->committed = group_start(slot, &list->elems[at], begins->elems[at].offset,
+                                              ends->elems[at].offset);
+            }
             slot->log_end = ends->elems[at].offset;
             list->elems[at].offset = slot->committed;
             dri_kafka_slot_tell(kafka, slot, DRI_KAFKA_TELL_ASSIGNED);
@@ -417,6 +432,38 @@ static enum dray_status log_slots(struct dri_kafka *kafka, rd_kafka_topic_partit
         }
     }
     return DRAY_OK;
+}
+
+static rd_kafka_resp_err_t first_error(const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return list->elems[i].err;
+        }
+    }
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* The positions of the group that the client is named after, into the list: open may wait. */
+static enum dray_status ask_group(struct dri_kafka *kafka, struct dri_kafka_admin *admin,
+                                  rd_kafka_topic_partition_list_t *list, char *ret_text,
+                                  size_t text_bytes)
+{
+    bool is_asked = false;
+    for (uint32_t i = 0; i < kafka->sources_count; i++) {
+        is_asked = is_asked || kafka->sources[i].start == DRI_START_GROUP;
+    }
+    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+    while (is_asked) {
+        err = rd_kafka_committed(kafka->log, list, DRI_KAFKA_LOOKUP_MS);
+        err = err == RD_KAFKA_RESP_ERR_NO_ERROR ? first_error(list) : err;
+        /* A coordinator may be moving, or still be reading its own log. */
+        is_asked = err != RD_KAFKA_RESP_ERR_NO_ERROR && dri_kafka_is_noise(err) &&
+                   dri_kafka_admin_wait(admin);
+    }
+    return err == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? DRAY_OK
+               : dri_kafka_fail(ret_text, text_bytes, err, "the group's positions");
 }
 
 enum dray_status dri_kafka_log_open(struct dri_kafka *kafka, struct dri_kafka_admin *admin,
@@ -445,7 +492,8 @@ enum dray_status dri_kafka_log_open(struct dri_kafka *kafka, struct dri_kafka_ad
         status = dri_kafka_admin_bounds(admin, list, &begins, &ends, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
-        status = log_slots(kafka, list, begins, ends);
+        status = ask_group(kafka, admin, list, ret_text, text_bytes);
+        status = status == DRAY_OK ? log_slots(kafka, list, begins, ends) : status;
         rd_kafka_topic_partition_list_destroy(begins);
         rd_kafka_topic_partition_list_destroy(ends);
     }

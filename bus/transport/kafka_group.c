@@ -145,8 +145,8 @@ static bool choose_start(struct dri_kafka *kafka, const struct dri_kafka_source 
     return true;
 }
 
-/* Metadata was written by anybody who may commit: bytes without meaning here, only bounded. */
-static void keep_metadata(struct dri_kafka_slot *slot, const rd_kafka_topic_partition_t *from)
+void dri_kafka_slot_keep_metadata(struct dri_kafka_slot *slot,
+                                  const rd_kafka_topic_partition_t *from)
 {
     if (from->metadata == NULL || from->metadata_size == 0 || from->metadata_size > 32768) {
         return;
@@ -171,7 +171,7 @@ static bool give_slot(struct dri_kafka *kafka, const rd_kafka_topic_partition_t 
     }
     slot->committed = found->offset >= 0 ? found->offset : -1;
     slot->settled = slot->committed;
-    keep_metadata(slot, found);
+    dri_kafka_slot_keep_metadata(slot, found);
     rd_kafka_topic_partition_list_add(ret_assign, found->topic, found->partition)->offset = offset;
     dri_kafka_slot_tell(kafka, slot, DRI_KAFKA_TELL_ASSIGNED);
     return true;

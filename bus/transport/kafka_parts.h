@@ -54,6 +54,8 @@ DRAY_MUST_CHECK enum dray_status dri_kafka_admin_init(struct dri_kafka_admin *ad
                                                       const struct dri_transport_config *config,
                                                       char *ret_text, size_t text_bytes);
 void dri_kafka_admin_fini(struct dri_kafka_admin *admin);
+/** A moment, before something is asked again. False: it makes no sense any more. */
+bool dri_kafka_admin_wait(struct dri_kafka_admin *admin);
 
 /** Looks at config->topics, creates the missing ones if it may, and describes them.
  *  reports has config->topics_count elements. Errors: EBROKER, ETIMEOUT, EAUTH: the cluster could
@@ -98,6 +100,8 @@ void dri_kafka_group_put_down(struct dri_kafka *kafka);
 /** The log_cb of every handle. Threads: librdkafka's. */
 void dri_kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text);
 /** An error that a handle reports. */
+/** Errors that come and go without anybody's doing: librdkafka logs them and tries again. */
+bool dri_kafka_is_noise(rd_kafka_resp_err_t err);
 void dri_kafka_trouble(struct dri_kafka *kafka, rd_kafka_resp_err_t err, const char *reason);
 
 /* kafka_slots.c */
@@ -112,6 +116,10 @@ struct dri_kafka_slot *dri_kafka_slot_at(const struct dri_kafka *kafka, const ch
                                          int32_t partition, bool is_log);
 void dri_kafka_slot_tell(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
                          enum dri_kafka_tell what);
+/** What was committed with a position, to be told with ASSIGNED. Anybody may have written it: bytes
+ * without meaning here, only bounded. */
+void dri_kafka_slot_keep_metadata(struct dri_kafka_slot *slot,
+                                  const rd_kafka_topic_partition_t *from);
 /** Takes it out of its source: no message finds it any more. */
 void dri_kafka_slot_detach(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
 void dri_kafka_slot_free(struct dri_kafka *kafka, struct dri_kafka_slot *slot);

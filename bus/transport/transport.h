@@ -71,6 +71,8 @@ enum dri_start {
     DRI_START_EARLIEST,
     DRI_START_LATEST,
     DRI_START_FAIL,   /* a group without a position is an error */
+    DRI_START_GROUP,  /* DRI_ROLE_LOG only: where config.group stands, without joining it; ASSIGNED
+                         has its position and metadata. At the begin when the broker has none */
     DRI_START_OFFSET, /* DRI_ROLE_LOG only: at source.start_offset (and the same on every partition)
                        */
 };
