@@ -31,9 +31,8 @@ DRAY_MUST_CHECK enum dray_status dri_spool_create(const char *folder, size_t seg
 void dri_spool_destroy(struct dri_spool *spool);
 
 /** Keep a message; *ret_place is never 0. Errors: ENOMEM; EIO: no space left, and so on. */
-DRAY_MUST_CHECK enum dray_status dri_spool_put(struct dri_spool *spool,
-                                               const struct dri_spooled *message,
-                                               uint64_t *ret_place);
+DRAY_MUST_CHECK enum dray_status
+dri_spool_put(struct dri_spool *spool, const struct dri_spooled *message, uint64_t *ret_place);
 /** Read it back; slices borrow until the next call. Errors: ENOMEM; EIO.
  *  Requires: a place that put gave and drop did not take. */
 DRAY_MUST_CHECK enum dray_status dri_spool_get(struct dri_spool *spool, uint64_t place,

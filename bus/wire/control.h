@@ -106,13 +106,14 @@ struct dri_backoff {
     uint32_t jitter;  /* percent that is added by chance, at most; 0 to 100 */
 };
 
-/** How commands of a route are run. Zero fields mean: the worker's default. */
+/** What becomes of a command that is not run again. */
 enum dri_exhausted {
     DRI_EXHAUSTED_DEAD_LETTER,   /* this one */
     DRI_EXHAUSTED_PARK_SEQUENCE, /* this one and what follows of its key, as one unit */
     DRI_EXHAUSTED_STOP_KEY,      /* no letter: its key stands still until it is released */
 };
 
+/** How commands of a route are run. Zero fields mean: the worker's default. */
 struct dri_policy {
     uint32_t timeout_ms;
     uint32_t attempts;
@@ -126,7 +127,7 @@ struct dri_policy {
     uint32_t burst;            /* of these, how many at once */
     uint32_t breaker_failures; /* in a row that open the breaker; 0: none */
     uint32_t breaker_open_ms;
-    enum dri_exhausted exhausted; /* what becomes of a command that is not run again */
+    enum dri_exhausted exhausted;
     enum dri_order order;
     enum dri_run_mode run;
     enum dri_isolation isolation;

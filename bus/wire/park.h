@@ -16,6 +16,13 @@
  *
  * Names on the wire are `dray-park-<field>`, lower case, text, decimal numbers, RFC 3339 UTC times
  * with milliseconds. docs/adr/0012-parking.md has what they are for. Pure; any thread.
+ *
+ * A COMMAND with a unit was written by `dray dlq release`: a letter of that unit as a command
+ * again, which waits behind its held key for the RELEASE that follows it and never becomes a letter
+ * by the hold. Its source is the position of its letter, so that it is no copy of HELD (which has
+ * the source of the command that the unit began with), and a release that was begun twice has
+ * copies. What was overlooked at first has the order of the first one. RELEASE has the key as
+ * message key and the unit, if there is one.
  */
 
 /** X(name, text on the wire in dray-park-state) */
@@ -39,8 +46,9 @@ struct dri_park {
     uint64_t due_ms;          /* dray-park-due; absent, 0: when its key's turn comes */
     uint64_t first_failed_ms; /* dray-park-first-failed-at; 0: has not failed */
     bool has_order;
-    uint64_t order;         /* dray-park-order: offset at which it first stood in this log */
-    struct dray_slice unit; /* dray-park-unit, HELD: of the letters; else absent */
+    uint64_t order; /* dray-park-order: offset at which it first stood in this log */
+    struct dray_slice
+        unit; /* dray-park-unit: HELD, RELEASE, and what a release wrote; else absent */
 };
 
 /** Headers of a park record: the original ones without earlier dray-park-*, then ours.
