@@ -47,6 +47,7 @@
 #define ACTIONS_PER_SLOT   3u
 #define ACTIONS_PER_ENTRY  3u
 #define UNPARKED_MAX       256u
+#define LATE_MAX           64u
 #define RECENT_MAX         (UINT32_C(1) << 17)
 #define CACHE_LINE         64u
 
@@ -81,7 +82,8 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
 {
     bool parks = config->park_max > 0;
     uint32_t unparked = config->park_max < UNPARKED_MAX ? config->park_max : UNPARKED_MAX;
-    uint32_t flights = config->in_flight_max + config->unacked_max + unparked;
+    uint32_t late = parks ? LATE_MAX : 0;
+    uint32_t flights = config->in_flight_max + config->unacked_max + late + unparked;
     uint32_t parked = parks ? 2 * config->park_max + flights : 0;
     uint32_t parked_keys = parks ? parked + flights : 0;
     uint32_t entries = dri_map_entries(flights);
@@ -91,6 +93,7 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     uint32_t timers = flights + config->slots_max * DRI_TIMER_SLOT_COUNT + 1 + groups + parked;
     core->config = *config;
     core->unparked_max = unparked;
+    core->late_max = late;
     core->entries_max = parked;
     core->parked_keys_max = parked_keys;
     core->flights_max = flights;
@@ -133,6 +136,15 @@ size_t dri_core_bytes(const struct dri_core_config *config)
     (void)carve(&carver, 1, sizeof(struct dri_core));
     build(&scratch, config, &carver);
     return carver.at;
+}
+
+size_t dri_core_flights_max(const struct dri_core_config *config)
+{
+    struct dri_core scratch = {0};
+    struct carver carver = {.memory = NULL, .at = 0};
+    assert_sane(config);
+    build(&scratch, config, &carver);
+    return scratch.flights_max;
 }
 
 struct dri_core *dri_core_init(void *memory, const struct dri_core_config *config)
@@ -219,7 +231,9 @@ static uint32_t unacked_count(const struct dri_core *core)
 static uint32_t slab_left(const struct dri_core *core)
 {
     uint32_t unparked = core->unparked_taken;
-    return core->flights_max - core->unparked_max - (core->used - unparked);
+    uint32_t most = core->flights_max - core->unparked_max - core->late_max;
+    uint32_t used = core->used - unparked;
+    return used < most ? most - used : 0;
 }
 
 static bool is_low(uint64_t count, uint64_t max)
@@ -255,7 +269,7 @@ void dri_core_set_limits(struct dri_core *core, const struct dri_core_limits *li
 {
     DRI_ASSERT(limits->in_flight_max <= core->in_flight_carved);
     DRI_ASSERT(limits->unacked_max <=
-               core->flights_max - core->unparked_max - core->in_flight_carved);
+               core->flights_max - core->unparked_max - core->late_max - core->in_flight_carved);
     DRI_ASSERT(limits->unacked_max > 0 && limits->bytes_max > 0);
     core->config.in_flight_max = limits->in_flight_max;
     core->config.unacked_max = limits->unacked_max;
@@ -300,6 +314,12 @@ struct dri_flight *dri_core_take(struct dri_core *core)
     }
     core->is_full = core->is_full || left == 1;
     return take(core);
+}
+
+struct dri_flight *dri_core_take_late(struct dri_core *core)
+{
+    uint32_t most = core->flights_max - core->unparked_max;
+    return core->used - core->unparked_taken < most ? take(core) : NULL;
 }
 
 struct dri_flight *dri_core_take_parked(struct dri_core *core, uint32_t number)
@@ -470,6 +490,11 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
     }
     dri_drain_check(core);
     update_room(core);
+}
+
+bool dri_core_is_overflown(const struct dri_core *core)
+{
+    return core->stats.park_overflows > 0;
 }
 
 uint64_t dri_core_next_deadline(const struct dri_core *core)

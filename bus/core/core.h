@@ -164,6 +164,9 @@ struct dri_core_action {
 /** Bytes that dri_core_init needs for this configuration. */
 size_t dri_core_bytes(const struct dri_core_config *config);
 
+/** Flights of its slab: as many can be out at once. */
+size_t dri_core_flights_max(const struct dri_core_config *config);
+
 /** Build a core in memory (64-byte aligned, zeroed, dri_core_bytes long), which it borrows for
  * life. Requires: a sane configuration (asserted). */
 struct dri_core *dri_core_init(void *memory, const struct dri_core_config *config);
@@ -185,6 +188,9 @@ size_t dri_core_room(const struct dri_core *core);
  * and
  *  ->epoch count, not the event's) or dri_core_untake. */
 struct dri_flight *dri_core_take(struct dri_core *core);
+/** For a message that came although there is no room: of a source that was assigned while records of
+ * park logs were asked for. NULL: too many did. */
+struct dri_flight *dri_core_take_late(struct dri_core *core);
 /** The flight for an UNPARK, never NULL: some of the slab are set aside for it. Its attempt and entry
  * are set; take it before anything else is fed. Give it back with RECORD or, when its bytes cannot be had, with
  * dri_core_untake: then it is asked for again later. */
@@ -206,6 +212,9 @@ struct dri_flight *dri_core_publishing(struct dri_core *core, uint64_t token);
 
 /** Whether records of park logs are waited for: they want to be polled although there is no room. */
 bool dri_core_wants_parked(const struct dri_core *core);
+
+/** Whether a record of a park log found no place (park_overflows). */
+bool dri_core_is_overflown(const struct dri_core *core);
 
 /** When dri_core_step wants to be called without an event; UINT64_MAX: never. The only timer. */
 uint64_t dri_core_next_deadline(const struct dri_core *core);

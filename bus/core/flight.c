@@ -29,9 +29,10 @@ const uint16_t dri_flight_transitions[DRI_FLIGHT_STATE_COUNT] = {
     [DRI_FLIGHT_WAITING] = TO(QUEUED) | TO(PARKING) | TO(DROPPED),
     /* the error result follows | nobody waits for one | ... and its key is held | given up */
     [DRI_FLIGHT_LETTER] = TO(RESULT) | TO(PARKING) | TO(DONE) | TO(DROPPED),
-    /* stored | ... and its key is held | given up */
+    /* stored | ... and its key is to be held | given up */
     [DRI_FLIGHT_RESULT] = TO(PARKING) | TO(DONE) | TO(DROPPED),
-    [DRI_FLIGHT_PARKING] = TO(DONE) | TO(DROPPED),
+    /* stored | it does not fit | given up */
+    [DRI_FLIGHT_PARKING] = TO(DONE) | TO(QUEUED) | TO(LETTER) | TO(DROPPED),
     [DRI_FLIGHT_DONE] = TO(FREE),
     [DRI_FLIGHT_DROPPED] = TO(FREE),
 };

@@ -89,6 +89,7 @@ struct dri_flight {
     bool is_release_due;       /* nothing else keeps it */
     bool is_probe;             /* of its group's breaker; only while with the lane */
     bool has_token;            /* of its group's rate; only while with the lane */
+    bool is_unparkable;        /* its copy did not fit: it waits in memory */
     bool is_parker;            /* its key waits for its copy or letter: the key's parking */
     bool was_read_back;        /* its copy was read, and nobody had said yet that it is stored */
     bool was_parked_anew;      /* of an entry: from then on another copy stands for it */
@@ -147,7 +148,8 @@ struct dri_flight {
     /* the command itself (shell) */
     void *block; /* one pool block: value, key, headers, subject */
     struct dray_slice value, key, headers, subject;
-    struct dray_slice park_source; /* of what came out of a park log: where it came from; else absent */
+    /* of what came out of a park log: where it came from, and of which unit; else absent */
+    struct dray_slice park_source, park_unit;
     struct dri_envelope envelope; /* borrows from block */
     struct dri_wire_error wire_error;
 };

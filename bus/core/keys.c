@@ -84,7 +84,8 @@ void dri_key_append(struct dri_keys *keys, struct dri_key *key, struct dri_fligh
 void dri_key_prepend(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight)
 {
     DRI_ASSERT(key->out == 0);
-    insert_after(keys, key, NULL, flight);
+    bool is_behind = key->head != NULL && key->head->entry != 0;
+    insert_after(keys, key, is_behind ? key->head : NULL, flight);
     flight->key_number = dri_keys_number(keys, key) + 1;
 }
 

@@ -72,7 +72,8 @@ struct dri_key *dri_keys_at(const struct dri_keys *keys, uint32_t number);
 
 /** Sets flight->key_number. */
 void dri_key_append(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
-/** In front of all others. Requires: nothing of the key is out. */
+/** In front of all others, but for what came out of a park log. Requires: nothing of the key is out.
+ */
 void dri_key_prepend(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
 /** A flight that came back from the running chain: in front of the queue, behind earlier ones. */
 void dri_key_put_back(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);

@@ -166,6 +166,25 @@ static void hold(struct dri_core *core, struct dri_flight *flight, uint64_t due_
     }
 }
 
+void dri_lanes_come_back(struct dri_core *core, struct dri_flight *flight, uint64_t wait_ms)
+{
+    dri_move(core, flight, DRI_FLIGHT_QUEUED);
+    if (!flight->has_key) {
+        if (wait_ms == 0) {
+            dri_line_push_flight(core, flight);
+        } else {
+            hold(core, flight, dri_after_ms(core->now.mono_ns, wait_ms));
+        }
+        return;
+    }
+    struct dri_key *key = find_or_add_key(core, flight);
+    dri_key_prepend(&core->keys, key, flight);
+    if (wait_ms > 0 && key->head == flight) {
+        hold(core, flight, dri_after_ms(core->now.mono_ns, wait_ms));
+    }
+    dri_lanes_update_key(core, key);
+}
+
 void dri_lanes_due(struct dri_core *core, struct dri_flight *flight)
 {
     struct dri_key *key = key_of(core, flight);
@@ -426,8 +445,7 @@ static void chain_is_back(struct dri_core *core, struct dri_key *key, uint16_t n
 
 static bool is_slot_revoking(const struct dri_core *core, const struct dri_flight *flight)
 {
-    const struct dri_slot *slot = &core->slots[flight->slot];
-    return slot->is_revoking || slot->is_cut;
+    return core->slots[flight->slot].is_revoking;
 }
 
 /* It was not run, or its run counts for its route only: to the front again, as if it had never

@@ -75,7 +75,6 @@ struct dri_slot {
     bool is_settle_armed; /* the timer DRI_TIMER_SETTLE is set */
     bool is_park;         /* a park log */
     bool is_caught_up;    /* ... read to the end that it had when it was assigned */
-    bool is_cut;          /* its park log is gone: nothing of it may start any more */
     uint32_t park;        /* slot of its park log; UINT32_MAX: none */
     uint64_t origin_hash; /* of its messages' names */
     bool has_settled, has_sent;
@@ -171,6 +170,7 @@ struct dri_core {
     uint32_t unparked;               /* flights that came out, or were asked for */
     uint32_t unparked_taken;         /* of these, flights */
     uint32_t unparked_max;           /* of the slab, set aside for them */
+    uint32_t late_max;               /* of the slab, for dri_core_take_late */
 
     struct dri_timers timers; /* flights, then slots, then the drain, then groups, then entries */
 
@@ -228,6 +228,9 @@ void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight);
 /** Give up what waits behind a deaf handler: while draining. */
 void dri_lanes_give_up_held(struct dri_core *core, const struct dri_flight *flight);
+/** It was to be parked, and cannot: back to where it stood, to wait. Requires: nothing of its key is
+ * out. */
+void dri_lanes_come_back(struct dri_core *core, struct dri_flight *flight, uint64_t wait_ms);
 /** Of this hash; made when there is none. */
 struct dri_key *dri_lanes_key(struct dri_core *core, uint64_t hash);
 /** Put a key into the line where it belongs after any change of it, or out; or it is gone. */
@@ -295,8 +298,6 @@ void dri_slot_arm(struct dri_core *core, struct dri_slot *slot);
 bool dri_slot_receive(struct dri_core *core, struct dri_slot *slot, uint64_t offset, uint32_t node);
 /** What is left of a slot that ends is done. */
 void dri_slot_try_end(struct dri_core *core, struct dri_slot *slot);
-/** Nothing of it may start any more. */
-void dri_slot_cut(struct dri_core *core, struct dri_slot *slot);
 /** It ends here without an outcome: its slot settles nothing at or beyond it. */
 void dri_slot_give_up(struct dri_core *core, struct dri_flight *flight, uint64_t *counter);
 void dri_slot_assigned(struct dri_core *core, const struct dri_core_event *event);
@@ -327,6 +328,8 @@ void dri_park_put(struct dri_core *core, struct dri_flight *flight, enum dri_par
                   uint64_t due_ms);
 /** The copy was stored; offset UINT64_MAX: nobody knows where. */
 void dri_park_stored(struct dri_core *core, struct dri_flight *flight, uint64_t offset);
+/** The broker does not take so large a copy: it goes on without. False: try again later. */
+bool dri_park_too_large(struct dri_core *core, struct dri_flight *flight);
 /** A final failure of a route that wants more than a letter; false: a letter is all it gets. */
 bool dri_park_exhaust(struct dri_core *core, struct dri_flight *flight);
 /** What came out of an entry is given to the core. False: it was refused. */
@@ -339,7 +342,7 @@ void dri_park_detach(struct dri_core *core, struct dri_flight *flight);
 void dri_entry_finish(struct dri_core *core, struct dri_entry *entry);
 /** It ends here without an outcome. */
 void dri_entry_give_up(struct dri_core *core, struct dri_entry *entry);
-/** A park log is revoked or lost: what depends on it stands still. */
+/** A park log is revoked or lost: nobody is parked there any more. */
 void dri_park_slot_ends(struct dri_core *core, uint32_t number);
 void dri_park_due(struct dri_core *core, uint32_t entry);
 /** Look at a parked key before the step ends. */

@@ -183,8 +183,8 @@ struct dri_flight *dri_core_publishing(struct dri_core *core, uint64_t token)
     return is_out ? flight : NULL;
 }
 
-/* A copy that is too large for the park log, or is refused for good, waits for better times, as a
- * letter does: nothing else may become of its command. */
+/* A copy that is refused waits for better times, as a letter does; one that is too large never was
+ * parked. */
 static void refused(struct dri_core *core, struct dri_flight *flight, enum dray_status reason)
 {
     switch (flight->state) {
@@ -192,7 +192,9 @@ static void refused(struct dri_core *core, struct dri_flight *flight, enum dray_
         letter_refused(core, flight, reason);
         return;
     case DRI_FLIGHT_PARKING:
-        publish_later(core, flight);
+        if (reason != DRAY_ELIMIT || !dri_park_too_large(core, flight)) {
+            publish_later(core, flight);
+        }
         return;
     default:
         result_refused(core, flight, reason);

@@ -419,7 +419,7 @@ bool dri_park_has(const struct dri_core *core, const struct dri_flight *flight)
 static bool has_place(const struct dri_core *core, const struct dri_flight *flight)
 {
     const struct dri_slot *slot = &core->slots[flight->slot];
-    if (slot->is_revoking || slot->is_cut || flight->is_duplicate) {
+    if (slot->is_revoking || flight->is_duplicate || flight->is_unparkable) {
         return false;
     }
     if (flight->entry != 0) {
@@ -527,6 +527,29 @@ void dri_park_stored(struct dri_core *core, struct dri_flight *flight, uint64_t 
     core->stats.rewritten += flight->entry != 0 ? 1 : 0;
     note_unread(core, flight, offset);
     dri_outcome_none(core, flight);
+}
+
+bool dri_park_too_large(struct dri_core *core, struct dri_flight *flight)
+{
+    struct dri_key *key = flight->has_key ? dri_keys_find(&core->keys, flight->key_hash) : NULL;
+    if (flight->park_kind == DRI_PARK_HELD || core->slots[flight->slot].is_revoking ||
+        (key != NULL && key->out > 0)) {
+        return false;
+    }
+    if (flight->is_parker) {
+        dri_park_leave(core, flight);
+    }
+    flight->is_unparkable = true;
+    flight->was_parked_anew = false;
+    if (flight->park_kind == DRI_PARK_STOPPED) {
+        dri_outcome_letter(core, flight, flight->kind);
+        return true;
+    }
+    uint64_t wait_ms = flight->park_due_ms > core->now.wall_ms
+                           ? flight->park_due_ms - core->now.wall_ms
+                           : 0;
+    dri_lanes_come_back(core, flight, wait_ms);
+    return true;
 }
 
 /* A few of the oldest: the next commit says how far that went. */
@@ -724,6 +747,8 @@ void dri_park_caught_up(struct dri_core *core, uint32_t number, uint32_t epoch)
     }
 }
 
+/* Its commands were revoked before it. Only replays can be here that were parked there: they go on
+ * without it, in memory. */
 void dri_park_slot_ends(struct dri_core *core, uint32_t number)
 {
     if (!core->slots[number].is_park) {
@@ -733,14 +758,14 @@ void dri_park_slot_ends(struct dri_core *core, uint32_t number)
     for (uint32_t i = 0; i < core->config.slots_max; i++) {
         struct dri_slot *slot = &core->slots[i];
         if (slot->is_assigned && !slot->is_park && slot->park == number) {
-            dri_slot_cut(core, slot);
+            slot->park = UINT32_MAX;
         }
     }
 }
 
 bool dri_core_wants_parked(const struct dri_core *core)
 {
-    if (core->config.park_max == 0) {
+    if (core->config.park_max == 0 || core->is_draining || core->is_stopped) {
         return false;
     }
     for (uint32_t i = 0; i < core->config.slots_max && core->unread == 0; i++) {
@@ -846,8 +871,8 @@ void dri_park_detach(struct dri_core *core, struct dri_flight *flight)
 /* As many as there are flights for. */
 static void ask(struct dri_core *core)
 {
-    while (core->ready_head != 0 && core->unparked < core->unparked_max && !core->is_draining &&
-           !core->is_stopped) {
+    bool is_closed = core->is_draining || core->is_stopped || core->config.in_flight_max == 0;
+    while (!is_closed && core->ready_head != 0 && core->unparked < core->unparked_max) {
         struct dri_entry *entry = entry_at(core, core->ready_head);
         ready_remove(core, entry);
         entry->state = DRI_ENTRY_ASKED;

@@ -91,7 +91,7 @@ bool dri_slot_admit(struct dri_core *core, struct dri_flight *flight)
 {
     struct dri_slot *slot = slot_at(core, flight->slot);
     struct dri_tracker *tracker = &slot->tracker;
-    if (!slot->is_assigned || slot->is_revoking || slot->is_cut || slot->epoch != flight->epoch) {
+    if (!slot->is_assigned || slot->is_revoking || slot->epoch != flight->epoch) {
         core->stats.stale_records++;
         dri_refuse(core, flight);
         return false;
@@ -508,14 +508,6 @@ static void revoke_flights(struct dri_core *core, struct dri_slot *slot)
         } else {
             give_up_entry_at(core, node);
         }
-    }
-}
-
-void dri_slot_cut(struct dri_core *core, struct dri_slot *slot)
-{
-    if (!slot->is_revoking && !slot->is_cut) {
-        revoke_flights(core, slot);
-        slot->is_cut = true;
     }
 }
 

@@ -449,24 +449,39 @@ static void a_full_worker_lets_what_is_parked_come_out(void **state)
     assert_int_equal(out->state, DRI_FLIGHT_QUEUED); /* the lanes are full, too */
 }
 
-static void a_revoked_log_lets_go_of_its_entries_and_stops_its_source(void **state)
+static void a_revoked_log_lets_go_of_its_entries(void **state)
 {
     struct fixture *fx = *state;
     park_first(fx);
     struct dri_flight *running = come(fx, 1, 8);
     want_start(fx, 1);
-    come(fx, 2, 8);
+    come(fx, 2, 7);
+    about_slot(fx, DRI_CE_REVOKED, 0, 1);
     about_slot(fx, DRI_CE_REVOKED, 1, 1);
+    want_publish(fx, 2, DRI_OUTCOME_PARK);
     assert_int_equal(want(fx, DRI_CA_CANCEL)->offset, 1);
     want_forgotten(fx, 1000);
-    forget_said(fx);
-    record(fx, fill(fx, 0, 1, 3, 9)); /* not any more */
-    done_retry(fx, running, LONG_MS);
-    about_slot(fx, DRI_CE_REVOKED, 0, 1);
-    settled(fx, 0, 1, 1, DRAY_OK);
-    assert_int_equal(want(fx, DRI_CA_UNASSIGN)->action.slot, 0);
     assert_int_equal(stats_of(fx).parked_entries, 0);
-    assert_int_equal(stats_of(fx).parked_keys, 0);
+    assert_int_equal(want(fx, DRI_CA_UNASSIGN)->action.slot, 1);
+    done_retry(fx, running, LONG_MS); /* not parked any more: given up */
+    want_nothing(fx);
+}
+
+static void what_does_not_fit_into_the_log_waits_in_memory(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    come(fx, 1, 7);
+    done_retry(fx, flight, LONG_MS);
+    want_publish(fx, 0, DRI_OUTCOME_PARK);
+    answer(fx, flight, DRI_CORE_NOT_STORED, DRAY_ELIMIT);
+    want_nothing(fx);
+    assert_int_equal(flight->state, DRI_FLIGHT_WAITING);
+    tick_ms(fx, LONG_MS);
+    assert_int_equal(want(fx, DRI_CA_START)->chain, 2);
+    done_ok(fx, flight);
+    want_publish(fx, 0, DRI_OUTCOME_RESULT);
 }
 
 static void a_drain_does_not_wait_for_what_is_parked(void **state)
@@ -607,7 +622,8 @@ int main(void)
         CASE(of_copies_read_from_a_log_the_one_written_last_in_its_place_counts),
         CASE(what_comes_out_waits_on_when_it_cannot_be_had),
         CASE(a_full_worker_lets_what_is_parked_come_out),
-        CASE(a_revoked_log_lets_go_of_its_entries_and_stops_its_source),
+        CASE(a_revoked_log_lets_go_of_its_entries),
+        CASE(what_does_not_fit_into_the_log_waits_in_memory),
         CASE(a_drain_does_not_wait_for_what_is_parked),
         CASE(a_stopped_key_stands_still_until_it_is_released),
         CASE(a_sequence_is_one_unit_of_letters_until_it_is_released),
