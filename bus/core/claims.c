@@ -37,6 +37,7 @@ void dri_claims_init(struct dri_claims *claims)
     claims->given_up_count = 0;
     claims->ceiling = UINT64_MAX;
     claims->has_run = false;
+    claims->is_cut = false;
     claims->restored_len = 0;
 }
 
@@ -203,7 +204,9 @@ struct dray_slice dri_claims_text(struct dri_claims *claims, const struct dri_tr
     };
     uint64_t from = tracker->next_offset > position ? tracker->next_offset : position;
     dri_progress_write(&writer, claims->text, position);
-    if (add_received(&writer, &walk, position) && claims->ceiling == UINT64_MAX) {
+    bool is_whole = add_received(&writer, &walk, position);
+    claims->is_cut = !is_whole && claims->ceiling == UINT64_MAX;
+    if (is_whole && claims->ceiling == UINT64_MAX) {
         add_restored(&writer, claims, from);
     }
     return dri_progress_close(&writer);

@@ -90,6 +90,7 @@ struct dri_core_parked {
     uint32_t attempts;
     enum dri_park_kind kind;
     bool has_key;
+    bool is_of_release; /* a COMMAND that was written by a release: it belongs to no held unit */
 };
 
 struct dri_core_event {
@@ -163,6 +164,9 @@ struct dri_core_action {
 /** Bytes that dri_core_init needs for this configuration. */
 size_t dri_core_bytes(const struct dri_core_config *config);
 
+/** Flights of its slab: as many can be out at once. */
+size_t dri_core_flights_max(const struct dri_core_config *config);
+
 /** Build a core in memory (64-byte aligned, zeroed, dri_core_bytes long), which it borrows for
  * life. Requires: a sane configuration (asserted). */
 struct dri_core *dri_core_init(void *memory, const struct dri_core_config *config);
@@ -184,8 +188,11 @@ size_t dri_core_room(const struct dri_core *core);
  * and
  *  ->epoch count, not the event's) or dri_core_untake. */
 struct dri_flight *dri_core_take(struct dri_core *core);
-/** The flight for an UNPARK, never NULL: some of the slab are set aside for it. Its attempt, entry
- * and first_failed_ms are set; give it back with RECORD or, when its bytes cannot be had, with
+/** For a message that came although there is no room: of a source that was assigned while records of
+ * park logs were asked for. NULL: too many did. */
+struct dri_flight *dri_core_take_late(struct dri_core *core);
+/** The flight for an UNPARK, never NULL: some of the slab are set aside for it. Its attempt and entry
+ * are set; take it before anything else is fed. Give it back with RECORD or, when its bytes cannot be had, with
  * dri_core_untake: then it is asked for again later. */
 struct dri_flight *dri_core_take_parked(struct dri_core *core, uint32_t entry);
 void dri_core_untake(struct dri_core *core, struct dri_flight *flight);
@@ -202,6 +209,12 @@ size_t dri_core_actions(struct dri_core *core, struct dri_core_action *ret_actio
 
 /** The flight that waits for the acknowledgement of this publish; NULL: none does any more. */
 struct dri_flight *dri_core_publishing(struct dri_core *core, uint64_t token);
+
+/** Whether records of park logs are waited for: they want to be polled although there is no room. */
+bool dri_core_wants_parked(const struct dri_core *core);
+
+/** Whether a record of a park log found no place (park_overflows). */
+bool dri_core_is_overflown(const struct dri_core *core);
 
 /** When dri_core_step wants to be called without an event; UINT64_MAX: never. The only timer. */
 uint64_t dri_core_next_deadline(const struct dri_core *core);
@@ -256,6 +269,11 @@ uint64_t dri_core_breaker_changes(const struct dri_core *core);
     X(breaker_opens, "times that a route's breaker opened")                                        \
     X(leases_lost, "deliveries whose lease ended before it was renewed")                           \
     X(settles_failed, "settles that the broker refused")                                           \
+    X(parked, "copies of commands that were stored in a park log")                                 \
+    X(unparked, "commands that came back from a park log")                                         \
+    X(rewritten, "commands of a park log that were stored there again, to wait on")                \
+    X(copies_dropped, "messages settled without a run because a park log has the same one")        \
+    X(park_overflows, "records of park logs for which there was no place")                         \
     X(skipped_finished, "messages not run again: the commit said that they are finished")          \
     X(metadata_refused, "commits whose metadata says nothing: damaged, foreign, or of elsewhere")
 
@@ -269,6 +287,9 @@ struct dri_core_stats {
     uint32_t unacked;
     uint32_t waiting_paused; /* for a paused route, or behind one that does */
     uint32_t open_groups;    /* whose breaker is not closed */
+    uint32_t parked_entries;
+    uint32_t parked_keys;
+    uint32_t stopped_keys; /* of these, that wait until they are released */
     uint64_t bytes;
     uint64_t settle_gap; /* completions beyond the watermark */
 };

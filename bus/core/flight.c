@@ -16,19 +16,23 @@
 
 const uint16_t dri_flight_transitions[DRI_FLIGHT_STATE_COUNT] = {
     [DRI_FLIGHT_FREE] = TO(TAKEN),
-    /* untaken | admitted | cannot run | stale or a duplicate */
-    [DRI_FLIGHT_TAKEN] = TO(FREE) | TO(QUEUED) | TO(LETTER) | TO(DROPPED),
-    /* started | not_before | expired | given up */
-    [DRI_FLIGHT_QUEUED] = TO(RUNNING) | TO(WAITING) | TO(LETTER) | TO(DROPPED),
-    /* its chain stopped before it | retry | failed | ok | ok and nothing to publish | given up */
-    [DRI_FLIGHT_RUNNING] =
-        TO(QUEUED) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(DONE) | TO(DROPPED),
-    /* due | given up */
-    [DRI_FLIGHT_WAITING] = TO(QUEUED) | TO(DROPPED),
-    /* the error result follows | nobody waits for one | given up */
-    [DRI_FLIGHT_LETTER] = TO(RESULT) | TO(DONE) | TO(DROPPED),
-    [DRI_FLIGHT_RESULT] = TO(DONE) | TO(DROPPED),
-    [DRI_FLIGHT_PARKING] = TO(DONE) | TO(DROPPED),
+    /* untaken | admitted | cannot run | parked already | stale or a duplicate */
+    [DRI_FLIGHT_TAKEN] = TO(FREE) | TO(QUEUED) | TO(LETTER) | TO(DONE) | TO(DROPPED),
+    /* started | not_before | expired | behind what is parked | a second copy | given up */
+    [DRI_FLIGHT_QUEUED] =
+        TO(RUNNING) | TO(WAITING) | TO(LETTER) | TO(PARKING) | TO(DONE) | TO(DROPPED),
+    /* its chain stopped before it | retry | failed | ok | a long retry | ok and nothing to publish |
+     * given up */
+    [DRI_FLIGHT_RUNNING] = TO(QUEUED) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(PARKING) |
+                           TO(DONE) | TO(DROPPED),
+    /* due | makes room | given up */
+    [DRI_FLIGHT_WAITING] = TO(QUEUED) | TO(PARKING) | TO(DROPPED),
+    /* the error result follows | nobody waits for one | ... and its key is held | given up */
+    [DRI_FLIGHT_LETTER] = TO(RESULT) | TO(PARKING) | TO(DONE) | TO(DROPPED),
+    /* stored | ... and its key is to be held | given up */
+    [DRI_FLIGHT_RESULT] = TO(PARKING) | TO(DONE) | TO(DROPPED),
+    /* stored | it does not fit | given up */
+    [DRI_FLIGHT_PARKING] = TO(DONE) | TO(QUEUED) | TO(LETTER) | TO(DROPPED),
     [DRI_FLIGHT_DONE] = TO(FREE),
     [DRI_FLIGHT_DROPPED] = TO(FREE),
 };

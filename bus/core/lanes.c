@@ -46,17 +46,20 @@ static struct dri_key *key_of(struct dri_core *core, const struct dri_flight *fl
 /* Put a key where it belongs after any change of it: ready, not ready, or gone. */
 void dri_lanes_update_key(struct dri_core *core, struct dri_key *key)
 {
+    if (key->parked != 0) {
+        dri_park_touch(core, key);
+    }
     if (key->out > 0 || key->is_deaf) {
         return;
     }
-    bool can_run = key->head != NULL && key->head->state == DRI_FLIGHT_QUEUED;
+    bool can_run = dri_key_can_run(key);
     if (key->is_ready && (!can_run || key->head->group != key->group)) {
         dri_line_unlink_key(core, key);
     }
     if (can_run && !key->is_ready) {
         dri_line_push_key(core, key);
     }
-    if (key->head == NULL) {
+    if (key->head == NULL && key->parked == 0) {
         dri_keys_remove(&core->keys, key);
     }
 }
@@ -79,6 +82,16 @@ static struct dri_key *find_or_add_key(struct dri_core *core, const struct dri_f
     return key;
 }
 
+struct dri_key *dri_lanes_key(struct dri_core *core, uint64_t hash)
+{
+    struct dri_key *key = dri_keys_find(&core->keys, hash);
+    if (key == NULL) {
+        key = dri_keys_add(&core->keys, hash);
+        key->lane = (uint16_t)(hash % core->config.lanes);
+    }
+    return key;
+}
+
 void dri_lanes_enqueue(struct dri_core *core, struct dri_flight *flight)
 {
     DRI_ASSERT(flight->state == DRI_FLIGHT_QUEUED);
@@ -91,7 +104,11 @@ void dri_lanes_enqueue(struct dri_core *core, struct dri_flight *flight)
         dri_line_push_flight(core, flight);
         return;
     }
-    dri_key_append(&core->keys, key, flight);
+    if (flight->entry != 0) {
+        dri_key_prepend(&core->keys, key, flight); /* what waits there is behind it */
+    } else {
+        dri_key_append(&core->keys, key, flight);
+    }
     dri_lanes_update_key(core, key);
 }
 
@@ -149,6 +166,25 @@ static void hold(struct dri_core *core, struct dri_flight *flight, uint64_t due_
     }
 }
 
+void dri_lanes_come_back(struct dri_core *core, struct dri_flight *flight, uint64_t wait_ms)
+{
+    dri_move(core, flight, DRI_FLIGHT_QUEUED);
+    if (!flight->has_key) {
+        if (wait_ms == 0) {
+            dri_line_push_flight(core, flight);
+        } else {
+            hold(core, flight, dri_after_ms(core->now.mono_ns, wait_ms));
+        }
+        return;
+    }
+    struct dri_key *key = find_or_add_key(core, flight);
+    dri_key_prepend(&core->keys, key, flight);
+    if (wait_ms > 0 && key->head == flight) {
+        hold(core, flight, dri_after_ms(core->now.mono_ns, wait_ms));
+    }
+    dri_lanes_update_key(core, key);
+}
+
 void dri_lanes_due(struct dri_core *core, struct dri_flight *flight)
 {
     struct dri_key *key = key_of(core, flight);
@@ -175,14 +211,26 @@ static bool is_early(const struct dri_core *core, const struct dri_flight *fligh
 }
 
 /* When to look again at a flight that is early: when it may run, or will have expired. */
-static uint64_t early_due_ns(const struct dri_core *core, const struct dri_flight *flight)
+static uint64_t early_until_ms(const struct dri_flight *flight)
 {
-    uint64_t until_ms = flight->not_before_ms;
-    if (flight->deadline_ms != 0 && flight->deadline_ms < until_ms) {
-        until_ms = flight->deadline_ms + 1;
-    }
+    bool will_expire = flight->deadline_ms != 0 && flight->deadline_ms < flight->not_before_ms;
+    return will_expire ? flight->deadline_ms + 1 : flight->not_before_ms;
+}
+
+/* It is in no list, or at the head of its key's queue. */
+static void wait_early(struct dri_core *core, struct dri_key *key, struct dri_flight *flight)
+{
+    uint64_t until_ms = early_until_ms(flight);
     uint64_t wait_ms = until_ms - core->now.wall_ms;
-    return dri_after_ms(core->now.mono_ns, wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS);
+    if (dri_park_wants(core, flight, wait_ms)) {
+        if (key != NULL) {
+            dri_key_unlink(&core->keys, key, flight);
+        }
+        dri_park_put(core, flight, DRI_PARK_COMMAND, until_ms);
+        return;
+    }
+    hold(core, flight,
+         dri_after_ms(core->now.mono_ns, wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS));
 }
 
 static void expire(struct dri_core *core, struct dri_flight *flight)
@@ -243,6 +291,9 @@ static struct dri_flight *take_runnable(struct dri_core *core, struct dri_key *k
 {
     struct dri_flight *flight;
     while ((flight = key->head) != NULL && flight->state == DRI_FLIGHT_QUEUED) {
+        if (key->parked != 0 && flight->entry == 0 && !DRI_IS_PLANTED(PARK_FOLLOWER_OVERTAKES)) {
+            return NULL;
+        }
         if (is_expired(core, flight)) {
             dri_key_unlink(&core->keys, key, flight);
             expire(core, flight);
@@ -250,7 +301,7 @@ static struct dri_flight *take_runnable(struct dri_core *core, struct dri_key *k
             if (!is_first) {
                 return NULL;
             }
-            hold(core, flight, early_due_ns(core, flight));
+            wait_early(core, key, flight);
         } else if (dri_group_is_blocked(core, flight) ||
                    (!is_first && dri_group_is_limited(core, flight))) {
             return NULL;
@@ -303,7 +354,7 @@ static void start_loose(struct dri_core *core, uint16_t lane)
     if (is_expired(core, flight)) {
         expire(core, flight);
     } else if (is_early(core, flight)) {
-        hold(core, flight, early_due_ns(core, flight));
+        wait_early(core, NULL, flight);
     } else {
         prepare_run(core, flight, lane);
         start_chain(core, flight, lane);
@@ -422,6 +473,11 @@ static void retry(struct dri_core *core, struct dri_key *key, struct dri_flight 
 {
     uint64_t due_ns = dri_after_ms(core->now.mono_ns, flight->verdict.delay_ms);
     core->stats.retries++;
+    if (dri_park_wants(core, flight, flight->verdict.delay_ms)) {
+        dri_park_put(core, flight, DRI_PARK_COMMAND,
+                     core->now.wall_ms + flight->verdict.delay_ms);
+        return;
+    }
     if (key != NULL && !DRI_IS_PLANTED(RETRY_OVERTAKEN)) {
         dri_key_put_back(&core->keys, key, flight);
     }
@@ -433,11 +489,13 @@ static void fail(struct dri_core *core, struct dri_key *key, struct dri_flight *
     /* A run that we cancelled ourselves says nothing about the command: whoever has the slot next
      * runs it again, from the first attempt. Only a verdict of the handler's own stays. */
     bool is_ours = flight->is_cancelled && dray_kind_is_retried(flight->kind) && !flight->is_stuck;
-    if (is_slot_revoking(core, flight) && (flight->verdict.is_retry || is_ours)) {
+    bool is_put_off = flight->verdict.is_retry ||
+                      (flight->verdict.exhausted != DRI_EXHAUSTED_DEAD_LETTER && !flight->is_stuck);
+    if (is_slot_revoking(core, flight) && (is_put_off || is_ours)) {
         dri_slot_give_up(core, flight, &core->stats.dropped_on_revoke);
     } else if (flight->verdict.is_retry) {
         retry(core, key, flight);
-    } else {
+    } else if (!dri_park_exhaust(core, flight)) {
         dri_outcome_letter(core, flight, flight->kind);
     }
 }

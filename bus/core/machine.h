@@ -8,6 +8,7 @@
 #include "core.h"
 #include "keys.h"
 #include "map.h"
+#include "parked.h"
 #include "timers.h"
 #include "tracker.h"
 
@@ -19,6 +20,7 @@
  *   outcome.c  what is published, and what after which acknowledgement
  *   slots.c    assignments: admission, settling, revocation
  *   claims.c   what a commit says of the commands beyond its position; progress.c: as text
+ *   park.c     what waits in a park log: in, out, and the order of its key
  *   leases.c   deliveries that are settled one by one: leases, redelivery
  *   drain.c    the end
  *   check.c    whether all of it is consistent
@@ -71,6 +73,10 @@ struct dri_slot {
     bool is_final_out;    /* a final settle waits for its answer */
     bool is_settle_held;  /* a final settle failed: the next one waits for the timer */
     bool is_settle_armed; /* the timer DRI_TIMER_SETTLE is set */
+    bool is_park;         /* a park log */
+    bool is_caught_up;    /* ... read to the end that it had when it was assigned */
+    uint32_t park;        /* slot of its park log; UINT32_MAX: none */
+    uint64_t origin_hash; /* of its messages' names */
     bool has_settled, has_sent;
     uint8_t queued; /* bits: stands in the action queue */
     uint8_t wanted; /* bits: still means something when it is read there */
@@ -97,9 +103,10 @@ enum dri_slot_timer {
  */
 struct dri_queued_action {
     uint8_t type;
-    uint8_t detail; /* PUBLISH: outcome; slots: DRI_SLOT_ bit, or 0 for one delivery */
-    uint16_t lane;
-    uint32_t ref; /* flight or slot */
+    uint8_t detail; /* PUBLISH: outcome; slots: DRI_SLOT_ bit, or 0 for one delivery; entries:
+                       DRI_ENTRY_ bit */
+    uint16_t lane;  /* SETTLE: 1 for an entry */
+    uint32_t ref;   /* flight, slot or entry */
 };
 
 /** A delivery that was settled lately. */
@@ -149,7 +156,23 @@ struct dri_core {
     uint32_t open_groups;     /* whose breaker is not closed */
     uint64_t breaker_changes; /* from closed, or to it */
 
-    struct dri_timers timers; /* flights, then slots, then the drain, then groups */
+    struct dri_entry *entries;
+    uint32_t entries_max;
+    uint32_t entries_fresh, entries_free; /* as with flights; number + 1 */
+    uint32_t entries_used;                /* WAITING to OUT */
+    uint32_t entries_stopped;             /* of these, STOPPED and HELD */
+    struct dri_map sources;               /* source hash of an entry to its number */
+    struct dri_parked_key *parked_keys;
+    uint32_t parked_keys_max, parked_keys_fresh, parked_keys_free, parked_keys_used;
+    uint32_t touched;               /* parked keys to look at in this step: number + 1 */
+    uint32_t unread;                /* parked keys with a copy that was not read back: number + 1 */
+    uint32_t ready_head, ready_tail; /* entries that may come out */
+    uint32_t unparked;               /* flights that came out, or were asked for */
+    uint32_t unparked_taken;         /* of these, flights */
+    uint32_t unparked_max;           /* of the slab, set aside for them */
+    uint32_t late_max;               /* of the slab, for dri_core_take_late */
+
+    struct dri_timers timers; /* flights, then slots, then the drain, then groups, then entries */
 
     struct dri_queued_action *actions;
     uint32_t actions_max;
@@ -205,6 +228,11 @@ void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight);
 /** Give up what waits behind a deaf handler: while draining. */
 void dri_lanes_give_up_held(struct dri_core *core, const struct dri_flight *flight);
+/** It was to be parked, and cannot: back to where it stood, to wait. Requires: nothing of its key is
+ * out. */
+void dri_lanes_come_back(struct dri_core *core, struct dri_flight *flight, uint64_t wait_ms);
+/** Of this hash; made when there is none. */
+struct dri_key *dri_lanes_key(struct dri_core *core, uint64_t hash);
 /** Put a key into the line where it belongs after any change of it, or out; or it is gone. */
 void dri_lanes_update_key(struct dri_core *core, struct dri_key *key);
 /** The same for the key of a flight, when it has one. */
@@ -222,6 +250,8 @@ void dri_line_unlink_flight(struct dri_core *core, struct dri_flight *flight);
 struct dri_key *dri_line_next_key(struct dri_core *core, uint32_t lane);
 struct dri_flight *dri_line_next_flight(struct dri_core *core);
 bool dri_group_is_blocked(const struct dri_core *core, const struct dri_flight *flight);
+/** It can start nothing before something changes: paused, or its breaker is open. */
+bool dri_group_is_shut(const struct dri_core *core, const struct dri_flight *flight);
 bool dri_group_is_limited(const struct dri_core *core, const struct dri_flight *flight);
 /** It is handed to a lane. */
 void dri_group_begin(struct dri_core *core, struct dri_flight *flight);
@@ -249,8 +279,11 @@ void dri_groups_drain(struct dri_core *core);
 void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight,
                         enum dray_error_kind kind);
 void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight);
-void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
-                           enum dray_status reason);
+/** Publish its copy for the park log. Requires: PARKING. */
+void dri_outcome_park(struct dri_core *core, struct dri_flight *flight);
+/** It needs no outcome of its own: settle. */
+void dri_outcome_none(struct dri_core *core, struct dri_flight *flight);
+void dri_outcome_published(struct dri_core *core, const struct dri_core_event *event);
 void dri_outcome_due(struct dri_core *core, struct dri_flight *flight);
 
 /* slots.c */
@@ -258,6 +291,13 @@ void dri_outcome_due(struct dri_core *core, struct dri_flight *flight);
 bool dri_slot_admit(struct dri_core *core, struct dri_flight *flight);
 /** Every outcome is stored: settle. */
 void dri_slot_finish(struct dri_core *core, struct dri_flight *flight);
+/** Settle when its time comes. */
+void dri_slot_arm(struct dri_core *core, struct dri_slot *slot);
+/** Whether a record of this offset is new; if so it is received: as a node, or as finished when an
+ * earlier assignment says so. UINT32_MAX: no node. */
+bool dri_slot_receive(struct dri_core *core, struct dri_slot *slot, uint64_t offset, uint32_t node);
+/** What is left of a slot that ends is done. */
+void dri_slot_try_end(struct dri_core *core, struct dri_slot *slot);
 /** It ends here without an outcome: its slot settles nothing at or beyond it. */
 void dri_slot_give_up(struct dri_core *core, struct dri_flight *flight, uint64_t *counter);
 void dri_slot_assigned(struct dri_core *core, const struct dri_core_event *event);
@@ -272,6 +312,61 @@ bool dri_slot_needs_settle(struct dri_slot *slot, uint64_t *ret_position);
 void dri_slot_settle_final(struct dri_core *core, struct dri_slot *slot, uint64_t position);
 /** A completion of an old assignment came in: it is counted, and reaches no tracker. */
 void dri_slot_stale(struct dri_core *core, const struct dri_flight *flight);
+
+/* park.c */
+/** A PARKED event. */
+void dri_park_take_in(struct dri_core *core, const struct dri_core_event *event);
+void dri_park_caught_up(struct dri_core *core, uint32_t number, uint32_t epoch);
+/** Whether a park log has this live message already. */
+bool dri_park_has(const struct dri_core *core, const struct dri_flight *flight);
+/** Whether it can be stored in a park log now. */
+bool dri_park_can(const struct dri_core *core, const struct dri_flight *flight);
+/** Whether it is to be parked rather than wait in memory for so long. */
+bool dri_park_wants(const struct dri_core *core, const struct dri_flight *flight, uint64_t wait_ms);
+/** Store a copy. Requires: it is in no list, dri_park_can said yes. */
+void dri_park_put(struct dri_core *core, struct dri_flight *flight, enum dri_park_kind kind,
+                  uint64_t due_ms);
+/** The copy was stored; offset UINT64_MAX: nobody knows where. */
+void dri_park_stored(struct dri_core *core, struct dri_flight *flight, uint64_t offset);
+/** The broker does not take so large a copy: it goes on without. False: try again later. */
+bool dri_park_too_large(struct dri_core *core, struct dri_flight *flight);
+/** A final failure of a route that wants more than a letter; false: a letter is all it gets. */
+bool dri_park_exhaust(struct dri_core *core, struct dri_flight *flight);
+/** What came out of an entry is given to the core. False: it was refused. */
+bool dri_park_admit(struct dri_core *core, struct dri_flight *flight);
+/** Its key does not wait for it any more. */
+void dri_park_leave(struct dri_core *core, struct dri_flight *flight);
+/** It is free again: what it came out of is not. */
+void dri_park_detach(struct dri_core *core, struct dri_flight *flight);
+/** Its outcome is stored. */
+void dri_entry_finish(struct dri_core *core, struct dri_entry *entry);
+/** It ends here without an outcome. */
+void dri_entry_give_up(struct dri_core *core, struct dri_entry *entry);
+/** A park log is revoked or lost: nobody is parked there any more. */
+void dri_park_slot_ends(struct dri_core *core, uint32_t number);
+void dri_park_due(struct dri_core *core, uint32_t entry);
+/** Look at a parked key before the step ends. */
+void dri_park_touch(struct dri_core *core, const struct dri_key *key);
+/** Whatever the touched keys need now; and what may come out. */
+void dri_park_work(struct dri_core *core);
+/** Park the oldest waiting flights of a slot whose commit cannot say all. */
+void dri_park_relieve(struct dri_core *core, struct dri_slot *slot);
+uint32_t dri_entry_timer_id(const struct dri_core *core, uint32_t entry);
+/** Fill in an action of an entry that is read now; false: it means nothing any more. */
+bool dri_entry_read(struct dri_core *core, uint32_t number, uint8_t bit,
+                    struct dri_core_action *ret_action);
+
+static inline struct dri_entry *dri_entry_of(const struct dri_core *core,
+                                             const struct dri_flight *flight)
+{
+    return flight->entry != 0 ? &core->entries[flight->entry - 1] : NULL;
+}
+
+/** Of what in a tracker: entries have their nodes behind those of the flights. */
+static inline uint32_t dri_node_of(const struct dri_core *core, const struct dri_flight *flight)
+{
+    return flight->entry != 0 ? core->flights_max + flight->entry - 1 : flight->index;
+}
 
 /* leases.c */
 /** Whether this is a delivery of something known; then it was refused. */

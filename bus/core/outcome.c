@@ -12,6 +12,7 @@
  *   RESULT ---stored--> settle
  *     too large: LIMIT_RESULT; the target refuses for good: FALLBACK_RESULT, to the results topic;
  *     both, in either order: FALLBACK_RESULT with is_result_limited
+ *   PARK ---stored--> settle; for the first letter of a sequence it comes last, and holds its key
  *   unknown, or refused for now: the same again, after republish_ms, doubling to 30 s
  *
  * One publish of a flight is out at a time, and each has a token of its own: an acknowledgement
@@ -48,7 +49,8 @@ static void publish_later(struct dri_core *core, struct dri_flight *flight)
 
 void dri_outcome_due(struct dri_core *core, struct dri_flight *flight)
 {
-    DRI_ASSERT(flight->state == DRI_FLIGHT_LETTER || flight->state == DRI_FLIGHT_RESULT);
+    DRI_ASSERT(flight->state == DRI_FLIGHT_LETTER || flight->state == DRI_FLIGHT_RESULT ||
+               flight->state == DRI_FLIGHT_PARKING);
     core->stats.republished++;
     publish(core, flight);
 }
@@ -99,18 +101,52 @@ void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight)
     }
 }
 
-static void stored(struct dri_core *core, struct dri_flight *flight)
+void dri_outcome_none(struct dri_core *core, struct dri_flight *flight)
 {
-    if (flight->state == DRI_FLIGHT_RESULT) {
-        core->stats.results_stored++;
+    finish(core, flight);
+}
+
+void dri_outcome_park(struct dri_core *core, struct dri_flight *flight)
+{
+    publish_next(core, flight, DRI_OUTCOME_PARK);
+}
+
+/* Nothing is to be published any more; but a key may be held because of it. */
+static void finish_or_hold(struct dri_core *core, struct dri_flight *flight)
+{
+    if (flight->sequence == DRI_SEQUENCE_FIRST) {
+        dri_park_put(core, flight, DRI_PARK_HELD, 0);
+    } else {
         finish(core, flight);
-        return;
     }
+}
+
+static void letter_stored(struct dri_core *core, struct dri_flight *flight)
+{
     core->stats.letters_stored++;
+    if (flight->sequence == DRI_SEQUENCE_MEMBER && flight->is_parker) {
+        dri_park_leave(core, flight); /* the next letter of the unit may follow */
+    }
     if (flight->has_id && flight->wants_result) {
         to_result(core, flight, DRI_OUTCOME_ERROR_RESULT);
     } else {
-        finish(core, flight);
+        finish_or_hold(core, flight);
+    }
+}
+
+static void stored(struct dri_core *core, struct dri_flight *flight, uint64_t offset)
+{
+    switch (flight->state) {
+    case DRI_FLIGHT_LETTER:
+        letter_stored(core, flight);
+        return;
+    case DRI_FLIGHT_PARKING:
+        dri_park_stored(core, flight, offset);
+        return;
+    default:
+        core->stats.results_stored++;
+        finish_or_hold(core, flight);
+        return;
     }
 }
 
@@ -147,10 +183,29 @@ struct dri_flight *dri_core_publishing(struct dri_core *core, uint64_t token)
     return is_out ? flight : NULL;
 }
 
-void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
-                           enum dray_status reason)
+/* A copy that is refused waits for better times, as a letter does; one that is too large never was
+ * parked. */
+static void refused(struct dri_core *core, struct dri_flight *flight, enum dray_status reason)
 {
-    struct dri_flight *flight = dri_core_publishing(core, token);
+    switch (flight->state) {
+    case DRI_FLIGHT_LETTER:
+        letter_refused(core, flight, reason);
+        return;
+    case DRI_FLIGHT_PARKING:
+        if (reason != DRAY_ELIMIT || !dri_park_too_large(core, flight)) {
+            publish_later(core, flight);
+        }
+        return;
+    default:
+        result_refused(core, flight, reason);
+        return;
+    }
+}
+
+void dri_outcome_published(struct dri_core *core, const struct dri_core_event *event)
+{
+    enum dri_core_ack ack = event->as.published.ack;
+    struct dri_flight *flight = dri_core_publishing(core, event->as.published.token);
     if (flight == NULL) {
         core->stats.stale_completions++;
         return;
@@ -166,17 +221,13 @@ void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_
     }
     switch (ack) {
     case DRI_CORE_STORED:
-        stored(core, flight);
+        stored(core, flight, event->as.published.offset);
         return;
     case DRI_CORE_UNKNOWN:
         publish_later(core, flight);
         return;
     case DRI_CORE_NOT_STORED:
-        if (flight->state == DRI_FLIGHT_LETTER) {
-            letter_refused(core, flight, reason);
-        } else {
-            result_refused(core, flight, reason);
-        }
+        refused(core, flight, event->as.published.reason);
         return;
     }
     DRI_UNREACHABLE();

@@ -30,7 +30,10 @@
     X(DRAIN_DROPS, 12, "settles what is queued when a drain begins")                               \
     X(METADATA_CLAIMS_UNFINISHED, 13, "says of a command that runs that it is finished")           \
     X(IGNORE_LIMIT, 14, "starts more of a route than may run at once")                             \
-    X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")
+    X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")         \
+    X(PARK_FOLLOWER_OVERTAKES, 17, "lets followers run while their key is parked")                 \
+    X(PARK_SETTLE_EARLY, 18, "settles a command before its copy in the park log is stored")        \
+    X(PARK_REWRITE_LOSES_ORDER, 19, "puts what is parked again behind the others of its key")
 
 enum dri_planted {
     DRI_PLANTED_NONE,

@@ -10,6 +10,8 @@
 #include <dray/slice.h>
 #include <dray/status.h>
 
+#include "hash.h"
+
 /* park.h - a record of a park log: the original message, and how it waits in headers.
  *
  * Names on the wire are `dray-park-<field>`, lower case, text, decimal numbers, RFC 3339 UTC times
@@ -71,6 +73,13 @@ DRAY_MUST_CHECK enum dray_status dri_park_original(struct dray_slice headers, vo
  * "<origin>/<offset>" of dray-park-source; 0 for a text that is not of this form. Never 0 for
  * a message. */
 uint64_t dri_park_source_hash(struct dray_slice origin, uint64_t offset);
+/** The same, of an origin whose dri_hash64 is known. */
+static inline uint64_t dri_park_source_mix(uint64_t origin_hash, uint64_t offset)
+{
+    uint64_t parts[2] = {origin_hash, offset};
+    uint64_t hash = dri_hash64(dray_slice_of(parts, sizeof(parts)));
+    return hash != 0 ? hash : 1;
+}
 uint64_t dri_park_source_hash_of(struct dray_slice source);
 
 #endif
