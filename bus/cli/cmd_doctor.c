@@ -211,9 +211,11 @@ static void look_at_broker(struct doctor *doctor)
         {settings->topics.replay, DRI_USE_REPLAY},
         {settings->topics.control, DRI_USE_CONTROL},
         {settings->topics.status, DRI_USE_STATUS},
+        {settings->topics.park, DRI_USE_PARK},
     };
-    static const char *const names[] = {"commands", "results", "dead letters",
-                                        "replay",   "control", "status"};
+    static const char *const names[] = {"commands", "results", "dead letters", "replay",
+                                        "control",  "status",  "parked"};
+    size_t unused = settings->worker.park_max == 0 ? 1 : 0; /* the last one */
     struct dri_topic_report reports[DRI_ARRAY_LEN(topics)];
     struct dri_transport_info info = {.kind = "", .library = "", .server = ""};
     struct dri_transport_config config = {
@@ -221,7 +223,7 @@ static void look_at_broker(struct doctor *doctor)
         .group = settings->group,
         .client_id = "dray-doctor",
         .topics = topics,
-        .topics_count = DRI_ARRAY_LEN(topics),
+        .topics_count = DRI_ARRAY_LEN(topics) - unused,
         .can_create = doctor->can_fix,
         .partitions = settings->worker.partitions,
         .timeout_ms = CHECK_MS,

@@ -101,6 +101,13 @@
       "with 1, so that its supervisor starts it afresh.")                                          \
     X("worker.stuck_exit_ms", worker.stuck_exit_ms, U32, "60000", 0, 86400000, false,              \
       "How long a deaf handler may hold its key before the worker drains and exits with 1.")       \
+    X("worker.park_after_ms", worker.park_after_ms, U32, "30000", 1, 86400000, false,              \
+      "A retry that waits longer than this leaves memory: its command waits in the topic "         \
+      "`park.<group>.<commands>`, and what follows of its key behind it, in order. NATS: only "    \
+      "with `nats.partitions`.")                                                                   \
+    X("worker.park_max", worker.park_max, U32, "100000", 0, 16777216, false,                       \
+      "Commands of this replica's partitions that may wait there; 64 bytes of memory each. What "  \
+      "is more waits in flight. 0: nothing is parked.")                                            \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \
