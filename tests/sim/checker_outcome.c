@@ -192,7 +192,7 @@ void sim_judge_result(struct sim_checker *checker, const struct dri_sim_record *
  * --------------------------------------------------------------------------------- */
 
 /* "topic/partition/offset", or "STREAM/sequence". */
-static struct sim_command *command_of_source(struct sim_checker *checker, struct dray_slice source)
+struct sim_command *sim_command_of_source(struct sim_checker *checker, struct dray_slice source)
 {
     static const char *const names[2][SIM_TOPIC_SOURCES] = {{"commands/", "replay.g.commands/"},
                                                             {"COMMANDS/", "REPLAY_G_COMMANDS/"}};
@@ -300,7 +300,7 @@ void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *
         sim_checker_fail(checker, "bytes", "a dead letter without a reason");
         return;
     }
-    struct sim_command *command = command_of_source(checker, letter.source);
+    struct sim_command *command = sim_command_of_source(checker, letter.source);
     if (command == NULL) {
         sim_checker_fail(checker, "outcome", "a dead letter of a command that was never sent: %.*s",
                          (int)letter.source.len, (const char *)letter.source.at);

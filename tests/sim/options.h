@@ -14,6 +14,7 @@
 
 #define SIM_WORKERS_MAX 4u
 #define SIM_KEYS_MAX    24u
+#define SIM_PARK_TOPIC  "park.g.commands"
 #define SIM_ROUTES_MAX  3u /* that have limits */
 #define SIM_BURST_MAX   3u
 
