@@ -425,6 +425,9 @@ static bool has_place(const struct dri_core *core, const struct dri_flight *flig
     if (flight->entry != 0) {
         return true;
     }
+    if (flight->is_replay && flight->has_key) {
+        return false; /* its key's other replays may be with another worker than the log */
+    }
     if (slot->park == UINT32_MAX || !is_open(&core->slots[slot->park]) ||
         core->entries_used + core->states[DRI_FLIGHT_PARKING] >= core->config.park_max) {
         return false;

@@ -292,6 +292,9 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
     if (is_park(sight->topic)) {
         uint32_t attempts = 0;
         struct sim_command *parked = sim_park_delivered(checker, sight, &attempts);
+        if (parked == NULL) {
+            return;
+        }
         parked->deliveries++;
         parked->park_deliveries++;
         note_arrival(epoch, parked->plan.index, sight->offset)->attempt = attempts;
@@ -473,6 +476,8 @@ static struct sim_command *command_of(struct sim_checker *checker, const struct 
         if (record == NULL || record->command != plan->index) {
             sim_checker_fail(checker, "bytes", "command %u ran as another that is parked",
                              plan->index);
+        } else {
+            sim_park_check_run(checker, record);
         }
     } else if (epoch->topic != command->topic || epoch->partition != command->partition ||
         flight->offset != command->offset) {
@@ -620,7 +625,7 @@ static void check_epoch(struct sim_checker *checker, struct sim_epoch *epoch,
                          command->plan.index);
         return;
     }
-    bool is_next = attempt == arrival->attempt + 1 ||
+    bool is_next = attempt == arrival->attempt + 1 || (attempt == 1 && command->stops > 0) ||
                    (command->spared_runs > 0 && attempt == arrival->attempt);
     if (!is_next || attempt > command->plan.attempts_max) {
         sim_checker_fail(checker, "attempts", "command %u: attempt %u after %u, of at most %u",
@@ -710,6 +715,12 @@ static void judge_run(struct sim_checker *checker, uint32_t client, const struct
     command->spared_runs += is_spared;
     checker->tally.probes += is_spared;
     if (!is_final || is_spared) {
+        return;
+    }
+    if (flight->verdict.exhausted == DRI_EXHAUSTED_STOP_KEY && flight->kind != DRAY_KIND_NONE &&
+        sim_order_key(checker, command) >= 0) {
+        command->stop_runs++; /* whatever becomes of it, it may come again */
+        sim_judge_completion(checker, command);
         return;
     }
     struct sim_arrival *arrival =
@@ -877,7 +888,7 @@ static uint64_t excess(const struct sim_command *command)
 {
     const uint32_t counts[] = {command->results, command->errors, command->letters};
     /* What was parked came from a delivery that has no outcome. */
-    uint32_t spent = command->skips + command->parks;
+    uint32_t spent = command->skips + command->moves;
     uint32_t most = command->deliveries > spent ? command->deliveries - spent : 1;
     uint64_t sum = 0;
     for (size_t i = 0; i < DRI_ARRAY_LEN(counts); i++) {
@@ -898,7 +909,8 @@ static void check_quiet(struct sim_checker *checker, const struct sim_command *c
                          "command %u: %u results, %u errors, %u letters, %u deliveries, in peace",
                          plan->index, command->results, command->errors, command->letters,
                          command->deliveries);
-    } else if (plan->shape == SIM_SHAPE_SOUND && !may_expire &&
+    } else if (plan->shape == SIM_SHAPE_SOUND && !may_expire && command->stops == 0 &&
+               !command->is_member &&
                command->runs - command->spared_runs != plan->runs) {
         sim_checker_fail(checker, "duplicates", "command %u ran %u times, planned %u", plan->index,
                          command->runs, plan->runs);
@@ -914,6 +926,14 @@ void sim_checker_finish(struct sim_checker *checker)
     for (size_t i = 0; i < checker->commands_count; i++) {
         const struct sim_command *command = &checker->commands[i];
         sum += excess(command);
+        if (excess(command) > 0) {
+            sim_checker_trace(checker,
+                              "excess   command %u: %u results, %u errors, %u letters, %u "
+                              "deliveries, %u of them of %u copies, %u to be skipped",
+                              command->plan.index, command->results, command->errors,
+                              command->letters, command->deliveries, command->park_deliveries,
+                              command->parks, command->skips);
+        }
         checker->tally.duplicates += command->results > 1 || command->letters > 1 ||
                                      (command->results > 0 && command->letters > 0);
         if (!command->is_complete) {

@@ -81,6 +81,11 @@ void sim_checker_drained(struct sim_checker *checker, uint32_t client, bool is_c
 void sim_checker_now(struct sim_checker *checker, struct dri_now now);
 void sim_checker_trace(struct sim_checker *checker, const char *format, ...) DRAY_FORMAT(2, 3);
 
+/** The next key that stands still and was not released since, and where: false: none does. Borrows
+ * until the next watch. */
+bool sim_checker_stopped(struct sim_checker *checker, int32_t *ret_partition,
+                         struct dray_slice *ret_key);
+
 /** How many commands have their outcome. */
 size_t sim_checker_complete(const struct sim_checker *checker);
 /** Whether every command has its outcome and everything is settled. */
@@ -104,6 +109,7 @@ struct sim_tally {
     uint64_t commands, events, runs, retries, results, errors, letters, pointers, limits, fallbacks;
     uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
     uint64_t parks, unparks, rewrites, copies; /* records; as the workers count them */
+    uint64_t stops, holds, members, releases;
     uint64_t held, probes,
         at_limit; /* letters; probes that failed; runs that took the last place */
 };

@@ -4,6 +4,8 @@
 #define SIM_CHECKER_INSIDE_H
 
 #include "checker.h"
+#include "wire/letter.h"
+#include "wire/park.h"
 
 /* checker_inside.h - what the checker remembers. checker.c judges settling, runs and the whole;
  * checker_outcome.c judges results and dead letters, checker_progress.c what is committed beside a
@@ -25,6 +27,12 @@ struct sim_command {
     uint32_t deliveries, runs, ok_runs, final_runs;
     uint32_t parks;       /* records of it in park logs */
     uint32_t park_deliveries;
+    uint32_t stops;       /* of these, STOPPED */
+    uint32_t stop_runs;   /* that failed for the last time, and may have stopped the key */
+    bool is_member;       /* its letter stands in the unit of another */
+    bool is_held;         /* its key is, since it failed */
+    uint64_t last_member; /* offset + 1 of the latest letter in its unit */
+    uint32_t moves; /* of these records, those that are not the same once more */
     uint32_t skips;       /* deliveries to somebody who was told that it is finished */
     uint32_t spared_runs; /* failed as the probe: no attempt */
     uint32_t results, errors, letters;
@@ -44,6 +52,9 @@ struct sim_park_record {
     uint32_t command;
     uint32_t attempts; /* as it says */
     uint32_t deliveries;
+    enum dri_park_kind kind;
+    bool is_released;
+    const struct dri_sim_record *record;
 };
 
 struct sim_park_log { /* one partition */
@@ -113,6 +124,7 @@ struct sim_checker {
     bool is_drained[SIM_CLIENT_COUNT_MAX]; /* by client */
     struct sim_starts starts[SIM_STARTS_MAX];
     bool is_paused[SIM_ROUTES_MAX], was_paused[SIM_ROUTES_MAX];
+    char key_text[64];
     uint64_t hash;
     struct sim_tally tally;
     char failure[SIM_FAILURE_BYTES];
@@ -140,6 +152,13 @@ struct sim_command *sim_park_delivered(struct sim_checker *checker,
 /** A position leaves a client, or arrives. */
 void sim_park_settled(struct sim_checker *checker, const struct dri_sim_sight *sight);
 bool sim_park_is_settled(struct sim_checker *checker, int32_t partition);
+/** A letter of a unit was stored. False: it is none. */
+bool sim_park_is_member(struct sim_checker *checker, const struct sim_command *command,
+                        const struct dri_letter *letter);
+void sim_park_member(struct sim_checker *checker, const struct sim_command *command,
+                     const struct dri_letter *letter);
+/** A record runs. */
+void sim_park_check_run(struct sim_checker *checker, const struct sim_park_record *record);
 /** A command runs: nothing that is parked may come before it. */
 void sim_park_check_order(struct sim_checker *checker, const struct sim_command *command,
                           int32_t key);

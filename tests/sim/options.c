@@ -175,6 +175,8 @@ static void draw_parking(struct sim_options *options)
         (uint32_t)chance_skewed(&chance, 1, chance_one_in(&chance, 2) ? 8 : 256);
     options->core.park_after_ms = (uint32_t)chance_skewed(&chance, 0, 3 * options->backoff_ms);
     options->mean_ms[SIM_NEMESIS_JUMP] = 0;
+    options->exhausted = (enum dri_exhausted)chance_between(&chance, DRI_EXHAUSTED_DEAD_LETTER,
+                                                            DRI_EXHAUSTED_STOP_KEY);
 }
 
 const struct sim_route *sim_route_of(const struct sim_options *options, uint32_t index)

@@ -24,6 +24,7 @@
 #include "router.h"
 #include "run/engine.h"
 #include "wire/headers.h"
+#include "wire/park.h"
 
 #define NS_PER_MS       UINT64_C(1000000)
 #define WALL_BEGIN_MS   UINT64_C(1767225600000) /* 2026-01-01 */
@@ -363,6 +364,33 @@ static void produce_one(struct world *world)
     sim_checker_watch(world->checker);
 }
 
+/* Somebody lets every key go that stands still. */
+static void release_keys(struct world *world)
+{
+    uint8_t headers[100];
+    size_t headers_len = 0;
+    struct dray_slice key;
+    int32_t partition = 0;
+    uint64_t offset = 0;
+    const struct dri_park park = {.kind = DRI_PARK_RELEASE};
+    enum dray_status status = dri_park_headers(&park, dray_slice_of(NULL, 0), headers,
+                                               sizeof(headers), &headers_len);
+    DRI_ASSERT(status == DRAY_OK);
+    sim_checker_watch(world->checker);
+    while (!has_failed(world) && sim_checker_stopped(world->checker, &partition, &key)) {
+        const struct dri_publish release = {
+            .topic = dray_slice_text(SIM_PARK_TOPIC),
+            .partition = partition,
+            .key = key,
+            .value = dray_slice_of("", 0),
+            .headers = dray_slice_of(headers, headers_len),
+        };
+        status = dri_sim_append(world->broker, world->now, &release, &partition, &offset);
+        DRI_ASSERT(status == DRAY_OK);
+        sim_checker_watch(world->checker);
+    }
+}
+
 /* In bursts, over the time that there is. */
 static void produce(struct world *world)
 {
@@ -372,6 +400,10 @@ static void produce(struct world *world)
     uint64_t burst = chance_skewed(&world->chance, 1, 1 + world->options.commands / 4);
     while (burst-- > 0 && world->produced < world->options.commands) {
         produce_one(world);
+    }
+    if (world->options.exhausted != DRI_EXHAUSTED_DEAD_LETTER &&
+        chance_one_in(&world->chance, 4)) {
+        release_keys(world);
     }
     uint64_t mean_ns = world->options.safety_ms * NS_PER_MS / 10;
     world->produce_ns = world->now.mono_ns + chance_between(&world->chance, 1, mean_ns);
@@ -586,6 +618,7 @@ static void heal(struct world *world)
     dri_sim_pause(world->broker, world->now, world->now.mono_ns);
     end_refusal(world);
     sim_router_resume_all(world->router);
+    world->options.exhausted = DRI_EXHAUSTED_DEAD_LETTER; /* what fails now ends */
     wake_all(world);
     for (uint32_t i = 0; i < world->options.workers; i++) {
         struct worker *worker = &world->workers[i];
@@ -625,6 +658,7 @@ static void become_whole(struct world *world)
             sim_checker_fail_liveness(world->checker);
             return;
         }
+        release_keys(world);
         live_until(world, ms_from_now(world, 1000));
         if (sim_checker_complete(world->checker) > complete) {
             complete = sim_checker_complete(world->checker);
