@@ -310,6 +310,9 @@ void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *
                          (int)letter.source.len, (const char *)letter.source.at);
         return;
     }
+    sim_checker_trace(checker, "letter   command %u: %s, unit %.*s", command->plan.index,
+                      dray_kind_text(letter.reason), (int)letter.sequence.len,
+                      (const char *)letter.sequence.at);
     if (sim_park_is_member(checker, command, &letter)) {
         command->is_member = true;
         sim_park_member(checker, command, &letter);

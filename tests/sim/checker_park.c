@@ -56,9 +56,14 @@ static bool is_new(const struct sim_park_log *log, uint32_t command, uint32_t at
     return true;
 }
 
-static void add_record(struct sim_park_log *log, const struct dri_sim_sight *sight,
-                       uint32_t command, const struct dri_park *park)
+static void add_record(struct sim_checker *checker, struct sim_park_log *log,
+                       const struct dri_sim_sight *sight, uint32_t command,
+                       const struct dri_park *park)
 {
+    static const char *const kinds[] = {"", "stopped", "held", "release"};
+    sim_checker_trace(checker, "parked   command %d at %" PRIu64 ": %s, %u runs, order %" PRId64,
+                      (int)command, sight->offset, kinds[park->kind], park->attempts,
+                      park->has_order ? (int64_t)park->order : -1);
     if (log->count == log->capacity) {
         size_t capacity = log->capacity * 2 + 16;
         struct sim_park_record *records = dri_zalloc_array(capacity, sizeof(*records));
@@ -96,8 +101,7 @@ static bool stands_still(const struct sim_checker *checker, const struct sim_par
     const struct sim_command *command =
         record->command < checker->commands_count ? &checker->commands[record->command] : NULL;
     return command != NULL && !record->is_released &&
-           (record->kind == DRI_PARK_HELD ||
-            (record->kind == DRI_PARK_STOPPED && !command->is_complete));
+           (record->kind == DRI_PARK_HELD || record->kind == DRI_PARK_STOPPED);
 }
 
 /* What stands before it and has its key. */
@@ -118,7 +122,7 @@ static void release(struct sim_checker *checker, struct sim_park_log *log,
             command->is_held = false;
         }
     }
-    add_record(log, sight, UINT32_MAX, &park);
+    add_record(checker, log, sight, UINT32_MAX, &park);
     checker->tally.releases++;
 }
 
@@ -196,7 +200,7 @@ void sim_park_appended(struct sim_checker *checker, const struct dri_sim_sight *
         return;
     }
     if (park.kind == DRI_PARK_HELD) {
-        add_record(log, sight, command->plan.index, &park);
+        add_record(checker, log, sight, command->plan.index, &park);
         command->is_held = true;
         checker->tally.holds++;
         if (!command->is_complete || !dray_slice_equal(park.unit, park.source)) {
@@ -209,7 +213,7 @@ void sim_park_appended(struct sim_checker *checker, const struct dri_sim_sight *
     command->stops += park.kind == DRI_PARK_STOPPED;
     checker->tally.stops += park.kind == DRI_PARK_STOPPED;
     command->moves += is_new(log, command->plan.index, park.attempts) ? 1 : 0;
-    add_record(log, sight, command->plan.index, &park);
+    add_record(checker, log, sight, command->plan.index, &park);
     command->parks++;
     checker->tally.parks++;
     if (park.attempts > command->runs) {
