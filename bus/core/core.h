@@ -210,7 +210,8 @@ size_t dri_core_actions(struct dri_core *core, struct dri_core_action *ret_actio
 /** The flight that waits for the acknowledgement of this publish; NULL: none does any more. */
 struct dri_flight *dri_core_publishing(struct dri_core *core, uint64_t token);
 
-/** Whether records of park logs are waited for: they want to be polled although there is no room. */
+/** Whether records of park logs are waited for (copies, what a log has, releases): they want to be
+ * polled although there is no room. */
 bool dri_core_wants_parked(const struct dri_core *core);
 
 /** Whether a record of a park log found no place (park_overflows). */

@@ -50,14 +50,6 @@ struct dri_keys {
 void dri_keys_init(struct dri_keys *keys, struct dri_key *memory, uint32_t keys_max,
                    struct dri_map_entry *entries, uint32_t entries_count);
 
-/** Whether the head of its queue may be handed to a lane: of a key of which something is parked only
- * what came out of the park log may. Requires: nothing of it is out. */
-static inline bool dri_key_can_run(const struct dri_key *key)
-{
-    return key->head != NULL && key->head->state == DRI_FLIGHT_QUEUED && !key->is_deaf &&
-           (key->parked == 0 || key->head->entry != 0);
-}
-
 /** NULL when no flight has this key. */
 struct dri_key *dri_keys_find(const struct dri_keys *keys, uint64_t hash);
 

@@ -43,6 +43,14 @@ static struct dri_key *key_of(struct dri_core *core, const struct dri_flight *fl
 
 /* --- keys --- */
 
+/* Whether the head of its queue may be handed to a lane: of a key of which something is parked only
+ * what came out of the park log may. */
+static bool can_run_head(const struct dri_key *key)
+{
+    return key->head != NULL && key->head->state == DRI_FLIGHT_QUEUED &&
+           (key->parked == 0 || key->head->entry != 0 || DRI_IS_PLANTED(PARK_FOLLOWER_OVERTAKES));
+}
+
 /* Put a key where it belongs after any change of it: ready, not ready, or gone. */
 void dri_lanes_update_key(struct dri_core *core, struct dri_key *key)
 {
@@ -52,7 +60,7 @@ void dri_lanes_update_key(struct dri_core *core, struct dri_key *key)
     if (key->out > 0 || key->is_deaf) {
         return;
     }
-    bool can_run = dri_key_can_run(key);
+    bool can_run = can_run_head(key);
     if (key->is_ready && (!can_run || key->head->group != key->group)) {
         dri_line_unlink_key(core, key);
     }

@@ -425,6 +425,9 @@ static bool has_place(const struct dri_core *core, const struct dri_flight *flig
     if (flight->entry != 0) {
         return true;
     }
+    if (flight->is_replay && flight->has_key) {
+        return false; /* its key's other replays may be with another worker than the log */
+    }
     if (slot->park == UINT32_MAX || !is_open(&core->slots[slot->park]) ||
         core->entries_used + core->states[DRI_FLIGHT_PARKING] >= core->config.park_max) {
         return false;
@@ -768,12 +771,15 @@ bool dri_core_wants_parked(const struct dri_core *core)
     if (core->config.park_max == 0 || core->is_draining || core->is_stopped) {
         return false;
     }
-    for (uint32_t i = 0; i < core->config.slots_max && core->unread == 0; i++) {
+    if (core->unread != 0 || core->entries_stopped != 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < core->config.slots_max; i++) {
         if (is_open(&core->slots[i]) && !core->slots[i].is_caught_up) {
             return true;
         }
     }
-    return core->unread != 0;
+    return false;
 }
 
 /* --- out --- */
@@ -951,12 +957,12 @@ static bool move_follower(struct dri_core *core, const struct dri_parked_key *pa
         dri_outcome_none(core, flight);
         return true;
     }
-    if (held != NULL && first == NULL) {
+    if (held != NULL && first == NULL && !parked->is_unread) {
         dri_key_unlink(&core->keys, key, flight);
         end_as_member(core, flight, held);
         return true;
     }
-    bool waits_for_unit = held != NULL && !first->is_of_release;
+    bool waits_for_unit = held != NULL && (first == NULL || !first->is_of_release);
     if (waits_for_unit || !dri_park_can(core, flight)) {
         return false;
     }

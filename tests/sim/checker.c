@@ -135,6 +135,9 @@ void sim_checker_destroy(struct sim_checker *checker)
             dri_free(checker->logs[topic][i].commands);
         }
     }
+    for (size_t i = 0; i < SIM_PARTITIONS_MAX; i++) {
+        dri_free(checker->parks[i].records);
+    }
     for (size_t i = 0; i < checker->epochs_count; i++) {
         dri_free(checker->epochs[i].arrivals);
         dri_free(checker->epochs[i].told.runs);
@@ -181,8 +184,7 @@ struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32
     return &checker->commands[log->commands[low]];
 }
 
-/* What must run in order with each other has the same; -1: unordered. */
-static int32_t order_key(const struct sim_checker *checker, const struct sim_command *command)
+int32_t sim_order_key(const struct sim_checker *checker, const struct sim_command *command)
 {
     const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
     switch (route != NULL && route->has_order ? route->order : checker->options.order) {
@@ -205,6 +207,11 @@ static int source_of(const char *topic)
         }
     }
     return -1;
+}
+
+static bool is_park(const char *topic)
+{
+    return strcmp(topic, SIM_PARK_TOPIC) == 0;
 }
 
 /* --- what the broker saw
@@ -230,6 +237,8 @@ static void see_appended(struct sim_checker *checker, const struct dri_sim_sight
             sim_command_at(checker, source, sight->partition, sight->offset);
         DRI_ASSERT(command != NULL);
         command->record = sight->record;
+    } else if (is_park(sight->topic)) {
+        sim_park_appended(checker, sight);
     } else if (strcmp(sight->topic, "dlq") == 0) {
         sim_judge_letter(checker, sight->record);
     } else {
@@ -237,10 +246,10 @@ static void see_appended(struct sim_checker *checker, const struct dri_sim_sight
     }
 }
 
-static struct sim_arrival *find_arrival(struct sim_epoch *epoch, uint32_t command)
+static struct sim_arrival *find_arrival(struct sim_epoch *epoch, uint32_t command, uint64_t offset)
 {
     for (size_t i = epoch->count; i > 0; i--) {
-        if (epoch->arrivals[i - 1].command == command) {
+        if (epoch->arrivals[i - 1].command == command && epoch->arrivals[i - 1].offset == offset) {
             return &epoch->arrivals[i - 1];
         }
     }
@@ -250,24 +259,26 @@ static struct sim_arrival *find_arrival(struct sim_epoch *epoch, uint32_t comman
 /* Delivered again before it came to its end, a message keeps its place: the same flight goes on.
  * After its end it is a new arrival, which the worker may run or only settle again; delivered once
  * more, nobody can tell from outside which of the two it was, and its place is not judged. */
-static void note_arrival(struct sim_epoch *epoch, uint32_t command)
+static struct sim_arrival *note_arrival(struct sim_epoch *epoch, uint32_t command, uint64_t offset)
 {
-    struct sim_arrival *before = find_arrival(epoch, command);
+    struct sim_arrival *before = find_arrival(epoch, command, offset);
     if (before != NULL && !before->is_closed) {
         before->is_vague = before->is_repeated;
-        return;
+        return before;
     }
     bool is_repeated = before != NULL;
     epoch->arrivals =
         grown(epoch->arrivals, &epoch->capacity, epoch->count, sizeof(*epoch->arrivals));
-    epoch->arrivals[epoch->count++] =
-        (struct sim_arrival){.command = command, .is_repeated = is_repeated};
+    epoch->arrivals[epoch->count] =
+        (struct sim_arrival){.command = command, .offset = offset, .is_repeated = is_repeated};
+    return &epoch->arrivals[epoch->count++];
 }
 
 void sim_note_held(struct sim_checker *checker, const struct sim_command *command)
 {
     for (size_t i = 0; i < checker->epochs_count; i++) {
-        struct sim_arrival *arrival = find_arrival(&checker->epochs[i], command->plan.index);
+        struct sim_arrival *arrival =
+            find_arrival(&checker->epochs[i], command->plan.index, command->offset);
         if (arrival != NULL) {
             arrival->is_held = true;
         }
@@ -278,6 +289,17 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
 {
     int source = source_of(sight->topic);
     struct sim_epoch *epoch = epoch_at(checker, sight->epoch);
+    if (is_park(sight->topic)) {
+        uint32_t attempts = 0;
+        struct sim_command *parked = sim_park_delivered(checker, sight, &attempts);
+        if (parked == NULL) {
+            return;
+        }
+        parked->deliveries++;
+        parked->park_deliveries++;
+        note_arrival(epoch, parked->plan.index, sight->offset)->attempt = attempts;
+        return;
+    }
     struct sim_command *command = sim_command_at(checker, source, sight->partition, sight->offset);
     DRI_ASSERT(command != NULL && !epoch->is_over);
     command->deliveries++;
@@ -286,7 +308,7 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
         command->skips++;
         checker->tally.skips++;
     }
-    if (command->deliveries > 1) {
+    if (command->deliveries - command->park_deliveries > 1) {
         checker->tally.redeliveries++;
         if (!checker->has_redelivery_reason) {
             sim_checker_fail(checker, "duplicates",
@@ -294,7 +316,20 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
                              command->plan.index);
         }
     }
-    note_arrival(epoch, command->plan.index);
+    (void)note_arrival(epoch, command->plan.index, sight->offset);
+}
+
+/* The first command that is neither parked nor has its outcome. */
+static const struct sim_command *first_unsafe(const struct sim_checker *checker,
+                                              const struct sim_log *log)
+{
+    for (size_t i = log->incomplete; i < log->count; i++) {
+        const struct sim_command *command = &checker->commands[log->commands[i]];
+        if (!command->is_complete && command->parks == 0) {
+            return command;
+        }
+    }
+    return NULL;
 }
 
 /* A position is judged when it leaves the client, whether it arrives or not, and when it arrives.
@@ -302,11 +337,8 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
 static void check_position(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
     const struct sim_log *log = &checker->logs[source_of(sight->topic)][sight->partition];
-    if (log->incomplete >= log->count) {
-        return;
-    }
-    const struct sim_command *first = &checker->commands[log->commands[log->incomplete]];
-    if (sight->offset > first->offset) {
+    const struct sim_command *first = first_unsafe(checker, log);
+    if (first != NULL && sight->offset > first->offset) {
         sim_checker_fail(checker, "settled",
                          "client %u committed %s/%d at %" PRIu64 ", but command %u at %" PRIu64
                          " has no outcome",
@@ -318,8 +350,12 @@ static void check_position(struct sim_checker *checker, const struct dri_sim_sig
 static void see_settling(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
     struct sim_epoch *epoch = epoch_at(checker, sight->epoch);
-    check_position(checker, sight);
-    sim_judge_progress(checker, sight, source_of(sight->topic));
+    if (is_park(sight->topic)) {
+        sim_park_settled(checker, sight);
+    } else {
+        check_position(checker, sight);
+        sim_judge_progress(checker, sight, source_of(sight->topic));
+    }
     if (sight->offset < epoch->settled) {
         sim_checker_fail(
             checker, "settled", "client %u goes back from %" PRIu64 " to %" PRIu64 " in %s/%d",
@@ -330,6 +366,10 @@ static void see_settling(struct sim_checker *checker, const struct dri_sim_sight
 
 static void see_committed(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
+    if (is_park(sight->topic)) {
+        sim_park_settled(checker, sight);
+        return;
+    }
     struct sim_log *log = &checker->logs[source_of(sight->topic)][sight->partition];
     check_position(checker, sight);
     sim_judge_progress(checker, sight, source_of(sight->topic));
@@ -345,6 +385,7 @@ static void see_assigned(struct sim_checker *checker, const struct dri_sim_sight
     struct sim_epoch *epoch = epoch_at(checker, sight->epoch);
     *epoch = (struct sim_epoch){
         .client = sight->client, .topic = source_of(sight->topic), .partition = sight->partition};
+    epoch->is_park = is_park(sight->topic);
     if (sight->metadata.len > 0 && sight->offset != UINT64_MAX) {
         checker->tally.told += sim_progress_read(sight->metadata, sight->offset, &epoch->told);
     }
@@ -354,7 +395,7 @@ static void see_acked(struct sim_checker *checker, const struct dri_sim_sight *s
 {
     const struct sim_command *command =
         sim_command_at(checker, source_of(sight->topic), sight->partition, sight->offset);
-    if (command != NULL && !command->is_complete) {
+    if (command != NULL && !command->is_complete && command->parks == 0) {
         sim_checker_fail(checker, "settled",
                          "client %u acknowledged command %u, which has no outcome", sight->client,
                          command->plan.index);
@@ -429,7 +470,16 @@ static struct sim_command *command_of(struct sim_checker *checker, const struct 
     const struct sim_epoch *epoch = epoch_at(checker, flight->epoch);
     const struct sim_plan *plan = sim_checker_plan(checker, flight);
     struct sim_command *command = &checker->commands[plan->index];
-    if (epoch->topic != command->topic || epoch->partition != command->partition ||
+    if (epoch->is_park) {
+        const struct sim_park_record *record =
+            sim_park_at(checker, epoch->partition, flight->offset);
+        if (record == NULL || record->command != plan->index) {
+            sim_checker_fail(checker, "bytes", "command %u ran as another that is parked",
+                             plan->index);
+        } else {
+            sim_park_check_run(checker, record);
+        }
+    } else if (epoch->topic != command->topic || epoch->partition != command->partition ||
         flight->offset != command->offset) {
         sim_checker_fail(checker, "bytes", "command %u ran as what it is not", plan->index);
     }
@@ -493,8 +543,8 @@ void sim_checker_submitted(struct sim_checker *checker, uint32_t client,
     } else if (plan->shape != SIM_SHAPE_SOUND) {
         sim_checker_fail(checker, "outcome", "command %u was run and must not be", plan->index);
     }
-    int32_t key = order_key(checker, command);
-    if (flight != chain && (key < 0 || key != order_key(checker, command_of(checker, chain)))) {
+    int32_t key = sim_order_key(checker, command);
+    if (flight != chain && (key < 0 || key != sim_order_key(checker, command_of(checker, chain)))) {
         sim_checker_fail(checker, "order", "command %u is in a chain of another key", plan->index);
     }
 }
@@ -524,7 +574,7 @@ static void check_concurrency(struct sim_checker *checker, uint32_t client,
 static void check_overlap(struct sim_checker *checker, uint32_t client,
                           const struct sim_command *command)
 {
-    int32_t key = order_key(checker, command);
+    int32_t key = sim_order_key(checker, command);
     for (size_t i = 0; i < checker->open_runs_count; i++) {
         const struct sim_open_run *open = &checker->open_runs[i];
         if (open->client == client && open->key >= 0 && open->key == key) {
@@ -542,7 +592,7 @@ static void check_overlap(struct sim_checker *checker, uint32_t client,
 
 /* Once paused, a command may have been given up to the dead letters, its followers run, and its
  * assignment lost before the letter was stored: then it comes again, and runs behind them. */
-static bool may_have_been_held(const struct sim_checker *checker, const struct sim_command *command)
+bool sim_may_have_been_held(const struct sim_checker *checker, const struct sim_command *command)
 {
     const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
     return route != NULL && checker->was_paused[route - checker->options.routes];
@@ -552,13 +602,13 @@ static bool may_have_been_held(const struct sim_checker *checker, const struct s
 static void check_first_run(struct sim_checker *checker, const struct sim_command *command)
 {
     struct sim_log *log = &checker->logs[command->topic][command->partition];
-    int32_t key = order_key(checker, command);
+    int32_t key = sim_order_key(checker, command);
     if (checker->options.mode == DRI_SETTLE_EACH || key < 0 || command->runs > 0) {
         return;
     }
     uint64_t *latest = &log->first_runs[key];
     if (*latest > command->offset && !command->is_complete &&
-        !may_have_been_held(checker, command)) {
+        !sim_may_have_been_held(checker, command)) {
         sim_checker_fail(checker, "order", "command %u runs first after a later one of its key",
                          command->plan.index);
     }
@@ -566,29 +616,30 @@ static void check_first_run(struct sim_checker *checker, const struct sim_comman
 }
 
 static void check_epoch(struct sim_checker *checker, struct sim_epoch *epoch,
-                        const struct sim_command *command, uint32_t attempt)
+                        const struct sim_command *command, const struct dri_flight *flight)
 {
-    struct sim_arrival *arrival = find_arrival(epoch, command->plan.index);
+    uint32_t attempt = flight->attempt;
+    struct sim_arrival *arrival = find_arrival(epoch, command->plan.index, flight->offset);
     if (arrival == NULL) {
         sim_checker_fail(checker, "outcome", "command %u runs and was not delivered",
                          command->plan.index);
         return;
     }
-    bool is_next = attempt == arrival->attempt + 1 ||
+    bool is_next = attempt == arrival->attempt + 1 || (attempt == 1 && command->stops > 0) ||
                    (command->spared_runs > 0 && attempt == arrival->attempt);
     if (!is_next || attempt > command->plan.attempts_max) {
         sim_checker_fail(checker, "attempts", "command %u: attempt %u after %u, of at most %u",
                          command->plan.index, attempt, arrival->attempt,
                          command->plan.attempts_max);
     }
-    if (sim_progress_has(&epoch->told, command->offset)) {
+    if (sim_progress_has(&epoch->told, flight->offset)) {
         sim_checker_fail(checker, "progress",
                          "command %u runs again, and client %u was told that it is finished",
                          command->plan.index, epoch->client);
     }
     arrival->attempt = attempt;
-    int32_t key = order_key(checker, command);
-    if (key < 0 || epoch->is_over || arrival->is_vague || arrival->is_held) {
+    int32_t key = sim_order_key(checker, command);
+    if (key < 0 || epoch->is_over || epoch->is_park || arrival->is_vague || arrival->is_held) {
         return;
     }
     size_t place = (size_t)(arrival - epoch->arrivals) + 1;
@@ -615,7 +666,8 @@ void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
     check_overlap(checker, client, command);
     check_concurrency(checker, client, command);
     check_first_run(checker, command);
-    check_epoch(checker, epoch_at(checker, flight->epoch), command, flight->attempt);
+    sim_park_check_order(checker, command, sim_order_key(checker, command));
+    check_epoch(checker, epoch_at(checker, flight->epoch), command, flight);
     command->runs++;
     checker->tally.runs++;
     checker->tally.retries += flight->attempt > 1;
@@ -665,8 +717,14 @@ static void judge_run(struct sim_checker *checker, uint32_t client, const struct
     if (!is_final || is_spared) {
         return;
     }
+    if (flight->verdict.exhausted == DRI_EXHAUSTED_STOP_KEY && flight->kind != DRAY_KIND_NONE &&
+        sim_order_key(checker, command) >= 0) {
+        command->stop_runs++; /* whatever becomes of it, it may come again */
+        sim_judge_completion(checker, command);
+        return;
+    }
     struct sim_arrival *arrival =
-        find_arrival(epoch_at(checker, flight->epoch), command->plan.index);
+        find_arrival(epoch_at(checker, flight->epoch), command->plan.index, flight->offset);
     if (arrival != NULL) {
         arrival->is_closed = true;
     }
@@ -765,6 +823,11 @@ static bool is_all_settled(struct sim_checker *checker)
             }
         }
     }
+    for (uint32_t i = 0; i < checker->options.partitions; i++) {
+        if (!sim_park_is_settled(checker, (int32_t)i)) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -813,13 +876,20 @@ void sim_checker_fail_liveness(struct sim_checker *checker)
             }
         }
     }
+    for (uint32_t i = 0; i < checker->options.partitions; i++) {
+        if (!sim_park_is_settled(checker, (int32_t)i)) {
+            sim_checker_fail(checker, "liveness", "the park log %u is not settled to its end", i);
+        }
+    }
 }
 
 /* One outcome a delivery that was not to be skipped; more only where a publish was unknown. */
 static uint64_t excess(const struct sim_command *command)
 {
     const uint32_t counts[] = {command->results, command->errors, command->letters};
-    uint32_t most = command->deliveries - command->skips;
+    /* What was parked came from a delivery that has no outcome. */
+    uint32_t spent = command->skips + command->moves;
+    uint32_t most = command->deliveries > spent ? command->deliveries - spent : 1;
     uint64_t sum = 0;
     for (size_t i = 0; i < DRI_ARRAY_LEN(counts); i++) {
         sum += counts[i] > most ? counts[i] - most : 0;
@@ -832,12 +902,15 @@ static void check_quiet(struct sim_checker *checker, const struct sim_command *c
     const struct sim_plan *plan = &command->plan;
     bool may_expire = plan->deadline_ms != 0;
     if (command->results > 1 || command->errors > 1 || command->letters > 1 ||
-        command->results + command->letters > 1 || command->deliveries != 1) {
+        command->results + command->letters > 1 ||
+        command->deliveries - command->park_deliveries != 1 ||
+        command->park_deliveries != command->parks) {
         sim_checker_fail(checker, "duplicates",
                          "command %u: %u results, %u errors, %u letters, %u deliveries, in peace",
                          plan->index, command->results, command->errors, command->letters,
                          command->deliveries);
-    } else if (plan->shape == SIM_SHAPE_SOUND && !may_expire &&
+    } else if (plan->shape == SIM_SHAPE_SOUND && !may_expire && command->stops == 0 &&
+               !command->is_member &&
                command->runs - command->spared_runs != plan->runs) {
         sim_checker_fail(checker, "duplicates", "command %u ran %u times, planned %u", plan->index,
                          command->runs, plan->runs);
@@ -853,6 +926,14 @@ void sim_checker_finish(struct sim_checker *checker)
     for (size_t i = 0; i < checker->commands_count; i++) {
         const struct sim_command *command = &checker->commands[i];
         sum += excess(command);
+        if (excess(command) > 0) {
+            sim_checker_trace(checker,
+                              "excess   command %u: %u results, %u errors, %u letters, %u "
+                              "deliveries, %u of them of %u copies, %u to be skipped",
+                              command->plan.index, command->results, command->errors,
+                              command->letters, command->deliveries, command->park_deliveries,
+                              command->parks, command->skips);
+        }
         checker->tally.duplicates += command->results > 1 || command->letters > 1 ||
                                      (command->results > 0 && command->letters > 0);
         if (!command->is_complete) {

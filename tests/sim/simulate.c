@@ -113,6 +113,9 @@ static void print_totals(const struct totals *totals, double seconds)
     (void)printf("routes: %" PRIu64 " runs at a limit, %" PRIu64 " probes that failed, %" PRIu64
                  " held letters\n",
                  tally->at_limit, tally->probes, tally->held);
+    (void)printf("park logs: %" PRIu64 " records, %" PRIu64 " came out, %" PRIu64
+                 " were stored again, %" PRIu64 " copies were dropped\n",
+                 tally->parks, tally->unparks, tally->rewrites, tally->copies);
     (void)printf("nemesis:");
     for (int i = 0; i < SIM_NEMESIS_COUNT; i++) {
         (void)printf(" %s %" PRIu64, sim_nemesis_text((enum sim_nemesis)i), totals->nemesis[i]);
@@ -151,7 +154,11 @@ static int count_missing(const struct totals *totals)
     const struct {
         const char *text;
         uint64_t count;
-    } limits[] = {{"a run at its route's limit", totals->tally.at_limit},
+    } limits[] = {{"a command that was parked", totals->tally.parks},
+                  {"a command that came out of a park log", totals->tally.unparks},
+                  {"a command that was parked again", totals->tally.rewrites},
+                  {"a copy of a parked command that was dropped", totals->tally.copies},
+                  {"a run at its route's limit", totals->tally.at_limit},
                   {"a probe that failed", totals->tally.probes},
                   {"a held letter", totals->tally.held}};
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {

@@ -24,6 +24,7 @@
 #include "router.h"
 #include "run/engine.h"
 #include "wire/headers.h"
+#include "wire/park.h"
 
 #define NS_PER_MS       UINT64_C(1000000)
 #define WALL_BEGIN_MS   UINT64_C(1767225600000) /* 2026-01-01 */
@@ -73,6 +74,7 @@ struct world {
     bool is_healing, is_ending;
     uint64_t turns, stuck;
     uint64_t nemesis_counts[SIM_NEMESIS_COUNT];
+    uint64_t unparks, rewrites, copies;
 };
 
 static bool has_failed(const struct world *world)
@@ -93,13 +95,15 @@ static void open_transport(struct world *world, struct worker *worker)
     const struct dri_source sources[] = {
         {.topic = "commands", .role = DRI_ROLE_COMMANDS, .start = DRI_START_EARLIEST},
         {.topic = "replay.g.commands", .role = DRI_ROLE_REPLAY, .start = DRI_START_EARLIEST},
+        {.topic = SIM_PARK_TOPIC, .role = DRI_ROLE_PARK, .start = DRI_START_EARLIEST},
     };
+    bool parks = world->options.core.park_max > 0;
     const struct dri_transport_config config = {
         .url = "sim://",
         .group = "g",
         .client_id = worker->name,
         .sources = sources,
-        .sources_count = DRI_ARRAY_LEN(sources),
+        .sources_count = DRI_ARRAY_LEN(sources) - (parks ? 0 : 1),
         .unacked_max = 1 + world->options.core.unacked_max / 2,
         .in_flight_max = world->options.core.in_flight_max,
         .sim = world->broker,
@@ -133,6 +137,7 @@ static void start_worker(struct world *world, struct worker *worker)
         .namespaces = "default",
         .results_topic = "results",
         .dead_letters_topic = "dlq",
+        .park_topic = world->options.core.park_max > 0 ? SIM_PARK_TOPIC : NULL,
         .reply_patterns = replies,
         .reply_patterns_count = DRI_ARRAY_LEN(replies),
         .order = world->options.order,
@@ -148,8 +153,20 @@ static void start_worker(struct world *world, struct worker *worker)
                       worker->client);
 }
 
-static void take_down(struct worker *worker)
+/* What only the worker itself can count. */
+static void count_parking(struct world *world, const struct worker *worker)
 {
+    struct dri_engine_stats stats;
+    struct dri_core_stats core;
+    dri_engine_stats(worker->engine, &stats, &core);
+    world->unparks += core.unparked;
+    world->rewrites += core.rewritten;
+    world->copies += core.copies_dropped;
+}
+
+static void take_down(struct world *world, struct worker *worker)
+{
+    count_parking(world, worker);
     dri_engine_destroy(worker->engine);
     dri_sim_ops.close(worker->transport, 0);
     dri_sim_ops.destroy(worker->transport);
@@ -171,7 +188,7 @@ static void bury(struct world *world, struct worker *worker)
     sim_checker_trace(world->checker, "died     worker %u, client %u", worker->number,
                       worker->client);
     sim_lanes_die(worker->lanes);
-    take_down(worker);
+    take_down(world, worker);
     start_later(world, worker);
 }
 
@@ -204,7 +221,7 @@ static void check_drain(struct world *world, struct worker *worker)
                          worker->client);
     }
     sim_lanes_die(worker->lanes);
-    take_down(worker);
+    take_down(world, worker);
     if (world->is_ending) {
         worker->state = WORKER_GONE;
     } else {
@@ -347,6 +364,33 @@ static void produce_one(struct world *world)
     sim_checker_watch(world->checker);
 }
 
+/* Somebody lets every key go that stands still. */
+static void release_keys(struct world *world)
+{
+    uint8_t headers[100];
+    size_t headers_len = 0;
+    struct dray_slice key;
+    int32_t partition = 0;
+    uint64_t offset = 0;
+    const struct dri_park park = {.kind = DRI_PARK_RELEASE};
+    enum dray_status status = dri_park_headers(&park, dray_slice_of(NULL, 0), headers,
+                                               sizeof(headers), &headers_len);
+    DRI_ASSERT(status == DRAY_OK);
+    sim_checker_watch(world->checker);
+    while (!has_failed(world) && sim_checker_stopped(world->checker, &partition, &key)) {
+        const struct dri_publish release = {
+            .topic = dray_slice_text(SIM_PARK_TOPIC),
+            .partition = partition,
+            .key = key,
+            .value = dray_slice_of("", 0),
+            .headers = dray_slice_of(headers, headers_len),
+        };
+        status = dri_sim_append(world->broker, world->now, &release, &partition, &offset);
+        DRI_ASSERT(status == DRAY_OK);
+        sim_checker_watch(world->checker);
+    }
+}
+
 /* In bursts, over the time that there is. */
 static void produce(struct world *world)
 {
@@ -356,6 +400,10 @@ static void produce(struct world *world)
     uint64_t burst = chance_skewed(&world->chance, 1, 1 + world->options.commands / 4);
     while (burst-- > 0 && world->produced < world->options.commands) {
         produce_one(world);
+    }
+    if (world->options.exhausted != DRI_EXHAUSTED_DEAD_LETTER &&
+        chance_one_in(&world->chance, 4)) {
+        release_keys(world);
     }
     uint64_t mean_ns = world->options.safety_ms * NS_PER_MS / 10;
     world->produce_ns = world->now.mono_ns + chance_between(&world->chance, 1, mean_ns);
@@ -383,6 +431,9 @@ static void refuse(struct world *world)
     static const enum dray_status reasons[] = {DRAY_EAUTH, DRAY_ENOTFOUND, DRAY_EBROKER,
                                                DRAY_EFULL};
     world->refused_topic = chance_one_in(&world->chance, 2) ? "dlq" : "results";
+    if (world->options.core.park_max > 0 && chance_one_in(&world->chance, 3)) {
+        world->refused_topic = SIM_PARK_TOPIC;
+    }
     world->refused_until_ns = ms_from_now(world, chance_skewed(&world->chance, 10, 20000));
     dri_sim_topic_refuse(world->broker, world->refused_topic,
                          reasons[chance_next(&world->chance) % DRI_ARRAY_LEN(reasons)]);
@@ -567,6 +618,7 @@ static void heal(struct world *world)
     dri_sim_pause(world->broker, world->now, world->now.mono_ns);
     end_refusal(world);
     sim_router_resume_all(world->router);
+    world->options.exhausted = DRI_EXHAUSTED_DEAD_LETTER; /* what fails now ends */
     wake_all(world);
     for (uint32_t i = 0; i < world->options.workers; i++) {
         struct worker *worker = &world->workers[i];
@@ -606,6 +658,7 @@ static void become_whole(struct world *world)
             sim_checker_fail_liveness(world->checker);
             return;
         }
+        release_keys(world);
         live_until(world, ms_from_now(world, 1000));
         if (sim_checker_complete(world->checker) > complete) {
             complete = sim_checker_complete(world->checker);
@@ -643,8 +696,8 @@ static void drain_all(struct world *world)
 
 static void create(struct world *world, const struct sim_options *options, bool is_tracing)
 {
-    static const char *const topics[] = {"commands", "replay.g.commands", "results", "dlq",
-                                         "side",     "forbidden"};
+    static const char *const topics[] = {"commands", "replay.g.commands", SIM_PARK_TOPIC, "results",
+                                         "dlq",      "side",              "forbidden"};
     *world = (struct world){.options = *options,
                             .chance = {chance_mix(options->seed + 1)},
                             .now = {.mono_ns = NS_PER_MS, .wall_ms = WALL_BEGIN_MS}};
@@ -672,7 +725,7 @@ static void destroy(struct world *world)
 {
     for (uint32_t i = 0; i < world->options.workers; i++) {
         if (world->workers[i].engine != NULL) {
-            take_down(&world->workers[i]);
+            take_down(world, &world->workers[i]);
         }
     }
     sim_router_destroy(world->router);
@@ -706,6 +759,9 @@ void sim_world_play(const struct sim_options *options, bool is_tracing,
     dri_sim_counts(world.broker, ret_outcome->faults);
     sim_checker_tally(world.checker, &ret_outcome->tally);
     destroy(&world);
+    ret_outcome->tally.unparks = world.unparks;
+    ret_outcome->tally.rewrites = world.rewrites;
+    ret_outcome->tally.copies = world.copies;
     if (dri_mem_live() != blocks && ret_outcome->failure[0] == '\0') {
         (void)snprintf(ret_outcome->failure, sizeof(ret_outcome->failure),
                        "leak: %zu blocks are left on the heap", dri_mem_live() - blocks);
