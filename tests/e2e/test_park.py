@@ -28,10 +28,15 @@ PARTITIONS = 4
 PARK_AFTER_MS = 150
 
 
+def policy(attempts, backoff_ms):
+    """For commands that fail as the checker expects it of failing ones: as rejected."""
+    return {"retry": {"rejected": {"attempts": attempts}}, "backoff_ms": [backoff_ms]}
+
+
 class Scene:
     """A broker, a group with its topics and workers, an independent client and the command line."""
 
-    def __init__(self, folder, url, name, policy):
+    def __init__(self, folder, url, name, rules):
         self.folder, self.name = folder, name
         self.client = clients.connect(url)
         self.is_kafka = self.client.kind == "kafka"
@@ -40,7 +45,7 @@ class Scene:
         self.park = f"park.{name}.commands.{name}"
         self.config = workers.configuration(
             url, name, self.topics, settle_ms=20, partitions=PARTITIONS, park_after_ms=PARK_AFTER_MS)
-        self.config["routes"] = [dict(workers.PROBE, policy=policy)]
+        self.config["routes"] = [dict(workers.PROBE, policy=rules)]
         if self.is_kafka:
             self.config["kafka"] = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
             self.client.create(self.topics["commands"], PARTITIONS)
@@ -75,7 +80,7 @@ class Scene:
                 kind = reconcile.FAILING if payload["do"] == "fail" else reconcile.OK
                 id_ = f"{self.name}-{len(self.commands)}"
                 value = msgpack.packb({"v": 1, "id": id_, "cmd": "probe.run", "key": key.decode(),
-                                       "payload": payload})
+                                       "payload": dict(payload, echo=len(self.commands))})
                 self.commands.append(reconcile.Command(len(self.commands), kind, key, id_, value))
         self.publish(self.commands[first:])
 
@@ -163,18 +168,18 @@ def attempts_of_heads(scene, heads):
 
 def waits(folder, url):
     """Two replicas; keys whose first command fails three times, and others that are not held up by them."""
-    scene = Scene(folder, url, "waits", {"attempts": 3, "backoff_ms": [1500]})
+    scene = Scene(folder, url, "waits", policy(3, 1500))
     try:
         for name in ("one", "two"):
             scene.replica(name).start().wait_ready()
-        scene.send(12, 3, {"do": "fail"})
+        scene.send(12, 3, {"do": "fail", "kind": "rejected"})
         scene.send(12, 3, {"do": "ok"})  # more of the same keys, behind them
         calm = len(scene.commands)
         for number in range(100):
             key = f"calm-{number}".encode()
             id_ = f"calm-{number}"
             value = msgpack.packb({"v": 1, "id": id_, "cmd": "probe.run", "key": key.decode(),
-                                   "payload": {"do": "ok"}})
+                                   "payload": {"do": "ok", "echo": calm + number}})
             scene.commands.append(reconcile.Command(calm + number, reconcile.OK, key, id_, value))
         scene.publish(scene.commands[calm:])
         scene.wait_complete()
@@ -201,10 +206,10 @@ KILLS = (("before_publish", 1), ("after_publish", 1), ("before_settle", 1), ("af
 
 def killed_at(folder, url, point, at):
     name = f"{point}-{at}".replace("_", "-")
-    scene = Scene(folder, url, name, {"attempts": 3, "backoff_ms": [600]})
+    scene = Scene(folder, url, name, policy(3, 600))
     try:
         doomed = scene.replica("one").start({"DRAY_CRASH_AT": f"{point}:{at}"}).wait_ready()
-        scene.send(12, 2, {"do": "fail"})
+        scene.send(12, 2, {"do": "fail", "kind": "rejected"})
         workers.settle_down(lambda: not doomed.is_running(), 90, f"{point}:{at}: a death")
         assert doomed.process.returncode == -signal.SIGKILL, doomed.log()[-2000:]
         at_death = len(scene.parked())
@@ -233,10 +238,10 @@ def killed(folder, url):
 
 def moved(folder, url):
     """Partitions move while keys are parked: once to a second replica, once by a kill; followers stay behind."""
-    scene = Scene(folder, url, "moved", {"attempts": 4, "backoff_ms": [4000]})
+    scene = Scene(folder, url, "moved", policy(4, 4000))
     try:
         one = scene.replica("one").start().wait_ready()
-        scene.send(12, 2, {"do": "fail"})
+        scene.send(12, 2, {"do": "fail", "kind": "rejected"})
         scene.wait_metric("dray_parked_total", 36)
         ran = {run.id for run in scene.runs()}
         assert len(ran) == 12, f"{len(ran)} commands ran while their keys were parked"
@@ -281,7 +286,7 @@ def released_by(folder, url, exhausted):
         standing = 4 * (3 + 2)
         if is_unit:
             workers.settle_down(
-                lambda: len({letter.header("dray-dlq-id") for letter in
+                lambda: len({letter.value for letter in
                              scene.client.read(scene.topics["dead_letters"])}) == standing,
                 90, "every command of the held keys as a letter")
             letters = scene.dray("ls")
