@@ -527,6 +527,7 @@ static const char *check_parked(const struct dri_core *core)
     uint32_t in_queues = 0;
     uint32_t keys = 0;
     uint32_t asked = 0;
+    uint32_t unread = 0;
     for (uint32_t i = 0; i < core->entries_fresh; i++) {
         const struct dri_entry *entry = &core->entries[i];
         const char *fault = check_entry(core, i);
@@ -545,8 +546,10 @@ static const char *check_parked(const struct dri_core *core)
             const char *fault = check_parked_key(core, i, &in_queues);
             CHECK(fault == NULL, fault);
             keys++;
+            unread += core->parked_keys[key->parked - 1].is_unread;
         }
     }
+    CHECK(unread == core->unread_count, "copies that are waited for are counted wrongly");
     CHECK(live == core->entries_used, "entries are counted wrongly");
     CHECK(live == in_queues + keyless, "an entry is in no queue");
     CHECK(stopped == core->entries_stopped, "stopped keys are counted wrongly");

@@ -72,6 +72,7 @@ void dri_unread_link(struct dri_core *core, struct dri_parked_key *parked)
         return;
     }
     parked->is_unread = true;
+    core->unread_count++;
     parked->unread_prev = 0;
     parked->unread_next = core->unread;
     if (core->unread != 0) {
@@ -95,6 +96,7 @@ void dri_unread_update(struct dri_core *core, struct dri_parked_key *parked)
         dri_parked_at(core, parked->unread_next)->unread_prev = parked->unread_prev;
     }
     parked->is_unread = false;
+    core->unread_count--;
     dri_park_touch(core, dri_parked_key_of(core, parked));
 }
 

@@ -70,7 +70,8 @@ static bool has_place(const struct dri_core *core, const struct dri_flight *flig
         return false; /* its key's other replays may be with another worker than the log */
     }
     if (slot->park == UINT32_MAX || !dri_park_is_open(&core->slots[slot->park]) ||
-        core->entries_used + core->states[DRI_FLIGHT_PARKING] >= core->config.park_max) {
+        core->entries_used + core->states[DRI_FLIGHT_PARKING] + core->unread_count >=
+            core->config.park_max) {
         return false;
     }
     const struct dri_key *key =
