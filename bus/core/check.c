@@ -456,7 +456,8 @@ static const char *check_slots(const struct dri_core *core)
         CHECK(slot->is_settle_armed ==
                   dri_timers_is_set(&core->timers, dri_slot_timer_id(core, slot, DRI_TIMER_SETTLE)),
               "a slot is armed and has no time, or the other way round");
-        CHECK(!slot->is_revoking || slot->tracker.count > 0 || slot->is_final_out || slot->is_settle_held,
+        CHECK(!slot->is_revoking || slot->tracker.count > 0 || slot->is_final_out ||
+                  slot->is_settle_held,
               "a revoked slot is empty and was not let go");
     }
     for (uint32_t i = 0; i < core->fresh; i++) {
@@ -471,8 +472,7 @@ static const char *check_entry(const struct dri_core *core, uint32_t number)
 {
     const struct dri_entry *entry = &core->entries[number];
     bool is_live = entry->state != DRI_ENTRY_FREE && entry->state != DRI_ENTRY_DEAD;
-    const struct dri_flight *flight =
-        entry->flight != 0 ? &core->flights[entry->flight - 1] : NULL;
+    const struct dri_flight *flight = entry->flight != 0 ? &core->flights[entry->flight - 1] : NULL;
     CHECK(flight == NULL || flight->entry == number + 1, "an entry has the flight of another");
     CHECK(entry->state != DRI_ENTRY_OUT || (flight != NULL && flight->is_tracked),
           "an entry is out and no flight");
@@ -527,6 +527,7 @@ static const char *check_parked(const struct dri_core *core)
     uint32_t in_queues = 0;
     uint32_t keys = 0;
     uint32_t asked = 0;
+    uint32_t unread = 0;
     for (uint32_t i = 0; i < core->entries_fresh; i++) {
         const struct dri_entry *entry = &core->entries[i];
         const char *fault = check_entry(core, i);
@@ -545,8 +546,10 @@ static const char *check_parked(const struct dri_core *core)
             const char *fault = check_parked_key(core, i, &in_queues);
             CHECK(fault == NULL, fault);
             keys++;
+            unread += core->parked_keys[key->parked - 1].is_unread;
         }
     }
+    CHECK(unread == core->unread_count, "copies that are waited for are counted wrongly");
     CHECK(live == core->entries_used, "entries are counted wrongly");
     CHECK(live == in_queues + keyless, "an entry is in no queue");
     CHECK(stopped == core->entries_stopped, "stopped keys are counted wrongly");

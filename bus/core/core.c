@@ -48,6 +48,7 @@
 #define ACTIONS_PER_ENTRY  3u
 #define UNPARKED_MAX       256u
 #define LATE_MAX           64u
+#define ENTRIES_SPARE      1024u
 #define RECENT_MAX         (UINT32_C(1) << 17)
 #define CACHE_LINE         64u
 
@@ -84,10 +85,11 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     uint32_t unparked = config->park_max < UNPARKED_MAX ? config->park_max : UNPARKED_MAX;
     uint32_t late = parks ? LATE_MAX : 0;
     uint32_t flights = config->in_flight_max + config->unacked_max + late + unparked;
-    uint32_t parked = parks ? 2 * config->park_max + flights : 0;
-    uint32_t parked_keys = parks ? parked + flights : 0;
+    uint32_t parked = parks ? 2 * config->park_max + ENTRIES_SPARE : 0;
+    uint32_t parked_keys = parks ? parked + config->park_max + flights : 0;
+    uint32_t keys_max = flights + (parks ? parked + config->park_max : 0);
     uint32_t entries = dri_map_entries(flights);
-    uint32_t keys_entries = dri_map_entries(flights + parked_keys);
+    uint32_t keys_entries = dri_map_entries(keys_max);
     uint32_t recent = entries < RECENT_MAX ? entries : RECENT_MAX;
     uint32_t groups = config->groups_max + 1;
     uint32_t timers = flights + config->slots_max * DRI_TIMER_SLOT_COUNT + 1 + groups + parked;
@@ -112,9 +114,9 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
                         parked * ACTIONS_PER_ENTRY + 1;
     core->actions = carve(carver, core->actions_max, sizeof(*core->actions));
     dri_map_init(&core->deliveries, carve(carver, entries, sizeof(struct dri_map_entry)), entries);
-    struct dri_key *keys = carve(carver, (size_t)flights + parked_keys, sizeof(*keys));
+    struct dri_key *keys = carve(carver, keys_max, sizeof(*keys));
     struct dri_map_entry *table = carve(carver, keys_entries, sizeof(*table));
-    dri_keys_init(&core->keys, keys, flights + parked_keys, table, keys_entries);
+    dri_keys_init(&core->keys, keys, keys_max, table, keys_entries);
     core->keys.queue_max = config->key_max;
     struct dri_timer *heap = carve(carver, timers, sizeof(*heap));
     uint32_t *places = carve(carver, timers, sizeof(*places));

@@ -129,9 +129,9 @@ enum dri_core_action_type {
     DRI_CA_EXTEND,  /* flight: renew its lease */
     DRI_CA_CANCEL,  /* flight: running for a slot that is being revoked or lost; cooperative */
     DRI_CA_UNASSIGN, /* slot, epoch: the shell may let go */
-    DRI_CA_UNPARK,  /* slot, epoch, parked: take a flight (dri_core_take_parked), fill it from
-                       place, give it as RECORD of that slot and offset */
-    DRI_CA_FORGET,  /* place: its bytes are not needed any more */
+    DRI_CA_UNPARK,   /* slot, epoch, parked: take a flight (dri_core_take_parked), fill it from
+                        place, give it as RECORD of that slot and offset */
+    DRI_CA_FORGET,   /* place: its bytes are not needed any more */
     DRI_CA_RELEASE,  /* flight: free what hangs on it; it is free when the action was read */
     DRI_CA_DRAINED,  /* nothing is out any more, or the time is over (is_clean tells) */
 };
@@ -188,12 +188,12 @@ size_t dri_core_room(const struct dri_core *core);
  * and
  *  ->epoch count, not the event's) or dri_core_untake. */
 struct dri_flight *dri_core_take(struct dri_core *core);
-/** For a message that came although there is no room: of a source that was assigned while records of
- * park logs were asked for. NULL: too many did. */
+/** For a message that came although there is no room: of a source that was assigned while records
+ * of park logs were asked for. NULL: too many did. */
 struct dri_flight *dri_core_take_late(struct dri_core *core);
-/** The flight for an UNPARK, never NULL: some of the slab are set aside for it. Its attempt and entry
- * are set; take it before anything else is fed. Give it back with RECORD or, when its bytes cannot be had, with
- * dri_core_untake: then it is asked for again later. */
+/** The flight for an UNPARK, never NULL: some of the slab are set aside for it. Its attempt and
+ * entry are set; take it before anything else is fed. Give it back with RECORD or, when its bytes
+ * cannot be had, with dri_core_untake: then it is asked for again later. */
 struct dri_flight *dri_core_take_parked(struct dri_core *core, uint32_t entry);
 void dri_core_untake(struct dri_core *core, struct dri_flight *flight);
 

@@ -21,10 +21,10 @@ const uint16_t dri_flight_transitions[DRI_FLIGHT_STATE_COUNT] = {
     /* started | not_before | expired | behind what is parked | a second copy | given up */
     [DRI_FLIGHT_QUEUED] =
         TO(RUNNING) | TO(WAITING) | TO(LETTER) | TO(PARKING) | TO(DONE) | TO(DROPPED),
-    /* its chain stopped before it | retry | failed | ok | a long retry | ok and nothing to publish |
-     * given up */
-    [DRI_FLIGHT_RUNNING] = TO(QUEUED) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(PARKING) |
-                           TO(DONE) | TO(DROPPED),
+    /* its chain stopped before it | retry | failed | ok | a long retry | ok and nothing to publish
+     * | given up */
+    [DRI_FLIGHT_RUNNING] =
+        TO(QUEUED) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(PARKING) | TO(DONE) | TO(DROPPED),
     /* due | makes room | given up */
     [DRI_FLIGHT_WAITING] = TO(QUEUED) | TO(PARKING) | TO(DROPPED),
     /* the error result follows | nobody waits for one | ... and its key is held | given up */

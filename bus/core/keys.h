@@ -13,8 +13,8 @@
 /* keys.h - the ordering keys that have a flight, or something parked: one queue each, of which one
  * chain runs at a time.
  *
- * A key exists from its first flight until the last one left it and nothing of it is parked. Its number stays the same
- * meanwhile. Only queues and names: when a key may run is decided in lanes.c.
+ * A key exists from its first flight until the last one left it and nothing of it is parked. Its
+ * number stays the same meanwhile. Only queues and names: when a key may run is decided in lanes.c.
  *
  * Threads: one owner. Pure; all memory is the caller's.
  */
@@ -64,7 +64,8 @@ struct dri_key *dri_keys_at(const struct dri_keys *keys, uint32_t number);
 
 /** Sets flight->key_number. */
 void dri_key_append(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
-/** In front of all others, but for what came out of a park log. Requires: nothing of the key is out.
+/** In front of all others, but for what came out of a park log. Requires: nothing of the key is
+ * out.
  */
 void dri_key_prepend(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
 /** A flight that came back from the running chain: in front of the queue, behind earlier ones. */

@@ -482,8 +482,7 @@ static void retry(struct dri_core *core, struct dri_key *key, struct dri_flight 
     uint64_t due_ns = dri_after_ms(core->now.mono_ns, flight->verdict.delay_ms);
     core->stats.retries++;
     if (dri_park_wants(core, flight, flight->verdict.delay_ms)) {
-        dri_park_put(core, flight, DRI_PARK_COMMAND,
-                     core->now.wall_ms + flight->verdict.delay_ms);
+        dri_park_put(core, flight, DRI_PARK_COMMAND, core->now.wall_ms + flight->verdict.delay_ms);
         return;
     }
     if (key != NULL && !DRI_IS_PLANTED(RETRY_OVERTAKEN)) {

@@ -20,7 +20,7 @@
  *   outcome.c  what is published, and what after which acknowledgement
  *   slots.c    assignments: admission, settling, revocation
  *   claims.c   what a commit says of the commands beyond its position; progress.c: as text
- *   park.c     what waits in a park log: in, out, and the order of its key
+ *   park.c     (parked.h, entries.c) what waits in a park log: in, out, and the order of its key
  *   leases.c   deliveries that are settled one by one: leases, redelivery
  *   drain.c    the end
  *   check.c    whether all of it is consistent
@@ -164,8 +164,9 @@ struct dri_core {
     struct dri_map sources;               /* source hash of an entry to its number */
     struct dri_parked_key *parked_keys;
     uint32_t parked_keys_max, parked_keys_fresh, parked_keys_free, parked_keys_used;
-    uint32_t touched;               /* parked keys to look at in this step: number + 1 */
-    uint32_t unread;                /* parked keys with a copy that was not read back: number + 1 */
+    uint32_t touched; /* parked keys to look at in this step: number + 1 */
+    uint32_t unread_count;
+    uint32_t unread; /* parked keys with a copy that was not read back: number + 1 */
     uint32_t ready_head, ready_tail; /* entries that may come out */
     uint32_t unparked;               /* flights that came out, or were asked for */
     uint32_t unparked_taken;         /* of these, flights */
@@ -228,8 +229,8 @@ void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight);
 /** Give up what waits behind a deaf handler: while draining. */
 void dri_lanes_give_up_held(struct dri_core *core, const struct dri_flight *flight);
-/** It was to be parked, and cannot: back to where it stood, to wait. Requires: nothing of its key is
- * out. */
+/** It was to be parked, and cannot: back to where it stood, to wait. Requires: nothing of its key
+ * is out. */
 void dri_lanes_come_back(struct dri_core *core, struct dri_flight *flight, uint64_t wait_ms);
 /** Of this hash; made when there is none. */
 struct dri_key *dri_lanes_key(struct dri_core *core, uint64_t hash);
@@ -312,49 +313,6 @@ bool dri_slot_needs_settle(struct dri_slot *slot, uint64_t *ret_position);
 void dri_slot_settle_final(struct dri_core *core, struct dri_slot *slot, uint64_t position);
 /** A completion of an old assignment came in: it is counted, and reaches no tracker. */
 void dri_slot_stale(struct dri_core *core, const struct dri_flight *flight);
-
-/* park.c */
-/** A PARKED event. */
-void dri_park_take_in(struct dri_core *core, const struct dri_core_event *event);
-void dri_park_caught_up(struct dri_core *core, uint32_t number, uint32_t epoch);
-/** Whether a park log has this live message already. */
-bool dri_park_has(const struct dri_core *core, const struct dri_flight *flight);
-/** Whether it can be stored in a park log now. */
-bool dri_park_can(const struct dri_core *core, const struct dri_flight *flight);
-/** Whether it is to be parked rather than wait in memory for so long. */
-bool dri_park_wants(const struct dri_core *core, const struct dri_flight *flight, uint64_t wait_ms);
-/** Store a copy. Requires: it is in no list, dri_park_can said yes. */
-void dri_park_put(struct dri_core *core, struct dri_flight *flight, enum dri_park_kind kind,
-                  uint64_t due_ms);
-/** The copy was stored; offset UINT64_MAX: nobody knows where. */
-void dri_park_stored(struct dri_core *core, struct dri_flight *flight, uint64_t offset);
-/** The broker does not take so large a copy: it goes on without. False: try again later. */
-bool dri_park_too_large(struct dri_core *core, struct dri_flight *flight);
-/** A final failure of a route that wants more than a letter; false: a letter is all it gets. */
-bool dri_park_exhaust(struct dri_core *core, struct dri_flight *flight);
-/** What came out of an entry is given to the core. False: it was refused. */
-bool dri_park_admit(struct dri_core *core, struct dri_flight *flight);
-/** Its key does not wait for it any more. */
-void dri_park_leave(struct dri_core *core, struct dri_flight *flight);
-/** It is free again: what it came out of is not. */
-void dri_park_detach(struct dri_core *core, struct dri_flight *flight);
-/** Its outcome is stored. */
-void dri_entry_finish(struct dri_core *core, struct dri_entry *entry);
-/** It ends here without an outcome. */
-void dri_entry_give_up(struct dri_core *core, struct dri_entry *entry);
-/** A park log is revoked or lost: nobody is parked there any more. */
-void dri_park_slot_ends(struct dri_core *core, uint32_t number);
-void dri_park_due(struct dri_core *core, uint32_t entry);
-/** Look at a parked key before the step ends. */
-void dri_park_touch(struct dri_core *core, const struct dri_key *key);
-/** Whatever the touched keys need now; and what may come out. */
-void dri_park_work(struct dri_core *core);
-/** Park the oldest waiting flights of a slot whose commit cannot say all. */
-void dri_park_relieve(struct dri_core *core, struct dri_slot *slot);
-uint32_t dri_entry_timer_id(const struct dri_core *core, uint32_t entry);
-/** Fill in an action of an entry that is read now; false: it means nothing any more. */
-bool dri_entry_read(struct dri_core *core, uint32_t number, uint8_t bit,
-                    struct dri_core_action *ret_action);
 
 static inline struct dri_entry *dri_entry_of(const struct dri_core *core,
                                              const struct dri_flight *flight)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 #include "assert.h"
-#include "machine.h"
+#include "entries.h"
 #include "planted.h"
 
 /* What waits in a park log (docs/adr/0012-parking.md).
@@ -39,373 +39,14 @@
     "an earlier command of its key ended as a dead letter, and its key is held until it is "       \
     "released"
 
-static struct dri_parked_key *parked_at(const struct dri_core *core, uint32_t number_plus_1)
-{
-    return number_plus_1 != 0 ? &core->parked_keys[number_plus_1 - 1] : NULL;
-}
-
-static struct dri_entry *entry_at(const struct dri_core *core, uint32_t number_plus_1)
-{
-    return number_plus_1 != 0 ? &core->entries[number_plus_1 - 1] : NULL;
-}
-
-static uint32_t number_of(const struct dri_core *core, const struct dri_entry *entry)
-{
-    return (uint32_t)(entry - core->entries);
-}
-
-static uint32_t parked_number(const struct dri_core *core, const struct dri_parked_key *parked)
-{
-    return (uint32_t)(parked - core->parked_keys);
-}
-
-static struct dri_key *key_of(const struct dri_core *core, const struct dri_parked_key *parked)
-{
-    return dri_keys_at(&core->keys, parked->key);
-}
-
-uint32_t dri_entry_timer_id(const struct dri_core *core, uint32_t entry)
-{
-    return dri_drain_timer_id(core) + 1 + core->config.groups_max + 1 + entry;
-}
-
-static bool is_open(const struct dri_slot *slot)
-{
-    return slot->is_assigned && slot->is_park && !slot->is_revoking;
-}
-
-/* --- keys of which something is parked --- */
-
-void dri_park_touch(struct dri_core *core, const struct dri_key *key)
-{
-    struct dri_parked_key *parked = parked_at(core, key->parked);
-    if (parked != NULL && !parked->is_touched) {
-        parked->is_touched = true;
-        parked->touched_next = core->touched;
-        core->touched = parked_number(core, parked) + 1;
-    }
-}
-
-/* From now on its live flights do not run. */
-static struct dri_parked_key *park_key(struct dri_core *core, uint64_t hash)
-{
-    struct dri_key *key = dri_lanes_key(core, hash);
-    struct dri_parked_key *parked = parked_at(core, key->parked);
-    if (parked != NULL) {
-        return parked;
-    }
-    uint32_t number = core->parked_keys_free - 1;
-    if (core->parked_keys_free != 0) {
-        core->parked_keys_free = core->parked_keys[number].touched_next;
-    } else {
-        DRI_ASSERT(core->parked_keys_fresh < core->parked_keys_max);
-        number = core->parked_keys_fresh++;
-    }
-    parked = &core->parked_keys[number];
-    *parked = (struct dri_parked_key){.key = dri_keys_number(&core->keys, key)};
-    core->parked_keys_used++;
-    key->parked = number + 1;
-    dri_lanes_update_key(core, key);
-    return parked;
-}
-
-static void unpark_key(struct dri_core *core, struct dri_parked_key *parked)
-{
-    struct dri_key *key = key_of(core, parked);
-    DRI_ASSERT(!parked->is_touched && !parked->is_unread);
-    key->parked = 0;
-    parked->touched_next = core->parked_keys_free;
-    core->parked_keys_free = parked_number(core, parked) + 1;
-    core->parked_keys_used--;
-    dri_lanes_update_key(core, key);
-}
-
-/* --- copies that were not read back yet --- */
-
-static void unread_link(struct dri_core *core, struct dri_parked_key *parked)
-{
-    uint32_t number = parked_number(core, parked) + 1;
-    if (parked->is_unread) {
-        return;
-    }
-    parked->is_unread = true;
-    parked->unread_prev = 0;
-    parked->unread_next = core->unread;
-    if (core->unread != 0) {
-        parked_at(core, core->unread)->unread_prev = number;
-    }
-    core->unread = number;
-}
-
-/* Out of the list when nothing of it is waited for any more. */
-static void unread_update(struct dri_core *core, struct dri_parked_key *parked)
-{
-    if (!parked->is_unread || parked->live.to != 0 || parked->rewrite.to != 0) {
-        return;
-    }
-    if (parked->unread_prev != 0) {
-        parked_at(core, parked->unread_prev)->unread_next = parked->unread_next;
-    } else {
-        core->unread = parked->unread_next;
-    }
-    if (parked->unread_next != 0) {
-        parked_at(core, parked->unread_next)->unread_prev = parked->unread_prev;
-    }
-    parked->is_unread = false;
-    dri_park_touch(core, key_of(core, parked));
-}
-
-static bool was_read(const struct dri_core *core, const struct dri_unread *unread)
-{
-    const struct dri_tracker *tracker = &core->slots[unread->slot].tracker;
-    return unread->to != 0 && unread->to != UINT64_MAX && tracker->received > 0 &&
-           tracker->next_offset >= unread->to;
-}
-
-static void unread_sweep(struct dri_core *core)
-{
-    for (uint32_t at = core->unread, next; at != 0; at = next) {
-        struct dri_parked_key *parked = parked_at(core, at);
-        next = parked->unread_next;
-        parked->live.to = was_read(core, &parked->live) ? 0 : parked->live.to;
-        parked->rewrite.to = was_read(core, &parked->rewrite) ? 0 : parked->rewrite.to;
-        unread_update(core, parked);
-    }
-}
-
-static void unread_slot_ends(struct dri_core *core, uint32_t slot)
-{
-    for (uint32_t at = core->unread, next; at != 0; at = next) {
-        struct dri_parked_key *parked = parked_at(core, at);
-        next = parked->unread_next;
-        parked->live.to = parked->live.slot == slot ? 0 : parked->live.to;
-        parked->rewrite.to = parked->rewrite.slot == slot ? 0 : parked->rewrite.to;
-        unread_update(core, parked);
-    }
-}
-
-/* This very record was read: nobody knew where it was. */
-static void unread_found(struct dri_core *core, struct dri_parked_key *parked,
-                         uint64_t source_hash)
-{
-    struct dri_unread *unreads[] = {&parked->live, &parked->rewrite};
-    for (int i = 0; i < 2; i++) {
-        if (unreads[i]->to == UINT64_MAX && unreads[i]->source_hash == source_hash) {
-            unreads[i]->to = 0;
-        }
-    }
-    unread_update(core, parked);
-}
-
-/* --- entries --- */
-
-static struct dri_entry *entry_add(struct dri_core *core)
-{
-    uint32_t number = core->entries_free - 1;
-    if (core->entries_free != 0) {
-        core->entries_free = core->entries[number].next;
-    } else if (core->entries_fresh < core->entries_max) {
-        number = core->entries_fresh++;
-    } else {
-        return NULL;
-    }
-    struct dri_entry *entry = &core->entries[number];
-    *entry = (struct dri_entry){.state = DRI_ENTRY_DEAD};
-    return entry;
-}
-
-static void entry_push(struct dri_core *core, struct dri_entry *entry,
-                       enum dri_core_action_type type, uint8_t bit)
-{
-    DRI_ASSERT((entry->queued & bit) == 0);
-    entry->queued |= bit;
-    dri_push(core, type, number_of(core, entry), bit, 1);
-}
-
-/* When nothing names it any more. */
-static void entry_try_free(struct dri_core *core, struct dri_entry *entry)
-{
-    if (entry->state != DRI_ENTRY_DEAD || entry->flight != 0 || entry->users != 0 ||
-        entry->queued != 0) {
-        return;
-    }
-    if (entry->place != 0) {
-        entry_push(core, entry, DRI_CA_FORGET, DRI_ENTRY_FORGET);
-        return;
-    }
-    entry->state = DRI_ENTRY_FREE;
-    entry->next = core->entries_free;
-    core->entries_free = number_of(core, entry) + 1;
-}
-
-static void ready_add(struct dri_core *core, struct dri_entry *entry)
-{
-    uint32_t number = number_of(core, entry) + 1;
-    entry->state = DRI_ENTRY_READY;
-    entry->ready_next = 0;
-    entry->ready_prev = core->ready_tail;
-    if (core->ready_tail != 0) {
-        entry_at(core, core->ready_tail)->ready_next = number;
-    } else {
-        core->ready_head = number;
-    }
-    core->ready_tail = number;
-}
-
-static void ready_remove(struct dri_core *core, struct dri_entry *entry)
-{
-    if (entry->ready_prev != 0) {
-        entry_at(core, entry->ready_prev)->ready_next = entry->ready_next;
-    } else {
-        core->ready_head = entry->ready_next;
-    }
-    if (entry->ready_next != 0) {
-        entry_at(core, entry->ready_next)->ready_prev = entry->ready_prev;
-    } else {
-        core->ready_tail = entry->ready_prev;
-    }
-    entry->ready_next = 0;
-    entry->ready_prev = 0;
-}
-
-/* Into its key's queue. Orders of different logs say nothing about each other. Nearly always it is
- * the last; what was stored anew is mostly the first. */
-static void entry_insert(struct dri_core *core, struct dri_parked_key *parked,
-                         struct dri_entry *entry)
-{
-    uint32_t number = number_of(core, entry) + 1;
-    struct dri_entry *after = NULL; /* it comes before this one */
-    struct dri_entry *head = entry_at(core, parked->head);
-    if (head != NULL && head->slot == entry->slot && head->order > entry->order) {
-        after = head;
-    } else {
-        for (struct dri_entry *at = entry_at(core, parked->tail);
-             at != NULL && (at->slot != entry->slot || at->order > entry->order);
-             at = entry_at(core, at->prev)) {
-            after = at->slot == entry->slot ? at : after;
-        }
-    }
-    entry->key = parked_number(core, parked) + 1;
-    entry->next = after != NULL ? number_of(core, after) + 1 : 0;
-    entry->prev = after != NULL ? after->prev : parked->tail;
-    if (entry->prev != 0) {
-        entry_at(core, entry->prev)->next = number;
-    } else {
-        parked->head = number;
-    }
-    if (after != NULL) {
-        after->prev = number;
-    } else {
-        parked->tail = number;
-    }
-}
-
-static void entry_unlink(struct dri_core *core, struct dri_entry *entry)
-{
-    struct dri_parked_key *parked = parked_at(core, entry->key);
-    if (parked == NULL) {
-        return;
-    }
-    if (entry->prev != 0) {
-        entry_at(core, entry->prev)->next = entry->next;
-    } else {
-        parked->head = entry->next;
-    }
-    if (entry->next != 0) {
-        entry_at(core, entry->next)->prev = entry->prev;
-    } else {
-        parked->tail = entry->prev;
-    }
-    entry->key = 0;
-    entry->next = 0;
-    entry->prev = 0;
-    dri_park_touch(core, key_of(core, parked));
-}
-
-static bool is_stopper(uint8_t kind)
-{
-    return kind == DRI_PARK_STOPPED || kind == DRI_PARK_HELD;
-}
-
-static void entry_die(struct dri_core *core, struct dri_entry *entry)
-{
-    uint32_t number = number_of(core, entry);
-    if (entry->state == DRI_ENTRY_READY) {
-        ready_remove(core, entry);
-    } else if (entry->state == DRI_ENTRY_WAITING) {
-        dri_timers_cancel(&core->timers, dri_entry_timer_id(core, number));
-    }
-    if (entry->source_hash != 0 &&
-        dri_map_find(&core->sources, 0, entry->source_hash) == number) {
-        dri_map_remove(&core->sources, 0, entry->source_hash);
-    }
-    entry_unlink(core, entry);
-    core->entries_used--;
-    core->entries_stopped -= is_stopper(entry->kind) ? 1 : 0;
-    entry->state = DRI_ENTRY_DEAD;
-    entry_try_free(core, entry);
-}
-
-void dri_entry_finish(struct dri_core *core, struct dri_entry *entry)
-{
-    struct dri_slot *slot = &core->slots[entry->slot];
-    (void)dri_tracker_finish(&slot->tracker, core->flights_max + number_of(core, entry));
-    if (slot->is_watermark) {
-        dri_slot_arm(core, slot);
-    } else {
-        entry_push(core, entry, DRI_CA_SETTLE, DRI_ENTRY_SETTLE);
-    }
-    entry_die(core, entry);
-    dri_slot_try_end(core, slot);
-}
-
-void dri_entry_give_up(struct dri_core *core, struct dri_entry *entry)
-{
-    struct dri_slot *slot = &core->slots[entry->slot];
-    dri_tracker_give_up(&slot->tracker, core->flights_max + number_of(core, entry));
-    if (slot->is_watermark) {
-        dri_claims_give_up(slot->claims, entry->offset);
-    }
-    entry_die(core, entry);
-}
-
-bool dri_entry_read(struct dri_core *core, uint32_t number, uint8_t bit,
-                    struct dri_core_action *ret_action)
-{
-    struct dri_entry *entry = &core->entries[number];
-    bool is_wanted = true;
-    entry->queued = (uint8_t)(entry->queued & ~bit);
-    ret_action->slot = entry->slot;
-    ret_action->epoch = entry->epoch;
-    if (bit == DRI_ENTRY_SETTLE) {
-        ret_action->as.settle.position = entry->offset;
-        ret_action->as.settle.delivery = entry->offset;
-        ret_action->as.settle.metadata = dray_slice_of(NULL, 0);
-        ret_action->as.settle.is_watermark = false;
-        ret_action->as.settle.is_final = false;
-    } else {
-        ret_action->as.parked.offset = entry->offset;
-        ret_action->as.parked.place = entry->place;
-        ret_action->as.parked.entry = number;
-    }
-    if (bit == DRI_ENTRY_FORGET) {
-        entry->place = 0;
-    } else if (bit == DRI_ENTRY_UNPARK) {
-        is_wanted = entry->state == DRI_ENTRY_ASKED;
-        core->unparked -= is_wanted ? 0 : 1;
-    }
-    entry_try_free(core, entry);
-    return is_wanted;
-}
-
 /* --- in --- */
 
 static uint64_t source_of(const struct dri_core *core, const struct dri_flight *flight)
 {
     const struct dri_entry *entry = dri_entry_of(core, flight);
-    return entry != NULL ? entry->source_hash
-                         : dri_park_source_mix(core->slots[flight->slot].origin_hash,
-                                               flight->offset);
+    return entry != NULL
+               ? entry->source_hash
+               : dri_park_source_mix(core->slots[flight->slot].origin_hash, flight->offset);
 }
 
 bool dri_park_has(const struct dri_core *core, const struct dri_flight *flight)
@@ -428,13 +69,14 @@ static bool has_place(const struct dri_core *core, const struct dri_flight *flig
     if (flight->is_replay && flight->has_key) {
         return false; /* its key's other replays may be with another worker than the log */
     }
-    if (slot->park == UINT32_MAX || !is_open(&core->slots[slot->park]) ||
-        core->entries_used + core->states[DRI_FLIGHT_PARKING] >= core->config.park_max) {
+    if (slot->park == UINT32_MAX || !dri_park_is_open(&core->slots[slot->park]) ||
+        core->entries_used + core->states[DRI_FLIGHT_PARKING] + core->unread_count >=
+            core->config.park_max) {
         return false;
     }
     const struct dri_key *key =
         flight->has_key ? dri_keys_find(&core->keys, flight->key_hash) : NULL;
-    const struct dri_parked_key *parked = key != NULL ? parked_at(core, key->parked) : NULL;
+    const struct dri_parked_key *parked = key != NULL ? dri_parked_at(core, key->parked) : NULL;
     return parked == NULL ||
            (parked->parking == 0 && (parked->live.to == 0 || parked->live.slot == slot->park));
 }
@@ -460,11 +102,11 @@ static void begin_parking(struct dri_core *core, struct dri_flight *flight)
     if (!flight->has_key || flight->entry != 0 || flight->is_parker) {
         return;
     }
-    struct dri_parked_key *parked = park_key(core, flight->key_hash);
+    struct dri_parked_key *parked = dri_parked_add(core, flight->key_hash);
     DRI_ASSERT(parked->parking == 0);
     parked->parking = flight->index + 1;
     flight->is_parker = true;
-    dri_park_touch(core, key_of(core, parked));
+    dri_park_touch(core, dri_parked_key_of(core, parked));
 }
 
 void dri_park_leave(struct dri_core *core, struct dri_flight *flight)
@@ -473,8 +115,8 @@ void dri_park_leave(struct dri_core *core, struct dri_flight *flight)
         return;
     }
     struct dri_key *key = dri_keys_find(&core->keys, flight->key_hash);
-    DRI_ASSERT(key != NULL && parked_at(core, key->parked)->parking == flight->index + 1);
-    parked_at(core, key->parked)->parking = 0;
+    DRI_ASSERT(key != NULL && dri_parked_at(core, key->parked)->parking == flight->index + 1);
+    dri_parked_at(core, key->parked)->parking = 0;
     flight->is_parker = false;
     dri_park_touch(core, key);
 }
@@ -503,8 +145,8 @@ static void note_unread(struct dri_core *core, struct dri_flight *flight, uint64
     uint32_t log = entry != NULL ? flight->slot : core->slots[flight->slot].park;
     const struct dri_key *key =
         flight->has_key ? dri_keys_find(&core->keys, flight->key_hash) : NULL;
-    struct dri_parked_key *parked = key != NULL ? parked_at(core, key->parked) : NULL;
-    if (parked == NULL || log == UINT32_MAX || !is_open(&core->slots[log])) {
+    struct dri_parked_key *parked = key != NULL ? dri_parked_at(core, key->parked) : NULL;
+    if (parked == NULL || log == UINT32_MAX || !dri_park_is_open(&core->slots[log])) {
         return;
     }
     struct dri_unread *unread = entry != NULL ? &parked->rewrite : &parked->live;
@@ -515,12 +157,12 @@ static void note_unread(struct dri_core *core, struct dri_flight *flight, uint64
         uint32_t number = dri_map_find(&core->sources, 0, next.source_hash);
         bool is_back = number != UINT32_MAX && &core->entries[number] != entry;
         next.to = is_back || flight->was_read_back ? 0 : UINT64_MAX;
-    } else if (was_read(core, &next)) {
+    } else if (dri_unread_was_read(core, &next)) {
         next.to = 0;
     }
     if (next.to != 0) {
         *unread = next;
-        unread_link(core, parked);
+        dri_unread_link(core, parked);
     }
 }
 
@@ -548,9 +190,8 @@ bool dri_park_too_large(struct dri_core *core, struct dri_flight *flight)
         dri_outcome_letter(core, flight, flight->kind);
         return true;
     }
-    uint64_t wait_ms = flight->park_due_ms > core->now.wall_ms
-                           ? flight->park_due_ms - core->now.wall_ms
-                           : 0;
+    uint64_t wait_ms =
+        flight->park_due_ms > core->now.wall_ms ? flight->park_due_ms - core->now.wall_ms : 0;
     dri_lanes_come_back(core, flight, wait_ms);
     return true;
 }
@@ -604,7 +245,7 @@ static void end_as_member(struct dri_core *core, struct dri_flight *flight, stru
 {
     begin_parking(core, flight);
     flight->sequence = DRI_SEQUENCE_MEMBER;
-    flight->unit_entry = number_of(core, held) + 1;
+    flight->unit_entry = dri_entry_number(core, held) + 1;
     flight->unit_place = held->place;
     held->users++;
     flight->was_run = false;
@@ -616,9 +257,9 @@ static void end_as_member(struct dri_core *core, struct dri_flight *flight, stru
 static void release(struct dri_core *core, struct dri_parked_key *parked,
                     const struct dri_entry *by)
 {
-    for (struct dri_entry *entry = entry_at(core, parked->head), *next; entry != NULL;
+    for (struct dri_entry *entry = dri_entry_at(core, parked->head), *next; entry != NULL;
          entry = next) {
-        next = entry_at(core, entry->next);
+        next = dri_entry_at(core, entry->next);
         if (entry->slot != by->slot || entry->offset >= by->offset) {
             continue;
         }
@@ -639,9 +280,8 @@ static void release(struct dri_core *core, struct dri_parked_key *parked,
  * more, unless its flight just waits for the answer to this very copy. */
 static bool replaces(struct dri_core *core, const struct dri_entry *entry)
 {
-    uint32_t number = entry->source_hash != 0
-                          ? dri_map_find(&core->sources, 0, entry->source_hash)
-                          : UINT32_MAX;
+    uint32_t number =
+        entry->source_hash != 0 ? dri_map_find(&core->sources, 0, entry->source_hash) : UINT32_MAX;
     if (number == UINT32_MAX) {
         return true;
     }
@@ -668,22 +308,22 @@ static void take_in(struct dri_core *core, struct dri_entry *entry, uint64_t key
     if (!replaces(core, entry)) {
         core->stats.copies_dropped++;
         if (has_key) {
-            unread_found(core, park_key(core, key_hash), entry->source_hash);
+            dri_unread_found(core, dri_parked_add(core, key_hash), entry->source_hash);
             dri_park_touch(core, dri_lanes_key(core, key_hash));
         }
         dri_entry_finish(core, entry);
         return;
     }
     if (entry->source_hash != 0) {
-        dri_map_add(&core->sources, 0, entry->source_hash, number_of(core, entry));
+        dri_map_add(&core->sources, 0, entry->source_hash, dri_entry_number(core, entry));
     }
     if (!has_key) {
         entry_try(core, entry);
         return;
     }
-    struct dri_parked_key *parked = park_key(core, key_hash);
-    entry_insert(core, parked, entry);
-    unread_found(core, parked, entry->source_hash);
+    struct dri_parked_key *parked = dri_parked_add(core, key_hash);
+    dri_entry_insert(core, parked, entry);
+    dri_unread_found(core, parked, entry->source_hash);
     if (parked->parking != 0 &&
         source_of(core, &core->flights[parked->parking - 1]) == entry->source_hash) {
         core->flights[parked->parking - 1].was_read_back = true;
@@ -691,7 +331,7 @@ static void take_in(struct dri_core *core, struct dri_entry *entry, uint64_t key
     if (entry->kind == DRI_PARK_RELEASE) {
         release(core, parked, entry);
     }
-    dri_park_touch(core, key_of(core, parked));
+    dri_park_touch(core, dri_parked_key_of(core, parked));
 }
 
 void dri_park_take_in(struct dri_core *core, const struct dri_core_event *event)
@@ -699,12 +339,12 @@ void dri_park_take_in(struct dri_core *core, const struct dri_core_event *event)
     const struct dri_core_parked *record = event->as.parked;
     DRI_ASSERT(event->slot < core->config.slots_max);
     struct dri_slot *slot = &core->slots[event->slot];
-    struct dri_entry *entry = entry_add(core);
+    struct dri_entry *entry = dri_entry_add(core);
     if (entry == NULL) {
         core->stats.park_overflows++;
         return;
     }
-    bool is_ours = is_open(slot) && slot->epoch == event->epoch;
+    bool is_ours = dri_park_is_open(slot) && slot->epoch == event->epoch;
     entry->offset = record->offset;
     entry->order = record->order;
     entry->due_ms = record->due_ms;
@@ -717,25 +357,25 @@ void dri_park_take_in(struct dri_core *core, const struct dri_core_event *event)
     entry->source_hash = record->kind == DRI_PARK_RELEASE ? 0 : record->source_hash;
     if (!is_ours || core->is_draining || core->is_stopped) {
         core->stats.stale_records++;
-        entry_try_free(core, entry);
+        dri_entry_try_free(core, entry);
         return;
     }
     if (dri_tracker_is_duplicate(&slot->tracker, entry->offset) ||
         !dri_slot_receive(core, slot, entry->offset,
-                          core->flights_max + number_of(core, entry))) {
-        entry_try_free(core, entry);
+                          core->flights_max + dri_entry_number(core, entry))) {
+        dri_entry_try_free(core, entry);
         return;
     }
     entry->state = DRI_ENTRY_WAITING;
     core->entries_used++;
-    core->entries_stopped += is_stopper(entry->kind) ? 1 : 0;
+    core->entries_stopped += dri_entry_is_stopper(entry->kind) ? 1 : 0;
     take_in(core, entry, record->key_hash, record->has_key);
 }
 
 void dri_park_caught_up(struct dri_core *core, uint32_t number, uint32_t epoch)
 {
     struct dri_slot *slot = &core->slots[number];
-    if (!is_open(slot) || slot->epoch != epoch) {
+    if (!dri_park_is_open(slot) || slot->epoch != epoch) {
         return;
     }
     slot->is_caught_up = true;
@@ -743,7 +383,7 @@ void dri_park_caught_up(struct dri_core *core, uint32_t number, uint32_t epoch)
          node = dri_tracker_next(&slot->tracker, node)) {
         struct dri_entry *entry = &core->entries[node - core->flights_max];
         if (entry->key != 0) {
-            dri_park_touch(core, key_of(core, parked_at(core, entry->key)));
+            dri_park_touch(core, dri_parked_key_of(core, dri_parked_at(core, entry->key)));
         } else if (entry->state == DRI_ENTRY_WAITING) {
             entry_try(core, entry);
         }
@@ -757,7 +397,7 @@ void dri_park_slot_ends(struct dri_core *core, uint32_t number)
     if (!core->slots[number].is_park) {
         return;
     }
-    unread_slot_ends(core, number);
+    dri_unread_slot_ends(core, number);
     for (uint32_t i = 0; i < core->config.slots_max; i++) {
         struct dri_slot *slot = &core->slots[i];
         if (slot->is_assigned && !slot->is_park && slot->park == number) {
@@ -775,7 +415,7 @@ bool dri_core_wants_parked(const struct dri_core *core)
         return true;
     }
     for (uint32_t i = 0; i < core->config.slots_max; i++) {
-        if (is_open(&core->slots[i]) && !core->slots[i].is_caught_up) {
+        if (dri_park_is_open(&core->slots[i]) && !core->slots[i].is_caught_up) {
             return true;
         }
     }
@@ -788,7 +428,7 @@ bool dri_core_wants_parked(const struct dri_core *core)
 static void entry_try(struct dri_core *core, struct dri_entry *entry)
 {
     const struct dri_slot *slot = &core->slots[entry->slot];
-    uint32_t timer = dri_entry_timer_id(core, number_of(core, entry));
+    uint32_t timer = dri_entry_timer_id(core, dri_entry_number(core, entry));
     if (!slot->is_caught_up || core->is_draining || core->is_stopped) {
         return;
     }
@@ -800,12 +440,12 @@ static void entry_try(struct dri_core *core, struct dri_entry *entry)
         dri_timers_set(&core->timers, timer, entry->not_before_ns);
     } else if (entry->due_ms > core->now.wall_ms) {
         uint64_t wait_ms = entry->due_ms - core->now.wall_ms;
-        dri_timers_set(&core->timers, timer,
-                       dri_after_ms(core->now.mono_ns,
-                                    wait_ms < RELOOK_MAX_MS ? wait_ms : RELOOK_MAX_MS));
+        dri_timers_set(
+            &core->timers, timer,
+            dri_after_ms(core->now.mono_ns, wait_ms < RELOOK_MAX_MS ? wait_ms : RELOOK_MAX_MS));
     } else {
         dri_timers_cancel(&core->timers, timer);
-        ready_add(core, entry);
+        dri_ready_add(core, entry);
     }
 }
 
@@ -816,7 +456,7 @@ void dri_park_due(struct dri_core *core, uint32_t number)
         return;
     }
     if (entry->key != 0) {
-        dri_park_touch(core, key_of(core, parked_at(core, entry->key)));
+        dri_park_touch(core, dri_parked_key_of(core, dri_parked_at(core, entry->key)));
     } else {
         entry_try(core, entry);
     }
@@ -843,8 +483,8 @@ bool dri_park_admit(struct dri_core *core, struct dri_flight *flight)
     flight->offset = entry->offset;
     flight->delivery = slot->is_watermark ? 0 : entry->offset;
     flight->attempt = entry->attempts;
-    struct dri_parked_key *parked = parked_at(core, entry->key);
-    struct dri_entry *head = parked != NULL ? entry_at(core, parked->head) : NULL;
+    struct dri_parked_key *parked = dri_parked_at(core, entry->key);
+    struct dri_entry *head = parked != NULL ? dri_entry_at(core, parked->head) : NULL;
     if (head != NULL && head->kind == DRI_PARK_HELD && flight->invalid == DRAY_KIND_NONE) {
         end_as_member(core, flight, head);
         return false;
@@ -855,10 +495,10 @@ bool dri_park_admit(struct dri_core *core, struct dri_flight *flight)
 void dri_park_detach(struct dri_core *core, struct dri_flight *flight)
 {
     struct dri_entry *entry = dri_entry_of(core, flight);
-    struct dri_entry *unit = entry_at(core, flight->unit_entry);
+    struct dri_entry *unit = dri_entry_at(core, flight->unit_entry);
     if (unit != NULL) {
         unit->users--;
-        entry_try_free(core, unit);
+        dri_entry_try_free(core, unit);
     }
     if (entry == NULL) {
         return;
@@ -868,10 +508,10 @@ void dri_park_detach(struct dri_core *core, struct dri_flight *flight)
     if (entry->state == DRI_ENTRY_ASKED) {
         entry->state = DRI_ENTRY_WAITING;
         entry->not_before_ns = dri_after_ms(core->now.mono_ns, REFUSED_MS);
-        dri_timers_set(&core->timers, dri_entry_timer_id(core, number_of(core, entry)),
+        dri_timers_set(&core->timers, dri_entry_timer_id(core, dri_entry_number(core, entry)),
                        entry->not_before_ns);
     }
-    entry_try_free(core, entry);
+    dri_entry_try_free(core, entry);
 }
 
 /* As many as there are flights for. */
@@ -879,11 +519,11 @@ static void ask(struct dri_core *core)
 {
     bool is_closed = core->is_draining || core->is_stopped || core->config.in_flight_max == 0;
     while (!is_closed && core->ready_head != 0 && core->unparked < core->unparked_max) {
-        struct dri_entry *entry = entry_at(core, core->ready_head);
-        ready_remove(core, entry);
+        struct dri_entry *entry = dri_entry_at(core, core->ready_head);
+        dri_ready_remove(core, entry);
         entry->state = DRI_ENTRY_ASKED;
         core->unparked++;
-        entry_push(core, entry, DRI_CA_UNPARK, DRI_ENTRY_UNPARK);
+        dri_entry_push(core, entry, DRI_CA_UNPARK, DRI_ENTRY_UNPARK);
     }
 }
 
@@ -893,11 +533,11 @@ static void ask(struct dri_core *core)
 static struct dri_entry *first_of(const struct dri_core *core, const struct dri_parked_key *parked,
                                   struct dri_entry **ret_held)
 {
-    struct dri_entry *entry = entry_at(core, parked->head);
+    struct dri_entry *entry = dri_entry_at(core, parked->head);
     *ret_held = NULL;
     while (entry != NULL && entry->kind == DRI_PARK_HELD) {
         *ret_held = *ret_held == NULL ? entry : *ret_held;
-        entry = entry_at(core, entry->next);
+        entry = dri_entry_at(core, entry->next);
     }
     return entry;
 }
@@ -905,7 +545,7 @@ static struct dri_entry *first_of(const struct dri_core *core, const struct dri_
 static void finish_releases(struct dri_core *core, struct dri_parked_key *parked)
 {
     struct dri_entry *head;
-    while ((head = entry_at(core, parked->head)) != NULL && head->kind == DRI_PARK_RELEASE &&
+    while ((head = dri_entry_at(core, parked->head)) != NULL && head->kind == DRI_PARK_RELEASE &&
            core->slots[head->slot].is_caught_up) {
         dri_entry_finish(core, head);
     }
@@ -913,7 +553,7 @@ static void finish_releases(struct dri_core *core, struct dri_parked_key *parked
 
 static void look_at_first(struct dri_core *core, const struct dri_parked_key *parked)
 {
-    const struct dri_key *key = key_of(core, parked);
+    const struct dri_key *key = dri_parked_key_of(core, parked);
     struct dri_entry *held;
     struct dri_entry *entry = first_of(core, parked, &held);
     if (entry == NULL || entry->state != DRI_ENTRY_WAITING || parked->rewrite.to != 0 ||
@@ -944,7 +584,7 @@ static struct dri_flight *first_follower(const struct dri_key *key)
 /* One goes at a time. False: nothing could be done. */
 static bool move_follower(struct dri_core *core, const struct dri_parked_key *parked)
 {
-    struct dri_key *key = key_of(core, parked);
+    struct dri_key *key = dri_parked_key_of(core, parked);
     struct dri_flight *flight = first_follower(key);
     struct dri_entry *held;
     const struct dri_entry *first = first_of(core, parked, &held);
@@ -973,7 +613,7 @@ static bool move_follower(struct dri_core *core, const struct dri_parked_key *pa
 
 static void look_at(struct dri_core *core, struct dri_parked_key *parked)
 {
-    struct dri_key *key = key_of(core, parked);
+    struct dri_key *key = dri_parked_key_of(core, parked);
     finish_releases(core, parked);
     if (core->is_draining) {
         struct dri_flight *follower = key->out == 0 ? first_follower(key) : NULL;
@@ -986,7 +626,7 @@ static void look_at(struct dri_core *core, struct dri_parked_key *parked)
         }
     }
     if (parked->head == 0 && parked->parking == 0 && !parked->is_unread && !parked->is_touched) {
-        unpark_key(core, parked);
+        dri_parked_remove(core, parked);
     }
 }
 
@@ -996,10 +636,10 @@ void dri_park_work(struct dri_core *core)
         return;
     }
     if (core->unread != 0) {
-        unread_sweep(core);
+        dri_unread_sweep(core);
     }
     while (core->touched != 0) {
-        struct dri_parked_key *parked = parked_at(core, core->touched);
+        struct dri_parked_key *parked = dri_parked_at(core, core->touched);
         core->touched = parked->touched_next;
         parked->is_touched = false;
         look_at(core, parked);

@@ -211,8 +211,7 @@ static void take_message(struct dri_engine *engine, struct dri_now now,
 {
     engine->stats.messages++;
     engine->stats.bytes_in += event->as.message.value.len;
-    if (engine->parking != NULL &&
-        dri_intake_role(engine->intake, event->slot) == DRI_ROLE_PARK) {
+    if (engine->parking != NULL && dri_intake_role(engine->intake, event->slot) == DRI_ROLE_PARK) {
         take_parked(engine, now, event);
         return;
     }
@@ -593,7 +592,7 @@ void dri_engine_set_quiet(struct dri_engine *engine, bool is_quiet)
             bool is_narrowed =
                 engine->is_narrow && dri_intake_role(engine->intake, slot) != DRI_ROLE_PARK;
             (is_quiet || is_narrowed ? ops->pause : ops->resume)(engine->config.transport, slot,
-                                                  engine->epochs[slot]);
+                                                                 engine->epochs[slot]);
         }
     }
 }

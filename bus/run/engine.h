@@ -65,8 +65,8 @@ struct dri_engine_config {
     const char *namespaces;          /* comma list that is allowed; NULL: all */
     const char *results_topic;
     const char *dead_letters_topic;
-    const char *park_topic;   /* NULL: nothing is parked; core.park_max is 0 then */
-    const char *spool_folder; /* for what is parked; NULL: memory */
+    const char *park_topic;            /* NULL: nothing is parked; core.park_max is 0 then */
+    const char *spool_folder;          /* for what is parked; NULL: memory */
     const char *const *reply_patterns; /* worker.reply_to; * within a token, > for the rest */
     size_t reply_patterns_count;
     enum dri_order order; /* key; partition: one lane a slot; none */

@@ -135,8 +135,8 @@ struct dray_slice dri_intake_source(const struct dri_intake *intake,
     if (flight->park_source.at != NULL) {
         return flight->park_source;
     }
-    int len = snprintf(buffer, DRI_SOURCE_BYTES, "%s/%" PRIu64,
-                       intake->origins[flight->slot].text, flight->offset);
+    int len = snprintf(buffer, DRI_SOURCE_BYTES, "%s/%" PRIu64, intake->origins[flight->slot].text,
+                       flight->offset);
     return dray_slice_of(buffer, (size_t)len);
 }
 
@@ -332,9 +332,9 @@ static uint64_t choice_of(const struct dri_flight *flight)
     uint64_t offset = flight->offset;
     size_t begin = dri_source_origin(flight->park_source).len + 1;
     if (flight->park_source.len > begin &&
-        !dri_header_number(dray_slice_of(flight->park_source.at + begin,
-                                         flight->park_source.len - begin),
-                           &offset)) {
+        !dri_header_number(
+            dray_slice_of(flight->park_source.at + begin, flight->park_source.len - begin),
+            &offset)) {
         return flight->offset;
     }
     return offset;

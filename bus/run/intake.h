@@ -40,8 +40,7 @@ int32_t dri_intake_partition(const struct dri_intake *intake, uint32_t slot);
  * "<origin>/<offset>", or that of the first. Borrows; buffer has DRI_SOURCE_BYTES. */
 #define DRI_SOURCE_BYTES 360u
 struct dray_slice dri_intake_source(const struct dri_intake *intake,
-                                    const struct dri_flight *flight,
-                                    char buffer[DRI_SOURCE_BYTES]);
+                                    const struct dri_flight *flight, char buffer[DRI_SOURCE_BYTES]);
 /** "<origin>" of a source. */
 struct dray_slice dri_source_origin(struct dray_slice source);
 

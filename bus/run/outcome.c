@@ -31,17 +31,17 @@
 #include "result.h"
 #include "sha256.h"
 
-#define BATCH_MAX       512u /* publishes; a flight takes at most two */
-#define ID_BYTES        400u /* "d:<origin>:<offset>" and two numbers */
+#define BATCH_MAX        512u /* publishes; a flight takes at most two */
+#define ID_BYTES         400u /* "d:<origin>:<offset>" and two numbers */
 #define ORIGIN_BYTES_MAX 300u
-#define LETTER_BYTES    (64u * 1024u)
-#define INBOX_PREFIX    "_INBOX."
-#define MESSAGE_BYTES   320u
-#define KEY_BYTES_MAX   4096u /* of a record whose key may be left out */
-#define HEADERS_MAX     16384u
-#define NOT_ALLOWED     "reply_to is not allowed here"
-#define TARGET_REFUSED  "the broker refused reply_to"
-#define RESULT_TOO_LONG "the result is larger than the broker takes"
+#define LETTER_BYTES     (64u * 1024u)
+#define INBOX_PREFIX     "_INBOX."
+#define MESSAGE_BYTES    320u
+#define KEY_BYTES_MAX    4096u /* of a record whose key may be left out */
+#define HEADERS_MAX      16384u
+#define NOT_ALLOWED      "reply_to is not allowed here"
+#define TARGET_REFUSED   "the broker refused reply_to"
+#define RESULT_TOO_LONG  "the result is larger than the broker takes"
 
 struct dri_outcomes {
     struct dri_engine_config config; /* immutable but for the patterns */

@@ -55,7 +55,8 @@ void dri_parking_destroy(struct dri_parking *parking)
     }
 }
 
-static bool keep(struct dri_parking *parking, const struct dri_message *message, uint64_t *ret_place)
+static bool keep(struct dri_parking *parking, const struct dri_message *message,
+                 uint64_t *ret_place)
 {
     const struct dri_spooled spooled = {
         .key = message->key,
@@ -94,11 +95,11 @@ bool dri_parking_read(struct dri_parking *parking, struct dri_now now,
 {
     const struct dri_message *message = &event->as.message;
     struct dri_park park;
-    *ret_parked = (struct dri_core_parked){.offset = message->offset,
-                                           .order = message->offset,
-                                           .kind = DRI_PARK_RELEASE};
+    *ret_parked = (struct dri_core_parked){
+        .offset = message->offset, .order = message->offset, .kind = DRI_PARK_RELEASE};
     if (dri_park_read(message->headers, &park) != DRAY_OK) {
-        DRI_LOG(DRI_LOG_WARN, "ENG-NOT-PARKED", "a record of a park log is none, and is passed over",
+        DRI_LOG(DRI_LOG_WARN, "ENG-NOT-PARKED",
+                "a record of a park log is none, and is passed over",
                 DRI_TEXT("source", dri_intake_origin(parking->intake, event->slot)),
                 DRI_UINT("offset", message->offset));
         return true;

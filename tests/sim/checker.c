@@ -480,7 +480,7 @@ static struct sim_command *command_of(struct sim_checker *checker, const struct 
             sim_park_check_run(checker, record);
         }
     } else if (epoch->topic != command->topic || epoch->partition != command->partition ||
-        flight->offset != command->offset) {
+               flight->offset != command->offset) {
         sim_checker_fail(checker, "bytes", "command %u ran as what it is not", plan->index);
     }
     return command;
@@ -831,6 +831,12 @@ static bool is_all_settled(struct sim_checker *checker)
     return true;
 }
 
+void sim_checker_ends(struct sim_checker *checker)
+{
+    sim_checker_watch(checker);
+    checker->is_ending = true;
+}
+
 size_t sim_checker_complete(const struct sim_checker *checker)
 {
     return checker->complete_count;
@@ -910,8 +916,7 @@ static void check_quiet(struct sim_checker *checker, const struct sim_command *c
                          plan->index, command->results, command->errors, command->letters,
                          command->deliveries);
     } else if (plan->shape == SIM_SHAPE_SOUND && !may_expire && command->stops == 0 &&
-               !command->is_member &&
-               command->runs - command->spared_runs != plan->runs) {
+               !command->is_member && command->runs - command->spared_runs != plan->runs) {
         sim_checker_fail(checker, "duplicates", "command %u ran %u times, planned %u", plan->index,
                          command->runs, plan->runs);
     }

@@ -86,6 +86,9 @@ void sim_checker_trace(struct sim_checker *checker, const char *format, ...) DRA
 bool sim_checker_stopped(struct sim_checker *checker, int32_t *ret_partition,
                          struct dray_slice *ret_key);
 
+/** From now on everybody drains. */
+void sim_checker_ends(struct sim_checker *checker);
+
 /** How many commands have their outcome. */
 size_t sim_checker_complete(const struct sim_checker *checker);
 /** Whether every command has its outcome and everything is settled. */

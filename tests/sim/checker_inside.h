@@ -25,14 +25,14 @@ struct sim_command {
     uint64_t offset;
     const struct dri_sim_record *record; /* as the broker has it */
     uint32_t deliveries, runs, ok_runs, final_runs;
-    uint32_t parks;       /* records of it in park logs */
+    uint32_t parks; /* records of it in park logs */
     uint32_t park_deliveries;
     uint32_t stops;       /* of these, STOPPED */
     uint32_t stop_runs;   /* that failed for the last time, and may have stopped the key */
     bool is_member;       /* its letter stands in the unit of another */
     bool is_held;         /* its key is, since it failed */
     uint64_t last_member; /* offset + 1 of the latest letter in its unit */
-    uint32_t moves; /* of these records, those that are not the same once more */
+    uint32_t moves;       /* of these records, those that are not the same once more */
     uint32_t skips;       /* deliveries to somebody who was told that it is finished */
     uint32_t spared_runs; /* failed as the probe: no attempt */
     uint32_t results, errors, letters;
@@ -54,10 +54,12 @@ struct sim_park_record {
     uint32_t deliveries;
     enum dri_park_kind kind;
     bool is_released;
+    bool
+        is_late; /* it came when all had ended: a publish whose fate was unknown; nobody reads it */
     const struct dri_sim_record *record;
 };
 
-struct sim_park_log { /* one partition */
+struct sim_park_log {                /* one partition */
     struct sim_park_record *records; /* owned: in the order of offsets */
     size_t count, capacity;
     int64_t committed_max;
@@ -110,7 +112,7 @@ struct sim_starts { /* of a client, by route: the latest ones */
 struct sim_checker {
     struct sim_options options;
     struct dri_sim_broker *broker;
-    bool is_tracing, has_redelivery_reason;
+    bool is_tracing, has_redelivery_reason, is_ending;
     struct dri_now now;
     struct sim_command *commands; /* owned; by index */
     size_t commands_count, commands_capacity;

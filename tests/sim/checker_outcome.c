@@ -275,12 +275,13 @@ static void check_letter(struct sim_checker *checker, const struct sim_command *
                          const struct dri_sim_record *record, const struct dri_letter *letter)
 {
     const struct sim_plan *plan = &command->plan;
-    bool has_died_running = plan->shape == SIM_SHAPE_SOUND && !command->is_member && letter->reason != DRAY_KIND_EXPIRED &&
-                            letter->reason != DRAY_KIND_HELD;
+    bool has_died_running = plan->shape == SIM_SHAPE_SOUND && !command->is_member &&
+                            letter->reason != DRAY_KIND_EXPIRED && letter->reason != DRAY_KIND_HELD;
     if (!may_die_of(checker, command, letter->reason)) {
         sim_checker_fail(checker, "outcome", "command %u died of %s, planned \"%s\"", plan->index,
                          dray_kind_text(letter->reason), dray_kind_text(plan->kind));
-    } else if (has_died_running && command->final_runs + command->spared_runs + command->stop_runs == 0) {
+    } else if (has_died_running &&
+               command->final_runs + command->spared_runs + command->stop_runs == 0) {
         sim_checker_fail(checker, "outcome", "command %u has a dead letter before its last run",
                          plan->index);
     } else if (has_died_running && letter->attempts != plan->runs) {

@@ -40,8 +40,7 @@ static void check_bytes(struct sim_checker *checker, const struct sim_command *c
 {
     if (!dray_slice_equal(record->value, command->record->value) ||
         !dray_slice_equal(record->key, command->record->key)) {
-        sim_checker_fail(checker, "bytes", "what is parked is not command %u",
-                         command->plan.index);
+        sim_checker_fail(checker, "bytes", "what is parked is not command %u", command->plan.index);
     }
 }
 
@@ -79,6 +78,7 @@ static void add_record(struct sim_checker *checker, struct sim_park_log *log,
                                                           .offset = sight->offset,
                                                           .attempts = park->attempts,
                                                           .kind = park->kind,
+                                                          .is_late = checker->is_ending,
                                                           .record = sight->record};
 }
 
@@ -157,8 +157,7 @@ void sim_park_member(struct sim_checker *checker, const struct sim_command *comm
 {
     struct sim_command *first = sim_command_of_source(checker, letter->sequence);
     checker->tally.members++;
-    if (first->letters == 0 ||
-        sim_order_key(checker, first) != sim_order_key(checker, command) ||
+    if (first->letters == 0 || sim_order_key(checker, first) != sim_order_key(checker, command) ||
         (first->topic == command->topic && first->offset > command->offset)) {
         sim_checker_fail(checker, "order", "command %u is a letter in the unit of command %u",
                          command->plan.index, first->plan.index);
@@ -243,13 +242,13 @@ struct sim_command *sim_park_delivered(struct sim_checker *checker,
 
 /* Whether a command without an outcome still stands in this log, when all below the position and
  * what is said beside it is settled. */
-static bool stays(const struct sim_park_log *log, uint32_t command, bool is_held,
-                  uint64_t position, const struct sim_runs *said)
+static bool stays(const struct sim_park_log *log, uint32_t command, bool is_held, uint64_t position,
+                  const struct sim_runs *said)
 {
     for (size_t i = 0; i < log->count; i++) {
         const struct sim_park_record *record = &log->records[i];
-        if (record->command == command && (record->kind == DRI_PARK_HELD) == is_held && record->offset >= position &&
-            !sim_progress_has(said, record->offset)) {
+        if (record->command == command && (record->kind == DRI_PARK_HELD) == is_held &&
+            record->offset >= position && !sim_progress_has(said, record->offset)) {
             return true;
         }
     }
@@ -266,8 +265,7 @@ void sim_park_settled(struct sim_checker *checker, const struct dri_sim_sight *s
     }
     for (size_t i = 0; i < log->count; i++) {
         const struct sim_park_record *record = &log->records[i];
-        bool is_settled =
-            record->offset < sight->offset || sim_progress_has(&said, record->offset);
+        bool is_settled = record->offset < sight->offset || sim_progress_has(&said, record->offset);
         bool is_held = record->kind == DRI_PARK_HELD;
         bool is_needed = is_held ? !record->is_released
                                  : record->kind != DRI_PARK_RELEASE &&
@@ -289,7 +287,11 @@ void sim_park_settled(struct sim_checker *checker, const struct dri_sim_sight *s
 bool sim_park_is_settled(struct sim_checker *checker, int32_t partition)
 {
     const struct sim_park_log *log = log_of(checker, partition);
-    return log->count == 0 || log->committed_max > (int64_t)log->records[log->count - 1].offset;
+    size_t count = log->count;
+    while (count > 0 && log->records[count - 1].is_late) {
+        count--;
+    }
+    return count == 0 || log->committed_max > (int64_t)log->records[count - 1].offset;
 }
 
 void sim_park_check_order(struct sim_checker *checker, const struct sim_command *command,

@@ -125,7 +125,8 @@ static void check_true(struct sim_checker *checker, const struct dri_sim_sight *
 {
     for (size_t i = log->incomplete; i < log->count && said->count > 0; i++) {
         const struct sim_command *command = &checker->commands[log->commands[i]];
-        if (!command->is_complete && command->parks == 0 && sim_progress_has(said, command->offset)) {
+        if (!command->is_complete && command->parks == 0 &&
+            sim_progress_has(said, command->offset)) {
             sim_checker_fail(checker, "progress",
                              "client %u says beside %s/%d at %" PRIu64
                              " that command %u at %" PRIu64 " is finished, and it has no outcome",

@@ -373,8 +373,8 @@ static void release_keys(struct world *world)
     int32_t partition = 0;
     uint64_t offset = 0;
     const struct dri_park park = {.kind = DRI_PARK_RELEASE};
-    enum dray_status status = dri_park_headers(&park, dray_slice_of(NULL, 0), headers,
-                                               sizeof(headers), &headers_len);
+    enum dray_status status =
+        dri_park_headers(&park, dray_slice_of(NULL, 0), headers, sizeof(headers), &headers_len);
     DRI_ASSERT(status == DRAY_OK);
     sim_checker_watch(world->checker);
     while (!has_failed(world) && sim_checker_stopped(world->checker, &partition, &key)) {
@@ -401,8 +401,7 @@ static void produce(struct world *world)
     while (burst-- > 0 && world->produced < world->options.commands) {
         produce_one(world);
     }
-    if (world->options.exhausted != DRI_EXHAUSTED_DEAD_LETTER &&
-        chance_one_in(&world->chance, 4)) {
+    if (world->options.exhausted != DRI_EXHAUSTED_DEAD_LETTER && chance_one_in(&world->chance, 4)) {
         release_keys(world);
     }
     uint64_t mean_ns = world->options.safety_ms * NS_PER_MS / 10;
@@ -681,6 +680,7 @@ static bool is_anybody_left(const struct world *world)
 static void drain_all(struct world *world)
 {
     world->is_ending = true;
+    sim_checker_ends(world->checker);
     while (is_anybody_left(world) && !has_failed(world)) {
         for (uint32_t i = 0; i < world->options.workers; i++) {
             if (world->workers[i].state == WORKER_UP) {
@@ -696,8 +696,8 @@ static void drain_all(struct world *world)
 
 static void create(struct world *world, const struct sim_options *options, bool is_tracing)
 {
-    static const char *const topics[] = {"commands", "replay.g.commands", SIM_PARK_TOPIC, "results",
-                                         "dlq",      "side",              "forbidden"};
+    static const char *const topics[] = {
+        "commands", "replay.g.commands", SIM_PARK_TOPIC, "results", "dlq", "side", "forbidden"};
     *world = (struct world){.options = *options,
                             .chance = {chance_mix(options->seed + 1)},
                             .now = {.mono_ns = NS_PER_MS, .wall_ms = WALL_BEGIN_MS}};

@@ -79,8 +79,8 @@ static void read_back(struct fixture *fx, struct dri_core_parked parked)
     feed(fx, event);
 }
 
-/* Settles, releases and what is forgotten are said in between; a test looks for them only where they
- * are its point. */
+/* Settles, releases and what is forgotten are said in between; a test looks for them only where
+ * they are its point. */
 static bool is_housekeeping(const struct said *said)
 {
     enum dri_core_action_type type = said->action.type;
@@ -390,7 +390,7 @@ static void what_is_parked_again_keeps_its_place(void **state)
     stored_at(fx, out, 2);
     tick_ms(fx, 200);
     want_settle(fx, 1, 1); /* the old one is finished */
-    want_nothing(fx);             /* and the second does not come out */
+    want_nothing(fx);      /* and the second does not come out */
     read_back(fx, copy);
     want_nothing(fx);
     tick_ms(fx, LONG_MS);
@@ -482,6 +482,44 @@ static void what_does_not_fit_into_the_log_waits_in_memory(void **state)
     assert_int_equal(want(fx, DRI_CA_START)->chain, 2);
     done_ok(fx, flight);
     want_publish(fx, 0, DRI_OUTCOME_RESULT);
+}
+
+static void a_park_log_of_a_stream_settles_each_record_by_itself(void **state)
+{
+    struct fixture *fx = *state;
+    fixture_reopen(fx, park_config());
+    struct dri_core_event park = {.type = DRI_CE_ASSIGNED, .slot = 1, .epoch = 1};
+    park.as.assigned.is_park = true;
+    park.as.assigned.committed = -1;
+    park.as.assigned.park = UINT32_MAX;
+    feed(fx, park);
+    struct dri_core_event source = {.type = DRI_CE_ASSIGNED, .slot = 0, .epoch = 1};
+    source.as.assigned.committed = -1;
+    source.as.assigned.park = 1;
+    source.as.assigned.origin_hash = ORIGIN;
+    feed(fx, source);
+    caught_up(fx);
+    struct dri_flight *flight = come(fx, 4, 7);
+    want_start(fx, 4);
+    done_retry(fx, flight, LONG_MS);
+    want_publish(fx, 4, DRI_OUTCOME_PARK);
+    struct dri_core_parked copy = copy_of(flight, 9, 4);
+    stored_at(fx, flight, 9);
+    assert_int_equal(want(fx, DRI_CA_SETTLE)->action.as.settle.delivery, 41);
+    read_back(fx, copy);
+    read_back(fx, parked_of(10, 4, 7)); /* the same once more */
+    const struct said *dropped = want(fx, DRI_CA_SETTLE);
+    assert_int_equal(dropped->action.slot, 1);
+    assert_int_equal(dropped->action.as.settle.delivery, 10);
+    want_forgotten(fx, 1010);
+    tick_ms(fx, LONG_MS);
+    succeed(fx, come_out(fx, 9, 7));
+    want_publish(fx, 9, DRI_OUTCOME_RESULT);
+    const struct said *settle = want(fx, DRI_CA_SETTLE);
+    assert_int_equal(settle->action.slot, 1);
+    assert_int_equal(settle->action.as.settle.delivery, 9);
+    want_forgotten(fx, 1009);
+    assert_int_equal(stats_of(fx).parked_keys, 0);
 }
 
 static void a_drain_does_not_wait_for_what_is_parked(void **state)
@@ -624,6 +662,7 @@ int main(void)
         CASE(a_full_worker_lets_what_is_parked_come_out),
         CASE(a_revoked_log_lets_go_of_its_entries),
         CASE(what_does_not_fit_into_the_log_waits_in_memory),
+        CASE(a_park_log_of_a_stream_settles_each_record_by_itself),
         CASE(a_drain_does_not_wait_for_what_is_parked),
         CASE(a_stopped_key_stands_still_until_it_is_released),
         CASE(a_sequence_is_one_unit_of_letters_until_it_is_released),
