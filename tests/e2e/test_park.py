@@ -41,7 +41,8 @@ class Scene:
         self.client = clients.connect(url)
         self.is_kafka = self.client.kind == "kafka"
         self.topics = {"commands": f"commands.{name}", "results": f"results.{name}",
-                       "dead_letters": f"dlq.{name}.commands.{name}"}
+                       "dead_letters": f"dlq.{name}.commands.{name}",
+                       "control": f"control.{name}", "status": f"status.{name}"}  # routes of its own
         self.park = f"park.{name}.commands.{name}"
         self.config = workers.configuration(
             url, name, self.topics, settle_ms=20, partitions=PARTITIONS, park_after_ms=PARK_AFTER_MS)
