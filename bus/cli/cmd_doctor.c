@@ -215,7 +215,8 @@ static void look_at_broker(struct doctor *doctor)
     };
     static const char *const names[] = {"commands", "results", "dead letters", "replay",
                                         "control",  "status",  "parked"};
-    size_t unused = settings->worker.park_max == 0 ? 1 : 0; /* the last one */
+    bool has_park_log = settings->worker.park_max != 0 && strncmp(settings->bus, "kafka:", 6) == 0;
+    size_t unused = has_park_log ? 0 : 1; /* the last one */
     struct dri_topic_report reports[DRI_ARRAY_LEN(topics)];
     struct dri_transport_info info = {.kind = "", .library = "", .server = ""};
     struct dri_transport_config config = {

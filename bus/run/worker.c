@@ -243,6 +243,12 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
     return status;
 }
 
+/* On JetStream nothing is parked in this build: what waits does so in memory. */
+static bool has_park_log(const struct dri_settings *settings)
+{
+    return settings->worker.park_max != 0 && strncmp(settings->bus, "kafka:", 6) == 0;
+}
+
 static enum dray_status open_transport(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
@@ -258,7 +264,7 @@ static enum dray_status open_transport(struct dri_worker *worker, char *ret_text
         {settings->topics.replay, DRI_USE_REPLAY},
         {settings->topics.park, DRI_USE_PARK},
     };
-    size_t unused = settings->worker.park_max == 0 ? 1 : 0; /* the last of each */
+    size_t unused = has_park_log(settings) ? 0 : 1; /* the last of each */
     struct dri_transport_config config = {
         .url = settings->bus,
         .group = settings->group,
@@ -358,7 +364,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
                  .settle_ms = settings->worker.settle_ms,
                  .revoke_ms = settings->worker.revoke_ms,
                  .drain_ms = settings->worker.drain_ms,
-                 .park_max = settings->worker.park_max,
+                 .park_max = has_park_log(settings) ? settings->worker.park_max : 0,
                  .park_after_ms = settings->worker.park_after_ms,
                  .republish_ms = 100},
         .transport_ops = worker->ops,
@@ -370,7 +376,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .namespaces = live->namespaces,
         .results_topic = settings->topics.results,
         .dead_letters_topic = settings->topics.dead_letters,
-        .park_topic = settings->worker.park_max != 0 ? settings->topics.park : NULL,
+        .park_topic = has_park_log(settings) ? settings->topics.park : NULL,
         .spool_folder = settings->state,
         .reply_patterns = live->reply_patterns,
         .reply_patterns_count = live->reply_patterns_count,
