@@ -101,7 +101,7 @@ def bench(name, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bus", choices=("kafka", "nats", "both"), default="both")
+    parser.add_argument("--bus", choices=("kafka", "nats", "both"), default="kafka")
     parser.add_argument("--count", type=int, default=500000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--lanes", type=int, default=2)
