@@ -158,7 +158,8 @@ void sim_park_member(struct sim_checker *checker, const struct sim_command *comm
     struct sim_command *first = sim_command_of_source(checker, letter->sequence);
     checker->tally.members++;
     if (first->letters == 0 || sim_order_key(checker, first) != sim_order_key(checker, command) ||
-        (first->topic == command->topic && first->offset > command->offset)) {
+        (first->topic == command->topic && first->offset > command->offset &&
+         command->letters == 0)) {
         sim_checker_fail(checker, "order", "command %u is a letter in the unit of command %u",
                          command->plan.index, first->plan.index);
     }
