@@ -138,60 +138,6 @@ void sim_see_slot(const struct dri_transport *client, uint32_t slot, enum dri_si
     see_metadata(client, slot, type, offset, deliveries, dray_slice_of(NULL, 0));
 }
 
-/* What comes back of the metadata, as far as nothing happens to it on the way. */
-static struct dray_slice stored_metadata(struct dri_sim_broker *broker,
-                                         const struct sim_claim *claim)
-{
-    if (claim == NULL) {
-        return dray_slice_of(NULL, 0);
-    }
-    if (claim->old_metadata != NULL && sim_strikes(broker, DRI_SIM_METADATA_FOREIGN)) {
-        return dray_slice_of(claim->old_metadata, claim->old_metadata_len);
-    }
-    if (claim->metadata_len > 0 && sim_strikes(broker, DRI_SIM_METADATA_LOST)) {
-        return dray_slice_of(NULL, 0);
-    }
-    return dray_slice_of(claim->metadata, claim->metadata_len);
-}
-
-/* Origin, topic and the metadata of the last commit, in one block. */
-static char *assigned_bytes(struct dri_transport *client, const struct sim_slot *slot,
-                            struct dri_transport_event *event, size_t *ret_len)
-{
-    struct dri_sim_broker *broker = client->broker;
-    const struct sim_topic *topic = slot->partition->topic;
-    struct dray_slice metadata = stored_metadata(broker, slot->claim);
-    size_t bytes = strlen(topic->name) * 2 + strlen(topic->stream) + 48 + metadata.len;
-    char *block = dri_zalloc(bytes);
-    if (block == NULL) {
-        return NULL;
-    }
-    int len = event->as.assigned.mode == DRI_SETTLE_EACH
-                  ? snprintf(block, bytes, "%s", topic->stream)
-                  : snprintf(block, bytes, "%s/%d", topic->name, (int)slot->partition->number);
-    DRI_ASSERT(len > 0 && (size_t)len < bytes);
-    event->as.assigned.origin = dray_slice_of(block, (size_t)len);
-    char *at = block + len;
-    memcpy(at, topic->name, strlen(topic->name));
-    event->as.assigned.topic = dray_slice_of(at, strlen(topic->name));
-    at += strlen(topic->name);
-    if (client->broker->config.is_partitioned && slot->claim != NULL &&
-        !sim_is_shared(broker, slot->role)) {
-        len = snprintf(at, 16, ".p.%d", (int)slot->partition->number);
-        event->as.assigned.topic.len += (size_t)len;
-        at += len;
-    }
-    if (metadata.len > 0) {
-        memcpy(at, metadata.at, metadata.len);
-        event->as.assigned.metadata = dray_slice_of(at, metadata.len);
-        if (sim_strikes(broker, DRI_SIM_METADATA_DAMAGED)) {
-            at[sim_below(broker, metadata.len)] ^= (char)(1 << sim_below(broker, 7));
-        }
-    }
-    *ret_len = bytes;
-    return block;
-}
-
 static void find_position(struct sim_slot *slot, enum dri_start start, uint64_t start_offset)
 {
     slot->position = 0;
@@ -228,7 +174,7 @@ void sim_slot_assign(struct dri_transport *client, uint32_t number, enum dri_sta
             : 0;
     sim_follow_name(client, number, &event.as.assigned.park, &event.as.assigned.window);
     size_t bytes_len = 0;
-    char *bytes = assigned_bytes(client, slot, &event, &bytes_len);
+    char *bytes = sim_assigned_bytes(client, slot, &event, &bytes_len);
     DRI_ASSERT(bytes != NULL);
     see_metadata(client, number, DRI_SIM_ASSIGNED,
                  slot->claim == NULL ? UINT64_MAX : (uint64_t)slot->claim->committed, 0,

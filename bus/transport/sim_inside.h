@@ -18,8 +18,7 @@
  * Everything is guarded by broker->lock; functions here expect it held.
  */
 
-/* --- logs
- * ----------------------------------------------------------------------------------------- */
+/* --- logs */
 
 struct sim_record {
     struct dri_sim_record view; /* its bytes stand behind this struct */
@@ -54,8 +53,7 @@ struct sim_topic {
     size_t dedup_count, dedup_capacity;
 };
 
-/* --- groups
- * --------------------------------------------------------------------------------------- */
+/* --- groups */
 
 struct sim_subscription {
     struct sim_topic *topic;
@@ -111,8 +109,7 @@ struct sim_group {
     uint32_t rotation;
 };
 
-/* --- the wire
- * ------------------------------------------------------------------------------------- */
+/* --- the wire */
 
 enum sim_op_type {
     SIM_OP_STORE,  /* a publish reaches the broker */
@@ -169,8 +166,7 @@ struct dri_sim_broker {
     uint64_t counts[DRI_SIM_FAULT_COUNT];
 };
 
-/* --- the transport
- * -------------------------------------------------------------------------------- */
+/* --- the transport */
 
 enum sim_slot_state {
     SIM_SLOT_CLOSED,
@@ -270,6 +266,9 @@ void sim_group_free(struct sim_group *group);
 struct sim_claim *sim_claim_find(struct sim_group *group, const struct sim_partition *partition);
 /** False: no memory; the client may still be left and destroyed. */
 bool sim_join(struct dri_transport *client, const struct dri_transport_config *config);
+/** Origin, topic and the metadata of the last commit, in one block; NULL: no memory. */
+char *sim_assigned_bytes(struct dri_transport *client, const struct sim_slot *slot,
+                         struct dri_transport_event *event, size_t *ret_len);
 /** The client says goodbye, or its memory goes away. */
 void sim_leave(struct dri_transport *client);
 void sim_heartbeat(struct dri_transport *client);
