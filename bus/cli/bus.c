@@ -61,6 +61,7 @@ enum dray_status dri_bus_open(const struct dri_cli *cli, const struct dri_bus_co
     snprintf(client_id, sizeof(client_id), "dray-cli-%ld", (long)getpid());
     struct dri_transport_config wanted = {
         .url = settings->bus,
+        .group = config->group,
         .client_id = client_id,
         .sources = config->sources,
         .sources_count = config->sources_count,

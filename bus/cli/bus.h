@@ -25,6 +25,7 @@ typedef void dri_bus_event_fn(void *arg, const struct dri_transport_event *event
 
 /** What a tool wants of the broker. */
 struct dri_bus_config {
+    const char *group;                /* of sources with DRI_START_GROUP; it is not joined */
     const struct dri_source *sources; /* DRI_ROLE_LOG; they must exist */
     size_t sources_count;
     /** Checked first, and made when worker.create_topics says so: what the tool publishes to. */

@@ -10,6 +10,8 @@ const struct dri_cli_command *const dri_cli_commands[] = {
     &dri_dlq_show_command,
     &dri_dlq_groups_command,
     &dri_dlq_replay_command,
+    &dri_dlq_parked_command,
+    &dri_dlq_release_command,
     &dri_registry_ls_command,
     &dri_registry_show_command,
     &dri_registry_put_command,

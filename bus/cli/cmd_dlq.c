@@ -15,45 +15,18 @@
 #include "clock.h"
 #include "letters.h"
 #include "mem.h"
+#include "rows.h"
 #include "wire/envelope.h"
 #include "wire/headers.h"
 #include "wire/scanner.h"
 
-#define CELL_BYTES   256u
+#define CELL_BYTES   DRI_CELL_BYTES
 #define HEX_BYTES    512u /* of a message, shown in hex */
 #define HEX_LINE     16u
 #define GROUPS_FIRST 64u
 
 static const struct dri_wire_limits any_size = {
     .message_bytes = UINT32_MAX, .depth = DRI_DEPTH_CEILING, .elements = UINT32_MAX};
-
-static void cell_of(struct dray_slice text, char ret_cell[CELL_BYTES])
-{
-    int len = (int)(text.len < CELL_BYTES - 1 ? text.len : CELL_BYTES - 1);
-    snprintf(ret_cell, CELL_BYTES, "%.*s", text.at == NULL ? 0 : len,
-             text.at == NULL ? "" : (const char *)text.at);
-}
-
-static void time_of(uint64_t wall_ms, char ret_cell[CELL_BYTES])
-{
-    char text[DRI_CLOCK_TEXT_BYTES] = "";
-    if (wall_ms != 0) {
-        dri_clock_format(wall_ms, text);
-    }
-    snprintf(ret_cell, CELL_BYTES, "%s", text);
-}
-
-static int say_text(const struct dri_cli *cli, struct dri_text *text)
-{
-    int code = DRI_EXIT_OK;
-    if (text->status != DRAY_OK) {
-        code = dri_cli_fail(cli, DRI_EXIT_FAILED, "%s", dray_status_text(text->status));
-    } else if (printf("%s\n", text->at) < 0) {
-        code = DRI_EXIT_FAILED; /* the reader went away */
-    }
-    dri_text_fini(text);
-    return code;
-}
 
 static int nothing_matched(const struct dri_cli *cli)
 {
@@ -65,15 +38,17 @@ static int nothing_matched(const struct dri_cli *cli)
 
 static void add_row(struct dri_table *table, const struct dri_found *found)
 {
-    char cells[7][CELL_BYTES];
-    time_of(found->letter.last_failed_ms, cells[0]);
-    cell_of(found->letter.reason_text, cells[1]);
-    cell_of(found->letter.command, cells[2]);
-    cell_of(found->key, cells[3]);
+    char cells[8][CELL_BYTES];
+    dri_cell_time(found->letter.last_failed_ms, cells[0]);
+    dri_cell_text(found->letter.reason_text, cells[1]);
+    dri_cell_text(found->letter.command, cells[2]);
+    dri_cell_text(found->key, cells[3]);
     snprintf(cells[4], CELL_BYTES, "%" PRIu64, found->letter.attempts);
-    cell_of(dray_slice_text(found->position), cells[5]);
-    cell_of(found->letter.message, cells[6]);
-    const char *row[] = {cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6]};
+    dri_cell_text(dray_slice_text(found->position), cells[5]);
+    dri_cell_text(found->letter.sequence, cells[6]);
+    dri_cell_text(found->letter.message, cells[7]);
+    const char *row[] = {cells[0], cells[1], cells[2], cells[3],
+                         cells[4], cells[5], cells[6], cells[7]};
     dri_table_row(table, row);
 }
 
@@ -88,7 +63,7 @@ static int show_row(const struct dri_cli *cli, struct dri_table *table,
     dri_text_init(&text);
     dri_letter_to_json(found, &text);
     dri_text_addf(&text, "}");
-    return say_text(cli, &text);
+    return dri_say_text(cli, &text);
 }
 
 static int ls_walk(const struct dri_cli *cli, struct dri_letters *letters, struct dri_table *table,
@@ -136,7 +111,7 @@ static int letters_check(const struct dri_cli *cli)
 static int ls_run(struct dri_cli *cli)
 {
     static const char *const columns[] = {"LAST FAILED", "REASON",   "COMMAND", "KEY",
-                                          "ATTEMPTS",    "POSITION", "MESSAGE"};
+                                          "ATTEMPTS",    "POSITION", "UNIT",    "MESSAGE"};
     struct dri_letter_filter filter = {0};
     struct dri_letters *letters = NULL;
     struct dri_table *table = NULL;
@@ -216,7 +191,7 @@ static int show_json(const struct dri_cli *cli, const struct dri_found *found)
     }
     dri_text_addf(&text, ",\"bytes\":{\"$bin\":\"%s\"}}", bytes == NULL ? "" : bytes);
     dri_free(bytes);
-    return say_text(cli, &text);
+    return dri_say_text(cli, &text);
 }
 
 static void add_line(struct dri_text *text, const char *name, struct dray_slice value)
@@ -233,8 +208,8 @@ static void add_facts(const struct dri_found *found, struct dri_text *text)
     const struct dri_letter *letter = &found->letter;
     char times[2][CELL_BYTES];
     char numbers[3][CELL_BYTES];
-    time_of(letter->first_failed_ms, times[0]);
-    time_of(letter->last_failed_ms, times[1]);
+    dri_cell_time(letter->first_failed_ms, times[0]);
+    dri_cell_time(letter->last_failed_ms, times[1]);
     snprintf(numbers[0], CELL_BYTES, "%" PRIu64, letter->attempts);
     snprintf(numbers[1], CELL_BYTES, "%" PRIu64, letter->replays);
     snprintf(numbers[2], CELL_BYTES, "%zu bytes%s", found->value.len,
@@ -255,6 +230,7 @@ static void add_facts(const struct dri_found *found, struct dri_text *text)
     add_line(text, "source", letter->source);
     add_line(text, "worker", letter->worker);
     add_line(text, "fingerprint", letter->fingerprint);
+    add_line(text, "unit", letter->sequence);
     add_line(text, "size", dray_slice_text(numbers[2]));
 }
 
@@ -358,7 +334,7 @@ static int show_one(const struct dri_cli *cli, const struct dri_found *found)
     add_headers(found, &text);
     add_message(found, &text);
     make_harmless(&text);
-    return say_text(cli, &text);
+    return dri_say_text(cli, &text);
 }
 
 static int show_walk(const struct dri_cli *cli, struct dri_letters *letters, bool is_raw)
@@ -452,8 +428,8 @@ static struct group *group_for(struct groups *groups, const struct dri_found *fo
              fingerprint.at == NULL ? "" : (const char *)fingerprint.at);
     snprintf(group->reason, sizeof(group->reason), "%.*s", (int)found->letter.reason_text.len,
              (const char *)found->letter.reason_text.at);
-    cell_of(found->letter.command, group->command);
-    cell_of(found->letter.message, group->message);
+    dri_cell_text(found->letter.command, group->command);
+    dri_cell_text(found->letter.message, group->message);
     group->first_ms = UINT64_MAX;
     return group;
 }
@@ -492,9 +468,9 @@ static void group_to_json(const struct group *group, struct dri_text *text)
         dri_text_addf(text, ",\"%s\":", texts[i][0]);
         dri_text_add_json_string(text, dray_slice_text(texts[i][1]));
     }
-    time_of(group->first_ms, time);
+    dri_cell_time(group->first_ms, time);
     dri_text_addf(text, ",\"first_failed_at\":\"%s\"", time);
-    time_of(group->last_ms, time);
+    dri_cell_time(group->last_ms, time);
     dri_text_addf(text, ",\"last_failed_at\":\"%s\"}", time);
 }
 
@@ -513,11 +489,11 @@ static int groups_print(const struct dri_cli *cli, const struct groups *groups)
         if (cli->is_json) {
             dri_text_init(&text);
             group_to_json(group, &text);
-            code = say_text(cli, &text);
+            code = dri_say_text(cli, &text);
             continue;
         }
         snprintf(count, sizeof(count), "%" PRIu64, group->count);
-        time_of(group->last_ms, last);
+        dri_cell_time(group->last_ms, last);
         const char *cells[] = {count, group->reason,      group->command,
                                last,  group->fingerprint, group->message};
         if (table != NULL) {
@@ -572,10 +548,13 @@ const struct dri_cli_command dri_dlq_ls_command = {
     .name = "dlq ls",
     .summary = "list dead letters",
     .usage = "[--where EXPR] [--command NAME] [--reason KIND] [--since TIME] [--limit N]",
-    .about = "Lists dead letters, oldest first within a partition. In a pipe, or with --json, one "
-             "JSON object a line: topic, partition and offset (NATS: sequence), key, id, command, "
-             "namespace, reason, message, attempts, first_failed_at, last_failed_at, source, "
-             "worker, fingerprint, replays, size.\n\nExit code 3: none matched.",
+    .about =
+        "Lists dead letters, oldest first within a partition. In a pipe, or with --json, one "
+        "JSON object a line: topic, partition and offset (NATS: sequence), key, id, command, "
+        "namespace, reason, message, attempts, first_failed_at, last_failed_at, source, "
+        "worker, fingerprint, unit, replays, size.\n\nLetters of one `unit` are commands of one "
+        "key that were held together, and are let go together with dray dlq release."
+        "\n\nExit code 3: none matched.",
     .options = ls_options,
     .examples = ls_examples,
     .needs_settings = true,

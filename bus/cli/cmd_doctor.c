@@ -34,7 +34,8 @@
 #include "version.h"
 #include "wire/json.h"
 
-#define TOPICS      6u /* beside the delay logs */
+#define TOPICS      6u /* that are always there */
+#define TOPICS_MAX  (TOPICS + 1 + DRI_DELAY_LEVELS)
 #define TEXT_BYTES  1024u
 #define CHECK_MS    10000u
 #define MODULES_MAX 256u
@@ -205,7 +206,7 @@ static void look_at_exposure(struct doctor *doctor)
 static void look_at_broker(struct doctor *doctor)
 {
     const struct dri_settings *settings = &doctor->cli->settings;
-    struct dri_topic topics[TOPICS + DRI_DELAY_LEVELS] = {
+    struct dri_topic topics[TOPICS_MAX] = {
         {settings->topics.commands, DRI_USE_COMMANDS},
         {settings->topics.results, DRI_USE_RESULTS},
         {settings->topics.dead_letters, DRI_USE_DEAD_LETTERS},
@@ -213,11 +214,17 @@ static void look_at_broker(struct doctor *doctor)
         {settings->topics.control, DRI_USE_CONTROL},
         {settings->topics.status, DRI_USE_STATUS},
     };
-    static const char *const names[TOPICS] = {"commands", "results", "dead letters",
-                                              "replay",   "control", "status"};
+    const char *names[TOPICS_MAX] = {"commands", "results", "dead letters",
+                                     "replay",   "control", "status"};
+    size_t topics_count = TOPICS;
+    if (dri_settings_has_park_log(settings)) {
+        names[topics_count] = "parked";
+        topics[topics_count++] = (struct dri_topic){settings->topics.park, DRI_USE_PARK};
+    }
     uint32_t levels = settings->worker.delay_after_ms != 0 ? DRI_DELAY_LEVELS : 0;
     for (uint32_t i = 0; i < levels; i++) {
-        topics[TOPICS + i] = (struct dri_topic){settings->topics.delay[i], DRI_USE_DELAY};
+        names[topics_count] = "delay";
+        topics[topics_count++] = (struct dri_topic){settings->topics.delay[i], DRI_USE_DELAY};
     }
     struct dri_topic_report reports[DRI_ARRAY_LEN(topics)];
     struct dri_transport_info info = {.kind = "", .library = "", .server = ""};
@@ -226,7 +233,7 @@ static void look_at_broker(struct doctor *doctor)
         .group = settings->group,
         .client_id = "dray-doctor",
         .topics = topics,
-        .topics_count = TOPICS + levels,
+        .topics_count = topics_count,
         .can_create = doctor->can_fix,
         .partitions = settings->worker.partitions,
         .timeout_ms = CHECK_MS,
@@ -260,7 +267,7 @@ static void look_at_broker(struct doctor *doctor)
     }
     for (size_t i = 0; i < DRI_ARRAY_LEN(reports); i++) {
         if (reports[i].topic != NULL) {
-            tell_topic(doctor, &reports[i], i < TOPICS ? names[i] : "delay");
+            tell_topic(doctor, &reports[i], names[i]);
         }
     }
 }

@@ -27,7 +27,7 @@ static const char *const policy_keys[] = {
     "timeout_ms", "attempts",        "backoff_ms", "backoff", "retry",
     "budget_ms",  "concurrency",     "rate",       "burst",   "order",
     "run",        "isolation",       "preload",    "breaker", "depends",
-    "fallback",   "key_concurrency", "rate_shared"};
+    "fallback",   "key_concurrency", "rate_shared", "exhausted"};
 static const char *const backoff_keys[] = {"base_ms", "factor", "max_ms", "jitter"};
 static const char *const retry_keys[] = {"timeout",  "network", "unavailable", "conflict",
                                          "internal", "invalid", "not_found",   "rejected",

@@ -124,6 +124,12 @@
       "The window: how far back the ends of commands count.")                                      \
     X("worker.systemic_probe_ms", worker.systemic_probe_ms, U32, "30000", 10, 3600000, false,      \
       "Time from one try to the next, for routes whose breaker has no `open_ms`.")                 \
+    X("worker.park_after_ms", worker.park_after_ms, U32, "30000", 1, 86400000, false,              \
+      "A retry that waits longer than this leaves memory: its command waits in the topic "         \
+      "`park.<group>.<commands>`, and what follows of its key behind it, in order. Kafka only.")   \
+    X("worker.park_max", worker.park_max, U32, "100000", 0, 16777216, false,                       \
+      "Commands of this replica's partitions that may wait there; 64 bytes of memory each. What "  \
+      "is more waits in flight. 0: nothing is parked.")                                            \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

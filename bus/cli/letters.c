@@ -14,28 +14,15 @@
 
 #include "clock.h"
 #include "mem.h"
+#include "rows.h"
 
-#define TEXT_BYTES   1024u
-#define PATIENCE_MS  30000u
-#define SLOTS_MAX    65536u
-#define ORIGIN_BYTES 296u
-
-struct slot {
-    char origin[ORIGIN_BYTES];
-    int32_t partition;
-    bool is_caught_up;
-};
+#define TEXT_BYTES 1024u
 
 struct dri_letters {
     const struct dri_letter_filter *filter; /* borrowed */
-    struct dri_bus *bus;                    /* owned */
-    bool has_partitions;
-    struct slot *slots; /* owned; by slot number */
-    uint32_t slots_count, assigned, caught_up;
-    struct dri_found *first, **last; /* queue; each owned */
+    struct dri_log_walk *walk;              /* owned */
+    struct dri_found *first, **last;        /* queue; each owned */
     uint64_t foreign;
-    bool has_progress;
-    enum dray_status status; /* of a callback */
 };
 
 /* ---- the filter ---- */
@@ -117,6 +104,7 @@ static void row_of(const struct dri_found *found, struct dri_where_row *row)
     row->text[DRI_WHERE_source] = letter->source;
     row->text[DRI_WHERE_worker] = letter->worker;
     row->text[DRI_WHERE_fingerprint] = letter->fingerprint;
+    row->text[DRI_WHERE_unit] = letter->sequence;
     row->text[DRI_WHERE_topic] = found->topic;
     row->text[DRI_WHERE_version] = letter->version;
     row->text[DRI_WHERE_handler] = letter->handler;
@@ -153,6 +141,7 @@ bool dri_letter_filter_matches(const struct dri_letter_filter *filter,
         return true;
     }
     if ((filter->place != NULL && !is_place(found, filter->place)) ||
+        (filter->unit.at != NULL && !dray_slice_equal(letter->sequence, filter->unit)) ||
         (filter->command != NULL && !dray_slice_equal_text(letter->command, filter->command)) ||
         (filter->reason != NULL && !dray_slice_equal_text(letter->reason_text, filter->reason)) ||
         (filter->key != NULL && !dray_slice_equal_text(found->key, filter->key)) ||
@@ -168,40 +157,6 @@ bool dri_letter_filter_matches(const struct dri_letter_filter *filter,
 }
 
 /* ---- reading ---- */
-
-static struct slot *slot_at(struct dri_letters *letters, uint32_t slot)
-{
-    if (slot >= SLOTS_MAX) {
-        return NULL;
-    }
-    if (slot >= letters->slots_count) {
-        uint32_t count = slot < 64 ? 64 : slot * 2;
-        struct slot *larger = dri_zalloc_array(count, sizeof(*larger));
-        if (larger == NULL) {
-            return NULL;
-        }
-        if (letters->slots_count > 0) {
-            memcpy(larger, letters->slots, letters->slots_count * sizeof(*larger));
-        }
-        dri_free(letters->slots);
-        letters->slots = larger;
-        letters->slots_count = count;
-    }
-    return &letters->slots[slot];
-}
-
-static void on_assigned(struct dri_letters *letters, const struct dri_transport_event *event)
-{
-    struct slot *slot = slot_at(letters, event->slot);
-    if (slot == NULL) {
-        letters->status = DRAY_ENOMEM;
-        return;
-    }
-    struct dray_slice origin = event->as.assigned.origin;
-    snprintf(slot->origin, sizeof(slot->origin), "%.*s", (int)origin.len, (const char *)origin.at);
-    slot->partition = event->as.assigned.partition;
-    letters->assigned++;
-}
 
 static struct dray_slice copy_part(uint8_t **at, struct dray_slice part)
 {
@@ -237,76 +192,40 @@ static struct dri_found *copy_of(const struct dri_found *from)
     return found;
 }
 
-static void on_message(struct dri_letters *letters, const struct dri_transport_event *event)
+static enum dray_status on_message(void *arg, const struct dri_log_place *place,
+                                   const struct dri_message *message)
 {
-    const struct dri_message *message = &event->as.message;
-    struct slot *slot = slot_at(letters, event->slot);
-    if (slot == NULL || slot->is_caught_up) {
-        return; /* came after the end as it was when we began */
-    }
+    struct dri_letters *letters = arg;
     struct dri_found found = {
-        .has_partition = letters->has_partitions,
-        .partition = slot->partition,
+        .has_partition = place->has_partition,
+        .partition = place->partition,
         .offset = message->offset,
         .topic = message->subject,
         .key = message->key,
         .value = message->value,
         .headers = message->headers,
     };
-    snprintf(found.position, sizeof(found.position), "%s/%" PRIu64, slot->origin, found.offset);
+    dri_log_position(place, message->offset, found.position);
     if (dri_letter_read(found.headers, &found.letter) != DRAY_OK) {
         letters->foreign++;
-        return;
+        return DRAY_OK;
     }
     if (!dri_letter_filter_matches(letters->filter, &found)) {
-        return;
+        return DRAY_OK;
     }
     struct dri_found *copy = copy_of(&found);
     if (copy == NULL) {
-        letters->status = DRAY_ENOMEM;
-        return;
+        return DRAY_ENOMEM;
     }
     *letters->last = copy;
     letters->last = &copy->next;
-}
-
-static void on_event(void *arg, const struct dri_transport_event *event)
-{
-    struct dri_letters *letters = arg;
-    letters->has_progress = true;
-    if (event->type == DRI_TE_ASSIGNED) {
-        on_assigned(letters, event);
-    } else if (event->type == DRI_TE_MESSAGE) {
-        on_message(letters, event);
-    } else if (event->type == DRI_TE_CAUGHT_UP) {
-        struct slot *slot = slot_at(letters, event->slot);
-        if (slot != NULL && !slot->is_caught_up) {
-            slot->is_caught_up = true;
-            letters->caught_up++;
-        }
-    }
-}
-
-static bool is_at_end(const struct dri_letters *letters)
-{
-    return letters->assigned > 0 && letters->caught_up >= letters->assigned;
-}
-
-static bool has_news(void *arg)
-{
-    const struct dri_letters *letters = arg;
-    return letters->has_progress || letters->first != NULL || letters->status != DRAY_OK;
+    return DRAY_OK;
 }
 
 enum dray_status dri_letters_open(const struct dri_cli *cli, const struct dri_letter_filter *filter,
                                   struct dri_letters **ret_letters, char *ret_text,
                                   size_t text_bytes)
 {
-    const struct dri_source source = {.topic = cli->settings.topics.dead_letters,
-                                      .role = DRI_ROLE_LOG,
-                                      .start = DRI_START_EARLIEST};
-    const struct dri_bus_config config = {.sources = &source, .sources_count = 1};
-    struct dri_transport_info info;
     struct dri_letters *letters = dri_zalloc(sizeof(*letters));
     if (letters == NULL) {
         snprintf(ret_text, text_bytes, "%s", dray_status_text(DRAY_ENOMEM));
@@ -314,13 +233,19 @@ enum dray_status dri_letters_open(const struct dri_cli *cli, const struct dri_le
     }
     letters->filter = filter;
     letters->last = &letters->first;
-    enum dray_status status = dri_bus_open(cli, &config, &letters->bus, ret_text, text_bytes);
+    const struct dri_log_walk_config config = {
+        .cli = cli,
+        .source = {.topic = cli->settings.topics.dead_letters,
+                   .role = DRI_ROLE_LOG,
+                   .start = DRI_START_EARLIEST},
+        .on_message = on_message,
+        .arg = letters,
+    };
+    enum dray_status status = dri_log_walk_open(&config, &letters->walk, ret_text, text_bytes);
     if (status != DRAY_OK) {
         dri_letters_close(letters);
         return status;
     }
-    dri_bus_ops(letters->bus)->info(dri_bus_transport(letters->bus), &info);
-    letters->has_partitions = strcmp(info.kind, "nats") != 0;
     *ret_letters = letters;
     return DRAY_OK;
 }
@@ -328,16 +253,8 @@ enum dray_status dri_letters_open(const struct dri_cli *cli, const struct dri_le
 enum dray_status dri_letters_next(struct dri_letters *letters, struct dri_found **ret_found)
 {
     while (letters->first == NULL) {
-        if (letters->status != DRAY_OK) {
-            return letters->status;
-        }
-        if (is_at_end(letters)) {
-            return DRAY_ENOTFOUND;
-        }
-        letters->has_progress = false;
-        enum dray_status status =
-            dri_bus_run(letters->bus, PATIENCE_MS, on_event, has_news, letters);
-        if (status != DRAY_OK) {
+        enum dray_status status = dri_log_walk_step(letters->walk);
+        if (status != DRAY_OK && letters->first == NULL) {
             return status;
         }
     }
@@ -351,11 +268,6 @@ enum dray_status dri_letters_next(struct dri_letters *letters, struct dri_found 
     return DRAY_OK;
 }
 
-const char *dri_letters_fault(const struct dri_letters *letters)
-{
-    return dri_bus_fault(letters->bus);
-}
-
 uint64_t dri_letters_foreign(const struct dri_letters *letters)
 {
     return letters->foreign;
@@ -366,13 +278,12 @@ void dri_letters_close(struct dri_letters *letters)
     if (letters == NULL) {
         return;
     }
-    dri_bus_close(letters->bus);
+    dri_log_walk_close(letters->walk);
     while (letters->first != NULL) {
         struct dri_found *found = letters->first;
         letters->first = found->next;
         dri_free(found);
     }
-    dri_free(letters->slots);
     dri_free(letters);
 }
 
@@ -396,63 +307,33 @@ int dri_letters_end(const struct dri_cli *cli, const struct dri_letters *letters
         (void)dri_cli_fail(cli, 0, "%" PRIu64 " messages in %s have no dray-dlq-reason: left out",
                            foreign, cli->settings.topics.dead_letters);
     }
-    if (status == DRAY_ENOTFOUND || status == DRAY_OK) {
-        return DRI_EXIT_OK;
-    }
-    if (status == DRAY_ECLOSED) {
-        return dri_cli_fail(cli, DRI_EXIT_FAILED, "interrupted");
-    }
-    const char *fault = dri_letters_fault(letters);
-    return dri_cli_fail(cli, (int)dri_exit_for_open(status), "reading %s: %s",
-                        cli->settings.topics.dead_letters,
-                        fault[0] != '\0' ? fault : dray_status_text(status));
+    return dri_log_walk_end(cli, letters->walk, cli->settings.topics.dead_letters, status);
 }
 
 /* ---- JSON ---- */
-
-static void add_text(struct dri_text *text, const char *name, struct dray_slice value)
-{
-    dri_text_addf(text, "%s\"%s\":", text->len > 1 ? "," : "", name);
-    if (value.at == NULL) {
-        dri_text_addf(text, "null");
-    } else {
-        dri_text_add_json_string(text, value);
-    }
-}
-
-static void add_number(struct dri_text *text, const char *name, uint64_t number)
-{
-    dri_text_addf(text, ",\"%s\":%" PRIu64, name, number);
-}
-
-static void add_time(struct dri_text *text, const char *name, uint64_t wall_ms)
-{
-    char time[DRI_CLOCK_TEXT_BYTES];
-    dri_clock_format(wall_ms, time);
-    add_text(text, name, wall_ms == 0 ? dray_slice_of(NULL, 0) : dray_slice_text(time));
-}
 
 void dri_letter_to_json(const struct dri_found *found, struct dri_text *text)
 {
     const struct dri_letter *letter = &found->letter;
     dri_text_addf(text, "{");
-    add_text(text, "topic", found->topic);
+    dri_field_text(text, "topic", found->topic);
     if (found->has_partition) {
         dri_text_addf(text, ",\"partition\":%" PRId32, found->partition);
     }
-    add_number(text, found->has_partition ? "offset" : "sequence", found->offset);
-    add_text(text, "key", found->key);
-    add_text(text, "id", letter->id);
-    add_text(text, "command", letter->command);
-    add_text(text, "namespace", letter->namespace_);
-    add_text(text, "reason", letter->reason_text);
-    add_text(text, "message", letter->message);
-    add_number(text, "attempts", letter->attempts);
-    add_time(text, "first_failed_at", letter->first_failed_ms);
-    add_time(text, "last_failed_at", letter->last_failed_ms);
-    add_text(text, "source", letter->source);
-    add_text(text, "worker", letter->worker);
-    add_text(text, "fingerprint", letter->fingerprint);
-    add_number(text, "replays", letter->replays);
-    add_number(text, "size", size_of(found));
+    dri_field_number(text, found->has_partition ? "offset" : "sequence", found->offset);
+    dri_field_text(text, "key", found->key);
+    dri_field_text(text, "id", letter->id);
+    dri_field_text(text, "command", letter->command);
+    dri_field_text(text, "namespace", letter->namespace_);
+    dri_field_text(text, "reason", letter->reason_text);
+    dri_field_text(text, "message", letter->message);
+    dri_field_number(text, "attempts", letter->attempts);
+    dri_field_time(text, "first_failed_at", letter->first_failed_ms);
+    dri_field_time(text, "last_failed_at", letter->last_failed_ms);
+    dri_field_text(text, "source", letter->source);
+    dri_field_text(text, "worker", letter->worker);
+    dri_field_text(text, "fingerprint", letter->fingerprint);
+    dri_field_text(text, "unit", letter->sequence);
+    dri_field_number(text, "replays", letter->replays);
+    dri_field_number(text, "size", size_of(found));
 }

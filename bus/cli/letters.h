@@ -12,6 +12,7 @@
 
 #include "bus.h"
 #include "cli.h"
+#include "log_walk.h"
 #include "where.h"
 #include "wire/json.h"
 #include "wire/letter.h"
@@ -21,8 +22,6 @@
  * Letters that arrive meanwhile are not read: a replay must not meet what itself has caused.
  * Threads: one.
  */
-
-#define DRI_POSITION_BYTES 320u
 
 /** One dead letter and where it stands. Slices borrow from the record itself. */
 struct dri_found {
@@ -40,6 +39,7 @@ struct dri_letter_filter {
     struct dri_where *where; /* owned; NULL: all */
     const char *place;       /* a position or an id, of show; NULL: none */
     const char *command, *reason, *key;
+    struct dray_slice unit;      /* letters of this one; absent: all */
     uint64_t since_ms, until_ms; /* of last_failed_at; 0: no bound */
 };
 
@@ -62,8 +62,6 @@ DRAY_MUST_CHECK enum dray_status dri_letters_open(const struct dri_cli *cli,
  *  Errors: ENOTFOUND at the end; as dri_bus_run. */
 DRAY_MUST_CHECK enum dray_status dri_letters_next(struct dri_letters *letters,
                                                   struct dri_found **ret_found);
-/** Why a call gave EBROKER or EFATAL, or "". */
-const char *dri_letters_fault(const struct dri_letters *letters);
 /** Messages without a dray-dlq-reason: somebody else's. */
 uint64_t dri_letters_foreign(const struct dri_letters *letters);
 /** NULL is a no-op. */

@@ -34,6 +34,7 @@
     X(source, TEXT)                                                                                \
     X(worker, TEXT)                                                                                \
     X(fingerprint, TEXT)                                                                           \
+    X(unit, TEXT)                                                                                  \
     X(topic, TEXT)                                                                                 \
     X(version, TEXT)                                                                               \
     X(handler, TEXT)                                                                               \

@@ -71,8 +71,10 @@ static const char *check_flight(const struct dri_core *core, const struct dri_fl
     if (flight->is_tracked) {
         const struct dri_slot *slot = &core->slots[flight->slot];
         CHECK(slot->is_assigned && slot->epoch == flight->epoch, "a tracked flight is stale");
-        CHECK(core->nodes[flight->index].offset == flight->offset, "a node has another offset");
-        if (!slot->is_watermark) {
+        CHECK(core->nodes[dri_node_of(core, flight)].offset == flight->offset,
+              "a node has another offset");
+        CHECK(slot->is_park == (flight->entry != 0), "a flight is of a park log and no entry");
+        if (!slot->is_watermark && flight->entry == 0) {
             CHECK(dri_map_find(&core->deliveries, flight->slot, flight->offset) == flight->index,
                   "a delivery is not in the table");
         }
@@ -91,6 +93,7 @@ static const char *check_flights(const struct dri_core *core)
     uint32_t free_count = core->flights_max - core->fresh;
     uint32_t releasing = 0;
     uint32_t releases_due = 0;
+    uint32_t unparked = 0;
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < core->fresh; i++) {
         const struct dri_flight *flight = &core->flights[i];
@@ -98,6 +101,7 @@ static const char *check_flights(const struct dri_core *core)
         CHECK(fault == NULL, fault);
         CHECK(flight->index == i, "a flight has a wrong index");
         states[flight->state]++;
+        unparked += flight->state != DRI_FLIGHT_FREE && flight->entry != 0;
         if (flight->state == DRI_FLIGHT_FREE || flight->state == DRI_FLIGHT_TAKEN) {
             continue;
         }
@@ -117,6 +121,7 @@ static const char *check_flights(const struct dri_core *core)
         CHECK(states[i] == core->states[i], "a state is counted wrongly");
     }
     CHECK(free_count == states[DRI_FLIGHT_FREE], "a free flight is in no list");
+    CHECK(unparked == core->unparked_taken, "flights that came out are counted wrongly");
     CHECK(core->used == core->flights_max - free_count, "used is counted wrongly");
     CHECK(core->releasing == releasing, "a flight is finished and not released");
     CHECK(core->releases_due == releases_due, "releases that are due are counted wrongly");
@@ -146,9 +151,11 @@ static const char *check_queue(const struct dri_core *core, const struct dri_key
     CHECK(has_back, "what came back is not in its key's queue");
     CHECK(key->out > 0 || key->back_tail == NULL, "a chain is back and leaves a mark");
     bool can_run = key->out == 0 && !key->is_deaf && key->head != NULL &&
-                   key->head->state == DRI_FLIGHT_QUEUED;
+                   key->head->state == DRI_FLIGHT_QUEUED &&
+                   (key->parked == 0 || key->head->entry != 0);
     CHECK(key->is_ready == can_run, "a key is ready and cannot run, or the other way round");
-    CHECK(key->head != NULL || key->out > 0 || key->is_deaf, "a key without flights is kept");
+    CHECK(key->head != NULL || key->out > 0 || key->is_deaf || key->parked != 0,
+          "a key without flights is kept");
     return NULL;
 }
 
@@ -379,19 +386,31 @@ static const char *check_tracker(const struct dri_core *core, const struct dri_s
     const struct dri_tracker *tracker = &slot->tracker;
     uint32_t prev = 0;
     uint32_t count = 0;
+    uint32_t flights = 0;
     uint64_t position;
     for (uint32_t at = tracker->head; at != 0; at = core->nodes[at - 1].next) {
         const struct dri_tracker_node *node = &core->nodes[at - 1];
-        const struct dri_flight *flight = &core->flights[at - 1];
         CHECK(node->prev == prev, "a tracker's list is torn");
-        CHECK(flight->is_tracked && flight->slot == number && flight->epoch == slot->epoch,
-              "a tracker has a flight of another assignment");
+        CHECK(slot->is_park == (at > core->flights_max), "a tracker has what is not its own");
+        if (slot->is_park) {
+            const struct dri_entry *entry = &core->entries[at - core->flights_max - 1];
+            CHECK(entry->state != DRI_ENTRY_FREE && entry->state != DRI_ENTRY_DEAD &&
+                      entry->slot == number && entry->epoch == slot->epoch &&
+                      entry->offset == node->offset,
+                  "a tracker has an entry of another assignment");
+            flights += entry->state == DRI_ENTRY_OUT;
+        } else {
+            const struct dri_flight *flight = &core->flights[at - 1];
+            CHECK(flight->is_tracked && flight->slot == number && flight->epoch == slot->epoch,
+                  "a tracker has a flight of another assignment");
+            flights++;
+        }
         CHECK(prev == 0 || core->nodes[prev - 1].sequence < node->sequence,
               "a tracker's list is not in the order received");
         CHECK(prev == 0 || !tracker->is_ordered || core->nodes[prev - 1].offset < node->offset,
               "a tracker's offsets do not increase");
         prev = at;
-        CHECK(++count <= core->flights_max, "a tracker's list is a circle");
+        CHECK(++count <= core->flights_max + core->entries_max, "a tracker's list is a circle");
     }
     CHECK(tracker->tail == prev && tracker->count == count, "a tracker's list ends elsewhere");
     if (tracker->head != 0 && DRI_PLANTED == DRI_PLANTED_NONE && tracker->is_ordered) {
@@ -399,7 +418,7 @@ static const char *check_tracker(const struct dri_core *core, const struct dri_s
                   position <= core->nodes[tracker->head - 1].offset,
               "the watermark is beyond what is unfinished");
     }
-    *ret_count = count;
+    *ret_count = flights;
     return NULL;
 }
 
@@ -446,13 +465,106 @@ static const char *check_slots(const struct dri_core *core)
         CHECK(slot->is_settle_armed ==
                   dri_timers_is_set(&core->timers, dri_slot_timer_id(core, slot, DRI_TIMER_SETTLE)),
               "a slot is armed and has no time, or the other way round");
-        CHECK(!slot->is_revoking || count > 0 || slot->is_final_out || slot->is_settle_held,
+        CHECK(!slot->is_revoking || slot->tracker.count > 0 || slot->is_final_out ||
+                  slot->is_settle_held,
               "a revoked slot is empty and was not let go");
     }
     for (uint32_t i = 0; i < core->fresh; i++) {
         tracked += core->flights[i].is_tracked;
     }
     CHECK(tracked == in_trackers, "a flight is tracked and in no tracker");
+    return NULL;
+}
+
+/* Of an entry by itself. */
+static const char *check_entry(const struct dri_core *core, uint32_t number)
+{
+    const struct dri_entry *entry = &core->entries[number];
+    bool is_live = entry->state != DRI_ENTRY_FREE && entry->state != DRI_ENTRY_DEAD;
+    const struct dri_flight *flight = entry->flight != 0 ? &core->flights[entry->flight - 1] : NULL;
+    CHECK(flight == NULL || flight->entry == number + 1, "an entry has the flight of another");
+    CHECK(entry->state != DRI_ENTRY_OUT || (flight != NULL && flight->is_tracked),
+          "an entry is out and no flight");
+    CHECK(entry->state != DRI_ENTRY_FREE || (entry->queued == 0 && flight == NULL),
+          "an entry is free and somebody has it");
+    CHECK(entry->state == DRI_ENTRY_WAITING ||
+              !dri_timers_is_set(&core->timers, dri_entry_timer_id(core, number)),
+          "an entry has a time and does not wait");
+    if (is_live) {
+        const struct dri_slot *slot = &core->slots[entry->slot];
+        CHECK(slot->is_assigned && slot->is_park && slot->epoch == entry->epoch,
+              "an entry is stale");
+        CHECK(core->nodes[core->flights_max + number].offset == entry->offset,
+              "an entry's node has another offset");
+    }
+    return NULL;
+}
+
+static const char *check_parked_key(const struct dri_core *core, uint32_t number,
+                                    uint32_t *ret_entries)
+{
+    const struct dri_key *key = &core->keys.keys[number];
+    const struct dri_parked_key *parked = &core->parked_keys[key->parked - 1];
+    uint32_t prev = 0;
+    CHECK(parked->key == number, "what is parked belongs to another key");
+    CHECK(!parked->is_touched, "something happened to a parked key and nobody looked");
+    for (uint32_t at = parked->head; at != 0; at = core->entries[at - 1].next) {
+        const struct dri_entry *entry = &core->entries[at - 1];
+        CHECK(entry->prev == prev && entry->key == key->parked, "a queue of entries is torn");
+        CHECK(entry->state != DRI_ENTRY_FREE && entry->state != DRI_ENTRY_DEAD,
+              "an entry is gone and stands in a queue");
+        CHECK(prev == 0 || core->entries[prev - 1].slot != entry->slot ||
+                  core->entries[prev - 1].order <= entry->order,
+              "the entries of a key are not in order");
+        prev = at;
+        CHECK(++*ret_entries <= core->entries_max, "a queue of entries is a circle");
+    }
+    CHECK(parked->tail == prev, "a queue of entries ends elsewhere");
+    CHECK(parked->parking == 0 || core->flights[parked->parking - 1].is_parker,
+          "a key waits for a flight that is gone");
+    CHECK(parked->is_unread == (parked->live.to != 0 || parked->rewrite.to != 0),
+          "a copy is waited for by nobody");
+    CHECK(prev != 0 || parked->parking != 0 || parked->is_unread, "a key is parked for nothing");
+    return NULL;
+}
+
+static const char *check_parked(const struct dri_core *core)
+{
+    uint32_t live = 0;
+    uint32_t stopped = 0;
+    uint32_t keyless = 0;
+    uint32_t in_queues = 0;
+    uint32_t keys = 0;
+    uint32_t asked = 0;
+    uint32_t unread = 0;
+    for (uint32_t i = 0; i < core->entries_fresh; i++) {
+        const struct dri_entry *entry = &core->entries[i];
+        const char *fault = check_entry(core, i);
+        CHECK(fault == NULL, fault);
+        asked += entry->flight != 0 || entry->state == DRI_ENTRY_ASKED ||
+                 (entry->queued & DRI_ENTRY_UNPARK) != 0;
+        if (entry->state != DRI_ENTRY_FREE && entry->state != DRI_ENTRY_DEAD) {
+            live++;
+            keyless += entry->key == 0;
+            stopped += entry->kind == DRI_PARK_STOPPED || entry->kind == DRI_PARK_HELD;
+        }
+    }
+    for (uint32_t i = 0; i < core->keys.fresh; i++) {
+        const struct dri_key *key = &core->keys.keys[i];
+        if (dri_map_find(&core->keys.map, 0, key->hash) == i && key->parked != 0) {
+            const char *fault = check_parked_key(core, i, &in_queues);
+            CHECK(fault == NULL, fault);
+            keys++;
+            unread += core->parked_keys[key->parked - 1].is_unread;
+        }
+    }
+    CHECK(unread == core->unread_count, "copies that are waited for are counted wrongly");
+    CHECK(live == core->entries_used, "entries are counted wrongly");
+    CHECK(live == in_queues + keyless, "an entry is in no queue");
+    CHECK(stopped == core->entries_stopped, "stopped keys are counted wrongly");
+    CHECK(keys == core->parked_keys_used, "parked keys are counted wrongly");
+    CHECK(asked == core->unparked, "what was asked for is counted wrongly");
+    CHECK(core->touched == 0, "a parked key was not looked at");
     return NULL;
 }
 
@@ -481,6 +593,7 @@ const char *dri_core_check(const struct dri_core *core)
     fault = fault != NULL ? fault : check_lanes(core);
     fault = fault != NULL ? fault : check_groups(core);
     fault = fault != NULL ? fault : check_slots(core);
+    fault = fault != NULL ? fault : check_parked(core);
     fault = fault != NULL ? fault : check_timers(core);
     return fault;
 }

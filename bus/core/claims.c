@@ -37,6 +37,7 @@ void dri_claims_init(struct dri_claims *claims)
     claims->given_up_count = 0;
     claims->ceiling = UINT64_MAX;
     claims->has_run = false;
+    claims->is_cut = false;
     claims->restored_len = 0;
 }
 
@@ -204,8 +205,10 @@ struct dray_slice dri_claims_text(struct dri_claims *claims, const struct dri_tr
     };
     uint64_t from = tracker->next_offset > position ? tracker->next_offset : position;
     dri_progress_write(&writer, claims->text, position);
-    bool has_room = add_received(&writer, &walk, position) && claims->ceiling == UINT64_MAX &&
-                    add_restored(&writer, claims, from);
+    bool is_whole = add_received(&writer, &walk, position);
+    claims->is_cut = !is_whole && claims->ceiling == UINT64_MAX;
+    bool has_room =
+        is_whole && claims->ceiling == UINT64_MAX && add_restored(&writer, claims, from);
     struct dray_slice text = dri_progress_close(&writer);
     claims->is_whole = has_room && !writer.is_full;
     return text;

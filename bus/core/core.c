@@ -45,6 +45,10 @@
 
 #define ACTIONS_PER_FLIGHT 5u
 #define ACTIONS_PER_SLOT   3u
+#define ACTIONS_PER_ENTRY  3u
+#define UNPARKED_MAX       256u
+#define LATE_MAX           64u
+#define ENTRIES_SPARE      1024u
 #define RECENT_MAX         (UINT32_C(1) << 17)
 #define CACHE_LINE         64u
 
@@ -71,18 +75,30 @@ static void assert_sane(const struct dri_core_config *config)
     DRI_ASSERT(config->groups_max < UINT32_C(1) << 20);
     DRI_ASSERT(config->republish_ms > 0);
     DRI_ASSERT(config->systemic_share == 0 || config->systemic_window_ms >= 10);
+    DRI_ASSERT(config->park_max <= UINT32_C(1) << 24);
 }
 
 /* One list of what a core is made of, for counting and for building. */
 static void build(struct dri_core *core, const struct dri_core_config *config,
                   struct carver *carver)
 {
-    uint32_t flights = config->in_flight_max + config->unacked_max;
+    bool parks = config->park_max > 0;
+    uint32_t unparked = config->park_max < UNPARKED_MAX ? config->park_max : UNPARKED_MAX;
+    uint32_t late = parks ? LATE_MAX : 0;
+    uint32_t flights = config->in_flight_max + config->unacked_max + late + unparked;
+    uint32_t parked = parks ? 2 * config->park_max + ENTRIES_SPARE : 0;
+    uint32_t parked_keys = parks ? parked + config->park_max + flights : 0;
+    uint32_t keys_max = flights + (parks ? parked + config->park_max : 0);
     uint32_t entries = dri_map_entries(flights);
+    uint32_t keys_entries = dri_map_entries(keys_max);
     uint32_t recent = entries < RECENT_MAX ? entries : RECENT_MAX;
     uint32_t groups = config->groups_max + 1;
-    uint32_t timers = flights + config->slots_max * DRI_TIMER_SLOT_COUNT + 1 + groups;
+    uint32_t timers = flights + config->slots_max * DRI_TIMER_SLOT_COUNT + 1 + groups + parked;
     core->config = *config;
+    core->unparked_max = unparked;
+    core->late_max = late;
+    core->entries_max = parked;
+    core->parked_keys_max = parked_keys;
     core->flights_max = flights;
     core->in_flight_carved = config->in_flight_max;
     core->flight_bytes = sizeof(struct dri_flight);
@@ -92,19 +108,27 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     core->lines = carve(carver, (size_t)groups * (config->lanes + 1), sizeof(*core->lines));
     core->flights = carve(carver, flights, sizeof(*core->flights));
     core->claims = carve(carver, config->slots_max, sizeof(*core->claims));
-    core->nodes = carve(carver, flights, sizeof(*core->nodes));
+    core->nodes = carve(carver, (size_t)flights + parked, sizeof(*core->nodes));
     core->recent = carve(carver, recent, sizeof(*core->recent));
     core->recent_mask = recent - 1;
-    core->actions_max = flights * ACTIONS_PER_FLIGHT + config->slots_max * ACTIONS_PER_SLOT + 1;
+    core->actions_max = flights * ACTIONS_PER_FLIGHT + config->slots_max * ACTIONS_PER_SLOT +
+                        parked * ACTIONS_PER_ENTRY + 1;
     core->actions = carve(carver, core->actions_max, sizeof(*core->actions));
     dri_map_init(&core->deliveries, carve(carver, entries, sizeof(struct dri_map_entry)), entries);
-    struct dri_key *keys = carve(carver, flights, sizeof(*keys));
-    struct dri_map_entry *table = carve(carver, entries, sizeof(*table));
-    dri_keys_init(&core->keys, keys, flights, table, entries);
+    struct dri_key *keys = carve(carver, keys_max, sizeof(*keys));
+    struct dri_map_entry *table = carve(carver, keys_entries, sizeof(*table));
+    dri_keys_init(&core->keys, keys, keys_max, table, keys_entries);
     core->keys.queue_max = config->key_max;
     struct dri_timer *heap = carve(carver, timers, sizeof(*heap));
     uint32_t *places = carve(carver, timers, sizeof(*places));
     dri_timers_init(&core->timers, heap, places, timers);
+    uint32_t sources = parks ? dri_map_entries(parked) : 0;
+    core->entries = carve(carver, parked, sizeof(*core->entries));
+    core->parked_keys = carve(carver, parked_keys, sizeof(*core->parked_keys));
+    struct dri_map_entry *source_table = carve(carver, sources, sizeof(*source_table));
+    if (parks) {
+        dri_map_init(&core->sources, source_table, sources);
+    }
 }
 
 size_t dri_core_bytes(const struct dri_core_config *config)
@@ -115,6 +139,15 @@ size_t dri_core_bytes(const struct dri_core_config *config)
     (void)carve(&carver, 1, sizeof(struct dri_core));
     build(&scratch, config, &carver);
     return carver.at;
+}
+
+size_t dri_core_flights_max(const struct dri_core_config *config)
+{
+    struct dri_core scratch = {0};
+    struct carver carver = {.memory = NULL, .at = 0};
+    assert_sane(config);
+    build(&scratch, config, &carver);
+    return scratch.flights_max;
 }
 
 struct dri_core *dri_core_init(void *memory, const struct dri_core_config *config)
@@ -197,6 +230,15 @@ static uint32_t unacked_count(const struct dri_core *core)
            core->states[DRI_FLIGHT_PARKING];
 }
 
+/* What of the slab is left for what comes in; some of it is set aside for what is unparked. */
+static uint32_t slab_left(const struct dri_core *core)
+{
+    uint32_t unparked = core->unparked_taken;
+    uint32_t most = core->flights_max - core->unparked_max - core->late_max;
+    uint32_t used = core->used - unparked;
+    return used < most ? most - used : 0;
+}
+
 static bool is_low(uint64_t count, uint64_t max)
 {
     return count < max && count <= max - max / 4;
@@ -209,12 +251,12 @@ static void update_room(struct dri_core *core)
     uint32_t unacked = unacked_count(core);
     if (!core->is_full) {
         core->is_full = waiting >= config->in_flight_max || unacked >= config->unacked_max ||
-                        core->bytes >= config->bytes_max || core->used >= core->flights_max;
+                        core->bytes >= config->bytes_max || slab_left(core) == 0;
         return;
     }
     core->is_full =
         !(is_low(waiting, config->in_flight_max) && is_low(unacked, config->unacked_max) &&
-          is_low(core->bytes, config->bytes_max) && core->used < core->flights_max);
+          is_low(core->bytes, config->bytes_max) && slab_left(core) > 0);
 }
 
 static uint32_t takeable(const struct dri_core *core)
@@ -222,14 +264,15 @@ static uint32_t takeable(const struct dri_core *core)
     uint32_t waiting = waiting_count(core);
     uint32_t in_flight =
         waiting < core->config.in_flight_max ? core->config.in_flight_max - waiting : 0;
-    uint32_t slab = core->flights_max - core->used;
+    uint32_t slab = slab_left(core);
     return in_flight < slab ? in_flight : slab;
 }
 
 void dri_core_set_limits(struct dri_core *core, const struct dri_core_limits *limits)
 {
     DRI_ASSERT(limits->in_flight_max <= core->in_flight_carved);
-    DRI_ASSERT(limits->unacked_max <= core->flights_max - core->in_flight_carved);
+    DRI_ASSERT(limits->unacked_max <=
+               core->flights_max - core->unparked_max - core->late_max - core->in_flight_carved);
     DRI_ASSERT(limits->unacked_max > 0 && limits->bytes_max > 0);
     core->config.in_flight_max = limits->in_flight_max;
     core->config.unacked_max = limits->unacked_max;
@@ -245,12 +288,8 @@ size_t dri_core_room(const struct dri_core *core)
     return core->is_full || core->is_draining || core->is_stopped ? 0 : takeable(core);
 }
 
-struct dri_flight *dri_core_take(struct dri_core *core)
+static struct dri_flight *take(struct dri_core *core)
 {
-    uint32_t left = takeable(core);
-    if (left == 0) {
-        return NULL;
-    }
     struct dri_flight *flight = core->free;
     uint32_t index = core->fresh;
     if (flight != NULL) {
@@ -267,12 +306,49 @@ struct dri_flight *dri_core_take(struct dri_core *core)
     flight->lane_hint = UINT16_MAX;
     core->used++;
     dri_move(core, flight, DRI_FLIGHT_TAKEN);
+    return flight;
+}
+
+struct dri_flight *dri_core_take(struct dri_core *core)
+{
+    uint32_t left = takeable(core);
+    if (left == 0) {
+        return NULL;
+    }
     core->is_full = core->is_full || left == 1;
+    return take(core);
+}
+
+struct dri_flight *dri_core_take_late(struct dri_core *core)
+{
+    uint32_t most = core->flights_max - core->unparked_max;
+    return core->used - core->unparked_taken < most ? take(core) : NULL;
+}
+
+struct dri_flight *dri_core_take_parked(struct dri_core *core, uint32_t number)
+{
+    DRI_ASSERT(number < core->entries_fresh);
+    struct dri_entry *entry = &core->entries[number];
+    DRI_ASSERT(entry->state == DRI_ENTRY_ASKED && entry->flight == 0);
+    struct dri_flight *flight = take(core);
+    core->unparked_taken++;
+    flight->entry = number + 1;
+    flight->attempt = entry->attempts;
+    flight->slot = entry->slot;
+    flight->epoch = entry->epoch;
+    flight->offset = entry->offset;
+    entry->flight = flight->index + 1;
     return flight;
 }
 
 static void put_free(struct dri_core *core, struct dri_flight *flight)
 {
+    if (flight->entry != 0) {
+        core->unparked_taken--;
+    }
+    if (flight->entry != 0 || flight->unit_entry != 0) {
+        dri_park_detach(core, flight);
+    }
     dri_move(core, flight, DRI_FLIGHT_FREE);
     flight->next = core->free;
     core->free = flight;
@@ -305,7 +381,12 @@ static void on_record(struct dri_core *core, struct dri_flight *flight)
 {
     DRI_ASSERT(flight->state == DRI_FLIGHT_TAKEN);
     core->bytes += flight->bytes;
-    if (!dri_slot_admit(core, flight)) {
+    if (flight->entry != 0 ? !dri_park_admit(core, flight) : !dri_slot_admit(core, flight)) {
+        return;
+    }
+    if (core->entries_used > 0 && flight->entry == 0 && dri_park_has(core, flight)) {
+        core->stats.copies_dropped++;
+        dri_outcome_none(core, flight);
         return;
     }
     if (DRI_IS_PLANTED(LOSE_ONE) && core->stats.admitted % 1000 == 0) {
@@ -335,8 +416,7 @@ static void on_event(struct dri_core *core, const struct dri_core_event *event)
         dri_lanes_returned(core, event->as.flight);
         return;
     case DRI_CE_PUBLISHED:
-        dri_outcome_published(core, event->as.published.token, event->as.published.ack,
-                              event->as.published.reason);
+        dri_outcome_published(core, event);
         return;
     case DRI_CE_SETTLED:
         dri_slot_settled(core, event);
@@ -352,6 +432,12 @@ static void on_event(struct dri_core *core, const struct dri_core_event *event)
         return;
     case DRI_CE_BARRIER:
         dri_slots_barrier(core);
+        return;
+    case DRI_CE_PARKED:
+        dri_park_take_in(core, event);
+        return;
+    case DRI_CE_CAUGHT_UP:
+        dri_park_caught_up(core, event->slot, event->epoch);
         return;
     case DRI_CE_DRAIN:
         dri_drain_begin(core);
@@ -380,6 +466,10 @@ static void on_timer(struct dri_core *core, uint32_t id)
         dri_drain_end_now(core);
         return;
     }
+    if (id >= dri_entry_timer_id(core, 0)) {
+        dri_park_due(core, id - dri_entry_timer_id(core, 0));
+        return;
+    }
     if (id > dri_drain_timer_id(core)) {
         dri_group_due(core, id - dri_group_timer_id(core, 0));
         return;
@@ -406,7 +496,10 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
     }
     dri_groups_bound(core);
     do {
-        dri_lanes_dispatch(core);
+        do {
+            dri_park_work(core);
+            dri_lanes_dispatch(core);
+        } while (core->touched != 0);
     } while (dri_groups_fall_back(core));
     if (core->is_draining) {
         dri_groups_drain(core);
@@ -428,6 +521,11 @@ uint64_t dri_core_torn(const struct dri_core *core)
 bool dri_core_is_whole(const struct dri_core *core)
 {
     return core->is_whole;
+}
+
+bool dri_core_is_overflown(const struct dri_core *core)
+{
+    return core->stats.park_overflows > 0;
 }
 
 uint64_t dri_core_next_deadline(const struct dri_core *core)
@@ -458,9 +556,14 @@ static bool read_action(struct dri_core *core, const struct dri_queued_action *q
         ret_action->as.is_clean = core->is_clean;
         return true;
     }
-    if (type == DRI_CA_UNASSIGN || (type == DRI_CA_SETTLE && queued->detail != 0)) {
+    if (type == DRI_CA_UNASSIGN ||
+        (type == DRI_CA_SETTLE && queued->detail != 0 && queued->lane == 0)) {
         ret_action->slot = queued->ref;
         return dri_slot_read(&core->slots[queued->ref], queued->detail, ret_action);
+    }
+    if (type == DRI_CA_UNPARK || type == DRI_CA_FORGET ||
+        (type == DRI_CA_SETTLE && queued->lane != 0)) {
+        return dri_entry_read(core, queued->ref, queued->detail, ret_action);
     }
     struct dri_flight *flight = &core->flights[queued->ref];
     ret_action->slot = flight->slot;
@@ -512,6 +615,9 @@ void dri_core_stats(const struct dri_core *core, struct dri_core_stats *ret_stat
     stats.waiting_paused = dri_groups_held(core);
     stats.open_groups = core->open_groups;
     stats.is_systemic = dri_core_is_systemic(core);
+    stats.parked_entries = core->entries_used;
+    stats.parked_keys = core->parked_keys_used;
+    stats.stopped_keys = core->entries_stopped;
     stats.bytes = core->bytes;
     stats.settle_gap = 0;
     for (uint32_t i = 0; i < core->config.slots_max; i++) {

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "flight.h"
+#include "park.h"
 
 /* core.h - the machine that decides, without input or output: events and now go in, actions come
  * out.
@@ -42,6 +43,8 @@ struct dri_core_config {
     uint32_t revoke_ms;      /* grace for flights of a revoked slot */
     uint32_t drain_ms;       /* grace of a drain */
     uint32_t delay_after_ms; /* what is due later waits in a delay log; 0: all waits here */
+    uint32_t park_max;       /* entries of parked commands; 0: nothing is parked */
+    uint32_t park_after_ms;  /* what waits longer is parked */
     uint32_t republish_ms;   /* first wait after an unknown or refused publish; doubles to 30 s */
 
     /* When most commands fail: systemic.c */
@@ -60,13 +63,17 @@ struct dri_core_limits {
 };
 
 enum dri_core_event_type {
-    DRI_CE_ASSIGNED,  /* slot, epoch, mode, lease_ns, committed, metadata */
+    DRI_CE_ASSIGNED,  /* slot, epoch, mode, is_park, park, lease_ns, committed, metadata,
+                         origin_hash */
     DRI_CE_REVOKED,   /* slot, epoch */
     DRI_CE_LOST,      /* slot, epoch */
     DRI_CE_RECORD,    /* flight: filled; the core has it now */
     DRI_CE_DONE,      /* flight: back from its lane, alone (each of a chain by itself, in order) */
     DRI_CE_RETURNED,  /* flight: of a DONE with is_stuck; its handler has returned now */
-    DRI_CE_PUBLISHED, /* token, ack, reason */
+    DRI_CE_PARKED,    /* slot, epoch, parked: a record of a park log was read; the shell keeps its
+                         bytes at parked.place until FORGET */
+    DRI_CE_CAUGHT_UP, /* slot, epoch: a park log was read to the end that it had */
+    DRI_CE_PUBLISHED, /* token, ack, reason, offset */
     DRI_CE_SETTLED,   /* slot, epoch, position, status */
     DRI_CE_BARRIER,   /* settle what is finished now, whatever settle_ms says */
     DRI_CE_DRAIN,     /* finish, settle, then DRAINED */
@@ -80,6 +87,20 @@ enum dri_core_ack {
     DRI_CORE_UNKNOWN
 };
 
+/** A record of a park log (docs/adr/0013-parking.md). */
+struct dri_core_parked {
+    uint64_t offset;
+    uint64_t order;       /* at which it first stood in this log: offset, unless it was rewritten */
+    uint64_t source_hash; /* of the message that it is: dri_park_source_hash */
+    uint64_t key_hash;    /* only with has_key; else it waits alone */
+    uint64_t due_ms;      /* wall; 0: when its turn comes */
+    uint64_t place;       /* the shell's name for its bytes; 0: it has none (HELD, RELEASE) */
+    uint32_t attempts;
+    enum dri_park_kind kind;
+    bool has_key;
+    bool is_of_release; /* a COMMAND that was written by a release: it belongs to no held unit */
+};
+
 struct dri_core_event {
     enum dri_core_event_type type;
     uint32_t slot, epoch;
@@ -89,12 +110,17 @@ struct dri_core_event {
             uint64_t lease_ns;
             int64_t committed;
             struct dray_slice metadata; /* that was committed with it; hostile; copied */
+            bool is_park;               /* a park log */
+            uint32_t park;              /* slot of the park log of this source; UINT32_MAX: none */
+            uint64_t origin_hash;       /* with an offset names a message: dri_park_source_hash */
         } assigned;
         struct dri_flight *flight;
+        const struct dri_core_parked *parked; /* borrowed for the step */
         struct {
             uint64_t token;
             enum dri_core_ack ack;
             enum dray_status reason;
+            uint64_t offset; /* at which it was stored; UINT64_MAX: not known */
         } published;
         struct {
             uint64_t position;
@@ -111,6 +137,9 @@ enum dri_core_action_type {
     DRI_CA_EXTEND,  /* flight: renew its lease */
     DRI_CA_CANCEL,  /* flight: running for a slot that is being revoked or lost; cooperative */
     DRI_CA_UNASSIGN, /* slot, epoch: the shell may let go */
+    DRI_CA_UNPARK,   /* slot, epoch, parked: take a flight (dri_core_take_parked), fill it from
+                        place, give it as RECORD of that slot and offset */
+    DRI_CA_FORGET,   /* place: its bytes are not needed any more */
     DRI_CA_RELEASE,  /* flight: free what hangs on it; it is free when the action was read */
     DRI_CA_DRAINED,  /* nothing is out any more, or the time is over (is_clean tells) */
 };
@@ -131,12 +160,20 @@ struct dri_core_action {
             bool is_watermark;
             bool is_final;
         } settle;
+        struct {
+            uint64_t offset;
+            uint64_t place;
+            uint32_t entry; /* for dri_core_take_parked */
+        } parked;
         bool is_clean;
     } as;
 };
 
 /** Bytes that dri_core_init needs for this configuration. */
 size_t dri_core_bytes(const struct dri_core_config *config);
+
+/** Flights of its slab: as many can be out at once. */
+size_t dri_core_flights_max(const struct dri_core_config *config);
 
 /** Build a core in memory (64-byte aligned, zeroed, dri_core_bytes long), which it borrows for
  * life. Requires: a sane configuration (asserted). */
@@ -159,6 +196,13 @@ size_t dri_core_room(const struct dri_core *core);
  * and
  *  ->epoch count, not the event's) or dri_core_untake. */
 struct dri_flight *dri_core_take(struct dri_core *core);
+/** For a message that came although there is no room: of a source that was assigned while records
+ * of park logs were asked for. NULL: too many did. */
+struct dri_flight *dri_core_take_late(struct dri_core *core);
+/** The flight for an UNPARK, never NULL: some of the slab are set aside for it. Its attempt and
+ * entry are set; take it before anything else is fed. Give it back with RECORD or, when its bytes
+ * cannot be had, with dri_core_untake: then it is asked for again later. */
+struct dri_flight *dri_core_take_parked(struct dri_core *core, uint32_t entry);
 void dri_core_untake(struct dri_core *core, struct dri_flight *flight);
 
 /** Feed events, in order. Actions queue up inside; read them with dri_core_actions until it gives
@@ -184,6 +228,13 @@ uint64_t dri_core_torn(const struct dri_core *core);
 /** Whether what the slots said at the last BARRIER, together with what they said before, names
  * everything that is finished. */
 bool dri_core_is_whole(const struct dri_core *core);
+
+/** Whether records of park logs are waited for (copies, what a log has, releases): they want to be
+ * polled although there is no room. */
+bool dri_core_wants_parked(const struct dri_core *core);
+
+/** Whether a record of a park log found no place (park_overflows). */
+bool dri_core_is_overflown(const struct dri_core *core);
 
 /** When dri_core_step wants to be called without an event; UINT64_MAX: never. The only timer. */
 uint64_t dri_core_next_deadline(const struct dri_core *core);
@@ -262,6 +313,11 @@ bool dri_kind_is_unwell(enum dray_error_kind kind);
     X(fallbacks, "commands that were answered with their route's fallback result")                 \
     X(leases_lost, "deliveries whose lease ended before it was renewed")                           \
     X(settles_failed, "settles that the broker refused")                                           \
+    X(parked, "copies of commands that were stored in a park log")                                 \
+    X(unparked, "commands that came back from a park log")                                         \
+    X(rewritten, "commands of a park log that were stored there again, to wait on")                \
+    X(copies_dropped, "messages settled without a run because a park log has the same one")        \
+    X(park_overflows, "records of park logs for which there was no place")                         \
     X(skipped_finished, "messages not run again: the commit said that they are finished")          \
     X(metadata_refused, "commits whose metadata says nothing: damaged, foreign, or of elsewhere")
 
@@ -276,6 +332,9 @@ struct dri_core_stats {
     uint32_t waiting_paused; /* for a paused route, or behind one that does */
     uint32_t open_groups;    /* whose breaker is not closed */
     bool is_systemic;        /* dead-lettering is paused */
+    uint32_t parked_entries;
+    uint32_t parked_keys;
+    uint32_t stopped_keys; /* of these, that wait until they are released */
     uint64_t bytes;
     uint64_t settle_gap; /* completions beyond the watermark */
 };

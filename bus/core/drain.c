@@ -9,7 +9,8 @@
  * A drain runs what is queued and publishes what was run. A flight that waits for a time (a retry,
  * a scheduled one) is not waited for: it is dropped together with what stands behind it in its key,
  * because those would overtake it when it comes again. So is what stands behind a handler that is
- * deaf, whose own command has its outcome. When nothing is out any more, every slot is
+ * deaf, whose own command has its outcome, and what stands behind something that is parked. What is
+ * parked is no flight, and is not waited for. When nothing is out any more, every slot is
  * settled for the last time; when all of that is answered the drain is over, and clean. drain_ms
  * bounds it; what is left then is dropped, settles that may still be sent are sent, and it is not
  * clean.
@@ -32,6 +33,8 @@ void dri_drain_begin(struct dri_core *core)
             dri_lanes_give_up_key(core, flight);
         } else if (flight->is_deaf) {
             dri_lanes_give_up_held(core, flight);
+        } else if (flight->state == DRI_FLIGHT_QUEUED && core->parked_keys_used > 0) {
+            dri_lanes_update(core, flight); /* behind what is parked: given up in this step */
         } else if (DRI_IS_PLANTED(DRAIN_DROPS) && flight->state == DRI_FLIGHT_QUEUED) {
             dri_slot_finish(core, flight);
             dri_slot_give_up(core, flight, &core->stats.dropped_on_drain);

@@ -18,21 +18,27 @@
 
 const uint16_t dri_flight_transitions[DRI_FLIGHT_STATE_COUNT] = {
     [DRI_FLIGHT_FREE] = TO(TAKEN),
-    /* untaken | admitted | not_before, near or far | cannot run | stale or a duplicate */
-    [DRI_FLIGHT_TAKEN] =
-        TO(FREE) | TO(QUEUED) | TO(WAITING) | TO(PARKING) | TO(LETTER) | TO(DROPPED),
-    /* started | expired | answered with a fallback | given up */
-    [DRI_FLIGHT_QUEUED] = TO(RUNNING) | TO(LETTER) | TO(RESULT) | TO(DROPPED),
-    /* its chain stopped before it | retry | failed | ok | ok and nothing to publish | given up */
+    /* untaken | admitted | not_before, near or far | cannot run | parked already | stale or a
+     * duplicate */
+    [DRI_FLIGHT_TAKEN] = TO(FREE) | TO(QUEUED) | TO(WAITING) | TO(PARKING) | TO(LETTER) | TO(DONE) |
+                         TO(DROPPED),
+    /* started | expired | answered with a fallback | behind what is parked | a second copy | given
+     * up */
+    [DRI_FLIGHT_QUEUED] = TO(RUNNING) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(PARKING) |
+                          TO(DONE) | TO(DROPPED),
+    /* its chain stopped before it | retry | failed | ok | a long retry | ok and nothing to publish
+     * | given up */
     [DRI_FLIGHT_RUNNING] =
-        TO(QUEUED) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(DONE) | TO(DROPPED),
-    /* due | its time was over before it came | given up */
-    [DRI_FLIGHT_WAITING] = TO(QUEUED) | TO(LETTER) | TO(DROPPED),
-    /* the error result follows | nobody waits for one | given up */
-    [DRI_FLIGHT_LETTER] = TO(RESULT) | TO(DONE) | TO(DROPPED),
-    [DRI_FLIGHT_RESULT] = TO(DONE) | TO(DROPPED),
-    /* stored | too large: it waits here | given up */
-    [DRI_FLIGHT_PARKING] = TO(DONE) | TO(WAITING) | TO(DROPPED),
+        TO(QUEUED) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(PARKING) | TO(DONE) | TO(DROPPED),
+    /* due | its time was over before it came | makes room | given up */
+    [DRI_FLIGHT_WAITING] = TO(QUEUED) | TO(LETTER) | TO(PARKING) | TO(DROPPED),
+    /* the error result follows | nobody waits for one | ... and its key is held | given up */
+    [DRI_FLIGHT_LETTER] = TO(RESULT) | TO(PARKING) | TO(DONE) | TO(DROPPED),
+    /* stored | ... and its key is to be held | given up */
+    [DRI_FLIGHT_RESULT] = TO(PARKING) | TO(DONE) | TO(DROPPED),
+    /* stored | too large, it waits here: for its time, or in its key's queue | too large, and
+     * stopped | given up */
+    [DRI_FLIGHT_PARKING] = TO(DONE) | TO(WAITING) | TO(QUEUED) | TO(LETTER) | TO(DROPPED),
     [DRI_FLIGHT_DONE] = TO(FREE),
     [DRI_FLIGHT_DROPPED] = TO(FREE),
 };

@@ -13,6 +13,7 @@
 
 #include "control.h"
 #include "envelope.h"
+#include "park.h"
 #include "verdict.h"
 
 /* flight.h - one message on its way through the worker: a record of the core's slab.
@@ -51,10 +52,18 @@ enum dri_outcome {
     DRI_OUTCOME_ERROR_RESULT,    /* error.dead_letter: true, after the letter */
     DRI_OUTCOME_LIMIT_RESULT,    /* the result was too large: kind limit, not run again */
     DRI_OUTCOME_DELAY,           /* its copy for a delay log: its time is far away */
+    DRI_OUTCOME_PARK,            /* its copy for the park log: park_... say how */
     DRI_OUTCOME_FALLBACK_RESULT, /* the target refused: to the results topic, reply_failed */
 };
 
 struct dri_card; /* of the shell: run/card.h */
+
+/** Whether its letter belongs to a unit of one key, that is released as a whole. */
+enum dri_sequence {
+    DRI_SEQUENCE_NONE,
+    DRI_SEQUENCE_FIRST, /* the unit is named after it */
+    DRI_SEQUENCE_MEMBER
+};
 
 struct dri_flight {
     /* core: links and state */
@@ -87,8 +96,20 @@ struct dri_flight {
     bool is_delay_refused;     /* its copy is too large for a delay log: it waits here */
     bool is_probe;             /* of its group's breaker; only while with the lane */
     bool has_token;            /* of its group's rate; only while with the lane */
+    bool is_unparkable;        /* its copy did not fit: it waits in memory */
+    bool is_parker;            /* its key waits for its copy or letter: the key's parking */
+    bool was_read_back;        /* its copy was read, and nobody had said yet that it is stored */
+    bool was_parked_anew;      /* of an entry: from then on another copy stands for it */
     uint8_t probes;            /* that failed */
     uint32_t probe_of[DRI_DEPENDS_MAX]; /* dependencies whose probe it is; 0: none */
+    enum dri_sequence sequence;
+    uint32_t entry;       /* that it came out of: number + 1; 0: none */
+    uint32_t unit_entry;  /* SEQUENCE_MEMBER: HELD record that names the unit: number + 1 */
+    uint64_t unit_place;  /* ... of its bytes with the shell */
+    uint64_t park_order;  /* PARK: offset at which it first stood in the log ... */
+    uint64_t park_due_ms; /* ... wall; 0: when its turn comes */
+    enum dri_park_kind park_kind;
+    bool has_park_order; /* ... false: it stands there for the first time */
 
     /* (shell) filled at intake, then immutable until RELEASE. What zero would not mean "none" for
      * is set by dri_core_take: lane_hint. */
@@ -138,6 +159,8 @@ struct dri_flight {
     /* the command itself (shell) */
     void *block; /* one pool block: value, key, headers, subject */
     struct dray_slice value, key, headers, subject;
+    /* of what came out of a park log: where it came from, and of which unit; else absent */
+    struct dray_slice park_source, park_unit;
     struct dri_envelope envelope; /* borrows from block */
     struct dri_wire_error wire_error;
 };

@@ -345,6 +345,12 @@ bool dri_group_is_blocked(const struct dri_core *core, const struct dri_flight *
     return group_of(core, flight)->is_blocked;
 }
 
+bool dri_group_is_shut(const struct dri_core *core, const struct dri_flight *flight)
+{
+    const struct dri_group *group = group_of(core, flight);
+    return group->limits.is_paused || group->breaker == DRI_BREAKER_OPEN;
+}
+
 bool dri_group_is_limited(const struct dri_core *core, const struct dri_flight *flight)
 {
     return group_of(core, flight)->is_limited;

@@ -37,7 +37,7 @@ struct dri_key *dri_keys_add(struct dri_keys *keys, uint64_t hash)
 void dri_keys_remove(struct dri_keys *keys, struct dri_key *key)
 {
     DRI_ASSERT(key->head == NULL && key->out == 0 && !key->is_ready && !key->is_held &&
-               !key->is_deaf);
+               !key->is_deaf && key->parked == 0);
     dri_map_remove(&keys->map, 0, key->hash);
     key->next = keys->free;
     keys->free = dri_keys_number(keys, key) + 1;
@@ -78,6 +78,14 @@ static void insert_after(struct dri_keys *keys, struct dri_key *key, struct dri_
 void dri_key_append(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight)
 {
     insert_after(keys, key, key->tail, flight);
+    flight->key_number = dri_keys_number(keys, key) + 1;
+}
+
+void dri_key_prepend(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight)
+{
+    DRI_ASSERT(key->out == 0);
+    bool is_behind = key->head != NULL && key->head->entry != 0;
+    insert_after(keys, key, is_behind ? key->head : NULL, flight);
     flight->key_number = dri_keys_number(keys, key) + 1;
 }
 

@@ -10,10 +10,11 @@
 #include "flight.h"
 #include "map.h"
 
-/* keys.h - the ordering keys that have a flight: one queue each, of which one chain runs at a time.
+/* keys.h - the ordering keys that have a flight, or something parked: one queue each, of which one
+ * chain runs at a time.
  *
- * A key exists from its first flight until the last one left it. Its number stays the same
- * meanwhile. Only queues and names: when a key may run is decided in lanes.c.
+ * A key exists from its first flight until the last one left it and nothing of it is parked. Its
+ * number stays the same meanwhile. Only queues and names: when a key may run is decided in lanes.c.
  *
  * Threads: one owner. Pure; all memory is the caller's.
  */
@@ -26,6 +27,7 @@ struct dri_key {
     uint32_t out;                   /* flights of the running chain that are not back yet */
     uint32_t count;                 /* in the queue */
     uint16_t lane;
+    uint32_t parked;  /* number of what is parked of it + 1 (parked.h); 0: nothing */
     uint32_t group;   /* in whose line it stands; only when ready */
     bool is_ready;    /* in a line (groups.c) */
     bool is_held;     /* ... of a group that is paused */
@@ -62,6 +64,10 @@ struct dri_key *dri_keys_at(const struct dri_keys *keys, uint32_t number);
 
 /** Sets flight->key_number. */
 void dri_key_append(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
+/** In front of all others, but for what came out of a park log. Requires: nothing of the key is
+ * out.
+ */
+void dri_key_prepend(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
 /** A flight that came back from the running chain: in front of the queue, behind earlier ones. */
 void dri_key_put_back(struct dri_keys *keys, struct dri_key *key, struct dri_flight *flight);
 /** Clears flight->key_number. */

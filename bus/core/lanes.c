@@ -41,20 +41,37 @@ static struct dri_key *key_of(struct dri_core *core, const struct dri_flight *fl
 
 /* --- keys --- */
 
+/* Of a key of which something is parked only what came out of the park log may run, or be
+ * answered. */
+static bool is_behind_parked(const struct dri_key *key, const struct dri_flight *flight)
+{
+    return key->parked != 0 && flight->entry == 0 && !DRI_IS_PLANTED(PARK_FOLLOWER_OVERTAKES);
+}
+
+/* Whether the head of its queue may be handed to a lane. */
+static bool can_run_head(const struct dri_key *key)
+{
+    return key->head != NULL && key->head->state == DRI_FLIGHT_QUEUED &&
+           !is_behind_parked(key, key->head);
+}
+
 /* Put a key where it belongs after any change of it: ready, not ready, or gone. */
 void dri_lanes_update_key(struct dri_core *core, struct dri_key *key)
 {
+    if (key->parked != 0) {
+        dri_park_touch(core, key);
+    }
     if (key->out > 0 || key->is_deaf) {
         return;
     }
-    bool can_run = key->head != NULL && key->head->state == DRI_FLIGHT_QUEUED;
+    bool can_run = can_run_head(key);
     if (key->is_ready && (!can_run || key->head->group != key->group)) {
         dri_line_unlink_key(core, key);
     }
     if (can_run && !key->is_ready) {
         dri_line_push_key(core, key);
     }
-    if (key->head == NULL) {
+    if (key->head == NULL && key->parked == 0) {
         dri_keys_remove(&core->keys, key);
     }
 }
@@ -77,6 +94,16 @@ static struct dri_key *find_or_add_key(struct dri_core *core, const struct dri_f
     return key;
 }
 
+struct dri_key *dri_lanes_key(struct dri_core *core, uint64_t hash)
+{
+    struct dri_key *key = dri_keys_find(&core->keys, hash);
+    if (key == NULL) {
+        key = dri_keys_add(&core->keys, hash);
+        key->lane = (uint16_t)(hash % core->config.lanes);
+    }
+    return key;
+}
+
 void dri_lanes_enqueue(struct dri_core *core, struct dri_flight *flight)
 {
     DRI_ASSERT(flight->state == DRI_FLIGHT_QUEUED);
@@ -89,7 +116,11 @@ void dri_lanes_enqueue(struct dri_core *core, struct dri_flight *flight)
         dri_line_push_flight(core, flight);
         return;
     }
-    dri_key_append(&core->keys, key, flight);
+    if (flight->entry != 0) {
+        dri_key_prepend(&core->keys, key, flight); /* what waits there is behind it */
+    } else {
+        dri_key_append(&core->keys, key, flight);
+    }
     dri_lanes_update_key(core, key);
 }
 
@@ -145,6 +176,25 @@ void dri_lanes_hold(struct dri_core *core, struct dri_flight *flight, uint64_t d
     if (core->is_draining) {
         dri_lanes_give_up_key(core, flight); /* it will come again, after a restart */
     }
+}
+
+void dri_lanes_come_back(struct dri_core *core, struct dri_flight *flight, uint64_t wait_ms)
+{
+    dri_move(core, flight, DRI_FLIGHT_QUEUED);
+    if (!flight->has_key) {
+        if (wait_ms == 0) {
+            dri_line_push_flight(core, flight);
+        } else {
+            dri_lanes_hold(core, flight, dri_after_ms(core->now.mono_ns, wait_ms));
+        }
+        return;
+    }
+    struct dri_key *key = find_or_add_key(core, flight);
+    dri_key_prepend(&core->keys, key, flight);
+    if (wait_ms > 0 && key->head == flight) {
+        dri_lanes_hold(core, flight, dri_after_ms(core->now.mono_ns, wait_ms));
+    }
+    dri_lanes_update_key(core, key);
 }
 
 void dri_lanes_due(struct dri_core *core, struct dri_flight *flight)
@@ -224,6 +274,9 @@ static struct dri_flight *take_runnable(struct dri_core *core, struct dri_key *k
 {
     struct dri_flight *flight;
     while ((flight = key->head) != NULL && flight->state == DRI_FLIGHT_QUEUED) {
+        if (is_behind_parked(key, flight)) {
+            return NULL;
+        }
         if (dri_lanes_is_expired(core, flight)) {
             dri_key_unlink(&core->keys, key, flight);
             dri_lanes_expire(core, flight);
@@ -420,6 +473,10 @@ static void retry(struct dri_core *core, struct dri_key *key, struct dri_flight 
 {
     uint64_t due_ns = dri_after_ms(core->now.mono_ns, flight->verdict.delay_ms);
     core->stats.retries++;
+    if (dri_park_wants(core, flight, flight->verdict.delay_ms)) {
+        dri_park_put(core, flight, DRI_PARK_COMMAND, core->now.wall_ms + flight->verdict.delay_ms);
+        return;
+    }
     if (key != NULL && !DRI_IS_PLANTED(RETRY_OVERTAKEN)) {
         dri_key_put_back(&core->keys, key, flight);
     }
@@ -431,11 +488,13 @@ static void fail(struct dri_core *core, struct dri_key *key, struct dri_flight *
     /* A run that we cancelled ourselves says nothing about the command: whoever has the slot next
      * runs it again, from the first attempt. Only a verdict of the handler's own stays. */
     bool is_ours = flight->is_cancelled && dray_kind_is_retried(flight->kind) && !flight->is_stuck;
-    if (is_slot_revoking(core, flight) && (flight->verdict.is_retry || is_ours)) {
+    bool is_put_off = flight->verdict.is_retry ||
+                      (flight->verdict.exhausted != DRI_EXHAUSTED_DEAD_LETTER && !flight->is_stuck);
+    if (is_slot_revoking(core, flight) && (is_put_off || is_ours)) {
         dri_slot_give_up(core, flight, &core->stats.dropped_on_revoke);
     } else if (flight->verdict.is_retry) {
         retry(core, key, flight);
-    } else {
+    } else if (!dri_park_exhaust(core, flight)) {
         dri_outcome_letter(core, flight, flight->kind);
     }
 }

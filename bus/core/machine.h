@@ -9,6 +9,7 @@
 #include "core.h"
 #include "keys.h"
 #include "map.h"
+#include "parked.h"
 #include "timers.h"
 #include "tracker.h"
 
@@ -23,6 +24,7 @@
  *   outcome.c  what is published, and what after which acknowledgement
  *   slots.c    assignments: admission, settling, revocation
  *   claims.c   what a commit says of the commands beyond its position; progress.c: as text
+ *   park.c     (parked.h, entries.c) what waits in a park log: in, out, and the order of its key
  *   leases.c   deliveries that are settled one by one: leases, redelivery
  *   drain.c    the end
  *   check.c    whether all of it is consistent
@@ -77,6 +79,10 @@ struct dri_slot {
     bool is_final_out;    /* a final settle waits for its answer */
     bool is_settle_held;  /* a final settle failed: the next one waits for the timer */
     bool is_settle_armed; /* the timer DRI_TIMER_SETTLE is set */
+    bool is_park;         /* a park log */
+    bool is_caught_up;    /* ... read to the end that it had when it was assigned */
+    uint32_t park;        /* slot of its park log; UINT32_MAX: none */
+    uint64_t origin_hash; /* of its messages' names */
     bool has_settled, has_sent;
     uint8_t queued; /* bits: stands in the action queue */
     uint8_t wanted; /* bits: still means something when it is read there */
@@ -103,9 +109,10 @@ enum dri_slot_timer {
  */
 struct dri_queued_action {
     uint8_t type;
-    uint8_t detail; /* PUBLISH: outcome; slots: DRI_SLOT_ bit, or 0 for one delivery */
-    uint16_t lane;
-    uint32_t ref; /* flight or slot */
+    uint8_t detail; /* PUBLISH: outcome; slots: DRI_SLOT_ bit, or 0 for one delivery; entries:
+                       DRI_ENTRY_ bit */
+    uint16_t lane;  /* SETTLE: 1 for an entry */
+    uint32_t ref;   /* flight, slot or entry */
 };
 
 /** A delivery that was settled lately. */
@@ -158,7 +165,24 @@ struct dri_core {
     uint64_t breaker_changes; /* from closed, or to it */
     struct dri_systemic systemic;
 
-    struct dri_timers timers; /* flights, then slots, then the drain, then groups */
+    struct dri_entry *entries;
+    uint32_t entries_max;
+    uint32_t entries_fresh, entries_free; /* as with flights; number + 1 */
+    uint32_t entries_used;                /* WAITING to OUT */
+    uint32_t entries_stopped;             /* of these, STOPPED and HELD */
+    struct dri_map sources;               /* source hash of an entry to its number */
+    struct dri_parked_key *parked_keys;
+    uint32_t parked_keys_max, parked_keys_fresh, parked_keys_free, parked_keys_used;
+    uint32_t touched; /* parked keys to look at in this step: number + 1 */
+    uint32_t unread_count;
+    uint32_t unread; /* parked keys with a copy that was not read back: number + 1 */
+    uint32_t ready_head, ready_tail; /* entries that may come out */
+    uint32_t unparked;               /* flights that came out, or were asked for */
+    uint32_t unparked_taken;         /* of these, flights */
+    uint32_t unparked_max;           /* of the slab, set aside for them */
+    uint32_t late_max;               /* of the slab, for dri_core_take_late */
+
+    struct dri_timers timers; /* flights, then slots, then the drain, then groups, then entries */
 
     struct dri_queued_action *actions;
     uint32_t actions_max;
@@ -233,6 +257,11 @@ void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_give_up_key(struct dri_core *core, struct dri_flight *flight);
 /** Give up what waits behind a deaf handler: while draining. */
 void dri_lanes_give_up_held(struct dri_core *core, const struct dri_flight *flight);
+/** It was to be parked, and cannot: back to where it stood, to wait. Requires: nothing of its key
+ * is out. */
+void dri_lanes_come_back(struct dri_core *core, struct dri_flight *flight, uint64_t wait_ms);
+/** Of this hash; made when there is none. */
+struct dri_key *dri_lanes_key(struct dri_core *core, uint64_t hash);
 /** Put a key into the line where it belongs after any change of it, or out; or it is gone. */
 void dri_lanes_update_key(struct dri_core *core, struct dri_key *key);
 /** The same for the key of a flight, when it has one. */
@@ -250,6 +279,8 @@ void dri_line_unlink_flight(struct dri_core *core, struct dri_flight *flight);
 struct dri_key *dri_line_next_key(struct dri_core *core, uint32_t lane);
 struct dri_flight *dri_line_next_flight(struct dri_core *core);
 bool dri_group_is_blocked(const struct dri_core *core, const struct dri_flight *flight);
+/** It can start nothing before something changes: paused, or its breaker is open. */
+bool dri_group_is_shut(const struct dri_core *core, const struct dri_flight *flight);
 bool dri_group_is_limited(const struct dri_core *core, const struct dri_flight *flight);
 /** It is handed to a lane. */
 void dri_group_begin(struct dri_core *core, struct dri_flight *flight);
@@ -289,8 +320,11 @@ void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight);
 void dri_outcome_fallback(struct dri_core *core, struct dri_flight *flight);
 /** Put it into a delay log. Requires: TAKEN. */
 void dri_outcome_delay(struct dri_core *core, struct dri_flight *flight);
-void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
-                           enum dray_status reason);
+/** Publish its copy for the park log. Requires: PARKING. */
+void dri_outcome_park(struct dri_core *core, struct dri_flight *flight);
+/** It needs no outcome of its own: settle. */
+void dri_outcome_none(struct dri_core *core, struct dri_flight *flight);
+void dri_outcome_published(struct dri_core *core, const struct dri_core_event *event);
 /** Nothing more will be told of it; whether something was, and something was not. */
 bool dri_outcome_told(struct dri_core *core, struct dri_flight *flight);
 void dri_outcome_due(struct dri_core *core, struct dri_flight *flight);
@@ -300,6 +334,13 @@ void dri_outcome_due(struct dri_core *core, struct dri_flight *flight);
 bool dri_slot_admit(struct dri_core *core, struct dri_flight *flight);
 /** Every outcome is stored: settle. */
 void dri_slot_finish(struct dri_core *core, struct dri_flight *flight);
+/** Settle when its time comes. */
+void dri_slot_arm(struct dri_core *core, struct dri_slot *slot);
+/** Whether a record of this offset is new; if so it is received: as a node, or as finished when an
+ * earlier assignment says so. UINT32_MAX: no node. */
+bool dri_slot_receive(struct dri_core *core, struct dri_slot *slot, uint64_t offset, uint32_t node);
+/** What is left of a slot that ends is done. */
+void dri_slot_try_end(struct dri_core *core, struct dri_slot *slot);
 /** It ends here without an outcome: its slot settles nothing at or beyond it. */
 void dri_slot_give_up(struct dri_core *core, struct dri_flight *flight, uint64_t *counter);
 void dri_slot_assigned(struct dri_core *core, const struct dri_core_event *event);
@@ -316,6 +357,18 @@ void dri_slot_settle_final(struct dri_core *core, struct dri_slot *slot, uint64_
 void dri_slots_barrier(struct dri_core *core);
 /** A completion of an old assignment came in: it is counted, and reaches no tracker. */
 void dri_slot_stale(struct dri_core *core, const struct dri_flight *flight);
+
+static inline struct dri_entry *dri_entry_of(const struct dri_core *core,
+                                             const struct dri_flight *flight)
+{
+    return flight->entry != 0 ? &core->entries[flight->entry - 1] : NULL;
+}
+
+/** Of what in a tracker: entries have their nodes behind those of the flights. */
+static inline uint32_t dri_node_of(const struct dri_core *core, const struct dri_flight *flight)
+{
+    return flight->entry != 0 ? core->flights_max + flight->entry - 1 : flight->index;
+}
 
 /* leases.c */
 /** Whether this is a delivery of something known; then it was refused. */

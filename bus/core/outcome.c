@@ -14,6 +14,8 @@
  *     both, in either order: FALLBACK_RESULT with is_result_limited
  *   PARKING, DELAY ---stored--> settle: from now on the delay log has the command
  *     too large: it waits in memory
+ *   PARKING, PARK ---stored--> settle; for the first letter of a sequence it comes last, and holds
+ *     its key
  *   unknown, or refused for now: the same again, after republish_ms, doubling to 30 s
  *
  * One publish of a flight is out at a time, and each has a token of its own: an acknowledgement
@@ -131,25 +133,67 @@ void dri_outcome_fallback(struct dri_core *core, struct dri_flight *flight)
     to_result(core, flight, DRI_OUTCOME_RESULT);
 }
 
-static void stored(struct dri_core *core, struct dri_flight *flight)
+void dri_outcome_none(struct dri_core *core, struct dri_flight *flight)
 {
-    if (flight->outcome == DRI_OUTCOME_DELAY) {
-        core->stats.delayed++;
-        finish(core, flight);
-        return;
-    }
-    if (flight->state == DRI_FLIGHT_RESULT) {
-        core->stats.results_stored++;
-        finish(core, flight);
-        return;
-    }
-    core->stats.letters_stored++;
-    if (flight->has_id && flight->wants_result) {
-        flight->is_half_told = true;
-        core->half_told++;
-        to_result(core, flight, DRI_OUTCOME_ERROR_RESULT);
+    finish(core, flight);
+}
+
+void dri_outcome_park(struct dri_core *core, struct dri_flight *flight)
+{
+    publish_next(core, flight, DRI_OUTCOME_PARK);
+}
+
+/* Nothing is to be published any more; but a key may be held because of it. */
+static void finish_or_hold(struct dri_core *core, struct dri_flight *flight)
+{
+    if (flight->sequence == DRI_SEQUENCE_FIRST) {
+        dri_park_put(core, flight, DRI_PARK_HELD, 0);
     } else {
         finish(core, flight);
+    }
+}
+
+static void delay_stored(struct dri_core *core, struct dri_flight *flight)
+{
+    core->stats.delayed++;
+    finish(core, flight);
+}
+
+static void letter_stored(struct dri_core *core, struct dri_flight *flight)
+{
+    bool wants_error = flight->has_id && flight->wants_result;
+    core->stats.letters_stored++;
+    if (flight->sequence == DRI_SEQUENCE_MEMBER && flight->is_parker) {
+        dri_park_leave(core, flight); /* the next letter of the unit may follow */
+    }
+    if (wants_error || flight->sequence == DRI_SEQUENCE_FIRST) {
+        flight->is_half_told = true;
+        core->half_told++;
+    }
+    if (wants_error) {
+        to_result(core, flight, DRI_OUTCOME_ERROR_RESULT);
+    } else {
+        finish_or_hold(core, flight);
+    }
+}
+
+static void stored(struct dri_core *core, struct dri_flight *flight, uint64_t offset)
+{
+    switch (flight->state) {
+    case DRI_FLIGHT_LETTER:
+        letter_stored(core, flight);
+        return;
+    case DRI_FLIGHT_PARKING:
+        if (flight->outcome == DRI_OUTCOME_DELAY) {
+            delay_stored(core, flight);
+        } else {
+            dri_park_stored(core, flight, offset);
+        }
+        return;
+    default:
+        core->stats.results_stored++;
+        finish_or_hold(core, flight);
+        return;
     }
 }
 
@@ -195,10 +239,31 @@ struct dri_flight *dri_core_publishing(struct dri_core *core, uint64_t token)
     return is_out ? flight : NULL;
 }
 
-void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_ack ack,
-                           enum dray_status reason)
+/* A copy that is refused waits for better times, as a letter does; one that is too large never was
+ * parked. */
+static void refused(struct dri_core *core, struct dri_flight *flight, enum dray_status reason)
 {
-    struct dri_flight *flight = dri_core_publishing(core, token);
+    switch (flight->state) {
+    case DRI_FLIGHT_LETTER:
+        letter_refused(core, flight, reason);
+        return;
+    case DRI_FLIGHT_PARKING:
+        if (flight->outcome == DRI_OUTCOME_DELAY) {
+            delay_refused(core, flight, reason);
+        } else if (reason != DRAY_ELIMIT || !dri_park_too_large(core, flight)) {
+            publish_later(core, flight);
+        }
+        return;
+    default:
+        result_refused(core, flight, reason);
+        return;
+    }
+}
+
+void dri_outcome_published(struct dri_core *core, const struct dri_core_event *event)
+{
+    enum dri_core_ack ack = event->as.published.ack;
+    struct dri_flight *flight = dri_core_publishing(core, event->as.published.token);
     if (flight == NULL) {
         core->stats.stale_completions++;
         return;
@@ -215,19 +280,13 @@ void dri_outcome_published(struct dri_core *core, uint64_t token, enum dri_core_
     }
     switch (ack) {
     case DRI_CORE_STORED:
-        stored(core, flight);
+        stored(core, flight, event->as.published.offset);
         return;
     case DRI_CORE_UNKNOWN:
         publish_later(core, flight);
         return;
     case DRI_CORE_NOT_STORED:
-        if (flight->state == DRI_FLIGHT_LETTER) {
-            letter_refused(core, flight, reason);
-        } else if (flight->outcome == DRI_OUTCOME_DELAY) {
-            delay_refused(core, flight, reason);
-        } else {
-            result_refused(core, flight, reason);
-        }
+        refused(core, flight, event->as.published.reason);
         return;
     }
     DRI_UNREACHABLE();

@@ -31,6 +31,9 @@
     X(METADATA_CLAIMS_UNFINISHED, 13, "says of a command that runs that it is finished")           \
     X(IGNORE_LIMIT, 14, "starts more of a route than may run at once")                             \
     X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")         \
+    X(PARK_FOLLOWER_OVERTAKES, 17, "lets followers run while their key is parked")                 \
+    X(PARK_SETTLE_EARLY, 18, "settles a command before its copy in the park log is stored")        \
+    X(PARK_REWRITE_LOSES_ORDER, 19, "puts what is parked again behind the others of its key")      \
     X(TORN_IS_FORGOTTEN, 20, "does not count commands given up between their outcomes")            \
     X(SYSTEMIC_FLOOD, 21, "dead-letters on although most commands fail")                           \
     X(DEPENDENCY_ALONE, 22, "runs what depends on something that is down")                         \

@@ -32,7 +32,7 @@ static struct dri_slot *slot_at(struct dri_core *core, uint32_t number)
     return &core->slots[number];
 }
 
-static void arm_settle(struct dri_core *core, struct dri_slot *slot)
+void dri_slot_arm(struct dri_core *core, struct dri_slot *slot)
 {
     if (slot->is_settle_armed) {
         return; /* nearly always: this is once a command */
@@ -57,21 +57,33 @@ static void begin_log(struct dri_core *core, struct dri_slot *slot, uint64_t off
     }
     if (!slot->has_settled) {
         slot->has_sent = false;
-        arm_settle(core, slot);
+        dri_slot_arm(core, slot);
     }
 }
 
-/* Whether its outcome was stored in an earlier assignment; then it was refused. */
-static bool skip_finished(struct dri_core *core, struct dri_slot *slot, struct dri_flight *flight)
+/* Whether its outcome was stored in an earlier assignment. */
+static bool skip_finished(struct dri_core *core, struct dri_slot *slot, uint64_t offset)
 {
-    if (!dri_claims_has(slot->claims, flight->offset)) {
+    if (!dri_claims_has(slot->claims, offset)) {
         return false;
     }
     core->stats.skipped_finished++;
-    if (dri_tracker_skip(&slot->tracker, flight->offset)) {
-        arm_settle(core, slot);
+    if (dri_tracker_skip(&slot->tracker, offset)) {
+        dri_slot_arm(core, slot);
     }
-    dri_refuse(core, flight);
+    return true;
+}
+
+bool dri_slot_receive(struct dri_core *core, struct dri_slot *slot, uint64_t offset, uint32_t node)
+{
+    struct dri_tracker *tracker = &slot->tracker;
+    if (slot->is_watermark && tracker->received == 0) {
+        begin_log(core, slot, offset);
+    }
+    if (slot->is_watermark && skip_finished(core, slot, offset)) {
+        return false;
+    }
+    dri_tracker_append(tracker, node, offset);
     return true;
 }
 
@@ -97,14 +109,11 @@ bool dri_slot_admit(struct dri_core *core, struct dri_flight *flight)
     if (!slot->is_watermark && dri_lease_is_redelivery(core, slot, flight)) {
         return false;
     }
-    if (slot->is_watermark && tracker->received == 0) {
-        begin_log(core, slot, flight->offset);
-    }
-    if (slot->is_watermark && skip_finished(core, slot, flight)) {
+    if (!dri_slot_receive(core, slot, flight->offset, flight->index)) {
+        dri_refuse(core, flight);
         return false;
     }
     core->stats.admitted++;
-    dri_tracker_append(tracker, flight->index, flight->offset);
     flight->is_tracked = true;
     if (!slot->is_watermark) {
         dri_map_add(&core->deliveries, flight->slot, flight->offset, flight->index);
@@ -125,7 +134,7 @@ static void forget_delivery(struct dri_core *core, struct dri_slot *slot, struct
 
 static void end(struct dri_core *core, struct dri_slot *slot);
 
-static void try_end(struct dri_core *core, struct dri_slot *slot)
+void dri_slot_try_end(struct dri_core *core, struct dri_slot *slot)
 {
     if (slot->is_revoking && slot->tracker.count == 0) {
         end(core, slot);
@@ -139,15 +148,22 @@ void dri_slot_finish(struct dri_core *core, struct dri_flight *flight)
         return; /* only with a planted bug: it was finished before */
     }
     flight->is_tracked = false;
+    if (flight->is_parker) {
+        dri_park_leave(core, flight);
+    }
+    if (flight->entry != 0) {
+        dri_entry_finish(core, dri_entry_of(core, flight));
+        return;
+    }
     (void)dri_tracker_finish(&slot->tracker, flight->index);
     if (!slot->is_watermark) {
         dri_push(core, DRI_CA_SETTLE, flight->index, 0, 0);
         forget_delivery(core, slot, flight);
         dri_lease_remember(core, flight);
     } else {
-        arm_settle(core, slot);
+        dri_slot_arm(core, slot);
     }
-    try_end(core, slot);
+    dri_slot_try_end(core, slot);
 }
 
 /* Stop waiting for whatever the core itself waits for with this flight. */
@@ -176,7 +192,13 @@ void dri_slot_give_up(struct dri_core *core, struct dri_flight *flight, uint64_t
     (*counter)++;
     detach(core, flight);
     core->stats.torn += dri_outcome_told(core, flight) ? 1 : 0;
-    if (flight->is_tracked) {
+    if (flight->is_parker) {
+        dri_park_leave(core, flight);
+    }
+    if (flight->is_tracked && flight->entry != 0) {
+        flight->is_tracked = false;
+        dri_entry_give_up(core, dri_entry_of(core, flight));
+    } else if (flight->is_tracked) {
         flight->is_tracked = false;
         dri_tracker_give_up(&slot->tracker, flight->index);
         if (slot->is_watermark) {
@@ -188,20 +210,22 @@ void dri_slot_give_up(struct dri_core *core, struct dri_flight *flight, uint64_t
     if (!flight->is_with_lane && !flight->is_publishing) {
         dri_release(core, flight);
     }
-    try_end(core, slot);
+    dri_slot_try_end(core, slot);
 }
 
-static struct dri_flight *first_of(struct dri_core *core, const struct dri_slot *slot)
+/* The flight of a node; NULL: it is an entry that is none now. */
+static struct dri_flight *flight_at(struct dri_core *core, uint32_t node)
 {
-    uint32_t index = dri_tracker_first(&slot->tracker);
-    return index != UINT32_MAX ? &core->flights[index] : NULL;
+    if (node < core->flights_max) {
+        return &core->flights[node];
+    }
+    const struct dri_entry *entry = &core->entries[node - core->flights_max];
+    return entry->state == DRI_ENTRY_OUT ? &core->flights[entry->flight - 1] : NULL;
 }
 
-static struct dri_flight *next_of(struct dri_core *core, const struct dri_slot *slot,
-                                  const struct dri_flight *flight)
+static void give_up_entry_at(struct dri_core *core, uint32_t node)
 {
-    uint32_t index = dri_tracker_next(&slot->tracker, flight->index);
-    return index != UINT32_MAX ? &core->flights[index] : NULL;
+    dri_entry_give_up(core, &core->entries[node - core->flights_max]);
 }
 
 /* The mistake of IGNORE_EPOCH: the same offset, in flight again in the present assignment, is taken
@@ -209,15 +233,15 @@ static struct dri_flight *next_of(struct dri_core *core, const struct dri_slot *
 static void finish_newer(struct dri_core *core, const struct dri_flight *flight)
 {
     struct dri_slot *slot = slot_at(core, flight->slot);
-    if (!slot->is_assigned || slot->epoch == flight->epoch) {
+    if (!slot->is_assigned || slot->is_park || slot->epoch == flight->epoch) {
         return;
     }
-    struct dri_flight *newer = first_of(core, slot);
-    while (newer != NULL && newer->offset != flight->offset) {
-        newer = next_of(core, slot, newer);
+    uint32_t newer = dri_tracker_first(&slot->tracker);
+    while (newer != UINT32_MAX && core->flights[newer].offset != flight->offset) {
+        newer = dri_tracker_next(&slot->tracker, newer);
     }
-    if (newer != NULL) {
-        dri_slot_finish(core, newer);
+    if (newer != UINT32_MAX) {
+        dri_slot_finish(core, &core->flights[newer]);
     }
 }
 
@@ -303,11 +327,14 @@ static void settle_due(struct dri_core *core, struct dri_slot *slot)
     slot->is_settle_armed = false;
     slot->is_settle_held = false;
     if (slot->is_revoking) {
-        try_end(core, slot);
+        dri_slot_try_end(core, slot);
         return;
     }
     if (core->is_draining || !dri_slot_needs_settle(slot, &position)) {
         return; /* a drain settles finally when it is empty */
+    }
+    if (core->config.park_max != 0 && slot->claims->is_cut) {
+        dri_park_relieve(core, slot);
     }
     if (!slot->has_sent || slot->sent != position ||
         slot->sent_sum != dri_progress_sum(metadata_of(slot, position))) {
@@ -396,7 +423,7 @@ void dri_slot_settled(struct dri_core *core, const struct dri_core_event *event)
     }
     if (status == DRAY_OK) {
         confirm(slot, position);
-        try_end(core, slot);
+        dri_slot_try_end(core, slot);
         return;
     }
     core->stats.settles_failed++;
@@ -438,11 +465,18 @@ void dri_slot_assigned(struct dri_core *core, const struct dri_core_event *event
         dri_slot_lost(core, event->slot, slot->epoch);
     }
     bool is_watermark = event->as.assigned.is_watermark;
+    uint32_t park = event->as.assigned.park;
+    bool has_park = park < core->config.slots_max && park != event->slot &&
+                    core->slots[park].is_park && core->slots[park].is_assigned &&
+                    !core->slots[park].is_revoking;
     int64_t committed = is_watermark ? event->as.assigned.committed : -1;
     struct dri_slot next = {
         .epoch = event->epoch,
         .is_assigned = true,
         .is_watermark = is_watermark,
+        .is_park = event->as.assigned.is_park,
+        .park = has_park ? park : UINT32_MAX,
+        .origin_hash = event->as.assigned.origin_hash,
         .has_settled = committed >= 0,
         .has_sent = committed >= 0,
         .settled = committed >= 0 ? (uint64_t)committed : 0,
@@ -487,25 +521,41 @@ static void revoke_flight(struct dri_core *core, struct dri_flight *flight)
     }
 }
 
+static void revoke_flights(struct dri_core *core, struct dri_slot *slot)
+{
+    for (uint32_t node = dri_tracker_first(&slot->tracker), next; node != UINT32_MAX; node = next) {
+        struct dri_flight *flight = flight_at(core, node);
+        next = dri_tracker_next(&slot->tracker, node);
+        if (flight != NULL) {
+            revoke_flight(core, flight);
+        } else {
+            give_up_entry_at(core, node);
+        }
+    }
+}
+
 void dri_slot_revoked(struct dri_core *core, uint32_t number, uint32_t epoch)
 {
     struct dri_slot *slot = slot_at(core, number);
     if (!slot->is_assigned || slot->is_revoking || slot->epoch != epoch) {
         return;
     }
-    for (struct dri_flight *flight = first_of(core, slot), *next; flight != NULL; flight = next) {
-        next = next_of(core, slot, flight);
-        revoke_flight(core, flight);
-    }
+    dri_park_slot_ends(core, number);
+    revoke_flights(core, slot);
     slot->is_revoking = true; /* only now: it may end only when all of it was seen */
     dri_timers_set(&core->timers, dri_slot_timer_id(core, slot, DRI_TIMER_REVOKE),
                    dri_after_ms(core->now.mono_ns, core->config.revoke_ms));
-    try_end(core, slot);
+    dri_slot_try_end(core, slot);
 }
 
 static void give_up_all(struct dri_core *core, struct dri_slot *slot)
 {
-    for (struct dri_flight *flight; (flight = first_of(core, slot)) != NULL;) {
+    for (uint32_t node; (node = dri_tracker_first(&slot->tracker)) != UINT32_MAX;) {
+        struct dri_flight *flight = flight_at(core, node);
+        if (flight == NULL) {
+            give_up_entry_at(core, node);
+            continue;
+        }
         if (flight->state == DRI_FLIGHT_RUNNING) {
             cancel(core, flight);
         }
@@ -520,6 +570,7 @@ void dri_slot_lost(struct dri_core *core, uint32_t number, uint32_t epoch)
         return;
     }
     slot->is_revoking = false;
+    dri_park_slot_ends(core, number);
     give_up_all(core, slot);
     unassign(core, slot);
 }
@@ -544,7 +595,7 @@ void dri_slot_due(struct dri_core *core, struct dri_slot *slot, enum dri_slot_ti
         slot->is_revoking = false;
         give_up_all(core, slot);
         slot->is_revoking = true;
-        try_end(core, slot);
+        dri_slot_try_end(core, slot);
         return;
     case DRI_TIMER_SLOT_COUNT:
         break;

@@ -67,7 +67,7 @@ static uint32_t listed(const struct dri_policy *policy, uint32_t attempt)
 struct dri_verdict dri_verdict_make(const struct dri_policy *policy,
                                     const struct dri_failure *failure)
 {
-    struct dri_verdict final = {.is_retry = false, .delay_ms = 0};
+    struct dri_verdict final = {.is_retry = false, .exhausted = policy->exhausted};
     bool is_growing = policy->backoff.base_ms != 0;
     DRI_ASSERT(failure->attempt >= 1 && failure->kind < DRAY_KIND_COUNT);
     if (failure->attempt >= attempts_of(policy, failure->kind)) {

@@ -13,8 +13,9 @@
 /* verdict.h - what to do about a failed run: a pure function. */
 
 struct dri_verdict {
-    bool is_retry;     /* else it is final */
-    uint32_t delay_ms; /* before the next run */
+    bool is_retry;                /* else it is final */
+    uint32_t delay_ms;            /* before the next run */
+    enum dri_exhausted exhausted; /* when it is final: the policy's */
 };
 
 /** A run that failed. */

@@ -40,6 +40,14 @@
       "scheduled commands that were cancelled before their time")                                  \
     X(DELAYED, "dray_delayed_total", counter,                                                      \
       "scheduled commands put into a delay log, or from one into the next")                        \
+    X(PARKED, "dray_parked_total", counter, "commands stored in the park log, to wait there")      \
+    X(UNPARKED, "dray_unparked_total", counter, "commands that came back from the park log")       \
+    X(REWRITTEN, "dray_park_rewritten_total", counter,                                             \
+      "commands of the park log that were stored there again, to wait on")                         \
+    X(COPIES_DROPPED, "dray_park_copies_dropped_total", counter,                                   \
+      "messages settled without a run because the park log has the same one")                      \
+    X(PARK_OVERFLOWS, "dray_park_overflows_total", counter,                                        \
+      "records of the park log for which there was no place (worker.park_max)")                    \
     X(BREAKER_OPENS, "dray_breaker_opens_total", counter, "times that a route's breaker opened")   \
     X(SYSTEMIC_PAUSES, "dray_systemic_pauses_total", counter,                                      \
       "times that dead-lettering paused because most commands failed")                             \
@@ -105,6 +113,10 @@
     X(WAITING, "dray_waiting_commands", gauge, "commands that wait for a time")                    \
     X(WAITING_PAUSED, "dray_paused_commands", gauge,                                               \
       "commands that wait for a paused route, or behind one that does")                            \
+    X(PARKED_NOW, "dray_parked_commands", gauge, "commands that wait in the park log")             \
+    X(PARKED_KEYS, "dray_parked_keys", gauge, "keys of which something waits in the park log")     \
+    X(STOPPED_KEYS, "dray_stopped_keys", gauge,                                                    \
+      "keys that are stopped or held until dray dlq release lets them go")                         \
     X(BREAKERS_OPEN, "dray_breakers_open", gauge,                                                  \
       "routes and dependencies whose breaker is not closed")                                       \
     X(SYSTEMIC, "dray_systemic_failure", gauge,                                                    \

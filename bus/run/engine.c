@@ -31,6 +31,7 @@
 #include "log.h"
 #include "mem.h"
 #include "outcome.h"
+#include "parking.h"
 #include "pool.h"
 #include "transaction.h"
 
@@ -38,6 +39,7 @@
 #define ACTIONS_MAX  512u
 #define MESSAGES_MAX 1000u
 #define BATCH_MAX    256u
+#define NARROW_MAX   32u
 #define TURNS_MAX    4u /* steps in one turn before the transport is polled again */
 
 struct job {
@@ -57,10 +59,12 @@ struct dri_engine {
     size_t core_bytes;
     struct dri_intake *intake;     /* owned */
     struct dri_grouping *grouping; /* owned */
+    struct dri_parking *parking;   /* owned; NULL: nothing is parked */
     struct dri_outcomes *outcomes; /* owned */
 
     struct dri_transport_event events[EVENTS_MAX];
     struct dri_core_event core_events[EVENTS_MAX];
+    struct dri_core_parked parked[EVENTS_MAX]; /* of the core's events */
     size_t core_events_count;
     struct dri_flight *done[EVENTS_MAX];
     struct dri_core_action actions[ACTIONS_MAX];
@@ -72,6 +76,7 @@ struct dri_engine {
     uint32_t *epochs; /* owned; by slot, of the last assignment; 0: there was none */
     bool is_quiet;
     uint64_t cancelled_version; /* of which is looked for in what waits */
+    bool is_narrow; /* only park logs are read: there is no room, and they are waited for */
 
     struct dri_settle settles[ACTIONS_MAX];
     size_t settles_count;
@@ -89,7 +94,7 @@ static void crash_point(const struct dri_engine *engine, const char *name)
 
 static bool backlog_init(struct backlog *backlog, const struct dri_core_config *core)
 {
-    backlog->capacity = (size_t)core->in_flight_max + core->unacked_max + 1;
+    backlog->capacity = dri_core_flights_max(core) + 1;
     backlog->jobs = dri_map(backlog->capacity * sizeof(*backlog->jobs));
     return backlog->jobs != NULL;
 }
@@ -119,6 +124,7 @@ enum dray_status dri_engine_create(const struct dri_engine_config *config,
         return DRAY_ENOMEM;
     }
     engine->config = *config;
+    DRI_ASSERT(config->park_topic != NULL || config->core.park_max == 0);
     bool has_backlogs =
         backlog_init(&engine->backlog, &config->core) &&
         (config->transaction_ms == 0 || backlog_init(&engine->second, &config->core));
@@ -140,8 +146,11 @@ enum dray_status dri_engine_create(const struct dri_engine_config *config,
     if (status == DRAY_OK) {
         status = dri_grouping_create(config, engine->core, engine->intake, &engine->grouping);
     }
+    if (status == DRAY_OK && config->park_topic != NULL) {
+        status = dri_parking_create(config, engine->intake, engine->grouping, &engine->parking);
+    }
     if (status == DRAY_OK) {
-        status = dri_outcomes_create(config, engine->intake, &engine->outcomes);
+        status = dri_outcomes_create(config, engine->intake, engine->parking, &engine->outcomes);
     }
     if (status != DRAY_OK) {
         dri_engine_destroy(engine);
@@ -157,6 +166,7 @@ void dri_engine_destroy(struct dri_engine *engine)
         return;
     }
     dri_outcomes_destroy(engine->outcomes);
+    dri_parking_destroy(engine->parking);
     dri_grouping_destroy(engine->grouping);
     dri_intake_destroy(engine->intake);
     dri_unmap(engine->core, engine->core_bytes);
@@ -187,7 +197,8 @@ static void take_assigned(struct dri_engine *engine, const struct dri_transport_
     if (engine->transaction != NULL) {
         dri_transaction_assigned(engine->transaction, event->slot);
     }
-    if (engine->is_quiet) {
+    bool is_park = event->as.assigned.role == DRI_ROLE_PARK;
+    if (engine->is_quiet || (engine->is_narrow && !is_park)) {
         engine->config.transport_ops->pause(engine->config.transport, event->slot, event->epoch);
     }
     *next_core_event(engine) = (struct dri_core_event){
@@ -197,6 +208,9 @@ static void take_assigned(struct dri_engine *engine, const struct dri_transport_
         .as.assigned = {.is_watermark = event->as.assigned.mode == DRI_SETTLE_WATERMARK,
                         .lease_ns = event->as.assigned.lease_ns,
                         .committed = event->as.assigned.committed,
+                        .is_park = is_park && engine->parking != NULL,
+                        .park = event->as.assigned.park,
+                        .origin_hash = dri_hash64(event->as.assigned.origin),
                         .metadata = event->as.assigned.metadata},
     };
     DRI_LOG(DRI_LOG_INFO, "ENG-ASSIGNED", "source assigned",
@@ -220,16 +234,41 @@ static void take_ended(struct dri_engine *engine, const struct dri_transport_eve
             DRI_UINT("epoch", event->epoch));
 }
 
+static void take_parked(struct dri_engine *engine, struct dri_now now,
+                        const struct dri_transport_event *event)
+{
+    struct dri_core_parked *parked = &engine->parked[engine->core_events_count];
+    if (!dri_parking_read(engine->parking, now, event, parked)) {
+        engine->has_failed = true;
+        return;
+    }
+    struct dri_core_event *core_event = next_core_event(engine);
+    core_event->type = DRI_CE_PARKED;
+    core_event->slot = event->slot;
+    core_event->epoch = event->epoch;
+    core_event->as.parked = parked;
+}
+
 static void take_message(struct dri_engine *engine, struct dri_now now,
                          const struct dri_transport_event *event)
 {
-    struct dri_flight *flight = dri_core_take(engine->core);
-    DRI_ASSERT(flight != NULL); /* poll was told how many there is room for */
     engine->stats.messages++;
     if (engine->transaction != NULL) {
         dri_transaction_received(engine->transaction, event->slot, event->as.message.offset);
     }
     engine->stats.bytes_in += event->as.message.value.len;
+    if (engine->parking != NULL && dri_intake_role(engine->intake, event->slot) == DRI_ROLE_PARK) {
+        take_parked(engine, now, event);
+        return;
+    }
+    /* Poll was told how many there is room for. */
+    struct dri_flight *flight =
+        engine->is_narrow ? dri_core_take_late(engine->core) : dri_core_take(engine->core);
+    DRI_ASSERT(flight != NULL || engine->is_narrow);
+    if (flight == NULL) {
+        engine->has_failed = true; /* the broker still has it */
+        return;
+    }
     if (!dri_intake_fill(engine->intake, now, event, flight)) {
         dri_core_untake(engine->core, flight);
         engine->has_failed = true; /* no memory for the bytes: the broker still has them */
@@ -277,6 +316,7 @@ static void take_published(struct dri_engine *engine, const struct dri_published
     event->as.published.token = published->token;
     event->as.published.ack = acks[published->ack];
     event->as.published.reason = published->reason;
+    event->as.published.offset = published->offset;
 }
 
 static void take_error(struct dri_engine *engine, const struct dri_transport_event *event)
@@ -324,7 +364,11 @@ static void take_event(struct dri_engine *engine, struct dri_now now,
         take_error(engine, event);
         break;
     case DRI_TE_CAUGHT_UP:
-        break; /* only log sources do; the engine has none */
+        if (dri_intake_role(engine->intake, event->slot) == DRI_ROLE_PARK) {
+            *next_core_event(engine) = (struct dri_core_event){
+                .type = DRI_CE_CAUGHT_UP, .slot = event->slot, .epoch = event->epoch};
+        }
+        break;
     }
 }
 
@@ -344,6 +388,17 @@ static void flush_settles(struct dri_engine *engine, struct dri_now now)
     }
 }
 
+/* Whether it is paused for its transaction's sake, whatever else is wanted. */
+static bool is_strained(const struct dri_engine *engine, uint32_t slot)
+{
+    return engine->transaction != NULL && dri_transaction_is_strained(engine->transaction, slot);
+}
+
+static bool is_narrowed(const struct dri_engine *engine, uint32_t slot)
+{
+    return engine->is_narrow && dri_intake_role(engine->intake, slot) != DRI_ROLE_PARK;
+}
+
 static void note_settle(struct dri_engine *engine, struct dri_now now,
                         const struct dri_settle *settle)
 {
@@ -355,7 +410,7 @@ static void note_settle(struct dri_engine *engine, struct dri_now now,
         ops->pause(engine->config.transport, settle->slot, settle->epoch);
         break;
     case DRI_STRAIN_RESUME:
-        if (!engine->is_quiet) {
+        if (!engine->is_quiet && !is_narrowed(engine, settle->slot)) {
             ops->resume(engine->config.transport, settle->slot, settle->epoch);
         }
         break;
@@ -394,6 +449,23 @@ static void backlog_put(struct dri_engine *engine, struct dri_flight *flight,
     backlog->count++;
 }
 
+/* It goes to the core with the next step. */
+static void do_unpark(struct dri_engine *engine, struct dri_now now,
+                      const struct dri_core_action *action)
+{
+    struct dri_flight *flight = dri_core_take_parked(engine->core, action->as.parked.entry);
+    if (engine->core_events_count == EVENTS_MAX ||
+        !dri_parking_fill(engine->parking, now, action->as.parked.place, flight)) {
+        dri_core_untake(engine->core, flight);
+        return;
+    }
+    struct dri_core_event *event = next_core_event(engine);
+    event->type = DRI_CE_RECORD;
+    event->slot = flight->slot;
+    event->epoch = flight->epoch;
+    event->as.flight = flight;
+}
+
 static void do_action(struct dri_engine *engine, struct dri_now now,
                       const struct dri_core_action *action)
 {
@@ -424,6 +496,12 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
         flush_settles(engine, now);
         engine->stats.unassignments++;
         ops->unassign(engine->config.transport, action->slot, action->epoch);
+        break;
+    case DRI_CA_UNPARK:
+        do_unpark(engine, now, action);
+        break;
+    case DRI_CA_FORGET:
+        dri_parking_forget(engine->parking, action->as.parked.place);
         break;
     case DRI_CA_RELEASE:
         run->release(executor, flight);
@@ -639,6 +717,34 @@ static bool look_for_cancelled(struct dri_engine *engine, struct dri_now now)
     return true;
 }
 
+/* Pause what is no park log, or resume it. */
+static void set_narrow(struct dri_engine *engine, bool is_narrow)
+{
+    const struct dri_transport_ops *ops = engine->config.transport_ops;
+    if (engine->is_narrow == is_narrow) {
+        return;
+    }
+    engine->is_narrow = is_narrow;
+    for (uint32_t slot = 0; slot < engine->config.core.slots_max && !engine->is_quiet; slot++) {
+        if (engine->epochs[slot] != 0 && !is_strained(engine, slot) &&
+            dri_intake_role(engine->intake, slot) != DRI_ROLE_PARK) {
+            (is_narrow ? ops->pause : ops->resume)(engine->config.transport, slot,
+                                                   engine->epochs[slot]);
+        }
+    }
+}
+
+/* A log that has more than there is place for cannot be worked on, and nothing of its partition. */
+static void check_parking(struct dri_engine *engine)
+{
+    if (dri_core_is_overflown(engine->core) && !engine->has_failed) {
+        DRI_LOG(DRI_LOG_ERROR, "ENG-PARK-FULL",
+                "the park log has more commands than worker.park_max has place for: raise it",
+                DRI_UINT("park_max", engine->config.core.park_max));
+        engine->has_failed = true;
+    }
+}
+
 enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, bool *ret_idle)
 {
     const struct dri_transport_ops *ops = engine->config.transport_ops;
@@ -647,8 +753,12 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
     has_news = look_for_cancelled(engine, now) || has_news;
     size_t room = dri_core_room(engine->core);
     size_t messages_max = room < MESSAGES_MAX ? room : MESSAGES_MAX;
+    if (engine->parking != NULL) {
+        set_narrow(engine, room == 0 && dri_core_wants_parked(engine->core));
+        messages_max = engine->is_narrow ? NARROW_MAX : messages_max;
+    }
     size_t count = ops->poll(engine->config.transport, now, messages_max, engine->events,
-                             EVENTS_MAX, &has_more);
+                             EVENTS_MAX - engine->core_events_count, &has_more);
     uint64_t messages_before = engine->stats.messages;
     for (size_t i = 0; i < count; i++) {
         take_event(engine, now, &engine->events[i]);
@@ -657,14 +767,18 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
         crash_point(engine, "after_receive");
     }
     bool did_some = step(engine, now);
-    for (unsigned i = 0; i < TURNS_MAX && collect(engine) > 0; i++) {
+    for (unsigned i = 0; i < TURNS_MAX && (collect(engine) > 0 || engine->core_events_count > 0);
+         i++) {
         did_some = step(engine, now) || did_some;
     }
     if (engine->transaction != NULL) {
         did_some = transact(engine, now) || did_some;
     }
     dri_grouping_end(engine->grouping);
-    *ret_idle = !did_some && count == 0 && !has_more && !has_news;
+    if (engine->parking != NULL) {
+        check_parking(engine);
+    }
+    *ret_idle = !did_some && count == 0 && !has_more && !has_news && engine->core_events_count == 0;
     return engine->has_failed ? DRAY_EFATAL : DRAY_OK;
 }
 
@@ -691,11 +805,9 @@ void dri_engine_set_quiet(struct dri_engine *engine, bool is_quiet)
     const struct dri_transport_ops *ops = engine->config.transport_ops;
     engine->is_quiet = is_quiet;
     for (uint32_t slot = 0; slot < engine->config.core.slots_max; slot++) {
-        bool is_strained =
-            engine->transaction != NULL && dri_transaction_is_strained(engine->transaction, slot);
-        if (engine->epochs[slot] != 0 && !is_strained) {
-            (is_quiet ? ops->pause : ops->resume)(engine->config.transport, slot,
-                                                  engine->epochs[slot]);
+        if (engine->epochs[slot] != 0 && !is_strained(engine, slot)) {
+            (is_quiet || is_narrowed(engine, slot) ? ops->pause : ops->resume)(
+                engine->config.transport, slot, engine->epochs[slot]);
         }
     }
 }

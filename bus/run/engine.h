@@ -77,6 +77,8 @@ struct dri_engine_config {
     const char *results_topic;
     const char *dead_letters_topic;
     const char *const *delay_topics; /* by level (delay.h); NULL: none, and core.delay_after_ms 0 */
+    const char *park_topic;            /* NULL: nothing is parked; core.park_max is 0 then */
+    const char *spool_folder;          /* for what is parked; NULL: memory */
     const char *const *reply_patterns; /* worker.reply_to; * within a token, > for the rest */
     size_t reply_patterns_count;
     uint32_t dependency_failures; /* in a row that open the breaker of a dependency; 0: none do */

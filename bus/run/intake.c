@@ -9,6 +9,7 @@
  */
 #include "intake.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #include "headers.h"
 #include "log.h"
 #include "mem.h"
+#include "park.h"
 #include "pool.h"
 #include "replayed.h"
 
@@ -38,6 +40,7 @@ struct block {
 struct origin {
     char text[ORIGIN_BYTES];
     enum dri_source_role role;
+    int32_t partition;
 };
 
 struct dri_intake {
@@ -105,6 +108,64 @@ void dri_intake_assigned(struct dri_intake *intake, const struct dri_transport_e
     }
     origin->text[len] = '\0';
     origin->role = event->as.assigned.role;
+    origin->partition = event->as.assigned.partition;
+}
+
+enum dri_source_role dri_intake_role(const struct dri_intake *intake, uint32_t slot)
+{
+    DRI_ASSERT(slot < intake->origins_count);
+    return intake->origins[slot].role;
+}
+
+int32_t dri_intake_partition(const struct dri_intake *intake, uint32_t slot)
+{
+    DRI_ASSERT(slot < intake->origins_count);
+    return intake->origins[slot].partition;
+}
+
+struct dray_slice dri_source_origin(struct dray_slice source)
+{
+    size_t slash = source.len;
+    while (slash > 0 && source.at[slash - 1] != '/') {
+        slash--;
+    }
+    return dray_slice_of(source.at, slash > 0 ? slash - 1 : 0);
+}
+
+struct dray_slice dri_intake_source(const struct dri_intake *intake,
+                                    const struct dri_flight *flight, char buffer[DRI_SOURCE_BYTES])
+{
+    if (flight->park_source.at != NULL) {
+        return flight->park_source;
+    }
+    int len = snprintf(buffer, DRI_SOURCE_BYTES, "%s/%" PRIu64, intake->origins[flight->slot].text,
+                       flight->offset);
+    return dray_slice_of(buffer, (size_t)len);
+}
+
+/* Commands of a park log are ordered with those of the partition that they came from; what a
+ * release wrote, with its unit. */
+static struct dray_slice origin_bytes(const struct dri_intake *intake,
+                                      const struct dri_flight *flight)
+{
+    if (flight->park_source.at == NULL) {
+        return dray_slice_text(intake->origins[flight->slot].text);
+    }
+    return dri_source_origin(flight->park_unit.at != NULL ? flight->park_unit
+                                                          : flight->park_source);
+}
+
+static struct dray_slice key_bytes(const struct dri_flight *flight)
+{
+    return flight->envelope.key.at != NULL ? flight->envelope.key : flight->key;
+}
+
+struct dray_slice dri_intake_order_bytes(const struct dri_intake *intake,
+                                         const struct dri_flight *flight)
+{
+    struct dray_slice key = key_bytes(flight);
+    bool is_by_key = key.at != NULL && dri_hash64(key) == flight->key_hash;
+    return is_by_key ? key : origin_bytes(intake, flight);
 }
 
 const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot)
@@ -125,11 +186,12 @@ static struct dray_slice copy_part(uint8_t **at, struct dray_slice part)
     return copy;
 }
 
+/* park is all absent but for what came out of a park log; its headers are not the command's. */
 static bool copy_bytes(struct dri_intake *intake, const struct dri_message *message,
-                       struct dri_flight *flight)
+                       const struct dri_park *park, struct dri_flight *flight)
 {
-    size_t bytes =
-        message->value.len + message->key.len + message->headers.len + message->subject.len;
+    size_t bytes = message->value.len + message->key.len + message->headers.len +
+                   message->subject.len + park->source.len + park->unit.len;
     struct block *block = dri_pool_take(intake->pool, sizeof(*block) + bytes);
     if (block == NULL) {
         return false;
@@ -144,8 +206,18 @@ static bool copy_bytes(struct dri_intake *intake, const struct dri_message *mess
     flight->block = block;
     flight->value = copy_part(&at, message->value);
     flight->key = copy_part(&at, message->key);
-    flight->headers = copy_part(&at, message->headers);
     flight->subject = copy_part(&at, message->subject);
+    flight->park_source = copy_part(&at, park->source);
+    flight->park_unit = copy_part(&at, park->unit);
+    if (park->source.at != NULL) {
+        size_t len = 0;
+        enum dray_status status =
+            dri_park_original(message->headers, at, message->headers.len, &len);
+        DRI_ASSERT(status == DRAY_OK); /* it is never longer */
+        flight->headers = dray_slice_of(at, len);
+    } else {
+        flight->headers = copy_part(&at, message->headers);
+    }
     flight->bytes = (uint32_t)bytes;
     return true;
 }
@@ -204,10 +276,7 @@ static void spread_key(struct dri_flight *flight, struct dray_slice key, uint32_
 void dri_intake_order(const struct dri_intake *intake, struct dri_flight *flight,
                       enum dri_order order, uint32_t key_concurrency)
 {
-    struct dray_slice key = flight->envelope.key;
-    if (key.at == NULL) {
-        key = flight->key;
-    }
+    struct dray_slice key = key_bytes(flight);
     switch (order) {
     case DRI_ORDER_KEY:
         flight->has_key = key.at != NULL;
@@ -215,7 +284,7 @@ void dri_intake_order(const struct dri_intake *intake, struct dri_flight *flight
         break;
     case DRI_ORDER_PARTITION:
         flight->has_key = true;
-        flight->key_hash = dri_hash64(dray_slice_text(intake->origins[flight->slot].text));
+        flight->key_hash = dri_hash64(origin_bytes(intake, flight));
         break;
     case DRI_ORDER_NONE:
         if (key_concurrency != 0) {
@@ -291,11 +360,30 @@ bool dri_intake_cancel(const struct dri_intake *intake, struct dri_now now,
     return true;
 }
 
+/* A command without a key meets the same canary again when it comes out of a park log. */
+static uint64_t choice_of(const struct dri_flight *flight)
+{
+    uint64_t offset = flight->offset;
+    size_t begin = dri_source_origin(flight->park_source).len + 1;
+    if (flight->park_source.len > begin &&
+        !dri_header_number(
+            dray_slice_of(flight->park_source.at + begin, flight->park_source.len - begin),
+            &offset)) {
+        return flight->offset;
+    }
+    return offset;
+}
+
 bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
                      const struct dri_transport_event *event, struct dri_flight *flight)
 {
     const struct dri_message *message = &event->as.message;
-    if (!copy_bytes(intake, message, flight)) {
+    bool is_parked = intake->origins[event->slot].role == DRI_ROLE_PARK;
+    struct dri_park park = {.kind = DRI_PARK_COMMAND};
+    if (is_parked && dri_park_read(message->headers, &park) != DRAY_OK) {
+        park = (struct dri_park){.kind = DRI_PARK_COMMAND};
+    }
+    if (!copy_bytes(intake, message, &park, flight)) {
         return false;
     }
     flight->slot = event->slot;
@@ -312,8 +400,8 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
     flight->deadline_ms = 0;
     flight->not_before_ms = 0;
     flight->kind = DRAY_KIND_NONE;
-    flight->attempt = 0;
-    flight->first_failed_ms = 0;
+    flight->attempt = park.attempts;
+    flight->first_failed_ms = park.first_failed_ms;
     flight->last_failed_ms = 0;
     flight->started_ns = flight->ended_ns = 0;
     flight->is_result_too_large = false;
@@ -327,7 +415,7 @@ bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
         end_now(flight);
     }
     dri_intake_order(intake, flight, intake->config->order, 0);
-    flight->choice_hash = flight->has_key ? flight->key_hash : flight->offset;
+    flight->choice_hash = flight->has_key ? flight->key_hash : choice_of(flight);
     find_duplicate(intake, flight);
     (void)dri_intake_cancel(intake, now, flight);
     return true;

@@ -32,6 +32,22 @@ void dri_intake_set_namespaces(struct dri_intake *intake, const char *namespaces
 /** Remember a slot's origin. Requires: event is ASSIGNED. */
 void dri_intake_assigned(struct dri_intake *intake, const struct dri_transport_event *event);
 
+/** Role and partition of a slot that was assigned. */
+enum dri_source_role dri_intake_role(const struct dri_intake *intake, uint32_t slot);
+int32_t dri_intake_partition(const struct dri_intake *intake, uint32_t slot);
+
+/** The name of the message that a flight is, wherever it was parked meanwhile: its own
+ * "<origin>/<offset>", or that of the first. Borrows; buffer has DRI_SOURCE_BYTES. */
+#define DRI_SOURCE_BYTES 360u
+struct dray_slice dri_intake_source(const struct dri_intake *intake,
+                                    const struct dri_flight *flight, char buffer[DRI_SOURCE_BYTES]);
+/** "<origin>" of a source. */
+struct dray_slice dri_source_origin(struct dray_slice source);
+
+/** The bytes whose hash the flight is ordered by. Requires: has_key. */
+struct dray_slice dri_intake_order_bytes(const struct dri_intake *intake,
+                                         const struct dri_flight *flight);
+
 /** "topic/partition" or "stream" of a slot, "" when it was never assigned. Borrows until the next
  *  assignment of the slot. */
 const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot);

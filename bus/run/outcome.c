@@ -28,23 +28,27 @@
 #include "headers.h"
 #include "letter.h"
 #include "mem.h"
+#include "park.h"
+#include "parking.h"
 #include "result.h"
 #include "sha256.h"
 
-#define BATCH_MAX       512u /* publishes; a flight takes at most two */
-#define ID_BYTES        360u /* "d:<origin>:<offset>" */
-#define LETTER_BYTES    (64u * 1024u)
-#define INBOX_PREFIX    "_INBOX."
-#define MESSAGE_BYTES   320u
-#define KEY_BYTES_MAX   4096u /* of a record whose key may be left out */
-#define HEADERS_MAX     16384u
-#define NOT_ALLOWED     "reply_to is not allowed here"
-#define TARGET_REFUSED  "the broker refused reply_to"
-#define RESULT_TOO_LONG "the result is larger than the broker takes"
+#define BATCH_MAX        512u /* publishes; a flight takes at most two */
+#define ID_BYTES         400u /* "d:<origin>:<offset>" and two numbers */
+#define ORIGIN_BYTES_MAX 300u
+#define LETTER_BYTES     (64u * 1024u)
+#define INBOX_PREFIX     "_INBOX."
+#define MESSAGE_BYTES    320u
+#define KEY_BYTES_MAX    4096u /* of a record whose key may be left out */
+#define HEADERS_MAX      16384u
+#define NOT_ALLOWED      "reply_to is not allowed here"
+#define TARGET_REFUSED   "the broker refused reply_to"
+#define RESULT_TOO_LONG  "the result is larger than the broker takes"
 
 struct dri_outcomes {
     struct dri_engine_config config; /* immutable but for the patterns */
     const struct dri_intake *intake; /* borrowed */
+    struct dri_parking *parking;     /* borrowed; NULL: nothing is parked */
     uint8_t *arena;                  /* owned */
     size_t arena_bytes, arena_len;
     struct dri_publish batch[BATCH_MAX];
@@ -55,7 +59,7 @@ struct dri_outcomes {
 };
 
 enum dray_status dri_outcomes_create(const struct dri_engine_config *config,
-                                     const struct dri_intake *intake,
+                                     const struct dri_intake *intake, struct dri_parking *parking,
                                      struct dri_outcomes **ret_outcomes)
 {
     struct dri_outcomes *outcomes = dri_zalloc(sizeof(*outcomes));
@@ -64,6 +68,7 @@ enum dray_status dri_outcomes_create(const struct dri_engine_config *config,
     }
     outcomes->config = *config;
     outcomes->intake = intake;
+    outcomes->parking = parking;
     outcomes->arena_bytes = 2 * ((size_t)config->limits.message_bytes + LETTER_BYTES) + 65536u;
     outcomes->arena = dri_zalloc(outcomes->arena_bytes);
     if (outcomes->arena == NULL) {
@@ -143,14 +148,24 @@ static struct dray_slice commit(struct dri_outcomes *outcomes, size_t len)
     return slice;
 }
 
-/* "<letter>:<origin>:<offset>", and ":<ms>" when that is taken; the caller has reserved ID_BYTES.
- */
+/* "<letter>:<origin>:<offset>" of its source, ":<offset>" in the park log when it is a copy that
+ * stands for that record, and ":<ms>" when that is taken; the caller has reserved ID_BYTES. */
 static struct dray_slice make_id(struct dri_outcomes *outcomes, char letter,
                                  const struct dri_flight *flight)
 {
+    char buffer[DRI_SOURCE_BYTES];
     char *text = (char *)outcomes->arena + outcomes->arena_len;
-    int len = snprintf(text, ID_BYTES, "%c:%s:%" PRIu64, letter,
-                       dri_intake_origin(outcomes->intake, flight->slot), flight->offset);
+    struct dray_slice source = dri_intake_source(outcomes->intake, flight, buffer);
+    struct dray_slice origin = dri_source_origin(source);
+    struct dray_slice rest = dray_slice_of(source.at + origin.len, source.len - origin.len);
+    size_t most = ORIGIN_BYTES_MAX;
+    int len = snprintf(text, ID_BYTES, "%c:%.*s:%.*s", letter,
+                       (int)(origin.len < most ? origin.len : most), (const char *)origin.at,
+                       (int)(rest.len > 0 && rest.len <= 21 ? rest.len - 1 : 0),
+                       (const char *)rest.at + (rest.len > 0 ? 1 : 0));
+    if (flight->state == DRI_FLIGHT_PARKING && flight->entry != 0) {
+        len += snprintf(text + len, ID_BYTES - (size_t)len, ":%" PRIu64, flight->offset);
+    }
     if (flight->is_id_taken) {
         len += snprintf(text + len, ID_BYTES - (size_t)len, ":%" PRIu64, flight->source_ms);
     }
@@ -340,7 +355,7 @@ static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct
  * --------------------------------------------------------------------------------- */
 
 struct letter_texts {
-    char source[ID_BYTES];
+    char source[DRI_SOURCE_BYTES];
     char message[MESSAGE_BYTES];
     char id[129];
     char fingerprint[17];
@@ -359,11 +374,10 @@ static void describe(const struct dri_outcomes *outcomes, struct dri_now now,
     if (flight->first_failed_ms == 0) {
         flight->first_failed_ms = flight->last_failed_ms;
     }
-    int len = snprintf(texts->source, sizeof(texts->source), "%s/%" PRIu64,
-                       dri_intake_origin(outcomes->intake, flight->slot), flight->offset);
+    struct dray_slice source = dri_intake_source(outcomes->intake, flight, texts->source);
     *ret_letter = (struct dri_letter){
         .reason = flight->kind,
-        .source = dray_slice_of(texts->source, (size_t)len),
+        .source = source,
         .worker = dray_slice_text(outcomes->config.worker),
         .attempts = flight->attempt,
         .first_failed_ms = flight->first_failed_ms,
@@ -383,6 +397,11 @@ static void describe(const struct dri_outcomes *outcomes, struct dri_now now,
     if (flight->revision != 0) {
         snprintf(texts->revision, sizeof(texts->revision), "%" PRIu64, flight->revision);
         ret_letter->revision = dray_slice_text(texts->revision);
+    }
+    if (flight->sequence == DRI_SEQUENCE_FIRST) {
+        ret_letter->sequence = source;
+    } else if (flight->sequence == DRI_SEQUENCE_MEMBER) {
+        ret_letter->sequence = dri_parking_unit(outcomes->parking, flight->unit_place);
     }
     dri_letter_fingerprint(flight->kind, command_of(flight), flight->handler, flight->error_code,
                            ret_letter->message, texts->fingerprint);
@@ -473,6 +492,52 @@ static bool add_delay(struct dri_outcomes *outcomes, struct dri_now now, struct 
     return true;
 }
 
+/* --- park records
+ * --------------------------------------------------------------------------------- */
+
+static char park_letter(enum dri_park_kind kind)
+{
+    return kind == DRI_PARK_HELD ? 'h' : kind == DRI_PARK_STOPPED ? 's' : 'k';
+}
+
+static bool add_park(struct dri_outcomes *outcomes, struct dri_flight *flight)
+{
+    char buffer[DRI_SOURCE_BYTES];
+    bool is_held = flight->park_kind == DRI_PARK_HELD;
+    struct dray_slice original = is_held ? (struct dray_slice){NULL, 0} : flight->headers;
+    struct dri_park park = {
+        .kind = flight->park_kind,
+        .source = dri_intake_source(outcomes->intake, flight, buffer),
+        .attempts = flight->attempt,
+        .due_ms = flight->park_due_ms,
+        .first_failed_ms = flight->first_failed_ms,
+        .has_order = flight->has_park_order,
+        .order = flight->park_order,
+    };
+    park.unit = is_held ? park.source : flight->park_unit;
+    size_t bytes = dri_park_headers_max(&park, original);
+    void *memory = reserve(outcomes, bytes + ID_BYTES);
+    if (memory == NULL) {
+        return false;
+    }
+    size_t len = 0;
+    enum dray_status status = dri_park_headers(&park, original, memory, bytes, &len);
+    DRI_ASSERT(status == DRAY_OK); /* headers_max is an upper bound */
+    struct dray_slice headers = commit(outcomes, len);
+    outcomes->batch[outcomes->batch_count++] = (struct dri_publish){
+        .token = dri_flight_token(flight),
+        .topic = dray_slice_text(outcomes->config.park_topic),
+        .partition = dri_intake_partition(outcomes->intake, flight->slot),
+        .key = is_held ? dri_intake_order_bytes(outcomes->intake, flight) : flight->key,
+        .value = is_held ? dray_slice_of("", 0) : flight->value,
+        .headers = headers,
+        .dedup_id = make_id(outcomes, park_letter(flight->park_kind), flight),
+        .dedup_from_ms = id_from_ms(flight),
+        .dedup_mark = is_held ? (struct dray_slice){NULL, 0} : flight->value,
+    };
+    return true;
+}
+
 bool dri_outcomes_add(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight,
                       enum dri_outcome outcome)
 {
@@ -480,7 +545,8 @@ bool dri_outcomes_add(struct dri_outcomes *outcomes, struct dri_now now, struct 
         return false;
     }
     bool is_letter = outcome == DRI_OUTCOME_LETTER || outcome == DRI_OUTCOME_LETTER_POINTER;
-    bool was_added = is_letter                      ? add_letter(outcomes, now, flight, outcome)
+    bool was_added = outcome == DRI_OUTCOME_PARK    ? add_park(outcomes, flight)
+                     : is_letter                    ? add_letter(outcomes, now, flight, outcome)
                      : outcome == DRI_OUTCOME_DELAY ? add_delay(outcomes, now, flight)
                                                     : add_result(outcomes, now, flight, outcome);
     if (was_added) {

@@ -22,9 +22,11 @@
  */
 
 struct dri_outcomes;
+struct dri_parking;
 
 DRAY_MUST_CHECK enum dray_status dri_outcomes_create(const struct dri_engine_config *config,
                                                      const struct dri_intake *intake,
+                                                     struct dri_parking *parking,
                                                      struct dri_outcomes **ret_outcomes);
 /** NULL is a no-op. */
 void dri_outcomes_destroy(struct dri_outcomes *outcomes);

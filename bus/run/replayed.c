@@ -50,28 +50,12 @@ struct dri_replay_name dri_replay_name_make(struct dray_slice replay_of, uint64_
     return name;
 }
 
-static bool number_parse(struct dray_slice text, uint64_t *ret_number)
-{
-    uint64_t number = 0;
-    if (text.at == NULL || text.len == 0 || text.len > 19) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9') {
-            return false;
-        }
-        number = number * 10 + (uint64_t)(text.at[i] - '0');
-    }
-    *ret_number = number;
-    return true;
-}
-
 bool dri_replay_name_of(struct dray_slice headers, struct dri_replay_name *ret_name)
 {
     struct dray_slice of = dri_headers_find(headers, "dray-replay-of");
     uint64_t replays = 0;
     if (of.at == NULL || of.len == 0 ||
-        !number_parse(dri_headers_find(headers, "dray-replays"), &replays)) {
+        !dri_header_number(dri_headers_find(headers, "dray-replays"), &replays)) {
         return false;
     }
     *ret_name = dri_replay_name_make(of, replays);

@@ -68,6 +68,8 @@ struct dri_settings {
         uint32_t stuck_ms;       /* after its limit a handler is deaf; 0: never */
         uint32_t stuck_max;      /* threads with deaf handlers, before the worker begins anew */
         uint32_t stuck_exit_ms;  /* for which one may hold a key, before it does */
+        uint32_t park_after_ms;  /* what waits longer leaves memory for the park log */
+        uint32_t park_max;       /* commands in it at once; 0: nothing is parked */
         uint32_t dependency_failures; /* in a row that open its breaker; 0: never */
         uint32_t dependency_open_ms;
         uint32_t systemic_share; /* percent that fail, and dead-lettering pauses; 0: never */
@@ -105,6 +107,12 @@ static inline bool dri_settings_is_exactly_once(const struct dri_settings *setti
 {
     return settings->worker.delivery != NULL &&
            strcmp(settings->worker.delivery, "exactly_once") == 0;
+}
+
+/* On JetStream nothing is parked in this build: what waits does so in memory. */
+static inline bool dri_settings_has_park_log(const struct dri_settings *settings)
+{
+    return settings->worker.park_max != 0 && strncmp(settings->bus, "kafka:", 6) == 0;
 }
 
 #endif

@@ -52,6 +52,7 @@
 #include "ramp.h"
 #include "registry.h"
 #include "routing.h"
+#include "sources.h"
 #include "state.h"
 #include "supervise.h"
 #include "version.h"
@@ -268,30 +269,16 @@ static const char *transactional_id(struct dri_worker *worker)
 static enum dray_status open_transport(struct dri_worker *worker, char *ret_text, size_t text_bytes)
 {
     const struct dri_settings *settings = worker->settings;
-    struct dri_source sources[2 + DRI_DELAY_LEVELS] = {
-        {settings->topics.commands, DRI_ROLE_COMMANDS, settings->worker.start, 0, 0},
-        {settings->topics.replay, DRI_ROLE_REPLAY, DRI_START_EARLIEST, 0, 0},
-    };
-    struct dri_topic topics[4 + DRI_DELAY_LEVELS] = {
-        {settings->topics.commands, DRI_USE_COMMANDS},
-        {settings->topics.results, DRI_USE_RESULTS},
-        {settings->topics.dead_letters, DRI_USE_DEAD_LETTERS},
-        {settings->topics.replay, DRI_USE_REPLAY},
-    };
-    uint32_t levels = settings->worker.delay_after_ms != 0 ? DRI_DELAY_LEVELS : 0;
-    for (uint32_t i = 0; i < levels; i++) {
-        sources[2 + i] = (struct dri_source){settings->topics.delay[i], DRI_ROLE_DELAY,
-                                             DRI_START_EARLIEST, 0, dri_delay_level_ms(i)};
-        topics[4 + i] = (struct dri_topic){settings->topics.delay[i], DRI_USE_DELAY};
-    }
+    struct dri_sources read;
+    dri_sources_of(settings, &read);
     struct dri_transport_config config = {
         .url = settings->bus,
         .group = settings->group,
         .client_id = worker->id,
-        .sources = sources,
-        .sources_count = 2 + levels,
-        .topics = topics,
-        .topics_count = 4 + levels,
+        .sources = read.sources,
+        .sources_count = read.sources_count,
+        .topics = read.topics,
+        .topics_count = read.topics_count,
         .can_create = settings->worker.create_topics,
         .partitions = settings->worker.partitions,
         .timeout_ms = CONNECT_MS,
@@ -387,6 +374,9 @@ static enum dray_status make_engine(struct dri_worker *worker)
                  .revoke_ms = settings->worker.revoke_ms,
                  .drain_ms = settings->worker.drain_ms,
                  .delay_after_ms = settings->worker.delay_after_ms,
+                 .park_max =
+                     dri_settings_has_park_log(settings) ? settings->worker.park_max : 0,
+                 .park_after_ms = settings->worker.park_after_ms,
                  .republish_ms = 100,
                  .systemic_share = settings->worker.systemic_share,
                  .systemic_min = settings->worker.systemic_min,
@@ -403,6 +393,8 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .results_topic = settings->topics.results,
         .dead_letters_topic = settings->topics.dead_letters,
         .delay_topics = settings->topics.delay,
+        .park_topic = dri_settings_has_park_log(settings) ? settings->topics.park : NULL,
+        .spool_folder = settings->state,
         .reply_patterns = live->reply_patterns,
         .reply_patterns_count = live->reply_patterns_count,
         .dependency_failures = settings->worker.dependency_failures,

@@ -526,6 +526,17 @@ static enum dray_status set_options(struct build *build)
     return DRAY_OK;
 }
 
+/* Whether a log begins where a group stands: its positions are asked for under its name. */
+static bool asks_group(const struct dri_transport_config *config)
+{
+    for (size_t i = 0; i < config->sources_count; i++) {
+        if (config->sources[i].start == DRI_START_GROUP) {
+            return config->group != NULL;
+        }
+    }
+    return false;
+}
+
 static enum dray_status set_identity(struct build *build)
 {
     const struct dri_transport_config *config = build->config;
@@ -548,7 +559,7 @@ static enum dray_status set_identity(struct build *build)
         /* Never joined and never committed to: the library's consumer wants one all the same. */
         char group[256];
         (void)snprintf(group, sizeof(group), "dray-log-%s", client);
-        status = set_ours(build, "group.id", group);
+        status = set_ours(build, "group.id", asks_group(config) ? config->group : group);
     }
     return status;
 }
@@ -586,6 +597,16 @@ static const char *default_to_leave_out(const struct build *build)
     return is_kip848(build->config) ? "partition.assignment.strategy" : NULL;
 }
 
+/* Where a follower ends is told by the library, where a log ends too. */
+static bool has_followers(const struct dri_transport_config *config)
+{
+    bool has_one = false;
+    for (size_t i = 0; i < config->sources_count; i++) {
+        has_one = has_one || dri_kafka_role_follows(config->sources[i].role);
+    }
+    return has_one;
+}
+
 static enum dray_status set_all(struct build *build)
 {
     bool is_transactional = build->config->transactional_id != NULL;
@@ -617,6 +638,9 @@ static enum dray_status set_all(struct build *build)
     }
     if (status == DRAY_OK) {
         status = set_table(build, fixed_table, DRI_ARRAY_LEN(fixed_table), NULL);
+    }
+    if (status == DRAY_OK && build->use == DRI_KAFKA_GROUP && has_followers(build->config)) {
+        status = set_ours(build, "enable.partition.eof", "true");
     }
     return status;
 }

@@ -17,6 +17,9 @@
  * memory, and at most one fetch for an eighth of the delay: whatever is as old as seven eighths of
  * it by then goes up with the first.
  *
+ * Messages of a partition whose followers are not at their end are held back the same way: the
+ * first one that comes is stashed and the partition paused behind it (kafka_follow.c).
+ *
  * A log source is read by a second consumer, without a group: all its partitions, from an offset
  * that was made explicit before open returned, never committed. Partition-EOF events tell that the
  * end is reached even when the last offsets hold no message (transaction markers, compaction).
@@ -177,7 +180,7 @@ static bool write_message(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
 
 static void stash(struct dri_kafka *kafka, struct dri_kafka_slot *slot, rd_kafka_message_t *message)
 {
-    DRI_ASSERT(kafka->stash_count < DRI_KAFKA_STASH);
+    DRI_ASSERT(kafka->stash_count < kafka->stash_max);
     kafka->stash[kafka->stash_count++] = (struct dri_kafka_stashed){message, slot, slot->epoch};
 }
 
@@ -209,7 +212,21 @@ static void on_consumer_error(struct dri_kafka *kafka, const rd_kafka_message_t 
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         if (slot != NULL && is_log) {
             check_caught_up(kafka, slot, message->offset);
+        } else if (slot != NULL && dri_kafka_is_follower(kafka, slot)) {
+            slot->is_end_seen = true;
+            dri_kafka_follow_check(kafka, slot);
         }
+        return;
+    }
+    bool is_missing = message->err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+                      message->err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+                      message->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    if (is_missing && slot != NULL && dri_kafka_is_follower(kafka, slot)) {
+        dri_kafka_notice(kafka, DRAY_EBROKER,
+                         "%s does not exist, and the commands of that partition wait for it: give "
+                         "the topic as many partitions as the commands have (kafka-topics.sh "
+                         "--alter --partitions)",
+                         slot->origin);
         return;
     }
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && slot != NULL) {
@@ -264,9 +281,14 @@ static void set_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-static void apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+static bool is_held_back(const struct dri_kafka_slot *slot)
 {
-    bool wanted = slot->is_paused_by_owner || kafka->is_held || slot->early != NULL;
+    return slot->is_paused_by_owner || slot->is_gated || slot->early != NULL;
+}
+
+void dri_kafka_slot_apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+{
+    bool wanted = is_held_back(slot) || kafka->is_held;
     if (slot->state == DRI_KAFKA_SLOT_ASSIGNED && wanted != slot->is_paused) {
         set_pause(kafka, slot, wanted);
     }
@@ -283,7 +305,33 @@ void dri_kafka_slot_unpause(struct dri_kafka *kafka, struct dri_kafka_slot *slot
 void dri_kafka_slot_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool is_paused)
 {
     slot->is_paused_by_owner = is_paused;
-    apply_pause(kafka, slot);
+    dri_kafka_slot_apply_pause(kafka, slot);
+}
+
+size_t dri_kafka_stash_open(const struct dri_kafka *kafka)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < kafka->stash_count; i++) {
+        count += !kafka->stash[i].slot->is_gated;
+    }
+    return count;
+}
+
+bool dri_kafka_stash_has(const struct dri_kafka *kafka, const struct dri_kafka_slot *slot)
+{
+    for (size_t i = 0; i < kafka->stash_count; i++) {
+        if (kafka->stash[i].slot == slot) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each partition that is held back for its followers has a place beside the common ones. */
+static bool has_stash_room(const struct dri_kafka *kafka)
+{
+    return kafka->stash_count < kafka->stash_max &&
+           (kafka->stash_count < DRI_KAFKA_STASH || dri_kafka_stash_open(kafka) < DRI_KAFKA_STASH);
 }
 
 static void hold(struct dri_kafka *kafka, bool is_held)
@@ -294,7 +342,7 @@ static void hold(struct dri_kafka *kafka, bool is_held)
     kafka->is_held = is_held;
     kafka->stats.holds += is_held ? 1 : 0;
     for (uint32_t i = 0; i < kafka->slots_count; i++) {
-        apply_pause(kafka, kafka->slots[i]);
+        dri_kafka_slot_apply_pause(kafka, kafka->slots[i]);
     }
 }
 
@@ -370,7 +418,8 @@ static void serve_without_messages(struct dri_kafka *kafka)
     if (kafka->hold_since_ns == 0) {
         kafka->hold_since_ns = kafka->now_ns;
     }
-    if (kafka->stash_count > 0 && kafka->now_ns - kafka->hold_since_ns >= DRI_KAFKA_HOLD_NS) {
+    if (dri_kafka_stash_open(kafka) > 0 &&
+        kafka->now_ns - kafka->hold_since_ns >= DRI_KAFKA_HOLD_NS) {
         hold(kafka, true);
     }
     for (int log = 0; log < 2; log++) {
@@ -378,16 +427,15 @@ static void serve_without_messages(struct dri_kafka *kafka)
             continue;
         }
         /* A stashed message says: there is more. Once paused there is not. */
-        while ((kafka->stash_count == 0 || kafka->is_held) &&
-               kafka->stash_count < DRI_KAFKA_STASH) {
+        while ((dri_kafka_stash_open(kafka) == 0 || kafka->is_held) && has_stash_room(kafka)) {
             struct dri_kafka_slot *slot = NULL;
             rd_kafka_message_t *message = next_message(kafka, log == 1, &slot);
             if (message == NULL) {
                 break;
             }
             stash(kafka, slot, message);
-            if (kafka->is_held) {
-                apply_pause(kafka, slot); /* it was assigned since */
+            if (kafka->is_held || slot->is_gated) {
+                dri_kafka_slot_apply_pause(kafka, slot); /* it was assigned since */
             }
         }
     }
@@ -398,6 +446,9 @@ static size_t take_stashed(struct dri_kafka *kafka, struct dri_transport_event *
 {
     size_t count = 0;
     size_t kept = 0;
+    if (kafka->stash_count == 0) {
+        return 0;
+    }
     for (size_t i = 0; i < kafka->stash_count; i++) {
         struct dri_kafka_stashed *item = &kafka->stash[i];
         DRI_ASSERT(item->epoch == item->slot->epoch);
@@ -408,7 +459,7 @@ static size_t take_stashed(struct dri_kafka *kafka, struct dri_transport_event *
             }
             continue;
         }
-        if (count < max && !item->slot->is_paused_by_owner &&
+        if (count < max && !is_held_back(item->slot) &&
             write_message(kafka, item->slot, item->message, &ret_events[count])) {
             count++;
             if (dri_kafka_is_log_slot(kafka, item->slot)) {
@@ -419,6 +470,9 @@ static size_t take_stashed(struct dri_kafka *kafka, struct dri_transport_event *
         }
     }
     kafka->stash_count = kept;
+    for (uint32_t i = 0; i < kafka->slots_count; i++) {
+        dri_kafka_follow_check(kafka, kafka->slots[i]);
+    }
     return count;
 }
 
@@ -426,7 +480,7 @@ static size_t take_new(struct dri_kafka *kafka, bool is_log, struct dri_transpor
                        size_t max)
 {
     size_t count = 0;
-    while (count < max && kafka->stash_count < DRI_KAFKA_STASH) {
+    while (count < max && has_stash_room(kafka)) {
         struct dri_kafka_slot *slot = NULL;
         rd_kafka_message_t *message = next_message(kafka, is_log, &slot);
         if (message == NULL) {
@@ -437,9 +491,11 @@ static size_t take_new(struct dri_kafka *kafka, bool is_log, struct dri_transpor
         if (is_early(kafka, slot, message, &was_kept) && was_kept) {
             continue;
         }
-        if (slot->is_paused_by_owner || slot->early != NULL ||
-            !write_message(kafka, slot, message, &ret_events[count])) {
+        if (is_held_back(slot) || !write_message(kafka, slot, message, &ret_events[count])) {
             stash(kafka, slot, message);
+            if (slot->is_gated) {
+                dri_kafka_slot_apply_pause(kafka, slot); /* what came behind it comes again */
+            }
             continue;
         }
         count++;
@@ -489,6 +545,17 @@ static int64_t log_start(const struct dri_kafka_source *source, int64_t begin, i
     }
 }
 
+/* Where the group stands, within what there is of the log. */
+static int64_t group_start(struct dri_kafka_slot *slot, const rd_kafka_topic_partition_t *stand,
+                           int64_t begin, int64_t end)
+{
+    if (stand->offset < begin || stand->offset > end) {
+        return begin;
+    }
+    dri_kafka_slot_keep_metadata(slot, stand);
+    return stand->offset;
+}
+
 static enum dray_status log_slots(struct dri_kafka *kafka, rd_kafka_topic_partition_list_t *list,
                                   const rd_kafka_topic_partition_list_t *begins,
                                   const rd_kafka_topic_partition_list_t *ends)
@@ -502,6 +569,10 @@ static enum dray_status log_slots(struct dri_kafka *kafka, rd_kafka_topic_partit
                 return DRAY_ENOMEM;
             }
             slot->committed = log_start(source, begins->elems[at].offset, ends->elems[at].offset);
+            if (source->start == DRI_START_GROUP) {
+                slot->committed = group_start(slot, &list->elems[at], begins->elems[at].offset,
+                                              ends->elems[at].offset);
+            }
             slot->log_end = ends->elems[at].offset;
             list->elems[at].offset = slot->committed;
             dri_kafka_slot_tell(kafka, slot, DRI_KAFKA_TELL_ASSIGNED);
@@ -510,6 +581,38 @@ static enum dray_status log_slots(struct dri_kafka *kafka, rd_kafka_topic_partit
         }
     }
     return DRAY_OK;
+}
+
+static rd_kafka_resp_err_t first_error(const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return list->elems[i].err;
+        }
+    }
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* The positions of the group that the client is named after, into the list: open may wait. */
+static enum dray_status ask_group(struct dri_kafka *kafka, struct dri_kafka_admin *admin,
+                                  rd_kafka_topic_partition_list_t *list, char *ret_text,
+                                  size_t text_bytes)
+{
+    bool is_asked = false;
+    for (uint32_t i = 0; i < kafka->sources_count; i++) {
+        is_asked = is_asked || kafka->sources[i].start == DRI_START_GROUP;
+    }
+    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+    while (is_asked) {
+        err = rd_kafka_committed(kafka->log, list, DRI_KAFKA_LOOKUP_MS);
+        err = err == RD_KAFKA_RESP_ERR_NO_ERROR ? first_error(list) : err;
+        /* A coordinator may be moving, or still be reading its own log. */
+        is_asked = err != RD_KAFKA_RESP_ERR_NO_ERROR && dri_kafka_is_noise(err) &&
+                   dri_kafka_admin_wait(admin);
+    }
+    return err == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? DRAY_OK
+               : dri_kafka_fail(ret_text, text_bytes, err, "the group's positions");
 }
 
 enum dray_status dri_kafka_log_open(struct dri_kafka *kafka, struct dri_kafka_admin *admin,
@@ -538,7 +641,8 @@ enum dray_status dri_kafka_log_open(struct dri_kafka *kafka, struct dri_kafka_ad
         status = dri_kafka_admin_bounds(admin, list, &begins, &ends, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
-        status = log_slots(kafka, list, begins, ends);
+        status = ask_group(kafka, admin, list, ret_text, text_bytes);
+        status = status == DRAY_OK ? log_slots(kafka, list, begins, ends) : status;
         rd_kafka_topic_partition_list_destroy(begins);
         rd_kafka_topic_partition_list_destroy(ends);
     }

@@ -54,6 +54,8 @@ DRAY_MUST_CHECK enum dray_status dri_kafka_admin_init(struct dri_kafka_admin *ad
                                                       const struct dri_transport_config *config,
                                                       char *ret_text, size_t text_bytes);
 void dri_kafka_admin_fini(struct dri_kafka_admin *admin);
+/** A moment, before something is asked again. False: it makes no sense any more. */
+bool dri_kafka_admin_wait(struct dri_kafka_admin *admin);
 
 /** Looks at config->topics, creates the missing ones if it may, and describes them.
  *  reports has config->topics_count elements. Errors: EBROKER, ETIMEOUT, EAUTH: the cluster could
@@ -98,7 +100,33 @@ void dri_kafka_group_put_down(struct dri_kafka *kafka);
 /** The log_cb of every handle. Threads: librdkafka's. */
 void dri_kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text);
 /** An error that a handle reports. */
+/** Errors that come and go without anybody's doing: librdkafka logs them and tries again. */
+bool dri_kafka_is_noise(rd_kafka_resp_err_t err);
 void dri_kafka_trouble(struct dri_kafka *kafka, rd_kafka_resp_err_t err, const char *reason);
+
+/* kafka_follow.c */
+
+bool dri_kafka_role_follows(enum dri_source_role role);
+bool dri_kafka_is_follower(const struct dri_kafka *kafka, const struct dri_kafka_slot *slot);
+/** Whether the followers' topics have the partitions that they need. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_follow_open(const struct dri_kafka *kafka,
+                                                       struct dri_kafka_admin *admin,
+                                                       char *ret_text, size_t text_bytes);
+/** Properties of their own for the topics of a new handle, and the end of that. */
+void dri_kafka_follow_join(struct dri_kafka *kafka);
+void dri_kafka_follow_put_down(struct dri_kafka *kafka);
+/** Adds what follows the partitions of the commands that stand in the list. */
+void dri_kafka_follow_add(const struct dri_kafka *kafka, rd_kafka_topic_partition_list_t *list);
+/** What the ASSIGNED event of this slot names. */
+void dri_kafka_follow_name(const struct dri_kafka *kafka, const struct dri_kafka_slot *slot,
+                           uint32_t *ret_park, uint32_t *ret_window);
+/** Something of this partition was given, told or taken: hold its messages back, or not any more.
+ */
+void dri_kafka_follow_regate(struct dri_kafka *kafka, int32_t partition);
+/** Tell that the end was reached, when it was and nothing before it waits here. */
+void dri_kafka_follow_check(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+/** Its CAUGHT_UP was told. */
+void dri_kafka_follow_told(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
 
 /* kafka_slots.c */
 
@@ -112,6 +140,12 @@ struct dri_kafka_slot *dri_kafka_slot_at(const struct dri_kafka *kafka, const ch
                                          int32_t partition, bool is_log);
 void dri_kafka_slot_tell(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
                          enum dri_kafka_tell what);
+/** What was committed with a position, to be told with ASSIGNED. Anybody may have written it: bytes
+ * without meaning here, only bounded. */
+void dri_kafka_slot_keep_metadata(struct dri_kafka_slot *slot,
+                                  const rd_kafka_topic_partition_t *from);
+/** It tells behind all others. */
+void dri_kafka_slot_tell_last(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
 /** Takes it out of its source: no message finds it any more. */
 void dri_kafka_slot_detach(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
 void dri_kafka_slot_free(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
@@ -162,6 +196,10 @@ void dri_kafka_statistics_read(const char *json, size_t len, struct dri_kafka_si
 /* kafka_commit.c */
 
 void dri_kafka_settle(struct dri_kafka *kafka, const struct dri_settle *settle);
+/** A position was just found or taken: that of a park log goes again in an hour. */
+void dri_kafka_commit_refresh(const struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+/** As if it had been settled with this metadata before. */
+void dri_kafka_commit_remember(struct dri_kafka_slot *slot);
 void dri_kafka_commit_flush(struct dri_kafka *kafka);
 /** The positions that wait, which count as sent now; NULL: none. Returned owned. */
 rd_kafka_topic_partition_list_t *dri_kafka_commit_collect(struct dri_kafka *kafka);
@@ -184,6 +222,11 @@ uint64_t dri_kafka_fetch_deadline(const struct dri_kafka *kafka);
 void dri_kafka_slot_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool is_paused);
 /** It is about to be let go: librdkafka would remember the pause for the next time. */
 void dri_kafka_slot_unpause(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+/** What librdkafka was told about pausing is made what it should be. */
+void dri_kafka_slot_apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+/** Stashed messages but those that are held back for a follower. */
+size_t dri_kafka_stash_open(const struct dri_kafka *kafka);
+bool dri_kafka_stash_has(const struct dri_kafka *kafka, const struct dri_kafka_slot *slot);
 /** Forget stashed messages of slots that are gone (all: every one). */
 void dri_kafka_stash_drop(struct dri_kafka *kafka, const struct dri_kafka_slot *slot);
 /** Assign the log sources where they start. */

@@ -112,6 +112,18 @@ static void tell(struct dri_transport *client, enum dray_status status)
     sim_tell(client, &event, NULL, 0);
 }
 
+/* Followers go with their commands. */
+static void lose_all(struct dri_transport *client, bool are_followers)
+{
+    for (uint32_t i = 0; i < client->slots_count; i++) {
+        const struct sim_slot *slot = &client->slots[i];
+        if (slot->claim != NULL && slot->state != SIM_SLOT_CLOSED &&
+            sim_is_follower(slot->role) == are_followers) {
+            sim_slot_lose(client, i);
+        }
+    }
+}
+
 void sim_txn_serve(struct dri_transport *client)
 {
     struct dri_sim_broker *broker = client->broker;
@@ -131,11 +143,8 @@ void sim_txn_serve(struct dri_transport *client)
         }
     }
     tell(client, DRAY_EAGAIN);
-    for (uint32_t i = 0; i < client->slots_count; i++) {
-        if (client->slots[i].claim != NULL && client->slots[i].state != SIM_SLOT_CLOSED) {
-            sim_slot_lose(client, i);
-        }
-    }
+    lose_all(client, false);
+    lose_all(client, true); /* whose commands were let go before */
     client->is_broken = false;
 }
 
@@ -221,8 +230,14 @@ static bool is_current(const struct sim_op *op)
 {
     for (size_t i = 0; i < op->parts.count; i++) {
         const struct sim_op *part = op->parts.items[i];
-        if (part->type == SIM_OP_SETTLE &&
-            (part->claim->owner != op->member || part->claim->epoch != part->epoch)) {
+        if (part->type != SIM_OP_SETTLE) {
+            continue;
+        }
+        const struct sim_claim *leader = part->claim->leader;
+        bool is_ours = leader != NULL ? leader->owner == op->member
+                                      : part->claim->owner == op->member &&
+                                            part->claim->epoch == part->epoch;
+        if (!is_ours) {
             return false;
         }
     }

@@ -46,7 +46,8 @@ enum dri_transport_event_type {
     DRI_TE_REVOKED,     /* slot, epoch: finish or cancel, settle, then call unassign */
     DRI_TE_LOST,        /* slot, epoch: gone already; nothing of it may be settled any more */
     DRI_TE_MESSAGE,     /* slot, epoch, message */
-    DRI_TE_CAUGHT_UP,   /* slot: a log source has reached what was its end when it was opened */
+    DRI_TE_CAUGHT_UP,   /* slot, epoch: a log source or a follower has reached what was its end when
+                           it was opened or assigned */
     DRI_TE_PUBLISHED,   /* ack */
     DRI_TE_SETTLED,     /* slot, epoch, position, status: a watermark settle was answered */
     DRI_TE_TRANSACTION, /* status: OK: all that was in it is stored; else it never was, every slot
@@ -100,6 +101,8 @@ struct dri_transport_event {
             struct dray_slice
                 origin; /* "topic/partition" or "stream": first part of a source name */
             struct dray_slice topic;
+            /* slots of its followers, or DRI_SLOT_NONE */
+            uint32_t park, window;
         } assigned;
         struct dri_message message;
         struct dri_published published;
@@ -111,7 +114,7 @@ struct dri_transport_event {
 struct dri_publish {
     uint64_t token; /* comes back in the ack */
     struct dray_slice topic;
-    int32_t partition;          /* -1: by key (murmur2_random) */
+    int32_t partition;          /* -1: by key (murmur2_random); NATS: only of a follower's topic */
     struct dray_slice key;      /* absent: none */
     struct dray_slice value;    /* absent: tombstone */
     struct dray_slice headers;  /* flat form */

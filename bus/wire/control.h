@@ -106,6 +106,13 @@ struct dri_backoff {
     uint32_t jitter;  /* percent that is added by chance, at most; 0 to 100 */
 };
 
+/** What becomes of a command that is not run again. */
+enum dri_exhausted {
+    DRI_EXHAUSTED_DEAD_LETTER,   /* this one */
+    DRI_EXHAUSTED_PARK_SEQUENCE, /* this one and what follows of its key, as one unit */
+    DRI_EXHAUSTED_STOP_KEY,      /* no letter: its key stands still until it is released */
+};
+
 /** How commands of a route are run. Zero fields mean: the worker's default. */
 /** Of a route's `depends`. */
 #define DRI_DEPENDS_MAX          4u
@@ -129,6 +136,7 @@ struct dri_policy {
     struct dray_slice depends[DRI_DEPENDS_MAX]; /* names; borrow from the route's bytes */
     uint32_t depends_count;
     struct dray_slice fallback; /* msgpack bytes of a value; absent: none */
+    enum dri_exhausted exhausted;
     enum dri_order order;
     enum dri_run_mode run;
     enum dri_isolation isolation;

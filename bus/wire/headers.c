@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 
+/* headers.c - headers as they travel inside dray, and what dray writes as one.
+ *
+ * One flat run of bytes is copied with the message, kept with it and never parsed unless somebody
+ * asks; names and values need no end mark, so that every byte a broker takes is kept. Values of our
+ * own are text, because other tools show them: decimal numbers, RFC 3339 times.
+ */
+
 #include "headers.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "base/clock.h"
 
 /* Name length and value length. */
 #define HEADER_FIXED_BYTES 6u
@@ -89,6 +99,25 @@ struct dray_slice dri_headers_find(struct dray_slice headers, const char *name)
     return found;
 }
 
+bool dri_header_number(struct dray_slice value, uint64_t *ret_number)
+{
+    uint64_t number = 0;
+
+    if (value.len == 0 || value.len > 20) {
+        return false;
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        uint64_t digit = (uint64_t)value.at[i] - '0';
+
+        if (value.at[i] < '0' || value.at[i] > '9' || number > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        number = number * 10 + digit;
+    }
+    *ret_number = number;
+    return true;
+}
+
 size_t dri_headers_bytes(struct dray_slice name, struct dray_slice value)
 {
     return HEADER_FIXED_BYTES + name.len + value.len;
@@ -115,4 +144,40 @@ enum dray_status dri_headers_append(void *buffer, size_t buffer_bytes, size_t *l
     }
     *len += dri_headers_bytes(name, value);
     return DRAY_OK;
+}
+
+void dri_sheet_add(struct dri_header_sheet *sheet, struct dray_slice name, struct dray_slice value)
+{
+    if (sheet->status == DRAY_OK) {
+        sheet->status = dri_headers_append(sheet->at, sheet->bytes, &sheet->len, name, value);
+    }
+}
+
+void dri_sheet_add_number(struct dri_header_sheet *sheet, const char *name, uint64_t number)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+    dri_sheet_add(sheet, dray_slice_text(name), dray_slice_text(text));
+}
+
+void dri_sheet_add_time(struct dri_header_sheet *sheet, const char *name, uint64_t wall_ms)
+{
+    char text[DRI_CLOCK_TEXT_BYTES];
+
+    dri_clock_format(wall_ms, text);
+    dri_sheet_add(sheet, dray_slice_text(name), dray_slice_text(text));
+}
+
+void dri_sheet_add_others(struct dri_header_sheet *sheet, struct dray_slice headers,
+                          const char *prefix)
+{
+    struct dri_header header;
+    size_t at = 0;
+
+    while (dri_headers_next(headers, &at, &header)) {
+        if (!dri_header_name_begins(header.name, prefix)) {
+            dri_sheet_add(sheet, header.name, header.value);
+        }
+    }
 }

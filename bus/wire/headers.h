@@ -32,6 +32,10 @@ struct dray_slice dri_headers_find(struct dray_slice headers, const char *name);
 bool dri_header_name_is(struct dray_slice name, const char *text);
 bool dri_header_name_begins(struct dray_slice name, const char *prefix);
 
+/** A decimal number, as our headers have them: digits only. False: it is none, or has more than 64
+ *  bits. */
+bool dri_header_number(struct dray_slice value, uint64_t *ret_number);
+
 /** Bytes that one header takes. */
 size_t dri_headers_bytes(struct dray_slice name, struct dray_slice value);
 
@@ -39,5 +43,22 @@ size_t dri_headers_bytes(struct dray_slice name, struct dray_slice value);
 DRAY_MUST_CHECK enum dray_status dri_headers_append(void *buffer, size_t buffer_bytes, size_t *len,
                                                     struct dray_slice name,
                                                     struct dray_slice value);
+
+/** Headers being written into a buffer; the first failure sticks. Set at, bytes; the rest 0. */
+struct dri_header_sheet {
+    uint8_t *at;
+    size_t bytes;
+    size_t len;
+    size_t begin;            /* the caller's: where its own begin */
+    enum dray_status status; /* ELIMIT: it did not fit */
+};
+
+void dri_sheet_add(struct dri_header_sheet *sheet, struct dray_slice name, struct dray_slice value);
+void dri_sheet_add_number(struct dri_header_sheet *sheet, const char *name, uint64_t number);
+/** RFC 3339 in UTC; at most DRI_CLOCK_TEXT_BYTES. */
+void dri_sheet_add_time(struct dri_header_sheet *sheet, const char *name, uint64_t wall_ms);
+/** All headers whose names do not begin with this. */
+void dri_sheet_add_others(struct dri_header_sheet *sheet, struct dray_slice headers,
+                          const char *prefix);
 
 #endif

@@ -36,22 +36,6 @@
 #define REPLAY_OF       "dray-replay-of"
 #define FIRST_FAILED    "dray-first-failed-at"
 
-/* Headers being written; the first failure sticks. */
-struct sheet {
-    uint8_t *at;
-    size_t bytes;
-    size_t len;
-    size_t begin; /* of our headers */
-    enum dray_status status;
-};
-
-static void sheet_add(struct sheet *sheet, struct dray_slice name, struct dray_slice value)
-{
-    if (sheet->status == DRAY_OK) {
-        sheet->status = dri_headers_append(sheet->at, sheet->bytes, &sheet->len, name, value);
-    }
-}
-
 static void text_clean(uint8_t *at, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -65,7 +49,7 @@ static void text_clean(uint8_t *at, size_t len)
 }
 
 /* dray-dlq-<suffix>: at most bytes_max bytes of value, cleaned. An absent value adds nothing. */
-static void field_add(struct sheet *sheet, const char *suffix, struct dray_slice value,
+static void field_add(struct dri_header_sheet *sheet, const char *suffix, struct dray_slice value,
                       size_t bytes_max)
 {
     char name[HEADER_OVERHEAD];
@@ -75,43 +59,15 @@ static void field_add(struct sheet *sheet, const char *suffix, struct dray_slice
         return;
     }
     (void)snprintf(name, sizeof(name), OURS "%s", suffix);
-    sheet_add(sheet, dray_slice_text(name), dray_slice_of(value.at, len));
+    dri_sheet_add(sheet, dray_slice_text(name), dray_slice_of(value.at, len));
     if (sheet->status == DRAY_OK) {
         text_clean(sheet->at + sheet->len - len, len);
     }
 }
 
-static void text_add(struct sheet *sheet, const char *suffix, const char *text)
+static void text_add(struct dri_header_sheet *sheet, const char *suffix, const char *text)
 {
     field_add(sheet, suffix, dray_slice_text(text), TEXT_BYTES_MAX);
-}
-
-static void number_add(struct sheet *sheet, const char *suffix, uint64_t number)
-{
-    char text[24];
-
-    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
-    text_add(sheet, suffix, text);
-}
-
-static void time_add(struct sheet *sheet, const char *suffix, uint64_t wall_ms)
-{
-    char text[DRI_CLOCK_TEXT_BYTES];
-
-    dri_clock_format(wall_ms, text);
-    text_add(sheet, suffix, text);
-}
-
-static void originals_add(struct sheet *sheet, struct dray_slice original)
-{
-    struct dri_header header;
-    size_t at = 0;
-
-    while (dri_headers_next(original, &at, &header)) {
-        if (!dri_header_name_begins(header.name, OURS)) {
-            sheet_add(sheet, header.name, header.value);
-        }
-    }
 }
 
 static uint64_t time_find(struct dray_slice headers, const char *name)
@@ -130,7 +86,7 @@ static uint64_t first_failed_find(struct dray_slice headers)
     return wall_ms != 0 ? wall_ms : time_find(headers, FIRST_FAILED);
 }
 
-static size_t budget_left(const struct sheet *sheet, size_t reserve)
+static size_t budget_left(const struct dri_header_sheet *sheet, size_t reserve)
 {
     size_t used = sheet->len - sheet->begin + HEADER_OVERHEAD + reserve;
 
@@ -138,7 +94,7 @@ static size_t budget_left(const struct sheet *sheet, size_t reserve)
 }
 
 /* The texts that appear when known; message, then backtrace, last, in what is left. */
-static void texts_add(struct sheet *sheet, const struct dri_letter *letter)
+static void texts_add(struct dri_header_sheet *sheet, const struct dri_letter *letter)
 {
     struct dri_letter others = *letter;
 
@@ -151,11 +107,11 @@ static void texts_add(struct sheet *sheet, const struct dri_letter *letter)
     field_add(sheet, "backtrace", letter->backtrace, budget_left(sheet, 0));
 }
 
-static void pointer_add(struct sheet *sheet, const struct dri_letter *letter)
+static void pointer_add(struct dri_header_sheet *sheet, const struct dri_letter *letter)
 {
     if (letter->is_pointer) {
-        number_add(sheet, "pointer", 1);
-        number_add(sheet, "size", letter->pointer_bytes);
+        dri_sheet_add_number(sheet, OURS "pointer", 1);
+        dri_sheet_add_number(sheet, OURS "size", letter->pointer_bytes);
         field_add(sheet, "sha256", letter->pointer_sha256, TEXT_BYTES_MAX);
     }
 }
@@ -163,18 +119,19 @@ static void pointer_add(struct sheet *sheet, const struct dri_letter *letter)
 enum dray_status dri_letter_headers(const struct dri_letter *letter, struct dray_slice original,
                                     void *buffer, size_t buffer_bytes, size_t *ret_len)
 {
-    struct sheet sheet = {.at = (uint8_t *)buffer, .bytes = buffer_bytes, .status = DRAY_OK};
+    struct dri_header_sheet sheet = {
+        .at = (uint8_t *)buffer, .bytes = buffer_bytes, .status = DRAY_OK};
     uint64_t first_failed_ms = first_failed_find(original);
 
-    originals_add(&sheet, original);
+    dri_sheet_add_others(&sheet, original, OURS);
     sheet.begin = sheet.len;
     text_add(&sheet, "reason", dray_kind_text(letter->reason));
     field_add(&sheet, "source", letter->source, TEXT_BYTES_MAX);
     field_add(&sheet, "worker", letter->worker, TEXT_BYTES_MAX);
-    number_add(&sheet, "attempts", letter->attempts);
-    time_add(&sheet, "first-failed-at",
-             first_failed_ms != 0 ? first_failed_ms : letter->first_failed_ms);
-    time_add(&sheet, "last-failed-at", letter->last_failed_ms);
+    dri_sheet_add_number(&sheet, OURS "attempts", letter->attempts);
+    dri_sheet_add_time(&sheet, OURS "first-failed-at",
+                       first_failed_ms != 0 ? first_failed_ms : letter->first_failed_ms);
+    dri_sheet_add_time(&sheet, OURS "last-failed-at", letter->last_failed_ms);
     pointer_add(&sheet, letter);
     texts_add(&sheet, letter);
     if (sheet.status == DRAY_OK) {
@@ -189,22 +146,11 @@ size_t dri_letter_headers_max(const struct dri_letter *letter, struct dray_slice
     return original.len + OURS_BYTES_MAX;
 }
 
-static uint64_t number_parse(struct dray_slice text)
+static uint64_t number_or_0(struct dray_slice text)
 {
     uint64_t number = 0;
 
-    if (text.len == 0 || text.len > 20) {
-        return 0;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        uint64_t digit = (uint64_t)text.at[i] - '0';
-
-        if (text.at[i] < '0' || text.at[i] > '9' || number > (UINT64_MAX - digit) / 10) {
-            return 0;
-        }
-        number = number * 10 + digit;
-    }
-    return number;
+    return dri_header_number(text, &number) ? number : 0;
 }
 
 /* One header of ours, its name without the prefix. */
@@ -234,7 +180,7 @@ static void field_read(struct dray_slice suffix, struct dray_slice value, struct
     }
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         if (dri_header_name_is(suffix, numbers[i].suffix)) {
-            *numbers[i].field = number_parse(value);
+            *numbers[i].field = number_or_0(value);
             return;
         }
     }
@@ -264,7 +210,7 @@ enum dray_status dri_letter_read(struct dray_slice headers, struct dri_letter *r
             field_read(dray_slice_of(header.name.at + prefix, header.name.len - prefix),
                        header.value, &letter);
         } else if (dri_header_name_is(header.name, REPLAYS)) {
-            letter.replays = number_parse(header.value);
+            letter.replays = number_or_0(header.value);
         }
     }
     if (dray_slice_is_absent(letter.reason_text)) {
@@ -279,9 +225,9 @@ enum dray_status dri_letter_replay_headers(struct dray_slice headers, uint64_t r
                                            struct dray_slice replay_of, void *buffer,
                                            size_t buffer_bytes, size_t *ret_len)
 {
-    struct sheet sheet = {.at = (uint8_t *)buffer, .bytes = buffer_bytes, .status = DRAY_OK};
+    struct dri_header_sheet sheet = {
+        .at = (uint8_t *)buffer, .bytes = buffer_bytes, .status = DRAY_OK};
     uint64_t first_failed_ms = first_failed_find(headers);
-    char text[DRI_CLOCK_TEXT_BYTES];
     struct dri_header header;
     size_t at = 0;
 
@@ -290,15 +236,13 @@ enum dray_status dri_letter_replay_headers(struct dray_slice headers, uint64_t r
             !dri_header_name_is(header.name, REPLAYS) &&
             !dri_header_name_is(header.name, REPLAY_OF) &&
             !dri_header_name_is(header.name, FIRST_FAILED)) {
-            sheet_add(&sheet, header.name, header.value);
+            dri_sheet_add(&sheet, header.name, header.value);
         }
     }
-    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)replays);
-    sheet_add(&sheet, dray_slice_text(REPLAYS), dray_slice_text(text));
-    sheet_add(&sheet, dray_slice_text(REPLAY_OF), replay_of);
+    dri_sheet_add_number(&sheet, REPLAYS, replays);
+    dri_sheet_add(&sheet, dray_slice_text(REPLAY_OF), replay_of);
     if (first_failed_ms != 0) {
-        dri_clock_format(first_failed_ms, text);
-        sheet_add(&sheet, dray_slice_text(FIRST_FAILED), dray_slice_text(text));
+        dri_sheet_add_time(&sheet, FIRST_FAILED, first_failed_ms);
     }
     if (sheet.status == DRAY_OK) {
         *ret_len = sheet.len;

@@ -31,7 +31,8 @@
     X(backtrace, "backtrace")                                                                      \
     X(build_id, "build-id")                                                                        \
     X(revision, "revision")                                                                        \
-    X(edit_of, "edit-of")
+    X(edit_of, "edit-of")                                                                          \
+    X(sequence, "sequence") /* the unit that the letter is of: letters of one key, in order */
 
 struct dri_letter {
     enum dray_error_kind reason; /* decode: DRAY_KIND_COUNT when unknown */

@@ -35,6 +35,9 @@ static const char *const g_runs[] = {
     [DRI_RUN_LANE] = "lane", [DRI_RUN_INLINE] = "inline", [DRI_RUN_POOL] = "pool"};
 static const char *const g_isolations[] = {
     [DRI_ISOLATION_THREAD] = "thread", [DRI_ISOLATION_PROCESS] = "process"};
+static const char *const g_exhausteds[] = {[DRI_EXHAUSTED_DEAD_LETTER] = "dead_letter",
+                                           [DRI_EXHAUSTED_PARK_SEQUENCE] = "park_sequence",
+                                           [DRI_EXHAUSTED_STOP_KEY] = "stop_key"};
 static const char *const g_runtimes[] = {"native", "exec", "wasm"};
 
 /* A route map as its fields come off the wire, before words and numbers are understood. */
@@ -42,6 +45,7 @@ struct raw {
     struct dri_route_view view;
     struct dray_slice state;
     struct dray_slice policy;
+    struct dray_slice exhausted;
     struct dray_slice order;
     struct dray_slice run;
     struct dray_slice isolation;
@@ -101,6 +105,7 @@ static const struct dri_field g_policy_fields[] = {
     POLICY("breaker", breaker, DRI_FIELD_MAP),
     POLICY("depends", depends, DRI_FIELD_ARRAY),
     POLICY("fallback", view.policy.fallback, DRI_FIELD_PAYLOAD),
+    POLICY("exhausted", exhausted, DRI_FIELD_TEXT),
     POLICY("order", order, DRI_FIELD_TEXT),
     POLICY("run", run, DRI_FIELD_TEXT),
     POLICY("isolation", isolation, DRI_FIELD_TEXT),
@@ -436,6 +441,14 @@ static enum dray_status policy_words_read(struct dray_slice route, struct raw *r
     struct dri_policy *policy = &raw->view.policy;
     size_t word;
 
+    if (!dray_slice_is_absent(raw->exhausted)) {
+        word = dri_word_find(raw->exhausted, g_exhausteds, COUNT(g_exhausteds));
+        if (word == WORD_NONE) {
+            return view_fail(route, raw->exhausted, "policy.exhausted",
+                             "is none of dead_letter, park_sequence, stop_key", ret_error);
+        }
+        policy->exhausted = (enum dri_exhausted)word;
+    }
     if (!dray_slice_is_absent(raw->order)) {
         word = dri_word_find(raw->order, g_orders, COUNT(g_orders));
         if (word == WORD_NONE) {
@@ -601,7 +614,7 @@ static uint32_t policy_pairs(const struct dri_policy *policy)
     return 0u + (policy->timeout_ms != 0) + (policy->attempts != 0) + (policy->backoff_count != 0) +
            dri_retry_pairs(policy) + (policy->budget_ms != 0) + (policy->concurrency != 0) +
            (policy->key_concurrency != 0) + (policy->rate != 0) + policy->is_rate_shared +
-           (policy->burst != 0) + (policy->breaker_failures != 0) + (policy->depends_count != 0) +
+           (policy->exhausted != DRI_EXHAUSTED_DEAD_LETTER) + (policy->burst != 0) + (policy->breaker_failures != 0) + (policy->depends_count != 0) +
            !dray_slice_is_absent(policy->fallback) + policy->has_order + policy->has_run +
            (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
 }
@@ -646,6 +659,9 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
         }
     }
     dri_packer_add_raw(packer, "fallback", policy->fallback);
+    if (policy->exhausted != DRI_EXHAUSTED_DEAD_LETTER) {
+        dri_packer_add_str(packer, "exhausted", dray_slice_text(g_exhausteds[policy->exhausted]));
+    }
     if (policy->has_order) {
         dri_packer_add_str(packer, "order", dray_slice_text(g_orders[policy->order]));
     }

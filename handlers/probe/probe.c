@@ -7,6 +7,7 @@
  * Payload: {do, kind, ms, echo, deaf}, all optional; nil is "ok". Result: {"echo": what came}.
  *   ok     succeeds
  *   fail   fails with kind (default internal), code "probe"
+ *   gate   fails like fail until there is a file with the log's name and ".gate", then succeeds
  *   sleep  blocks for ms, spin burns processor time for ms; both end early with kind timeout when
  * the call is cancelled, unless deaf is true crash  a real SIGSEGV, by a write to a page that may
  * not be written
@@ -42,8 +43,10 @@
 #define HEX_BYTES_MAX 512 /* of an id or a key in a line; a longer key is cut */
 
 struct probe {
-    int log_fd;       /* -1: no log. Immutable after open */
-    const char *down; /* DRAY_PROBE_DOWN; NULL: none. Immutable after open */
+    /* Immutable after open */
+    int log_fd;           /* -1: no log */
+    char gate_path[4096]; /* "": no log */
+    const char *down;     /* DRAY_PROBE_DOWN; NULL: none */
 };
 
 struct task {
@@ -232,21 +235,24 @@ static bool is_down(const struct probe *probe, struct dray_call *call,
     return is_named;
 }
 
-static enum dray_error_kind act(struct dray_call *call, const struct task *task, uint64_t start_ns)
+static enum dray_error_kind act(struct dray_call *call, const struct probe *probe,
+                                const struct task *task, uint64_t start_ns)
 {
     uint64_t end_ns = start_ns + task->ms * 1000000u;
+    bool is_gate = dray_slice_equal_text(task->action, "gate");
     bool is_done = true;
 
-    if (dray_slice_equal_text(task->action, "fail")) {
+    if (dray_slice_equal_text(task->action, "fail") ||
+        (is_gate && access(probe->gate_path, F_OK) != 0)) {
         return fail(call, task);
     }
     if (dray_slice_equal_text(task->action, "sleep")) {
         is_done = sleep_until(call, end_ns, task->deaf);
     } else if (dray_slice_equal_text(task->action, "spin")) {
         is_done = spin_until(call, end_ns, task->deaf);
-    } else if (!dray_slice_equal_text(task->action, "ok")) {
+    } else if (!is_gate && !dray_slice_equal_text(task->action, "ok")) {
         return dray_call_fail(call, DRAY_KIND_INVALID, "probe",
-                              "payload.do: expected ok, fail, sleep, spin or crash");
+                              "payload.do: expected ok, fail, gate, sleep, spin or crash");
     }
     if (!is_done) {
         return dray_call_fail(call, DRAY_KIND_TIMEOUT, "probe",
@@ -276,7 +282,7 @@ static enum dray_error_kind run(struct dray_call *call)
         crash();
         kind = dray_call_fail(call, DRAY_KIND_INTERNAL, "probe", "survived a crash");
     } else if (!is_down(probe, call, &kind)) {
-        kind = act(call, &task, start_ns);
+        kind = act(call, probe, &task, start_ns);
     }
     if (!log_call(probe, call, start_ns)) {
         return dray_call_fail(call, DRAY_KIND_INTERNAL, "probe",
@@ -317,6 +323,7 @@ static enum dray_status begin(const struct dray_module_env *env, void **ret_user
             end(probe);
             return DRAY_EIO;
         }
+        (void)snprintf(probe->gate_path, sizeof(probe->gate_path), "%s.gate", path);
     }
     *ret_user = probe;
     return DRAY_OK;

@@ -100,6 +100,21 @@ static void fail_fails_with_each_kind(void **state)
                 "no such error kind");
 }
 
+static void a_gate_fails_until_its_file_is_there(void **state)
+{
+    char path[sizeof(log_path) + 8];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s.gate", log_path);
+    check_fails(*state, "{\"do\":\"gate\",\"kind\":\"network\"}", DRAY_KIND_NETWORK, "probe",
+                "the payload asked for this failure");
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(0, close(fd));
+    check_gives(*state, "{\"do\":\"gate\",\"echo\":1}", "{\"echo\":1}");
+    assert_int_equal(0, unlink(path));
+}
+
 static void a_payload_that_does_not_fit_is_invalid(void **state)
 {
     check_fails(*state, "{\"do\":\"dance\"}", DRAY_KIND_INVALID, "probe",
@@ -339,6 +354,7 @@ int main(void)
         CASE(ok_gives_back_what_came_as_echo),
         CASE(an_echo_keeps_its_bytes),
         CASE(fail_fails_with_each_kind),
+        CASE(a_gate_fails_until_its_file_is_there),
         CASE(a_payload_that_does_not_fit_is_invalid),
         CASE(sleep_and_spin_take_their_time_and_only_spin_takes_the_processor),
         CASE(sleep_and_spin_end_early_when_they_are_cancelled),

@@ -408,6 +408,57 @@ static void a_short_duplicate_window_is_a_warning(void **state)
     assert_non_null(strstr(report.text, "120 s or more"));
 }
 
+static void a_window_is_kept_as_long_as_it_is_wanted(void **state)
+{
+    struct contract_client client;
+    struct admin admin;
+    jsStreamInfo *info = NULL;
+    const char *topic = contract_name("ids");
+    (void)state;
+    contract_init(&client, NULL);
+    contract_topic(&client, topic, DRI_USE_WINDOW);
+    client.config.window_ms = 300000;
+    contract_open(&client);
+    contract_close(&client);
+    admin_open(&admin);
+    assert_int_equal(js_GetStreamInfo(&info, admin.js, stream_of(topic), NULL, NULL), NATS_OK);
+    assert_int_equal(info->Config->MaxAge, INT64_C(300000000000));
+    jsStreamInfo_Destroy(info);
+    admin_close(&admin);
+    contract_fini(&client);
+    contract_init(&client, NULL);
+    contract_topic(&client, topic, DRI_USE_WINDOW);
+    client.config.window_ms = 300001;
+    assert_int_equal(
+        subject.ops->open(&client.config, &client.transport, client.text, sizeof(client.text)),
+        DRAY_EINVALID);
+    assert_non_null(strstr(client.text, "would forget ids of commands"));
+    contract_fini(&client);
+    contract_init(&client, NULL); /* and a park log for ever */
+    contract_topic(&client, topic, DRI_USE_PARK);
+    assert_int_equal(
+        subject.ops->open(&client.config, &client.transport, client.text, sizeof(client.text)),
+        DRAY_EINVALID);
+    assert_non_null(strstr(client.text, "would forget parked commands"));
+    contract_fini(&client);
+}
+
+static void with_partitions_followers_are_refused(void **state)
+{
+    struct contract_client client;
+    const char *topic = contract_name("owned"), *window = contract_name("ids");
+    (void)state;
+    contract_init(&client, contract_name("group"));
+    contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
+    contract_source(&client, window, DRI_ROLE_WINDOW, DRI_START_EARLIEST, 0);
+    contract_option(&client, "partitions", "4");
+    assert_int_equal(
+        subject.ops->open(&client.config, &client.transport, client.text, sizeof(client.text)),
+        DRAY_EUNSUPPORTED);
+    assert_non_null(strstr(client.text, "nats.partitions"));
+    contract_fini(&client);
+}
+
 static void the_lease_of_a_consumer_is_its_first_backoff(void **state)
 {
     struct contract_client client, maker;
@@ -533,6 +584,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_message_that_the_consumer_will_soon_drop_is_said_to_be_at_its_end),
         cmocka_unit_test(a_check_looks_at_the_consumer_too),
         cmocka_unit_test(a_short_duplicate_window_is_a_warning),
+        cmocka_unit_test(a_window_is_kept_as_long_as_it_is_wanted),
+        cmocka_unit_test(with_partitions_followers_are_refused),
         cmocka_unit_test(the_lease_of_a_consumer_is_its_first_backoff),
         cmocka_unit_test(a_consumer_with_too_few_acks_pending_is_raised),
         cmocka_unit_test(a_stream_of_somebody_else_is_read_by_its_subject_alone),

@@ -144,8 +144,12 @@ class Kafka:
 
     def begin_group(self, group, topic, partitions):
         """Commits the beginning of a topic for a group that has no members yet."""
+        self.commit(group, topic, {number: 0 for number in range(partitions)})
+
+    def commit(self, group, topic, positions):
+        """Commits positions, partition -> offset, for a group that has no members."""
         consumer = self._kafka.Consumer({"bootstrap.servers": self.servers, "group.id": group})
-        parts = [self._kafka.TopicPartition(topic, n, 0) for n in range(partitions)]
+        parts = [self._kafka.TopicPartition(topic, n, at) for n, at in positions.items()]
         deadline = time.monotonic() + TIMEOUT_S
         try:
             while True:

@@ -28,7 +28,7 @@ ALWAYS = ("reason", "source", "worker", "attempts", "first-failed-at", "last-fai
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 LS_FIELDS = ["topic", "partition", "offset", "key", "id", "command", "namespace", "reason", "message",
              "attempts", "first_failed_at", "last_failed_at", "source", "worker", "fingerprint",
-             "replays", "size"]
+             "unit", "replays", "size"]
 
 
 def start_broker(name):

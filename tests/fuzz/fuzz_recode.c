@@ -14,6 +14,7 @@
 #include "wire/control.h"
 #include "wire/headers.h"
 #include "wire/letter.h"
+#include "wire/park.h"
 
 static void replay_try(struct dray_slice message, uint8_t *buffer, size_t size)
 {
@@ -43,6 +44,27 @@ static void letter_try(struct dray_slice message)
                                letter.message, fingerprint);
         FUZZ_CHECK(strlen(fingerprint) == 16);
     }
+}
+
+/* What is taken off a record leaves no record, and the original's headers otherwise as they are. */
+static void park_try(struct dray_slice message, uint8_t *buffer, size_t size)
+{
+    struct dri_park park;
+    size_t again;
+    size_t len;
+
+    FUZZ_CHECK(dri_park_original(message, buffer, size, &len) == DRAY_OK);
+    FUZZ_CHECK(len <= message.len);
+    FUZZ_CHECK(dri_park_read(dray_slice_of(buffer, len), &park) == DRAY_ENOTFOUND);
+    FUZZ_CHECK(len == 0 || dri_park_original(message, buffer, len - 1, &again) == DRAY_ELIMIT);
+    if (dri_park_read(message, &park) == DRAY_OK) {
+        FUZZ_CHECK(park.kind < DRI_PARK_KIND_COUNT);
+        FUZZ_CHECK(dri_park_headers(&park, message, buffer, size, &len) == DRAY_OK);
+        FUZZ_CHECK(len <= dri_park_headers_max(&park, message));
+        FUZZ_CHECK(dri_park_source_hash(message, park.order) != 0);
+        (void)dri_park_source_hash_of(park.source);
+    }
+    (void)dri_park_source_hash_of(message);
 }
 
 /* Another state changes nothing else, and a map that is no route is refused. */
@@ -151,7 +173,7 @@ static void recode_try(wire_recode_fn *recode, struct dray_slice message, uint8_
     FUZZ_CHECK(recode(dray_slice_of(first, first_len), second, size, &second_len, &error) ==
                DRAY_OK);
     FUZZ_CHECK(first_len == second_len && memcmp(first, second, first_len) == 0);
-    if (strcmp(FUZZ_FORMAT, "letter") != 0) {
+    if (strcmp(FUZZ_FORMAT, "letter") != 0 && strcmp(FUZZ_FORMAT, "park") != 0) {
         msgpack_try(message.at, message.len);
         msgpack_try(first, first_len);
     }
@@ -172,6 +194,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (strcmp(FUZZ_FORMAT, "letter") == 0) {
         letter_try(message);
         replay_try(message, first, room);
+    }
+    if (strcmp(FUZZ_FORMAT, "park") == 0) {
+        park_try(message, first, room);
     }
     walkers_try(message);
     if (strcmp(FUZZ_FORMAT, "route") == 0) {

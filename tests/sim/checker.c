@@ -139,6 +139,9 @@ void sim_checker_destroy(struct sim_checker *checker)
             dri_free(checker->logs[topic][i].places);
         }
     }
+    for (size_t i = 0; i < SIM_PARTITIONS_MAX; i++) {
+        dri_free(checker->parks[i].records);
+    }
     for (size_t i = 0; i < checker->epochs_count; i++) {
         dri_free(checker->epochs[i].arrivals);
         dri_free(checker->epochs[i].told.runs);
@@ -231,27 +234,39 @@ void sim_judge_delayed(struct sim_checker *checker, const struct dri_sim_sight *
 }
 
 /* A scheduled command has no place in the order before its time; it only never overlaps. */
-static bool has_place(const struct sim_command *command)
+bool sim_has_place(const struct sim_command *command)
 {
     return command->plan.not_before_ms == 0;
 }
 
-/* What must run in order with each other has the same; -1: unordered. */
-static int32_t order_key(const struct sim_checker *checker, const struct sim_command *command,
-                         uint32_t epoch_number)
+/* Of a place in the sources: what must run in order with each other has the same; -1: unordered. */
+static int32_t order_key_at(const struct sim_checker *checker, const struct sim_command *command,
+                            int topic, int32_t partition)
 {
-    const struct sim_epoch *epoch = &checker->epochs[epoch_number];
     const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
     switch (route != NULL && route->has_order ? route->order : checker->options.order) {
     case DRI_ORDER_PARTITION:
-        return (int32_t)SIM_KEYS_MAX + epoch->topic * (int32_t)SIM_PARTITIONS_MAX +
-               epoch->partition;
+        return (int32_t)SIM_KEYS_MAX + topic * (int32_t)SIM_PARTITIONS_MAX + partition;
     case DRI_ORDER_NONE:
         return -1;
     case DRI_ORDER_KEY:
         break;
     }
     return command->plan.key;
+}
+
+int32_t sim_order_key(const struct sim_checker *checker, const struct sim_command *command)
+{
+    return order_key_at(checker, command, command->topic, command->partition);
+}
+
+/* As it was read in this epoch: what is parked has the order that it had. */
+static int32_t order_key(const struct sim_checker *checker, const struct sim_command *command,
+                         uint32_t epoch_number)
+{
+    const struct sim_epoch *epoch = &checker->epochs[epoch_number];
+    return epoch->is_park ? sim_order_key(checker, command)
+                          : order_key_at(checker, command, epoch->topic, epoch->partition);
 }
 
 static int source_of(const char *topic)
@@ -262,6 +277,11 @@ static int source_of(const char *topic)
         }
     }
     return -1;
+}
+
+static bool is_park(const char *topic)
+{
+    return strcmp(topic, SIM_PARK_TOPIC) == 0;
 }
 
 /* --- what the broker saw
@@ -289,6 +309,8 @@ static void see_appended(struct sim_checker *checker, const struct dri_sim_sight
             sim_command_at(checker, source, sight->partition, sight->offset);
         DRI_ASSERT(command != NULL);
         command->record = sight->record;
+    } else if (is_park(sight->topic)) {
+        sim_park_appended(checker, sight);
     } else if (strcmp(sight->topic, "dlq") == 0) {
         sim_judge_letter(checker, sight->record);
     } else {
@@ -296,10 +318,10 @@ static void see_appended(struct sim_checker *checker, const struct dri_sim_sight
     }
 }
 
-static struct sim_arrival *find_arrival(struct sim_epoch *epoch, uint32_t command)
+static struct sim_arrival *find_arrival(struct sim_epoch *epoch, uint32_t command, uint64_t offset)
 {
     for (size_t i = epoch->count; i > 0; i--) {
-        if (epoch->arrivals[i - 1].command == command) {
+        if (epoch->arrivals[i - 1].command == command && epoch->arrivals[i - 1].offset == offset) {
             return &epoch->arrivals[i - 1];
         }
     }
@@ -308,7 +330,7 @@ static struct sim_arrival *find_arrival(struct sim_epoch *epoch, uint32_t comman
 
 /* Once paused, a command may have been given up to the dead letters, its followers run, and its
  * assignment lost before the letter was stored: then it comes again, and runs behind them. */
-static bool may_have_been_held(const struct sim_checker *checker, const struct sim_command *command)
+bool sim_may_have_been_held(const struct sim_checker *checker, const struct sim_command *command)
 {
     const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
     return route != NULL && checker->was_paused[route - checker->options.routes];
@@ -319,27 +341,29 @@ static bool may_have_been_held(const struct sim_checker *checker, const struct s
  * more, nobody can tell from outside which of the two it was, and its place is not judged. The same
  * is true of one that has a letter already: if it was held, the broker took the held letter for
  * that one, and nothing of it is seen. */
-static void note_arrival(const struct sim_checker *checker, struct sim_epoch *epoch,
-                         const struct sim_command *command)
+static struct sim_arrival *note_arrival(const struct sim_checker *checker, struct sim_epoch *epoch,
+                                        const struct sim_command *command, uint64_t offset)
 {
-    struct sim_arrival *before = find_arrival(epoch, command->plan.index);
+    struct sim_arrival *before = find_arrival(epoch, command->plan.index, offset);
     if (before != NULL && !before->is_closed) {
         before->is_vague = before->is_repeated;
         before->is_held =
-            before->is_held || (command->letters > 0 && may_have_been_held(checker, command));
-        return;
+            before->is_held || (command->letters > 0 && sim_may_have_been_held(checker, command));
+        return before;
     }
     bool is_repeated = before != NULL;
     epoch->arrivals =
         grown(epoch->arrivals, &epoch->capacity, epoch->count, sizeof(*epoch->arrivals));
-    epoch->arrivals[epoch->count++] =
-        (struct sim_arrival){.command = command->plan.index, .is_repeated = is_repeated};
+    epoch->arrivals[epoch->count] = (struct sim_arrival){
+        .command = command->plan.index, .offset = offset, .is_repeated = is_repeated};
+    return &epoch->arrivals[epoch->count++];
 }
 
 void sim_note_held(struct sim_checker *checker, const struct sim_command *command)
 {
     for (size_t i = 0; i < checker->epochs_count; i++) {
-        struct sim_arrival *arrival = find_arrival(&checker->epochs[i], command->plan.index);
+        struct sim_arrival *arrival =
+            find_arrival(&checker->epochs[i], command->plan.index, command->offset);
         if (arrival != NULL) {
             arrival->is_held = true;
         }
@@ -350,6 +374,17 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
 {
     int source = source_of(sight->topic);
     struct sim_epoch *epoch = sim_epoch_at(checker, sight->epoch);
+    if (is_park(sight->topic)) {
+        uint32_t attempts = 0;
+        struct sim_command *parked = sim_park_delivered(checker, sight, &attempts);
+        if (parked == NULL) {
+            return;
+        }
+        parked->deliveries++;
+        parked->park_deliveries++;
+        note_arrival(checker, epoch, parked, sight->offset)->attempt = attempts;
+        return;
+    }
     struct sim_place *place = sim_place_at(checker, source, sight->partition, sight->offset);
     DRI_ASSERT(place != NULL && !epoch->is_over);
     struct sim_command *command = &checker->commands[place->command];
@@ -368,7 +403,23 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
                              command->plan.index);
         }
     }
-    note_arrival(checker, epoch, command);
+    (void)note_arrival(checker, epoch, command, sight->offset);
+}
+
+/* It is parked, or done, or stands elsewhere. */
+static bool is_safe(const struct sim_checker *checker, const struct sim_place *place)
+{
+    return sim_place_is_done(checker, place) || checker->commands[place->command].parks > 0;
+}
+
+static const struct sim_place *first_unsafe(const struct sim_checker *checker, struct sim_log *log)
+{
+    for (size_t i = sim_log_incomplete(checker, log); i < log->count; i++) {
+        if (!is_safe(checker, &log->places[i])) {
+            return &log->places[i];
+        }
+    }
+    return NULL;
 }
 
 /* A position is judged when it leaves the client, whether it arrives or not, and when it arrives.
@@ -376,11 +427,8 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
 static void check_position(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
     struct sim_log *log = &checker->logs[source_of(sight->topic)][sight->partition];
-    if (sim_log_incomplete(checker, log) >= log->count) {
-        return;
-    }
-    const struct sim_place *first = &log->places[log->incomplete];
-    if (sight->offset > first->offset) {
+    const struct sim_place *first = first_unsafe(checker, log);
+    if (first != NULL && sight->offset > first->offset) {
         sim_checker_fail(checker, "settled",
                          "client %u committed %s/%d at %" PRIu64 ", but command %u at %" PRIu64
                          " has no outcome",
@@ -392,8 +440,12 @@ static void check_position(struct sim_checker *checker, const struct dri_sim_sig
 static void see_settling(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
     struct sim_epoch *epoch = sim_epoch_at(checker, sight->epoch);
-    check_position(checker, sight);
-    sim_judge_progress(checker, sight, source_of(sight->topic));
+    if (is_park(sight->topic)) {
+        sim_park_settled(checker, sight);
+    } else {
+        check_position(checker, sight);
+        sim_judge_progress(checker, sight, source_of(sight->topic));
+    }
     if (sight->offset < epoch->settled) {
         sim_checker_fail(
             checker, "settled", "client %u goes back from %" PRIu64 " to %" PRIu64 " in %s/%d",
@@ -404,6 +456,10 @@ static void see_settling(struct sim_checker *checker, const struct dri_sim_sight
 
 static void see_committed(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
+    if (is_park(sight->topic)) {
+        sim_park_settled(checker, sight);
+        return;
+    }
     struct sim_log *log = &checker->logs[source_of(sight->topic)][sight->partition];
     check_position(checker, sight);
     sim_judge_progress(checker, sight, source_of(sight->topic));
@@ -419,6 +475,7 @@ static void see_assigned(struct sim_checker *checker, const struct dri_sim_sight
     struct sim_epoch *epoch = sim_epoch_at(checker, sight->epoch);
     *epoch = (struct sim_epoch){
         .client = sight->client, .topic = source_of(sight->topic), .partition = sight->partition};
+    epoch->is_park = is_park(sight->topic);
     if (sight->metadata.len > 0 && sight->offset != UINT64_MAX) {
         checker->tally.told += sim_progress_read(sight->metadata, sight->offset, &epoch->told);
     }
@@ -428,7 +485,7 @@ static void see_acked(struct sim_checker *checker, const struct dri_sim_sight *s
 {
     const struct sim_place *place =
         sim_place_at(checker, source_of(sight->topic), sight->partition, sight->offset);
-    if (place != NULL && !sim_place_is_done(checker, place)) {
+    if (place != NULL && !is_safe(checker, place)) {
         sim_checker_fail(checker, "settled",
                          "client %u acknowledged command %u, which has no outcome", sight->client,
                          place->command);
@@ -503,7 +560,16 @@ static struct sim_command *command_of(struct sim_checker *checker, const struct 
     const struct sim_epoch *epoch = sim_epoch_at(checker, flight->epoch);
     const struct sim_plan *plan = sim_checker_plan(checker, flight);
     struct sim_command *command = &checker->commands[plan->index];
-    if (sim_command_at(checker, epoch->topic, epoch->partition, flight->offset) != command) {
+    if (epoch->is_park) {
+        const struct sim_park_record *record =
+            sim_park_at(checker, epoch->partition, flight->offset);
+        if (record == NULL || record->command != plan->index) {
+            sim_checker_fail(checker, "bytes", "command %u ran as another that is parked",
+                             plan->index);
+        } else {
+            sim_park_check_run(checker, record);
+        }
+    } else if (sim_command_at(checker, epoch->topic, epoch->partition, flight->offset) != command) {
         sim_checker_fail(checker, "bytes", "command %u ran as what it is not", plan->index);
     }
     return command;
@@ -653,7 +719,7 @@ static void check_overlap(struct sim_checker *checker, uint32_t client,
 static bool may_be_overtaken(const struct sim_checker *checker, const struct sim_command *command)
 {
     const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
-    return may_have_been_held(checker, command) || (route != NULL && route->has_fallback);
+    return sim_may_have_been_held(checker, command) || (route != NULL && route->has_fallback);
 }
 
 /* Kafka: whoever reads a partition reads it in order, from where all before has its outcome. */
@@ -663,7 +729,7 @@ static void check_first_run(struct sim_checker *checker, const struct sim_comman
     struct sim_log *log = &checker->logs[command->topic][command->partition];
     int32_t key = order_key(checker, command, epoch);
     if (checker->options.mode == DRI_SETTLE_EACH || key < 0 || command->runs > 0 ||
-        !has_place(command)) {
+        !sim_has_place(command)) {
         return;
     }
     uint64_t *latest = &log->first_runs[key];
@@ -679,7 +745,7 @@ static void check_epoch(struct sim_checker *checker, const struct dri_flight *fl
 {
     struct sim_epoch *epoch = sim_epoch_at(checker, flight->epoch);
     uint32_t attempt = flight->attempt;
-    struct sim_arrival *arrival = find_arrival(epoch, command->plan.index);
+    struct sim_arrival *arrival = find_arrival(epoch, command->plan.index, flight->offset);
     if (arrival == NULL) {
         sim_checker_fail(checker, "outcome", "command %u runs and was not delivered",
                          command->plan.index);
@@ -687,6 +753,7 @@ static void check_epoch(struct sim_checker *checker, const struct dri_flight *fl
     }
     /* A held letter ends it, too: what comes again because that was not settled begins anew. */
     bool is_next = attempt == arrival->attempt + 1 || (arrival->is_held && attempt == 1) ||
+                   (attempt == 1 && command->stops > 0) ||
                    (command->spared_runs > 0 && attempt == arrival->attempt) ||
                    (command->vague_runs > 0 && attempt <= arrival->attempt) ||
                    command->copies > 0; /* two of its copies may be in one log */
@@ -703,7 +770,8 @@ static void check_epoch(struct sim_checker *checker, const struct dri_flight *fl
     arrival->attempt = attempt;
     int32_t key = order_key(checker, command, flight->epoch);
     bool is_vague = arrival->is_vague || (command->vague_runs > 0 && command->deliveries > 1);
-    if (key < 0 || !has_place(command) || epoch->is_over || is_vague || arrival->is_held) {
+    if (key < 0 || !sim_has_place(command) || epoch->is_over || epoch->is_park || is_vague ||
+        arrival->is_held) {
         return;
     }
     size_t place = (size_t)(arrival - epoch->arrivals) + 1;
@@ -731,6 +799,7 @@ void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
     check_concurrency(checker, client, command);
     check_key_concurrency(checker, client, command);
     check_first_run(checker, command, flight->epoch);
+    sim_park_check_order(checker, command, order_key(checker, command, flight->epoch));
     check_epoch(checker, flight, command);
     command->runs++;
     checker->tally.runs++;
@@ -781,8 +850,14 @@ static void judge_run(struct sim_checker *checker, uint32_t client, const struct
     if (!is_final || is_spared || is_vague) {
         return;
     }
+    if (flight->verdict.exhausted == DRI_EXHAUSTED_STOP_KEY && flight->kind != DRAY_KIND_NONE &&
+        sim_order_key(checker, command) >= 0) {
+        command->stop_runs++; /* whatever becomes of it, it may come again */
+        sim_judge_completion(checker, command);
+        return;
+    }
     struct sim_arrival *arrival =
-        find_arrival(sim_epoch_at(checker, flight->epoch), command->plan.index);
+        find_arrival(sim_epoch_at(checker, flight->epoch), command->plan.index, flight->offset);
     if (arrival != NULL) {
         arrival->is_closed = true;
     }
@@ -881,7 +956,18 @@ static bool is_all_settled(struct sim_checker *checker)
             }
         }
     }
+    for (uint32_t i = 0; i < checker->options.partitions; i++) {
+        if (!sim_park_is_settled(checker, (int32_t)i)) {
+            return false;
+        }
+    }
     return true;
+}
+
+void sim_checker_ends(struct sim_checker *checker)
+{
+    sim_checker_watch(checker);
+    checker->is_ending = true;
 }
 
 size_t sim_checker_complete(const struct sim_checker *checker)
@@ -929,13 +1015,20 @@ void sim_checker_fail_liveness(struct sim_checker *checker)
             }
         }
     }
+    for (uint32_t i = 0; i < checker->options.partitions; i++) {
+        if (!sim_park_is_settled(checker, (int32_t)i)) {
+            sim_checker_fail(checker, "liveness", "the park log %u is not settled to its end", i);
+        }
+    }
 }
 
 /* One outcome a delivery that was not to be skipped; more only where a publish was unknown. */
 static uint64_t excess(const struct sim_command *command)
 {
     const uint32_t counts[] = {command->results, command->errors, command->letters};
-    uint32_t most = command->deliveries - command->skips;
+    /* What was parked came from a delivery that has no outcome. */
+    uint32_t spent = command->skips + command->moves;
+    uint32_t most = command->deliveries > spent ? command->deliveries - spent : 1;
     uint64_t sum = 0;
     for (size_t i = 0; i < DRI_ARRAY_LEN(counts); i++) {
         sum += counts[i] > most ? counts[i] - most : 0;
@@ -948,12 +1041,15 @@ static void check_quiet(struct sim_checker *checker, const struct sim_command *c
     const struct sim_plan *plan = &command->plan;
     bool may_expire = plan->deadline_ms != 0;
     if (command->results > 1 || command->errors > 1 || command->letters > 1 ||
-        command->results + command->letters > 1 || command->deliveries != 1 + command->copies) {
+        command->results + command->letters > 1 ||
+        command->deliveries - command->park_deliveries != 1 + command->copies ||
+        command->park_deliveries != command->parks) {
         sim_checker_fail(checker, "duplicates",
                          "command %u: %u results, %u errors, %u letters, %u deliveries, in peace",
                          plan->index, command->results, command->errors, command->letters,
                          command->deliveries);
     } else if (plan->shape == SIM_SHAPE_SOUND && !may_expire && !command->was_answered &&
+               command->stops == 0 && !command->is_member &&
                (command->runs - command->spared_runs - command->vague_runs > plan->runs ||
                 command->runs - command->spared_runs < plan->runs)) {
         sim_checker_fail(checker, "duplicates", "command %u ran %u times, planned %u", plan->index,
@@ -981,6 +1077,14 @@ void sim_checker_finish(struct sim_checker *checker)
     for (size_t i = 0; i < checker->commands_count; i++) {
         const struct sim_command *command = &checker->commands[i];
         sum += excess(command);
+        if (excess(command) > 0) {
+            sim_checker_trace(checker,
+                              "excess   command %u: %u results, %u errors, %u letters, %u "
+                              "deliveries, %u of them of %u copies, %u to be skipped",
+                              command->plan.index, command->results, command->errors,
+                              command->letters, command->deliveries, command->park_deliveries,
+                              command->parks, command->skips);
+        }
         checker->tally.duplicates += command->results > 1 || command->letters > 1 ||
                                      (command->results > 0 && command->letters > 0);
         if (!command->is_complete) {

@@ -25,6 +25,8 @@
  *   outcome     every command has an outcome, the right one, after its runs; none is made up
  *   progress    what is committed beside a position is true, and stays said; what a client was told
  * is finished neither runs there nor is published again
+ *   parked      a command without an outcome stands in its source or in a park log; nothing of
+ * its key that comes after it runs meanwhile
  *   bytes       a dead letter carries the original bytes, key and headers; a result the handler's
  * answer settled     nothing is settled (committed, acknowledged) whose outcome is not stored order
  * first runs of a key in the order produced; a retry is never overtaken in its epoch overlap     no
@@ -88,6 +90,14 @@ void sim_checker_drained(struct sim_checker *checker, uint32_t client, bool is_c
 void sim_checker_now(struct sim_checker *checker, struct dri_now now);
 void sim_checker_trace(struct sim_checker *checker, const char *format, ...) DRAY_FORMAT(2, 3);
 
+/** The next key that stands still and was not released since, and where: false: none does. Borrows
+ * until the next watch. */
+bool sim_checker_stopped(struct sim_checker *checker, int32_t *ret_partition,
+                         struct dray_slice *ret_key);
+
+/** From now on everybody drains. */
+void sim_checker_ends(struct sim_checker *checker);
+
 /** How many commands have their outcome. */
 size_t sim_checker_complete(const struct sim_checker *checker);
 /** Whether every command has its outcome and everything is settled. */
@@ -111,6 +121,8 @@ struct sim_tally {
     uint64_t commands, events, runs, retries, results, errors, letters, pointers, limits, fallbacks;
     uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
     uint64_t delayed; /* copies in delay logs */
+    uint64_t parks, unparks, rewrites, copies; /* records; as the workers count them */
+    uint64_t stops, holds, members, releases;
     uint64_t held, probes,
         at_limit; /* letters; probes that failed; runs that took the last place */
     uint64_t at_key_limit;

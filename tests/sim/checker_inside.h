@@ -4,6 +4,8 @@
 #define SIM_CHECKER_INSIDE_H
 
 #include "checker.h"
+#include "wire/letter.h"
+#include "wire/park.h"
 #include "wire/result.h"
 
 /* checker_inside.h - what the checker remembers. checker.c judges settling, runs and the whole;
@@ -26,6 +28,14 @@ struct sim_command {
     uint64_t offset;
     const struct dri_sim_record *record; /* as the broker has it */
     uint32_t deliveries, runs, ok_runs, final_runs;
+    uint32_t parks; /* records of it in park logs */
+    uint32_t park_deliveries;
+    uint32_t stops;       /* of these, STOPPED */
+    uint32_t stop_runs;   /* that failed for the last time, and may have stopped the key */
+    bool is_member;       /* its letter stands in the unit of another */
+    bool is_held;         /* its key is, since it failed */
+    uint64_t last_member; /* offset + 1 of the latest letter in its unit */
+    uint32_t moves;       /* of these records, those that are not the same once more */
     uint32_t skips;       /* deliveries to somebody who was told that it is finished */
     uint32_t spared_runs; /* failed as the probe: no attempt */
     uint32_t vague_runs;  /* failed when most may have: an attempt or none */
@@ -51,8 +61,27 @@ struct sim_log {              /* one source partition */
     int64_t committed, committed_max;
 };
 
+struct sim_park_record {
+    uint64_t offset;
+    uint32_t command;
+    uint32_t attempts; /* as it says */
+    uint32_t deliveries;
+    enum dri_park_kind kind;
+    bool is_released;
+    bool
+        is_late; /* it came when all had ended: a publish whose fate was unknown; nobody reads it */
+    const struct dri_sim_record *record;
+};
+
+struct sim_park_log {                /* one partition */
+    struct sim_park_record *records; /* owned: in the order of offsets */
+    size_t count, capacity;
+    int64_t committed_max;
+};
+
 struct sim_arrival { /* a message that was delivered in an epoch */
     uint32_t command;
+    uint64_t offset;
     uint32_t attempt; /* of the latest run */
     bool is_closed;   /* it came to its end in this epoch */
     bool is_repeated; /* it had come to its end in this epoch before */
@@ -72,6 +101,7 @@ struct sim_runs {
 struct sim_epoch {
     uint32_t client;
     int topic; /* -1: none of the sources */
+    bool is_park;
     int32_t partition;
     bool is_over;                 /* the client was told, or let go */
     uint64_t settled;             /* highest position that left the client */
@@ -113,12 +143,13 @@ struct sim_downs { /* of a client: what its routes depend on */
 struct sim_checker {
     struct sim_options options;
     struct dri_sim_broker *broker;
-    bool is_tracing, has_redelivery_reason;
+    bool is_tracing, has_redelivery_reason, is_ending;
     struct dri_now now;
     struct sim_command *commands; /* owned; by index */
     size_t commands_count, commands_capacity;
     size_t complete_count;
     struct sim_log logs[SIM_TOPIC_SOURCES][SIM_PARTITIONS_MAX];
+    struct sim_park_log parks[SIM_PARTITIONS_MAX];
     struct sim_epoch *epochs; /* owned; by epoch */
     size_t epochs_count, epochs_capacity;
     struct sim_open_run open_runs[SIM_OPEN_RUNS_MAX];
@@ -128,6 +159,7 @@ struct sim_checker {
     struct sim_ends ends[SIM_STARTS_MAX];
     struct sim_downs downs[SIM_STARTS_MAX];
     bool is_paused[SIM_ROUTES_MAX], was_paused[SIM_ROUTES_MAX];
+    char key_text[64];
     uint64_t hash;
     struct sim_tally tally;
     char failure[SIM_FAILURE_BYTES];
@@ -161,6 +193,33 @@ struct sim_epoch *sim_epoch_at(struct sim_checker *checker, uint32_t number);
 void sim_note_held(struct sim_checker *checker, const struct sim_command *command);
 struct sim_place *sim_place_at(struct sim_checker *checker, int topic, int32_t partition,
                                uint64_t offset);
+/* checker_park.c */
+struct sim_park_record *sim_park_at(struct sim_checker *checker, int32_t partition,
+                                    uint64_t offset);
+void sim_park_appended(struct sim_checker *checker, const struct dri_sim_sight *sight);
+struct sim_command *sim_park_delivered(struct sim_checker *checker,
+                                       const struct dri_sim_sight *sight, uint32_t *ret_attempts);
+/** A position leaves a client, or arrives. */
+void sim_park_settled(struct sim_checker *checker, const struct dri_sim_sight *sight);
+bool sim_park_is_settled(struct sim_checker *checker, int32_t partition);
+/** A letter of a unit was stored. False: it is none. */
+bool sim_park_is_member(struct sim_checker *checker, const struct sim_command *command,
+                        const struct dri_letter *letter);
+void sim_park_member(struct sim_checker *checker, const struct sim_command *command,
+                     const struct dri_letter *letter);
+/** A record runs. */
+void sim_park_check_run(struct sim_checker *checker, const struct sim_park_record *record);
+/** A command runs: nothing that is parked may come before it. */
+void sim_park_check_order(struct sim_checker *checker, const struct sim_command *command,
+                          int32_t key);
+
+/** Whether it has a place in the order of its key: a scheduled command has none before its time. */
+bool sim_has_place(const struct sim_command *command);
+/** Of where it was produced: what must run in order with each other has the same; -1: unordered. */
+int32_t sim_order_key(const struct sim_checker *checker, const struct sim_command *command);
+bool sim_may_have_been_held(const struct sim_checker *checker, const struct sim_command *command);
+/** "topic/partition/offset", or "STREAM/sequence"; NULL: none of ours. */
+struct sim_command *sim_command_of_source(struct sim_checker *checker, struct dray_slice source);
 struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32_t partition,
                                    uint64_t offset);
 /** Whether this message may be settled. */

@@ -105,9 +105,13 @@ static void check_ok(struct sim_checker *checker, const struct sim_command *comm
 }
 
 /* The kinds that this command may end with, in a letter and the error result behind it. */
-static bool may_die_of(const struct sim_checker *checker, const struct sim_plan *plan,
+static bool may_die_of(const struct sim_checker *checker, const struct sim_command *command,
                        enum dray_error_kind kind)
 {
+    const struct sim_plan *plan = &command->plan;
+    if (command->is_member && kind == DRAY_KIND_REJECTED) {
+        return true;
+    }
     const struct sim_route *route = sim_route_of(&checker->options, plan->index);
     if (kind == DRAY_KIND_HELD) {
         return route != NULL && plan->shape == SIM_SHAPE_SOUND &&
@@ -131,7 +135,7 @@ static void check_error(struct sim_checker *checker, struct sim_command *command
     if (result->is_dead_letter && command->letters == 0) {
         sim_checker_fail(checker, "outcome", "command %u: error result before its dead letter",
                          plan->index);
-    } else if (result->is_dead_letter && !may_die_of(checker, plan, result->kind)) {
+    } else if (result->is_dead_letter && !may_die_of(checker, command, result->kind)) {
         sim_checker_fail(checker, "outcome", "command %u ended as %s, planned \"%s\"", plan->index,
                          dray_kind_text(result->kind), dray_kind_text(plan->kind));
     } else if (!result->is_dead_letter &&
@@ -203,7 +207,7 @@ static bool begins_with_source(const char *text, const char *name, bool is_strea
 }
 
 /* "topic/partition/offset", or "STREAM/sequence". */
-static struct sim_command *command_of_source(struct sim_checker *checker, struct dray_slice source)
+struct sim_command *sim_command_of_source(struct sim_checker *checker, struct dray_slice source)
 {
     bool is_stream = checker->options.mode == DRI_SETTLE_EACH;
     char text[128];
@@ -287,16 +291,17 @@ static void check_letter(struct sim_checker *checker, const struct sim_command *
                          const struct dri_sim_record *record, const struct dri_letter *letter)
 {
     const struct sim_plan *plan = &command->plan;
-    bool has_died_running = plan->shape == SIM_SHAPE_SOUND && letter->reason != DRAY_KIND_EXPIRED &&
-                            letter->reason != DRAY_KIND_HELD;
-    if (!may_die_of(checker, plan, letter->reason)) {
+    bool has_died_running = plan->shape == SIM_SHAPE_SOUND && !command->is_member &&
+                            letter->reason != DRAY_KIND_EXPIRED && letter->reason != DRAY_KIND_HELD;
+    if (!may_die_of(checker, command, letter->reason)) {
         sim_checker_fail(checker, "outcome", "command %u died of %s, planned \"%s\"", plan->index,
                          dray_kind_text(letter->reason), dray_kind_text(plan->kind));
     } else if (command->must_wait && command->deliveries == 1 && sim_is_unwell(letter->reason)) {
         sim_checker_fail(checker, "flood", "command %u has a dead letter, and most had failed",
                          plan->index);
-    } else if (has_died_running &&
-               command->final_runs + command->spared_runs + command->vague_runs == 0) {
+    } else if (has_died_running && command->final_runs + command->spared_runs +
+                                           command->vague_runs + command->stop_runs ==
+                                       0) {
         sim_checker_fail(checker, "outcome", "command %u has a dead letter before its last run",
                          plan->index);
     } else if (has_died_running && letter->attempts != plan->runs) {
@@ -320,14 +325,19 @@ void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *
         sim_checker_fail(checker, "bytes", "a dead letter without a reason");
         return;
     }
-    struct sim_command *command = command_of_source(checker, letter.source);
+    struct sim_command *command = sim_command_of_source(checker, letter.source);
     if (command == NULL) {
         sim_checker_fail(checker, "outcome", "a dead letter of a command that was never sent: %.*s",
                          (int)letter.source.len, (const char *)letter.source.at);
         return;
     }
-    sim_checker_trace(checker, "letter   command %u: %s", command->plan.index,
-                      dray_kind_text(letter.reason));
+    sim_checker_trace(checker, "letter   command %u: %s, unit %.*s", command->plan.index,
+                      dray_kind_text(letter.reason), (int)letter.sequence.len,
+                      (const char *)letter.sequence.at);
+    if (sim_park_is_member(checker, command, &letter)) {
+        command->is_member = true;
+        sim_park_member(checker, command, &letter);
+    }
     check_letter(checker, command, record, &letter);
     command->letters++;
     checker->tally.letters++;

@@ -15,7 +15,7 @@
 #include "chance.h"
 #include "wire/delay.h"
 
-#define SLOTS_MAX 64u
+#define SLOTS_MAX 96u
 
 const char *sim_nemesis_text(enum sim_nemesis nemesis)
 {
@@ -221,6 +221,21 @@ static void draw_transactions(struct sim_options *options)
     options->broker.rates[DRI_SIM_METADATA_FOREIGN] = 0;
 }
 
+/* From a stream of their own, too. A wait in a park log is judged by the wall clock. */
+static void draw_parking(struct sim_options *options)
+{
+    struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x7061726b))};
+    if (options->mode == DRI_SETTLE_EACH || chance_one_in(&chance, 3)) {
+        return;
+    }
+    options->core.park_max =
+        (uint32_t)chance_skewed(&chance, 1, chance_one_in(&chance, 2) ? 8 : 256);
+    options->core.park_after_ms = (uint32_t)chance_skewed(&chance, 0, 3 * options->backoff_ms);
+    options->mean_ms[SIM_NEMESIS_JUMP] = 0;
+    options->exhausted = (enum dri_exhausted)chance_between(&chance, DRI_EXHAUSTED_DEAD_LETTER,
+                                                            DRI_EXHAUSTED_STOP_KEY);
+}
+
 const struct sim_route *sim_route_of(const struct sim_options *options, uint32_t index)
 {
     uint64_t drawn = chance_mix(options->seed ^ chance_mix(index)) % (options->routes_count + 1);
@@ -260,6 +275,7 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
     draw_outage(options);
     draw_transactions(options);
     draw_delays(options);
+    draw_parking(options);
     if (options->routes_count == 0) {
         options->mean_ms[SIM_NEMESIS_HOLD] = 0;
     }

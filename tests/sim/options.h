@@ -15,6 +15,7 @@
 #define SIM_WORKERS_MAX 4u
 #define SIM_KEYS_MAX    24u
 #define SIM_DEPENDS_MAX 2u
+#define SIM_PARK_TOPIC  "park.g.commands"
 #define SIM_ROUTES_MAX  3u /* that have limits */
 #define SIM_BURST_MAX   3u
 
@@ -65,6 +66,7 @@ struct sim_options {
     uint32_t turn_delay_us;
     /* one in so many commands; 0: none */
     uint32_t malformed, failing, slow, large, keyless, timed, replied, denied, replayed, deaf;
+    enum dri_exhausted exhausted; /* of all routes, until the world heals */
     uint32_t mean_ms[SIM_NEMESIS_COUNT];
     uint32_t dependency_failures, dependency_open_ms; /* 0: nothing depends on anything */
     uint32_t outage_from, outage_to; /* commands between fail for good; nothing behind them works */

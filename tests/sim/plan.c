@@ -278,5 +278,6 @@ void sim_plan_policy(const struct sim_options *options, const struct sim_plan *p
         .attempts = plan->attempts_max,
         .backoff_ms = {options->backoff_ms, options->backoff_ms * 3},
         .backoff_count = 2,
+        .exhausted = options->exhausted,
     };
 }

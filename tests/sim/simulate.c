@@ -114,6 +114,11 @@ static void print_totals(const struct totals *totals, double seconds)
                  " held letters\n",
                  tally->at_limit, tally->probes, tally->held);
     (void)printf("schedules: %" PRIu64 " copies in delay logs\n", tally->delayed);
+    (void)printf("park logs: %" PRIu64 " records, %" PRIu64 " came out, %" PRIu64
+                 " were stored again, %" PRIu64 " copies were dropped; %" PRIu64
+                 " stopped, %" PRIu64 " held, %" PRIu64 " letters in units, %" PRIu64 " releases\n",
+                 tally->parks, tally->unparks, tally->rewrites, tally->copies, tally->stops,
+                 tally->holds, tally->members, tally->releases);
     (void)printf("nemesis:");
     for (int i = 0; i < SIM_NEMESIS_COUNT; i++) {
         (void)printf(" %s %" PRIu64, sim_nemesis_text((enum sim_nemesis)i), totals->nemesis[i]);
@@ -152,7 +157,15 @@ static int count_missing(const struct totals *totals)
     const struct {
         const char *text;
         uint64_t count;
-    } limits[] = {{"a run at its route's limit", totals->tally.at_limit},
+    } limits[] = {{"a command that was parked", totals->tally.parks},
+                  {"a command that came out of a park log", totals->tally.unparks},
+                  {"a command that was parked again", totals->tally.rewrites},
+                  {"a copy of a parked command that was dropped", totals->tally.copies},
+                  {"a key that was stopped", totals->tally.stops},
+                  {"a key that was held", totals->tally.holds},
+                  {"a letter in the unit of another", totals->tally.members},
+                  {"a key that was released", totals->tally.releases},
+                  {"a run at its route's limit", totals->tally.at_limit},
                   {"a probe that failed", totals->tally.probes},
                   {"a held letter", totals->tally.held},
                   {"a command in a delay log", totals->tally.delayed},

@@ -511,6 +511,95 @@ static void the_seed_decides_everything(void **state)
     assert_true(play(1) != play(2));
 }
 
+/* --- followers
+ * ------------------------------------------------------------------------------------- */
+
+static struct dri_transport *join_with_park(struct scene *scene)
+{
+    const struct dri_source sources[] = {
+        {.topic = "commands", .role = DRI_ROLE_COMMANDS, .start = DRI_START_EARLIEST},
+        {.topic = "park", .role = DRI_ROLE_PARK, .start = DRI_START_EARLIEST}};
+    const struct dri_transport_config config = {
+        .url = "sim://",
+        .group = "g",
+        .client_id = "c",
+        .sources = sources,
+        .sources_count = 2,
+        .sim = scene->broker,
+    };
+    struct dri_transport *client = NULL;
+    char text[200] = "";
+    test_ok(dri_sim_ops.open(&config, &client, text, sizeof(text)));
+    return client;
+}
+
+static void begin_with_park(struct scene *scene, const struct dri_sim_config *config)
+{
+    const struct dri_publish message = {
+        .topic = dray_slice_text("park"), .partition = 0, .value = dray_slice_text("v")};
+    int32_t partition = 0;
+    uint64_t offset = 0;
+    begin(scene, config);
+    test_ok(dri_sim_topic_create(scene->broker, "park", 1));
+    test_ok(dri_sim_append(scene->broker, scene->now, &message, &partition, &offset));
+}
+
+static void what_is_settled_of_a_park_log_is_deleted_also_when_that_was_lost_once(void **state)
+{
+    const struct dri_sim_config config = {
+        .is_virtual = true, .mode = DRI_SETTLE_EACH, .is_partitioned = true, .late_ms = 1000};
+    uint16_t rates[DRI_SIM_FAULT_COUNT] = {[DRI_SIM_SETTLE_LOST] = 1000};
+    struct scene scene;
+    (void)state;
+    begin_with_park(&scene, &config);
+    struct dri_transport *client = join_with_park(&scene);
+    const struct dri_transport_event *event = poll_for(&scene, client, DRI_TE_MESSAGE);
+    assert_int_equal(event->as.message.delivery, event->as.message.offset);
+    dri_sim_rates(scene.broker, rates);
+    settle(&scene, client, place_of(event), event->as.message.delivery, NULL);
+    assert_int_equal(dri_sim_unacked(scene.broker, "g", "park"), 1);
+    wait_ms(&scene, 1000);
+    dri_sim_advance(scene.broker, scene.now);
+    assert_int_equal(dri_sim_unacked(scene.broker, "g", "park"), 0);
+    assert_int_equal(count_of(&scene, DRI_SIM_SETTLE_LOST), 1);
+    leave(client);
+    client = join_with_park(&scene);
+    (void)poll_for(&scene, client, DRI_TE_CAUGHT_UP);
+    assert_null(find(&scene, DRI_TE_MESSAGE));
+    leave(client);
+    dri_sim_destroy(scene.broker);
+}
+
+static void followers_are_lost_behind_their_commands_and_come_back_before_them(void **state)
+{
+    const struct dri_sim_config config = {.is_virtual = true};
+    struct scene scene;
+    uint32_t slots[2] = {0}, epochs[2] = {0};
+    (void)state;
+    begin_with_park(&scene, &config);
+    struct dri_transport *client = join_with_park(&scene);
+    assert_true(poll_now(&scene, client) >= 4);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(scene.events[i].type, DRI_TE_ASSIGNED);
+        slots[i] = scene.events[i].slot;
+        epochs[i] = scene.events[i].epoch;
+    }
+    assert_int_equal(scene.events[0].as.assigned.role, DRI_ROLE_PARK);
+    assert_int_equal(scene.events[1].as.assigned.park, slots[0]);
+    dri_sim_storm(scene.broker, scene.now, true, 1);
+    assert_true(poll_now(&scene, client) >= 4);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(scene.events[i].type, DRI_TE_LOST);
+        assert_int_equal(scene.events[i].slot, slots[1 - i]);
+        assert_int_equal(scene.events[i].epoch, epochs[1 - i]);
+        assert_int_equal(scene.events[2 + i].type, DRI_TE_ASSIGNED);
+        assert_int_equal(scene.events[2 + i].slot, slots[i]);
+        assert_true(scene.events[2 + i].epoch > epochs[1]);
+    }
+    leave(client);
+    dri_sim_destroy(scene.broker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -529,6 +618,8 @@ int main(void)
         cmocka_unit_test(a_renewal_that_comes_too_late_is_none),
         cmocka_unit_test(redeliveries_come_in_any_order),
         cmocka_unit_test(the_seed_decides_everything),
+        cmocka_unit_test(what_is_settled_of_a_park_log_is_deleted_also_when_that_was_lost_once),
+        cmocka_unit_test(followers_are_lost_behind_their_commands_and_come_back_before_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,7 @@
 #include "router.h"
 #include "run/engine.h"
 #include "wire/headers.h"
+#include "wire/park.h"
 
 #define NS_PER_MS       UINT64_C(1000000)
 #define WALL_BEGIN_MS   UINT64_C(1767225600000) /* 2026-01-01 */
@@ -75,6 +76,7 @@ struct world {
     bool is_healing, is_ending;
     uint64_t turns, stuck;
     uint64_t nemesis_counts[SIM_NEMESIS_COUNT];
+    uint64_t unparks, rewrites, copies;
 };
 
 static bool has_failed(const struct world *world)
@@ -92,7 +94,7 @@ static uint64_t ms_from_now(const struct world *world, uint64_t ms)
 
 static void open_transport(struct world *world, struct worker *worker)
 {
-    struct dri_source sources[SIM_TOPIC_SOURCES] = {
+    struct dri_source sources[SIM_TOPIC_SOURCES + 1] = {
         {.role = DRI_ROLE_COMMANDS},
         {.role = DRI_ROLE_REPLAY},
     };
@@ -105,6 +107,10 @@ static void open_transport(struct world *world, struct worker *worker)
             sources[i].role = DRI_ROLE_DELAY;
             sources[i].delay_ms = dri_delay_level_ms(i - SIM_TOPIC_DELAY);
         }
+    }
+    if (world->options.core.park_max > 0) {
+        sources[sources_count++] = (struct dri_source){
+            .topic = SIM_PARK_TOPIC, .role = DRI_ROLE_PARK, .start = DRI_START_EARLIEST};
     }
     const struct dri_transport_config config = {
         .url = "sim://",
@@ -147,6 +153,7 @@ static void start_worker(struct world *world, struct worker *worker)
         .results_topic = "results",
         .dead_letters_topic = "dlq",
         .delay_topics = &sim_source_names[SIM_TOPIC_DELAY],
+        .park_topic = world->options.core.park_max > 0 ? SIM_PARK_TOPIC : NULL,
         .reply_patterns = replies,
         .reply_patterns_count = DRI_ARRAY_LEN(replies),
         .dependency_failures = world->options.dependency_failures,
@@ -165,8 +172,20 @@ static void start_worker(struct world *world, struct worker *worker)
                       worker->client);
 }
 
-static void take_down(struct worker *worker)
+/* What only the worker itself can count. */
+static void count_parking(struct world *world, const struct worker *worker)
 {
+    struct dri_engine_stats stats;
+    struct dri_core_stats core;
+    dri_engine_stats(worker->engine, &stats, &core);
+    world->unparks += core.unparked;
+    world->rewrites += core.rewritten;
+    world->copies += core.copies_dropped;
+}
+
+static void take_down(struct world *world, struct worker *worker)
+{
+    count_parking(world, worker);
     dri_engine_destroy(worker->engine);
     dri_sim_ops.close(worker->transport, 0);
     dri_sim_ops.destroy(worker->transport);
@@ -188,7 +207,7 @@ static void bury(struct world *world, struct worker *worker)
     sim_checker_trace(world->checker, "died     worker %u, client %u", worker->number,
                       worker->client);
     sim_lanes_die(worker->lanes);
-    take_down(worker);
+    take_down(world, worker);
     start_later(world, worker);
 }
 
@@ -221,7 +240,7 @@ static void check_drain(struct world *world, struct worker *worker)
                          worker->client);
     }
     sim_lanes_die(worker->lanes);
-    take_down(worker);
+    take_down(world, worker);
     if (world->is_ending) {
         worker->state = WORKER_GONE;
     } else {
@@ -364,6 +383,33 @@ static void produce_one(struct world *world)
     sim_checker_watch(world->checker);
 }
 
+/* Somebody lets every key go that stands still. */
+static void release_keys(struct world *world)
+{
+    uint8_t headers[100];
+    size_t headers_len = 0;
+    struct dray_slice key;
+    int32_t partition = 0;
+    uint64_t offset = 0;
+    const struct dri_park park = {.kind = DRI_PARK_RELEASE};
+    enum dray_status status =
+        dri_park_headers(&park, dray_slice_of(NULL, 0), headers, sizeof(headers), &headers_len);
+    DRI_ASSERT(status == DRAY_OK);
+    sim_checker_watch(world->checker);
+    while (!has_failed(world) && sim_checker_stopped(world->checker, &partition, &key)) {
+        const struct dri_publish release = {
+            .topic = dray_slice_text(SIM_PARK_TOPIC),
+            .partition = partition,
+            .key = key,
+            .value = dray_slice_of("", 0),
+            .headers = dray_slice_of(headers, headers_len),
+        };
+        status = dri_sim_append(world->broker, world->now, &release, &partition, &offset);
+        DRI_ASSERT(status == DRAY_OK);
+        sim_checker_watch(world->checker);
+    }
+}
+
 /* In bursts, over the time that there is. */
 static void produce(struct world *world)
 {
@@ -373,6 +419,9 @@ static void produce(struct world *world)
     uint64_t burst = chance_skewed(&world->chance, 1, 1 + world->options.commands / 4);
     while (burst-- > 0 && world->produced < world->options.commands) {
         produce_one(world);
+    }
+    if (world->options.exhausted != DRI_EXHAUSTED_DEAD_LETTER && chance_one_in(&world->chance, 4)) {
+        release_keys(world);
     }
     uint64_t mean_ns = world->options.safety_ms * NS_PER_MS / 10;
     world->produce_ns = world->now.mono_ns + chance_between(&world->chance, 1, mean_ns);
@@ -402,6 +451,9 @@ static void refuse(struct world *world)
     world->refused_topic = chance_one_in(&world->chance, 2) ? "dlq" : "results";
     if (++world->refusals % 4 == 0) {
         world->refused_topic = sim_source_names[SIM_TOPIC_DELAY + world->refusals / 4 % 2];
+    }
+    if (world->options.core.park_max > 0 && chance_one_in(&world->chance, 3)) {
+        world->refused_topic = SIM_PARK_TOPIC;
     }
     world->refused_until_ns = ms_from_now(world, chance_skewed(&world->chance, 10, 20000));
     dri_sim_topic_refuse(world->broker, world->refused_topic,
@@ -591,6 +643,7 @@ static void heal(struct world *world)
      */
     dri_sim_let_go_in(world->broker, 2 * world->options.core.revoke_ms + LET_GO_MS);
     sim_router_resume_all(world->router);
+    world->options.exhausted = DRI_EXHAUSTED_DEAD_LETTER; /* what fails now ends */
     wake_all(world);
     for (uint32_t i = 0; i < world->options.workers; i++) {
         struct worker *worker = &world->workers[i];
@@ -632,6 +685,7 @@ static void become_whole(struct world *world)
             sim_checker_fail_liveness(world->checker);
             return;
         }
+        release_keys(world);
         live_until(world, ms_from_now(world, 1000));
         if (sim_checker_complete(world->checker) > complete) {
             complete = sim_checker_complete(world->checker);
@@ -654,6 +708,7 @@ static bool is_anybody_left(const struct world *world)
 static void drain_all(struct world *world)
 {
     world->is_ending = true;
+    sim_checker_ends(world->checker);
     while (is_anybody_left(world) && !has_failed(world)) {
         for (uint32_t i = 0; i < world->options.workers; i++) {
             if (world->workers[i].state == WORKER_UP) {
@@ -669,7 +724,7 @@ static void drain_all(struct world *world)
 
 static void create(struct world *world, const struct sim_options *options, bool is_tracing)
 {
-    static const char *const topics[] = {"results", "dlq", "side", "forbidden"};
+    static const char *const topics[] = {SIM_PARK_TOPIC, "results", "dlq", "side", "forbidden"};
     *world = (struct world){.options = *options,
                             .chance = {chance_mix(options->seed + 1)},
                             .now = {.mono_ns = NS_PER_MS, .wall_ms = WALL_BEGIN_MS}};
@@ -701,7 +756,7 @@ static void destroy(struct world *world)
 {
     for (uint32_t i = 0; i < world->options.workers; i++) {
         if (world->workers[i].engine != NULL) {
-            take_down(&world->workers[i]);
+            take_down(world, &world->workers[i]);
         }
     }
     sim_router_destroy(world->router);
@@ -735,6 +790,9 @@ void sim_world_play(const struct sim_options *options, bool is_tracing,
     dri_sim_counts(world.broker, ret_outcome->faults);
     sim_checker_tally(world.checker, &ret_outcome->tally);
     destroy(&world);
+    ret_outcome->tally.unparks = world.unparks;
+    ret_outcome->tally.rewrites = world.rewrites;
+    ret_outcome->tally.copies = world.copies;
     if (dri_mem_live() != blocks && ret_outcome->failure[0] == '\0') {
         (void)snprintf(ret_outcome->failure, sizeof(ret_outcome->failure),
                        "leak: %zu blocks are left on the heap", dri_mem_live() - blocks);

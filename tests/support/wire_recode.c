@@ -11,6 +11,7 @@
 #include "wire/envelope.h"
 #include "wire/headers.h"
 #include "wire/letter.h"
+#include "wire/park.h"
 #include "wire/result.h"
 
 const struct dri_wire_limits wire_limits = {
@@ -52,6 +53,17 @@ static enum dray_status letter_recode(struct dray_slice message, uint8_t *buffer
         letter.reason = DRAY_KIND_INVALID;
     }
     return dri_letter_headers(&letter, message, buffer, buffer_bytes, ret_len);
+}
+
+static enum dray_status park_recode(struct dray_slice message, uint8_t *buffer, size_t buffer_bytes,
+                                    size_t *ret_len, struct dri_wire_error *ret_error)
+{
+    struct dri_park park;
+    enum dray_status status = dri_park_read(message, &park);
+
+    *ret_error = (struct dri_wire_error){"", "has no dray-park-source", 0};
+    return status != DRAY_OK ? status
+                             : dri_park_headers(&park, message, buffer, buffer_bytes, ret_len);
 }
 
 static enum dray_status control_recode(struct dray_slice message, uint8_t *buffer,
@@ -163,7 +175,8 @@ wire_recode_fn *wire_recode_find(const char *format)
     } formats[] = {{"envelope", envelope_recode}, {"result", result_recode},
                    {"letter", letter_recode},     {"control", control_recode},
                    {"change", change_recode},     {"route", route_recode},
-                   {"status", status_recode},     {"cancel", cancel_recode}};
+                   {"status", status_recode},     {"cancel", cancel_recode},
+                   {"park", park_recode}};
 
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         if (strcmp(format, formats[i].format) == 0) {

@@ -18,7 +18,7 @@ typedef enum dray_status wire_recode_fn(struct dray_slice message, uint8_t *buff
                                         size_t buffer_bytes, size_t *ret_len,
                                         struct dri_wire_error *ret_error);
 
-/** envelope, result, letter, control, change, route, status; NULL for others. */
+/** envelope, result, letter, control, change, route, status, park; NULL for others. */
 wire_recode_fn *wire_recode_find(const char *format);
 
 /** Encoded forms are at most so much larger than what was decoded. */

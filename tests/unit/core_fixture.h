@@ -103,6 +103,10 @@ static inline void fixture_read(struct fixture *fx)
             if (type == DRI_CA_SETTLE || type == DRI_CA_UNASSIGN || type == DRI_CA_DRAINED) {
                 continue;
             }
+            if (type == DRI_CA_UNPARK || type == DRI_CA_FORGET) {
+                said->offset = actions[i].as.parked.offset;
+                continue;
+            }
             said->offset = actions[i].as.run.flight->offset;
             if (type == DRI_CA_START) {
                 for (const struct dri_flight *f = actions[i].as.run.flight; f != NULL;
@@ -254,6 +258,7 @@ static inline void answer_token(struct fixture *fx, uint64_t token, enum dri_cor
     event.as.published.token = token;
     event.as.published.ack = ack;
     event.as.published.reason = reason;
+    event.as.published.offset = UINT64_MAX;
     feed(fx, event);
 }
 

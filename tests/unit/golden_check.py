@@ -4,7 +4,7 @@
 """Holds our wire formats against Python's msgpack, both ways.
 
 Each golden/<name>.json says what golden/<name>.msgpack holds ({"$bin": base64} for bytes, {"$golden":
-name} for the bytes of another sample; letters are golden/letter.headers). Checked for each:
+name} for the bytes of another sample; letters and park records are golden/<name>.headers). Checked for each:
   - Python unpacks the committed bytes to the described value;
   - what Python packs from the description, our decoder takes, and our encoder makes the committed
     bytes of it; so our decoder reads Python, and our encoder writes what Python reads;
@@ -31,6 +31,7 @@ FORMATS = {
     "result_ok": "result", "result_error": "result", "change": "change", "route": "route",
     "route_retry": "route", "status": "status", "control": "control", "control_unsigned": "control",
 }
+HEADERS = ("letter", "park")
 tool = sys.argv[1]
 is_write = "--write" in sys.argv[2:]
 failures = []
@@ -104,26 +105,27 @@ def check(name, form):
     expect(name, "our bytes of our JSON", run(["msgpack"], text), packed)
 
 
-def check_letter():
-    described = json.loads((GOLDEN / "letter.json").read_text())
-    path = GOLDEN / "letter.headers"
+def check_headers(name):
+    described = json.loads((GOLDEN / f"{name}.json").read_text())
+    path = GOLDEN / f"{name}.headers"
+    original = GOLDEN / f"{name}_original.headers"
     first = headers_pack(described["headers"])
-    ours = run(["recode", "letter"], first)
+    ours = run(["recode", name], first)
     if is_write:
         path.write_bytes(ours)
-        (GOLDEN / "letter_original.headers").write_bytes(headers_pack(described["original"]))
+        original.write_bytes(headers_pack(described["original"]))
     golden = path.read_bytes()
-    expect("letter", "our headers of Python's", ours, golden)
-    expect("letter", "Python's reading of our headers", headers_unpack(golden),
-           described["headers"])
-    expect("letter", "the original's headers", (GOLDEN / "letter_original.headers").read_bytes(),
+    expect(name, "our headers of Python's", ours, golden)
+    expect(name, "Python's reading of our headers", headers_unpack(golden), described["headers"])
+    expect(name, "the original's headers", original.read_bytes(),
            headers_pack(described["original"]))
 
 
 for sample, sample_form in FORMATS.items():
     check(sample, sample_form)
-check_letter()
+for sample in HEADERS:
+    check_headers(sample)
 for failure in failures:
     print(failure)
-print(f"{len(FORMATS) + 1} samples, {len(failures)} differences")
+print(f"{len(FORMATS) + len(HEADERS)} samples, {len(failures)} differences")
 sys.exit(1 if failures else 0)

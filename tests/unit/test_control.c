@@ -422,6 +422,37 @@ static void dependencies_that_cannot_be_meant_are_refused(void **state)
         dray_slice_text("a234567890123456789012345678901234567890123456789012345678901234")));
 }
 
+static void what_becomes_of_a_command_that_is_not_run_again_is_said(void **state)
+{
+    static const struct {
+        const char *policy;
+        enum dri_exhausted exhausted;
+    } rows[] = {
+        {"{}", DRI_EXHAUSTED_DEAD_LETTER},
+        {"{\"exhausted\":\"dead_letter\"}", DRI_EXHAUSTED_DEAD_LETTER},
+        {"{\"exhausted\":\"park_sequence\"}", DRI_EXHAUSTED_PARK_SEQUENCE},
+        {"{\"exhausted\":\"stop_key\",\"order\":\"key\"}", DRI_EXHAUSTED_STOP_KEY},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct dri_route_view view;
+        struct dri_wire_error error;
+        char json[256];
+        uint8_t bytes[256];
+        size_t len = 0;
+
+        (void)snprintf(json, sizeof(json),
+                       "{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":%s}",
+                       rows[i].policy);
+        test_ok(dri_route_decode(wire_json(json), &limits, &view, &error));
+        assert_int_equal(view.policy.exhausted, rows[i].exhausted);
+        test_ok(dri_route_encode(&view, bytes, sizeof(bytes), &len));
+        test_ok(dri_route_decode(dray_slice_of(bytes, len), &limits, &view, &error));
+        assert_int_equal(view.policy.exhausted, rows[i].exhausted);
+    }
+}
+
 static void a_breaker_that_cannot_be_meant_is_refused(void **state)
 {
     const char *const rows[][2] = {
@@ -527,6 +558,9 @@ static const struct {
      "policy.retry.timeout", "unsigned"},
     {"\"name\":\"a\",\"policy\":{\"budget_ms\":\"x\"}", DRAY_EINVALID, "policy.budget_ms",
      "unsigned"},
+    {"\"name\":\"a\",\"policy\":{\"exhausted\":\"stop\"}", DRAY_EINVALID, "policy.exhausted",
+     "none of dead_letter, park_sequence, stop_key"},
+    {"\"name\":\"a\",\"policy\":{\"exhausted\":2}", DRAY_EINVALID, "policy.exhausted", "string"},
     {"\"name\":\"a\",\"policy\":{\"order\":\"x\"}", DRAY_EINVALID, "policy.order", "none of"},
     {"\"name\":\"a\",\"policy\":{\"run\":\"x\"}", DRAY_EINVALID, "policy.run", "none of"},
     {"\"name\":\"a\",\"policy\":{\"isolation\":\"x\"}", DRAY_EINVALID, "policy.isolation",
@@ -789,6 +823,7 @@ int main(void)
         CASE(a_small_route_gets_its_defaults),
         CASE(a_route_with_limits_is_special),
         CASE(a_state_is_replaced_and_what_nobody_knows_is_kept),
+        CASE(what_becomes_of_a_command_that_is_not_run_again_is_said),
         CASE(a_breaker_that_cannot_be_meant_is_refused),
         CASE(dependencies_that_cannot_be_meant_are_refused),
         CASE(a_bound_for_a_key_needs_no_order),

@@ -253,6 +253,9 @@ static void on_action(struct world *w, const struct dri_core_action *action)
     case DRI_CA_RELEASE:
         on_release(w, action->as.run.flight);
         return;
+    case DRI_CA_UNPARK:
+    case DRI_CA_FORGET:
+        break; /* this world parks nothing */
     case DRI_CA_DRAINED:
         assert_false(w->is_drained);
         w->is_drained = true;

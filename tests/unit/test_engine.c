@@ -303,7 +303,7 @@ static void finish(struct fixture *fixture, enum dray_error_kind kind)
     flight->started_ns = 1000;
     flight->ended_ns = 8000;
     flight->version = dray_slice_text("1.0.0");
-    flight->verdict = (struct dri_verdict){false, 0};
+    flight->verdict = (struct dri_verdict){.is_retry = false};
     fixture->done[fixture->done_count++] = flight;
     turn(fixture);
 }

@@ -284,7 +284,7 @@ static void finish(struct fixture *fx, enum dray_error_kind kind)
     flight->kind = kind;
     flight->started_ns = 1000;
     flight->ended_ns = 8000;
-    flight->verdict = (struct dri_verdict){false, 0};
+    flight->verdict = (struct dri_verdict){.is_retry = false};
     fx->done = flight;
     (void)turn(fx);
 }

@@ -170,6 +170,19 @@ static void what_would_begin_after_the_budget_is_final(void **state)
     assert_true(dri_verdict_make(&policy, &failure).is_retry);
 }
 
+static void a_final_verdict_says_what_the_policy_does_then(void **state)
+{
+    const struct dri_policy policy = {.attempts = 2, .exhausted = DRI_EXHAUSTED_STOP_KEY};
+    struct dri_failure failure = {.kind = DRAY_KIND_NETWORK, .attempt = 1};
+    (void)state;
+    assert_true(dri_verdict_make(&policy, &failure).is_retry);
+    failure.attempt = 2;
+    assert_int_equal(dri_verdict_make(&policy, &failure).exhausted, DRI_EXHAUSTED_STOP_KEY);
+    failure = (struct dri_failure){.kind = DRAY_KIND_REJECTED, .attempt = 1};
+    assert_int_equal(dri_verdict_make(&policy, &failure).exhausted, DRI_EXHAUSTED_STOP_KEY);
+    assert_int_equal(dri_verdict_make(&defaults, &failure).exhausted, DRI_EXHAUSTED_DEAD_LETTER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +198,7 @@ int main(void)
         cmocka_unit_test(a_wait_grows_by_its_factor_up_to_its_bound),
         cmocka_unit_test(jitter_is_as_wide_as_the_policy_says),
         cmocka_unit_test(what_would_begin_after_the_budget_is_final),
+        cmocka_unit_test(a_final_verdict_says_what_the_policy_does_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+
+/* spool.c - messages that wait outside memory.
+ *
+ * Parked commands come and go in no order, each stays for seconds or days, and a hundred thousand
+ * of them must not cost memory. So their bytes stand in one file, cut into segments; what is put
+ * goes behind what was put before, in the segment that is being filled. A segment only counts what
+ * of it is still kept: when that is nothing it is given back to the file system (its pages are
+ * punched out) and is the next to be filled. Space of a message that is gone while its neighbours
+ * stay is not used again until they are gone, too: the file may be larger than what is kept, and
+ * everything that is rewritten moves to the end.
+ *
+ * A place is the number of the segment and the offset in it; what stands there begins with the
+ * lengths. Rejected: a file a message (an inode each), a mapping (a full disk is SIGBUS), and a
+ * search for holes (the bookkeeping that this is to save).
+ *
+ * The file has no name, so that nothing is left of a worker that was killed; a second worker in the
+ * folder has a file of its own. Without a folder the segments are memory: the simulator's.
+ *
+ * A write that fails keeps nothing: the message stays where it was, and the segment's end does not
+ * move. Commands of ordinary size are a write each, which costs microseconds in the page cache;
+ * nothing is synced, because what is here is with the broker, too.
+ */
+
+#include "spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "assert.h"
+#include "log.h"
+#include "mem.h"
+
+#define SEGMENT_BYTES 16777216u
+#define PARTS         4u
+#define ABSENT        UINT32_MAX
+#define OFFSET_BITS   40u
+#define SEGMENTS_MAX  ((1u << (64u - OFFSET_BITS)) - 1)
+#define OFFSET_MASK   ((UINT64_C(1) << OFFSET_BITS) - 1)
+#define PATH_BYTES    4096u
+
+/* Stands before the parts of a message. */
+struct head {
+    uint32_t lens[PARTS]; /* ABSENT, or bytes */
+    int64_t timestamp_ms;
+};
+
+struct segment {
+    uint8_t *bytes;    /* without a file: owned; NULL: nothing is kept */
+    uint64_t base;     /* in the file */
+    uint64_t capacity; /* segment_bytes, or more for a message that is larger */
+    uint64_t end;      /* filled so far */
+    uint64_t kept_bytes;
+    uint32_t kept; /* messages */
+};
+
+struct dri_spool {
+    int fd; /* -1: in memory */
+    uint64_t segment_bytes;
+    uint64_t bytes;           /* of all segments: where the next one begins */
+    struct segment *segments; /* owned */
+    uint32_t count, room;
+    uint32_t filling; /* segment that is being filled, once there is one */
+    uint8_t *message; /* owned; of the latest get */
+    size_t message_room;
+};
+
+/* What write has still to do after some bytes of it went out. */
+static int parts_skip(struct iovec **parts, int count, size_t bytes)
+{
+    while (count > 0 && bytes >= (*parts)->iov_len) {
+        bytes -= (*parts)->iov_len;
+        (*parts)++;
+        count--;
+    }
+    if (count > 0) {
+        (*parts)->iov_base = (uint8_t *)(*parts)->iov_base + bytes;
+        (*parts)->iov_len -= bytes;
+    }
+    return count;
+}
+
+static enum dray_status trouble_say(const char *what, int error)
+{
+    DRI_LOG(DRI_LOG_ERROR, "SPOOL-FILE", what, DRI_TEXT("cause", strerrordesc_np(error)));
+    return DRAY_EIO;
+}
+
+static enum dray_status file_write(int fd, struct iovec *parts, int count, uint64_t at)
+{
+    while ((count = parts_skip(&parts, count, 0)) > 0) {
+        ssize_t wrote = pwritev(fd, parts, count, (off_t)at);
+        if (wrote < 0 && errno == EINTR) {
+            continue;
+        }
+        if (wrote <= 0) {
+            return trouble_say("parked bytes cannot be kept", wrote < 0 ? errno : ENOSPC);
+        }
+        at += (uint64_t)wrote;
+        count = parts_skip(&parts, count, (size_t)wrote);
+    }
+    return DRAY_OK;
+}
+
+static enum dray_status file_read(int fd, uint8_t *bytes, size_t len, uint64_t at)
+{
+    while (len > 0) {
+        ssize_t got = pread(fd, bytes, len, (off_t)at);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return trouble_say("parked bytes cannot be read back", got < 0 ? errno : ENODATA);
+        }
+        bytes += got;
+        at += (uint64_t)got;
+        len -= (size_t)got;
+    }
+    return DRAY_OK;
+}
+
+static int file_open(const char *folder)
+{
+    char path[PATH_BYTES];
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)) {
+        return fd;
+    }
+    if (snprintf(path, sizeof(path), "%s/spool-XXXXXX", folder) >= (int)sizeof(path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0) {
+        (void)unlink(path);
+    }
+    return fd;
+}
+
+enum dray_status dri_spool_create(const char *folder, size_t segment_bytes,
+                                  struct dri_spool **ret_spool)
+{
+    struct dri_spool *spool = dri_zalloc(sizeof(*spool));
+    if (spool == NULL) {
+        return DRAY_ENOMEM;
+    }
+    spool->fd = -1;
+    spool->segment_bytes = segment_bytes != 0 ? segment_bytes : SEGMENT_BYTES;
+    if (folder != NULL) {
+        spool->fd = file_open(folder);
+        if (spool->fd < 0) {
+            DRI_LOG(DRI_LOG_ERROR, "SPOOL-FILE", "a file for parked bytes cannot be made",
+                    DRI_TEXT("folder", folder), DRI_TEXT("cause", strerrordesc_np(errno)));
+            dri_free(spool);
+            return DRAY_EIO;
+        }
+    }
+    *ret_spool = spool;
+    return DRAY_OK;
+}
+
+void dri_spool_destroy(struct dri_spool *spool)
+{
+    if (spool == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < spool->count; i++) {
+        dri_free(spool->segments[i].bytes);
+    }
+    if (spool->fd >= 0) {
+        (void)close(spool->fd);
+    }
+    dri_free(spool->segments);
+    dri_free(spool->message);
+    dri_free(spool);
+}
+
+static enum dray_status segment_add(struct dri_spool *spool, uint64_t bytes)
+{
+    if (spool->count == SEGMENTS_MAX) {
+        return trouble_say("parked bytes cannot be kept", EFBIG);
+    }
+    if (spool->count == spool->room) {
+        uint32_t room = spool->room == 0 ? 16 : spool->room * 2;
+        struct segment *segments = dri_zalloc_array(room, sizeof(*segments));
+        if (segments == NULL) {
+            return DRAY_ENOMEM;
+        }
+        if (spool->count > 0) {
+            memcpy(segments, spool->segments, spool->count * sizeof(*segments));
+        }
+        dri_free(spool->segments);
+        spool->segments = segments;
+        spool->room = room;
+    }
+    struct segment *added = &spool->segments[spool->count];
+    memset(added, 0, sizeof(*added));
+    added->capacity = bytes > spool->segment_bytes ? bytes : spool->segment_bytes;
+    added->base = spool->bytes;
+    spool->bytes += added->capacity;
+    spool->filling = spool->count++;
+    return DRAY_OK;
+}
+
+/* A segment with room for so much becomes the one that is filled. */
+static enum dray_status room_find(struct dri_spool *spool, uint64_t bytes)
+{
+    if (spool->count > 0) {
+        const struct segment *filling = &spool->segments[spool->filling];
+        if (filling->capacity - filling->end >= bytes) {
+            return DRAY_OK;
+        }
+    }
+    for (uint32_t i = 0; i < spool->count; i++) {
+        if (spool->segments[i].kept == 0 && spool->segments[i].capacity >= bytes) {
+            spool->filling = i;
+            return DRAY_OK;
+        }
+    }
+    return segment_add(spool, bytes);
+}
+
+static enum dray_status segment_write(struct dri_spool *spool, struct segment *segment,
+                                      struct iovec *parts, int count)
+{
+    if (spool->fd >= 0) {
+        return file_write(spool->fd, parts, count, segment->base + segment->end);
+    }
+    if (segment->bytes == NULL) {
+        segment->bytes = dri_zalloc(segment->capacity);
+        if (segment->bytes == NULL) {
+            return DRAY_ENOMEM;
+        }
+    }
+    uint8_t *at = segment->bytes + segment->end;
+    for (int i = 0; i < count; i++) {
+        if (parts[i].iov_len > 0) {
+            memcpy(at, parts[i].iov_base, parts[i].iov_len);
+            at += parts[i].iov_len;
+        }
+    }
+    return DRAY_OK;
+}
+
+enum dray_status dri_spool_put(struct dri_spool *spool, const struct dri_spooled *message,
+                               uint64_t *ret_place)
+{
+    const struct dray_slice *slices[PARTS] = {&message->key, &message->value, &message->headers,
+                                              &message->subject};
+    struct head head = {.timestamp_ms = message->timestamp_ms};
+    struct iovec parts[PARTS + 1] = {{&head, sizeof(head)}};
+    uint64_t bytes = sizeof(head);
+    for (size_t i = 0; i < PARTS; i++) {
+        size_t len = slices[i]->at == NULL ? 0 : slices[i]->len;
+        DRI_ASSERT(len < ABSENT);
+        head.lens[i] = slices[i]->at == NULL ? ABSENT : (uint32_t)len;
+        /* pwritev reads only */
+        parts[i + 1] = (struct iovec){(void *)(uintptr_t)slices[i]->at, len};
+        bytes += len;
+    }
+    enum dray_status status = room_find(spool, bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    struct segment *segment = &spool->segments[spool->filling];
+    status = segment_write(spool, segment, parts, PARTS + 1);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    *ret_place = ((uint64_t)spool->filling + 1) << OFFSET_BITS | segment->end;
+    segment->end += bytes;
+    segment->kept_bytes += bytes;
+    segment->kept++;
+    return DRAY_OK;
+}
+
+static struct segment *segment_of(const struct dri_spool *spool, uint64_t place)
+{
+    uint64_t number = place >> OFFSET_BITS;
+    DRI_ASSERT(number >= 1 && number <= spool->count);
+    struct segment *segment = &spool->segments[number - 1];
+    DRI_ASSERT(segment->kept > 0 && (place & OFFSET_MASK) < segment->end);
+    return segment;
+}
+
+static enum dray_status segment_read(const struct dri_spool *spool, const struct segment *segment,
+                                     uint64_t offset, void *bytes, size_t len)
+{
+    if (spool->fd >= 0) {
+        return file_read(spool->fd, bytes, len, segment->base + offset);
+    }
+    if (len > 0) {
+        memcpy(bytes, segment->bytes + offset, len);
+    }
+    return DRAY_OK;
+}
+
+static uint64_t head_bytes(const struct head *head)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < PARTS; i++) {
+        bytes += head->lens[i] == ABSENT ? 0 : head->lens[i];
+    }
+    return bytes;
+}
+
+static enum dray_status message_grow(struct dri_spool *spool, uint64_t bytes)
+{
+    if (bytes <= spool->message_room) {
+        return DRAY_OK;
+    }
+    uint8_t *message = dri_zalloc(bytes);
+    if (message == NULL) {
+        return DRAY_ENOMEM;
+    }
+    dri_free(spool->message);
+    spool->message = message;
+    spool->message_room = bytes;
+    return DRAY_OK;
+}
+
+enum dray_status dri_spool_get(struct dri_spool *spool, uint64_t place,
+                               struct dri_spooled *ret_message)
+{
+    const struct segment *segment = segment_of(spool, place);
+    uint64_t offset = place & OFFSET_MASK;
+    struct head head;
+    enum dray_status status = segment_read(spool, segment, offset, &head, sizeof(head));
+    if (status != DRAY_OK) {
+        return status;
+    }
+    uint64_t bytes = head_bytes(&head);
+    /* One more, so that a part that is empty, not absent, has an address. */
+    status = message_grow(spool, bytes + 1);
+    if (status == DRAY_OK) {
+        status = segment_read(spool, segment, offset + sizeof(head), spool->message, bytes);
+    }
+    if (status != DRAY_OK) {
+        return status;
+    }
+    struct dray_slice *slices[PARTS] = {&ret_message->key, &ret_message->value,
+                                        &ret_message->headers, &ret_message->subject};
+    const uint8_t *at = spool->message;
+    for (size_t i = 0; i < PARTS; i++) {
+        bool is_absent = head.lens[i] == ABSENT;
+        *slices[i] = is_absent ? dray_slice_of(NULL, 0) : dray_slice_of(at, head.lens[i]);
+        at += is_absent ? 0 : head.lens[i];
+    }
+    ret_message->timestamp_ms = head.timestamp_ms;
+    return DRAY_OK;
+}
+
+/* Nothing of it is kept: its space is the file system's again. One that cannot take it back only
+ * keeps the file larger. */
+static void segment_empty(struct dri_spool *spool, struct segment *segment)
+{
+    if (spool->fd >= 0) {
+        (void)fallocate(spool->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)segment->base,
+                        (off_t)segment->capacity);
+    }
+    dri_free(segment->bytes);
+    segment->bytes = NULL;
+    segment->end = 0;
+    segment->kept_bytes = 0;
+}
+
+void dri_spool_drop(struct dri_spool *spool, uint64_t place)
+{
+    struct segment *segment = segment_of(spool, place);
+    struct head head;
+    segment->kept--;
+    if (segment->kept == 0) {
+        segment_empty(spool, segment);
+    } else if (segment_read(spool, segment, place & OFFSET_MASK, &head, sizeof(head)) == DRAY_OK) {
+        segment->kept_bytes -= sizeof(head) + head_bytes(&head);
+    }
+}
+
+void dri_spool_stats(const struct dri_spool *spool, uint64_t *ret_kept, uint64_t *ret_file)
+{
+    struct stat file = {.st_blocks = 0};
+    uint64_t memory = 0;
+    *ret_kept = 0;
+    for (uint32_t i = 0; i < spool->count; i++) {
+        *ret_kept += spool->segments[i].kept_bytes;
+        memory += spool->segments[i].bytes == NULL ? 0 : spool->segments[i].capacity;
+    }
+    *ret_file = memory;
+    if (spool->fd >= 0 && fstat(spool->fd, &file) == 0) {
+        *ret_file = (uint64_t)file.st_blocks * 512;
+    }
+}

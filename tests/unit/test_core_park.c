@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "assert.h"
+#include "core_expect.h"
+
+/* Commands that wait in a park log. Slot 0 is the source, slot 1 its park log, both in epoch 1 and
+ * settled by watermark; what waits longer than 1 s is parked. */
+
+#define LONG_MS 5000u
+#define ORIGIN  UINT64_C(77)
+
+static struct dri_core_config park_config(void)
+{
+    struct dri_core_config config = fixture_config();
+    config.park_max = 16;
+    config.park_after_ms = 1000;
+    return config;
+}
+
+static void assign_park(struct fixture *fx, uint32_t epoch)
+{
+    struct dri_core_event event = {.type = DRI_CE_ASSIGNED, .slot = 1, .epoch = epoch};
+    event.as.assigned.is_watermark = true;
+    event.as.assigned.is_park = true;
+    event.as.assigned.park = UINT32_MAX;
+    feed(fx, event);
+}
+
+static void assign_source(struct fixture *fx, uint32_t epoch)
+{
+    struct dri_core_event event = {.type = DRI_CE_ASSIGNED, .slot = 0, .epoch = epoch};
+    event.as.assigned.is_watermark = true;
+    event.as.assigned.park = 1;
+    event.as.assigned.origin_hash = ORIGIN;
+    feed(fx, event);
+}
+
+static void caught_up(struct fixture *fx)
+{
+    about_slot(fx, DRI_CE_CAUGHT_UP, 1, 1);
+}
+
+static int begin(void **state)
+{
+    struct fixture *fx;
+    fixture_setup(state);
+    fx = *state;
+    fixture_reopen(fx, park_config());
+    assign_park(fx, 1);
+    assign_source(fx, 1);
+    caught_up(fx);
+    return 0;
+}
+
+static void stored_at(struct fixture *fx, struct dri_flight *flight, uint64_t offset)
+{
+    struct dri_core_event event = {.type = DRI_CE_PUBLISHED};
+    event.as.published.token = dri_flight_token(flight);
+    event.as.published.ack = DRI_CORE_STORED;
+    event.as.published.offset = offset;
+    feed(fx, event);
+}
+
+/* A record of the park log as it was first written for the message at `source`. */
+static struct dri_core_parked parked_of(uint64_t offset, uint64_t source, uint64_t key)
+{
+    return (struct dri_core_parked){.offset = offset,
+                                    .order = offset,
+                                    .source_hash = dri_park_source_mix(ORIGIN, source),
+                                    .key_hash = key,
+                                    .has_key = key != 0,
+                                    .place = 1000 + offset};
+}
+
+static void read_back(struct fixture *fx, struct dri_core_parked parked)
+{
+    struct dri_core_event event = {.type = DRI_CE_PARKED, .slot = 1, .epoch = 1};
+    event.as.parked = &parked;
+    feed(fx, event);
+}
+
+/* Settles, releases and what is forgotten are said in between; a test looks for them only where
+ * they are its point. */
+static bool is_housekeeping(const struct said *said)
+{
+    enum dri_core_action_type type = said->action.type;
+    return type == DRI_CA_SETTLE || type == DRI_CA_RELEASE || type == DRI_CA_FORGET;
+}
+
+static const struct said *want(struct fixture *fx, enum dri_core_action_type type)
+{
+    while (fx->head < fx->tail && is_housekeeping(&fx->said[fx->head]) &&
+           fx->said[fx->head].action.type != type) {
+        fx->head++;
+    }
+    return expect(fx, type);
+}
+
+static struct dri_flight *want_publish(struct fixture *fx, uint64_t offset,
+                                       enum dri_outcome outcome)
+{
+    const struct said *said = want(fx, DRI_CA_PUBLISH);
+    assert_int_equal(said->offset, offset);
+    assert_int_equal(said->action.as.run.outcome, outcome);
+    return said->action.as.run.flight;
+}
+
+static struct dri_flight *want_start(struct fixture *fx, uint64_t offset)
+{
+    const struct said *said = want(fx, DRI_CA_START);
+    assert_int_equal(said->chain, 1);
+    assert_int_equal(said->offset, offset);
+    return said->action.as.run.flight;
+}
+
+static void want_settle(struct fixture *fx, uint32_t slot, uint64_t position)
+{
+    const struct said *said = want(fx, DRI_CA_SETTLE);
+    assert_int_equal(said->action.slot, slot);
+    assert_int_equal(said->action.as.settle.position, position);
+}
+
+static void want_forgotten(struct fixture *fx, uint64_t place)
+{
+    assert_int_equal(want(fx, DRI_CA_FORGET)->action.as.parked.place, place);
+}
+
+static void want_nothing(struct fixture *fx)
+{
+    while (fx->head < fx->tail && is_housekeeping(&fx->said[fx->head])) {
+        fx->head++;
+    }
+    expect_nothing(fx);
+}
+
+/* What the log has of a copy that was published. */
+static struct dri_core_parked copy_of(const struct dri_flight *flight, uint64_t offset,
+                                      uint64_t source)
+{
+    struct dri_core_parked parked = parked_of(offset, source, flight->key_hash);
+    parked.order = flight->has_park_order ? flight->park_order : offset;
+    parked.due_ms = flight->park_due_ms;
+    parked.attempts = flight->attempt;
+    parked.kind = flight->park_kind;
+    return parked;
+}
+
+static struct dri_flight *take_out(struct fixture *fx, uint64_t offset)
+{
+    const struct said *said = want(fx, DRI_CA_UNPARK);
+    assert_int_equal(said->action.as.parked.offset, offset);
+    assert_int_equal(said->action.as.parked.place, 1000 + offset);
+    struct dri_flight *flight = dri_core_take_parked(fx->core, said->action.as.parked.entry);
+    assert_int_equal(flight->offset, offset);
+    flight->received_ns = fx->now.mono_ns;
+    flight->has_id = true;
+    flight->wants_result = true;
+    flight->bytes = 100;
+    return flight;
+}
+
+/* It comes out and runs. */
+static struct dri_flight *come_out(struct fixture *fx, uint64_t offset, uint64_t key)
+{
+    struct dri_flight *flight = take_out(fx, offset);
+    flight->has_key = key != 0;
+    flight->key_hash = key;
+    record(fx, flight);
+    assert_ptr_equal(want_start(fx, offset), flight);
+    return flight;
+}
+
+/* A command of key 7 that fails and has to wait long is parked at 0, read back, settled. */
+static void park_first(struct fixture *fx)
+{
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    done_retry(fx, flight, LONG_MS);
+    want_publish(fx, 0, DRI_OUTCOME_PARK);
+    struct dri_core_parked copy = copy_of(flight, 0, 0);
+    stored_at(fx, flight, 0);
+    read_back(fx, copy);
+    tick_ms(fx, 100);
+    want_settle(fx, 0, 1);
+}
+
+static void a_long_retry_is_stored_then_settled_and_comes_back_when_it_is_due(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    done_retry(fx, flight, LONG_MS);
+    assert_ptr_equal(want_publish(fx, 0, DRI_OUTCOME_PARK), flight);
+    assert_int_equal(flight->park_due_ms, fx->now.wall_ms + LONG_MS);
+    assert_int_equal(flight->park_kind, DRI_PARK_COMMAND);
+    assert_false(flight->has_park_order);
+    tick_ms(fx, 200);
+    want_nothing(fx); /* no settle before it is stored */
+    struct dri_core_parked copy = copy_of(flight, 0, 0);
+    stored_at(fx, flight, 0);
+    want_settle(fx, 0, 1);
+    assert_int_equal(stats_of(fx).in_flight, 0);
+    read_back(fx, copy);
+    tick_ms(fx, LONG_MS - 300);
+    want_nothing(fx);
+    tick_ms(fx, 200);
+    struct dri_flight *out = come_out(fx, 0, 7);
+    assert_int_equal(out->attempt, 2);
+    succeed(fx, out);
+    want_publish(fx, 0, DRI_OUTCOME_RESULT);
+    tick_ms(fx, 100);
+    want_settle(fx, 1, 1);
+    want_forgotten(fx, 1000);
+    assert_int_equal(stats_of(fx).parked_entries, 0);
+    assert_int_equal(stats_of(fx).parked_keys, 0);
+}
+
+static void a_short_retry_waits_in_memory(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    done_retry(fx, flight, 1000);
+    want_nothing(fx);
+    assert_int_equal(stats_of(fx).waiting, 1);
+    tick_ms(fx, 1000);
+    want_start(fx, 0);
+}
+
+static void without_a_park_log_a_long_retry_waits_in_memory(void **state)
+{
+    struct fixture *fx = *state;
+    fixture_reopen(fx, park_config());
+    assign(fx, 0, 1); /* names slot 0, which is no park log */
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    done_retry(fx, flight, LONG_MS);
+    want_nothing(fx);
+    assert_int_equal(stats_of(fx).waiting, 1);
+}
+
+static void followers_are_parked_one_by_one_in_their_order(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *first = come(fx, 0, 7);
+    want_start(fx, 0);
+    struct dri_flight *second = come(fx, 1, 7);
+    struct dri_flight *third = come(fx, 2, 7);
+    done_retry(fx, first, LONG_MS);
+    want_publish(fx, 0, DRI_OUTCOME_PARK);
+    come(fx, 3, 8); /* another key is not held up */
+    want_start(fx, 3);
+    stored_at(fx, first, 0);
+    assert_ptr_equal(want_publish(fx, 1, DRI_OUTCOME_PARK), second);
+    assert_int_equal(second->park_due_ms, 0);
+    answer(fx, second, DRI_CORE_UNKNOWN, DRAY_OK);
+    tick_ms(fx, 50);
+    want_nothing(fx); /* not the third, as long as nobody knows of the second */
+    tick_ms(fx, 50);
+    want_publish(fx, 1, DRI_OUTCOME_PARK);
+    stored_at(fx, second, 2);
+    assert_ptr_equal(want_publish(fx, 2, DRI_OUTCOME_PARK), third);
+}
+
+static void a_follower_that_comes_later_is_parked_behind_and_runs_behind(void **state)
+{
+    struct fixture *fx = *state;
+    park_first(fx);
+    struct dri_flight *follower = come(fx, 1, 7);
+    want_publish(fx, 1, DRI_OUTCOME_PARK);
+    struct dri_core_parked copy = copy_of(follower, 1, 1);
+    stored_at(fx, follower, 1);
+    read_back(fx, copy);
+    tick_ms(fx, LONG_MS);
+    want_settle(fx, 0, 2);
+    struct dri_flight *out = come_out(fx, 0, 7);
+    want_nothing(fx); /* one at a time */
+    succeed(fx, out);
+    want_publish(fx, 0, DRI_OUTCOME_RESULT);
+    want_settle(fx, 1, 1);
+    struct dri_flight *second = come_out(fx, 1, 7);
+    assert_int_equal(second->attempt, 1);
+    struct dri_flight *live = come(fx, 2, 7); /* still parked: behind */
+    forget_said(fx);
+    assert_int_equal(live->state, DRI_FLIGHT_PARKING);
+}
+
+static void a_key_is_parked_until_its_copy_was_read_back(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    done_retry(fx, flight, LONG_MS);
+    struct dri_core_parked copy = copy_of(flight, 5, 0);
+    stored_at(fx, flight, 5);
+    forget_said(fx);
+    assert_true(dri_core_wants_parked(fx->core));
+    struct dri_flight *next = come(fx, 1, 7);
+    want_publish(fx, 1, DRI_OUTCOME_PARK);
+    stored_at(fx, next, 6);
+    forget_said(fx);
+    read_back(fx, parked_of(3, 90, 9)); /* others before it do not count */
+    read_back(fx, copy);
+    assert_true(dri_core_wants_parked(fx->core));
+    read_back(fx, parked_of(6, 1, 7));
+    assert_false(dri_core_wants_parked(fx->core));
+}
+
+static void a_copy_that_nobody_knows_the_place_of_is_waited_for_by_name(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    done_retry(fx, flight, LONG_MS);
+    struct dri_core_parked copy = copy_of(flight, 5, 0);
+    stored(fx, flight);
+    forget_said(fx);
+    read_back(fx, parked_of(3, 90, 7));
+    assert_true(dri_core_wants_parked(fx->core));
+    read_back(fx, copy);
+    assert_false(dri_core_wants_parked(fx->core));
+}
+
+static void a_copy_that_was_read_before_the_answer_is_not_waited_for(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    done_retry(fx, flight, LONG_MS);
+    read_back(fx, copy_of(flight, 5, 0));
+    stored(fx, flight);
+    assert_false(dri_core_wants_parked(fx->core));
+    assert_int_equal(stats_of(fx).parked_entries, 1);
+}
+
+static void a_message_whose_copy_is_parked_is_settled_without_a_run(void **state)
+{
+    struct fixture *fx = *state;
+    read_back(fx, parked_of(0, 0, 7));
+    forget_said(fx);
+    come(fx, 0, 7);
+    tick_ms(fx, 100);
+    want_settle(fx, 0, 1);
+    want_nothing(fx);
+    assert_int_equal(stats_of(fx).copies_dropped, 1);
+}
+
+static void a_second_record_of_one_message_is_settled_without_a_run(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_core_parked first = parked_of(0, 0, 0);
+    struct dri_core_parked second = parked_of(1, 0, 0);
+    first.due_ms = second.due_ms = fx->now.wall_ms + LONG_MS;
+    read_back(fx, first);
+    read_back(fx, second);
+    want_forgotten(fx, 1001);
+    want_nothing(fx);
+    assert_int_equal(stats_of(fx).parked_entries, 1);
+    assert_int_equal(stats_of(fx).copies_dropped, 1);
+}
+
+static void nothing_comes_out_before_the_log_was_caught_up_with(void **state)
+{
+    struct fixture *fx = *state;
+    fixture_reopen(fx, park_config());
+    assign_park(fx, 1);
+    assign_source(fx, 1);
+    read_back(fx, parked_of(0, 0, 7));
+    read_back(fx, parked_of(1, 1, 0));
+    tick_ms(fx, LONG_MS);
+    want_nothing(fx);
+    assert_true(dri_core_wants_parked(fx->core));
+    caught_up(fx);
+    (void)take_out(fx, 1);
+    (void)take_out(fx, 0);
+    assert_false(dri_core_wants_parked(fx->core));
+}
+
+static void what_is_parked_again_keeps_its_place(void **state)
+{
+    struct fixture *fx = *state;
+    read_back(fx, parked_of(0, 0, 7));
+    read_back(fx, parked_of(1, 1, 7));
+    struct dri_flight *out = come_out(fx, 0, 7);
+    done_retry(fx, out, LONG_MS);
+    assert_ptr_equal(want_publish(fx, 0, DRI_OUTCOME_PARK), out);
+    assert_true(out->has_park_order);
+    assert_int_equal(out->park_order, 0);
+    struct dri_core_parked copy = copy_of(out, 2, 0);
+    stored_at(fx, out, 2);
+    tick_ms(fx, 200);
+    want_settle(fx, 1, 1); /* the old one is finished */
+    want_nothing(fx);      /* and the second does not come out */
+    read_back(fx, copy);
+    want_nothing(fx);
+    tick_ms(fx, LONG_MS);
+    struct dri_flight *again = come_out(fx, 2, 7);
+    assert_int_equal(again->attempt, 2);
+    done_ok(fx, again);
+    want_publish(fx, 2, DRI_OUTCOME_RESULT);
+    want_nothing(fx);
+    stored(fx, again);
+    assert_int_equal(stats_of(fx).rewritten, 1);
+    come_out(fx, 1, 7);
+}
+
+static void of_copies_read_from_a_log_the_one_written_last_in_its_place_counts(void **state)
+{
+    struct fixture *fx = *state;
+    fixture_reopen(fx, park_config());
+    assign_park(fx, 1);
+    assign_source(fx, 1);
+    struct dri_core_parked second = parked_of(4, 0, 7);
+    second.order = 0;
+    second.attempts = 3;
+    read_back(fx, parked_of(1, 1, 7));
+    read_back(fx, parked_of(3, 0, 7)); /* a copy of what is gone: it has lost its place */
+    read_back(fx, second);
+    caught_up(fx);
+    assert_int_equal(come_out(fx, 4, 7)->attempt, 4);
+    want_nothing(fx);
+}
+
+static void what_comes_out_waits_on_when_it_cannot_be_had(void **state)
+{
+    struct fixture *fx = *state;
+    read_back(fx, parked_of(0, 0, 7));
+    dri_core_untake(fx->core, take_out(fx, 0));
+    fixture_check(fx);
+    tick_ms(fx, 500);
+    want_nothing(fx);
+    tick_ms(fx, 500);
+    come_out(fx, 0, 7);
+}
+
+static void a_full_worker_lets_what_is_parked_come_out(void **state)
+{
+    struct fixture *fx = *state;
+    for (uint64_t i = 0; i < 64; i++) {
+        come(fx, i, 100 + i);
+    }
+    assert_int_equal(dri_core_room(fx->core), 0);
+    forget_said(fx);
+    read_back(fx, parked_of(0, 90, 7));
+    struct dri_flight *out = take_out(fx, 0);
+    out->has_key = true;
+    out->key_hash = 7;
+    record(fx, out);
+    assert_int_equal(out->state, DRI_FLIGHT_QUEUED); /* the lanes are full, too */
+}
+
+static void a_revoked_log_lets_go_of_its_entries(void **state)
+{
+    struct fixture *fx = *state;
+    park_first(fx);
+    struct dri_flight *running = come(fx, 1, 8);
+    want_start(fx, 1);
+    come(fx, 2, 7);
+    about_slot(fx, DRI_CE_REVOKED, 0, 1);
+    about_slot(fx, DRI_CE_REVOKED, 1, 1);
+    want_publish(fx, 2, DRI_OUTCOME_PARK);
+    assert_int_equal(want(fx, DRI_CA_CANCEL)->offset, 1);
+    want_forgotten(fx, 1000);
+    assert_int_equal(stats_of(fx).parked_entries, 0);
+    assert_int_equal(want(fx, DRI_CA_UNASSIGN)->action.slot, 1);
+    done_retry(fx, running, LONG_MS); /* not parked any more: given up */
+    want_nothing(fx);
+}
+
+static void what_does_not_fit_into_the_log_waits_in_memory(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    come(fx, 1, 7);
+    done_retry(fx, flight, LONG_MS);
+    want_publish(fx, 0, DRI_OUTCOME_PARK);
+    answer(fx, flight, DRI_CORE_NOT_STORED, DRAY_ELIMIT);
+    want_nothing(fx);
+    assert_int_equal(flight->state, DRI_FLIGHT_WAITING);
+    tick_ms(fx, LONG_MS);
+    assert_int_equal(want(fx, DRI_CA_START)->chain, 2);
+    done_ok(fx, flight);
+    want_publish(fx, 0, DRI_OUTCOME_RESULT);
+}
+
+static void a_park_log_of_a_stream_settles_each_record_by_itself(void **state)
+{
+    struct fixture *fx = *state;
+    fixture_reopen(fx, park_config());
+    struct dri_core_event park = {.type = DRI_CE_ASSIGNED, .slot = 1, .epoch = 1};
+    park.as.assigned.is_park = true;
+    park.as.assigned.committed = -1;
+    park.as.assigned.park = UINT32_MAX;
+    feed(fx, park);
+    struct dri_core_event source = {.type = DRI_CE_ASSIGNED, .slot = 0, .epoch = 1};
+    source.as.assigned.committed = -1;
+    source.as.assigned.park = 1;
+    source.as.assigned.origin_hash = ORIGIN;
+    feed(fx, source);
+    caught_up(fx);
+    struct dri_flight *flight = come(fx, 4, 7);
+    want_start(fx, 4);
+    done_retry(fx, flight, LONG_MS);
+    want_publish(fx, 4, DRI_OUTCOME_PARK);
+    struct dri_core_parked copy = copy_of(flight, 9, 4);
+    stored_at(fx, flight, 9);
+    assert_int_equal(want(fx, DRI_CA_SETTLE)->action.as.settle.delivery, 41);
+    read_back(fx, copy);
+    read_back(fx, parked_of(10, 4, 7)); /* the same once more */
+    const struct said *dropped = want(fx, DRI_CA_SETTLE);
+    assert_int_equal(dropped->action.slot, 1);
+    assert_int_equal(dropped->action.as.settle.delivery, 10);
+    want_forgotten(fx, 1010);
+    tick_ms(fx, LONG_MS);
+    succeed(fx, come_out(fx, 9, 7));
+    want_publish(fx, 9, DRI_OUTCOME_RESULT);
+    const struct said *settle = want(fx, DRI_CA_SETTLE);
+    assert_int_equal(settle->action.slot, 1);
+    assert_int_equal(settle->action.as.settle.delivery, 9);
+    want_forgotten(fx, 1009);
+    assert_int_equal(stats_of(fx).parked_keys, 0);
+}
+
+static void a_drain_does_not_wait_for_what_is_parked(void **state)
+{
+    struct fixture *fx = *state;
+    park_first(fx);
+    about_slot(fx, DRI_CE_DRAIN, 0, 0);
+    want_settle(fx, 0, 1);
+    settled(fx, 0, 1, 1, DRAY_OK);
+    assert_true(want(fx, DRI_CA_DRAINED)->action.as.is_clean);
+}
+
+static void done_exhausted(struct fixture *fx, struct dri_flight *flight,
+                           enum dri_exhausted exhausted)
+{
+    flight->was_run = true;
+    flight->kind = DRAY_KIND_REJECTED;
+    flight->verdict = (struct dri_verdict){.is_retry = false, .exhausted = exhausted};
+    done_event(fx, flight);
+}
+
+static struct dri_core_parked release_at(uint64_t offset, uint64_t key)
+{
+    struct dri_core_parked release = parked_of(offset, 0, key);
+    release.kind = DRI_PARK_RELEASE;
+    release.place = 0;
+    return release;
+}
+
+static void a_stopped_key_stands_still_until_it_is_released(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    done_exhausted(fx, flight, DRI_EXHAUSTED_STOP_KEY);
+    want_publish(fx, 0, DRI_OUTCOME_PARK);
+    assert_int_equal(flight->park_kind, DRI_PARK_STOPPED);
+    struct dri_core_parked copy = copy_of(flight, 0, 0);
+    stored_at(fx, flight, 0);
+    read_back(fx, copy);
+    struct dri_flight *follower = come(fx, 1, 7);
+    struct dri_core_parked second = copy_of(follower, 1, 1);
+    stored_at(fx, follower, 1);
+    read_back(fx, second);
+    forget_said(fx);
+    tick_ms(fx, 1000000);
+    want_settle(fx, 0, 2);
+    want_nothing(fx);
+    assert_int_equal(stats_of(fx).stopped_keys, 1);
+    read_back(fx, release_at(2, 7));
+    assert_int_equal(stats_of(fx).stopped_keys, 0);
+    struct dri_flight *out = come_out(fx, 0, 7);
+    assert_int_equal(out->attempt, 1); /* as if it were new */
+    succeed(fx, out);
+    forget_said(fx);
+    assert_int_equal(stats_of(fx).parked_entries, 2); /* the follower and the release */
+}
+
+static void a_sequence_is_one_unit_of_letters_until_it_is_released(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    struct dri_flight *second = come(fx, 1, 7);
+    done_exhausted(fx, flight, DRI_EXHAUSTED_PARK_SEQUENCE);
+    want_publish(fx, 0, DRI_OUTCOME_LETTER);
+    assert_int_equal(flight->sequence, DRI_SEQUENCE_FIRST);
+    stored(fx, flight);
+    want_publish(fx, 0, DRI_OUTCOME_ERROR_RESULT);
+    stored(fx, flight);
+    want_publish(fx, 0, DRI_OUTCOME_PARK);
+    assert_int_equal(flight->park_kind, DRI_PARK_HELD);
+    struct dri_core_parked held = copy_of(flight, 0, 0);
+    stored_at(fx, flight, 0);
+    /* Nobody has read it back yet: the follower is parked. */
+    want_publish(fx, 1, DRI_OUTCOME_PARK);
+    struct dri_core_parked behind = copy_of(second, 1, 1);
+    read_back(fx, held);
+    stored_at(fx, second, 1);
+    read_back(fx, behind);
+    assert_int_equal(stats_of(fx).stopped_keys, 1);
+    /* It comes out, and becomes a letter of the unit without a run. */
+    struct dri_flight *member = take_out(fx, 1);
+    member->has_key = true;
+    member->key_hash = 7;
+    record(fx, member);
+    want_publish(fx, 1, DRI_OUTCOME_LETTER);
+    assert_int_equal(member->sequence, DRI_SEQUENCE_MEMBER);
+    assert_int_equal(member->unit_place, 1000);
+    struct dri_flight *third = come(fx, 2, 7);
+    want_nothing(fx); /* the letters stand in the order of the key */
+    stored(fx, member);
+    want_publish(fx, 1, DRI_OUTCOME_ERROR_RESULT);
+    stored(fx, member);
+    want_publish(fx, 2, DRI_OUTCOME_LETTER);
+    assert_int_equal(third->sequence, DRI_SEQUENCE_MEMBER);
+    /* What a release writes does not become a letter again, and runs when it is let go. */
+    struct dri_core_parked again = parked_of(2, 50, 7);
+    again.is_of_release = true;
+    read_back(fx, again);
+    want_nothing(fx);
+    stored(fx, third);
+    want_publish(fx, 2, DRI_OUTCOME_ERROR_RESULT);
+    stored(fx, third);
+    want_nothing(fx);
+    struct dri_flight *fourth = come(fx, 3, 7);
+    want_publish(fx, 3, DRI_OUTCOME_PARK);
+    stored_at(fx, fourth, 3);
+    read_back(fx, copy_of(fourth, 3, 3));
+    read_back(fx, release_at(4, 7));
+    assert_int_equal(stats_of(fx).stopped_keys, 0);
+    want_forgotten(fx, 1000);
+    succeed(fx, come_out(fx, 2, 7));
+    want_publish(fx, 2, DRI_OUTCOME_RESULT);
+    succeed(fx, come_out(fx, 3, 7));
+    want_publish(fx, 3, DRI_OUTCOME_RESULT);
+    tick_ms(fx, 200);
+    assert_int_equal(stats_of(fx).parked_keys, 0);
+    assert_int_equal(stats_of(fx).parked_entries, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, fixture_teardown)
+        CASE(a_long_retry_is_stored_then_settled_and_comes_back_when_it_is_due),
+        CASE(a_short_retry_waits_in_memory),
+        CASE(without_a_park_log_a_long_retry_waits_in_memory),
+        CASE(followers_are_parked_one_by_one_in_their_order),
+        CASE(a_follower_that_comes_later_is_parked_behind_and_runs_behind),
+        CASE(a_key_is_parked_until_its_copy_was_read_back),
+        CASE(a_copy_that_nobody_knows_the_place_of_is_waited_for_by_name),
+        CASE(a_copy_that_was_read_before_the_answer_is_not_waited_for),
+        CASE(a_message_whose_copy_is_parked_is_settled_without_a_run),
+        CASE(a_second_record_of_one_message_is_settled_without_a_run),
+        CASE(nothing_comes_out_before_the_log_was_caught_up_with),
+        CASE(what_is_parked_again_keeps_its_place),
+        CASE(of_copies_read_from_a_log_the_one_written_last_in_its_place_counts),
+        CASE(what_comes_out_waits_on_when_it_cannot_be_had),
+        CASE(a_full_worker_lets_what_is_parked_come_out),
+        CASE(a_revoked_log_lets_go_of_its_entries),
+        CASE(what_does_not_fit_into_the_log_waits_in_memory),
+        CASE(a_park_log_of_a_stream_settles_each_record_by_itself),
+        CASE(a_drain_does_not_wait_for_what_is_parked),
+        CASE(a_stopped_key_stands_still_until_it_is_released),
+        CASE(a_sequence_is_one_unit_of_letters_until_it_is_released),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
