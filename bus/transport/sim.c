@@ -106,8 +106,13 @@ uint32_t sim_slot_get(struct dri_transport *client, struct sim_partition *partit
         return UINT32_MAX;
     }
     client->slots = slots;
-    slots[client->slots_count] =
-        (struct sim_slot){.partition = partition, .claim = claim, .role = role};
+    slots[client->slots_count] = (struct sim_slot){.partition = partition,
+                                                   .claim = claim,
+                                                   .role = role,
+                                                   .comeback_ns = UINT64_MAX,
+                                                   .leader = DRI_SLOT_NONE,
+                                                   .park = DRI_SLOT_NONE,
+                                                   .window = DRI_SLOT_NONE};
     return (uint32_t)client->slots_count++;
 }
 
@@ -127,8 +132,8 @@ static void see_metadata(const struct dri_transport *client, uint32_t slot,
                                                     .deliveries = deliveries});
 }
 
-static void see_slot(const struct dri_transport *client, uint32_t slot,
-                     enum dri_sim_sight_type type, uint64_t offset, uint32_t deliveries)
+void sim_see_slot(const struct dri_transport *client, uint32_t slot, enum dri_sim_sight_type type,
+                  uint64_t offset, uint32_t deliveries)
 {
     see_metadata(client, slot, type, offset, deliveries, dray_slice_of(NULL, 0));
 }
@@ -156,7 +161,7 @@ static char *assigned_bytes(struct dri_transport *client, const struct sim_slot 
     struct dri_sim_broker *broker = client->broker;
     const struct sim_topic *topic = slot->partition->topic;
     struct dray_slice metadata = stored_metadata(broker, slot->claim);
-    size_t bytes = strlen(topic->name) * 2 + strlen(topic->stream) + 32 + metadata.len;
+    size_t bytes = strlen(topic->name) * 2 + strlen(topic->stream) + 48 + metadata.len;
     char *block = dri_zalloc(bytes);
     if (block == NULL) {
         return NULL;
@@ -170,6 +175,12 @@ static char *assigned_bytes(struct dri_transport *client, const struct sim_slot 
     memcpy(at, topic->name, strlen(topic->name));
     event->as.assigned.topic = dray_slice_of(at, strlen(topic->name));
     at += strlen(topic->name);
+    if (client->broker->config.is_partitioned && slot->claim != NULL &&
+        !sim_is_shared(broker, slot->role)) {
+        len = snprintf(at, 16, ".p.%d", (int)slot->partition->number);
+        event->as.assigned.topic.len += (size_t)len;
+        at += len;
+    }
     if (metadata.len > 0) {
         memcpy(at, metadata.at, metadata.len);
         event->as.assigned.metadata = dray_slice_of(at, metadata.len);
@@ -193,15 +204,16 @@ static void find_position(struct sim_slot *slot, enum dri_start start, uint64_t 
     }
 }
 
-static void open_slot(struct dri_transport *client, uint32_t number, enum dri_start start,
-                      uint64_t start_offset)
+void sim_slot_assign(struct dri_transport *client, uint32_t number, enum dri_start start,
+                     uint64_t start_offset)
 {
     struct dri_sim_broker *broker = client->broker;
     struct sim_slot *slot = &client->slots[number];
     slot->epoch = ++broker->epochs;
     slot->state = SIM_SLOT_OPEN;
     slot->is_paused = false;
-    slot->has_caught_up = slot->claim != NULL;
+    slot->is_given_up = false;
+    slot->has_caught_up = slot->claim != NULL && !sim_is_follower(slot->role);
     slot->log_end = slot->partition->count;
     find_position(slot, start, start_offset);
     struct dri_transport_event event = {
@@ -211,7 +223,10 @@ static void open_slot(struct dri_transport *client, uint32_t number, enum dri_st
     event.as.assigned.partition = slot->partition->number;
     event.as.assigned.committed = slot->claim == NULL ? -1 : slot->claim->committed;
     event.as.assigned.lease_ns =
-        event.as.assigned.mode == DRI_SETTLE_EACH ? broker->config.lease_ms * NS_PER_MS : 0;
+        event.as.assigned.mode == DRI_SETTLE_EACH && !sim_is_follower(slot->role)
+            ? broker->config.lease_ms * NS_PER_MS
+            : 0;
+    sim_follow_name(client, number, &event.as.assigned.park, &event.as.assigned.window);
     size_t bytes_len = 0;
     char *bytes = assigned_bytes(client, slot, &event, &bytes_len);
     DRI_ASSERT(bytes != NULL);
@@ -223,21 +238,22 @@ static void open_slot(struct dri_transport *client, uint32_t number, enum dri_st
 
 void sim_slot_open(struct dri_transport *client, uint32_t slot)
 {
-    open_slot(client, slot, client->slots[slot].claim->start, 0);
+    sim_follow_open(client, slot);
+    sim_slot_assign(client, slot, client->slots[slot].claim->start, 0);
 }
 
 void sim_slot_open_log(struct dri_transport *client, uint32_t slot, const struct dri_source *source)
 {
-    open_slot(client, slot, source->start, source->start_offset);
+    sim_slot_assign(client, slot, source->start, source->start_offset);
 }
 
-static void tell_end(struct dri_transport *client, uint32_t slot,
-                     enum dri_transport_event_type type)
+void sim_slot_tell_end(struct dri_transport *client, uint32_t slot,
+                       enum dri_transport_event_type type)
 {
     struct dri_transport_event event = {
         .type = type, .slot = slot, .epoch = client->slots[slot].epoch};
     sim_tell(client, &event, NULL, 0);
-    see_slot(client, slot, DRI_SIM_ENDED, type == DRI_TE_LOST ? 1 : 0, 0);
+    sim_see_slot(client, slot, DRI_SIM_ENDED, type == DRI_TE_LOST ? 1 : 0, 0);
 }
 
 void sim_slot_revoke(struct dri_transport *client, uint32_t slot)
@@ -246,14 +262,27 @@ void sim_slot_revoke(struct dri_transport *client, uint32_t slot)
     at->state = SIM_SLOT_REVOKING;
     at->revoke_until_ns =
         client->broker->now.mono_ns + client->broker->config.rebalance_ms * NS_PER_MS;
-    tell_end(client, slot, DRI_TE_REVOKED);
+    sim_slot_tell_end(client, slot, DRI_TE_REVOKED);
+    sim_follow_revoke(client, slot);
+}
+
+/* A slot is closed: the broker hears of it when its followers, or those beside it, are too. */
+static void end_slot(struct dri_transport *client, uint32_t slot)
+{
+    uint32_t ended = sim_follow_ended(client, slot);
+    if (ended != DRI_SLOT_NONE) {
+        sim_slot_ended(client, &client->slots[ended], client->slots[ended].is_given_up);
+    }
 }
 
 void sim_slot_lose(struct dri_transport *client, uint32_t slot)
 {
-    tell_end(client, slot, DRI_TE_LOST);
-    client->slots[slot].state = SIM_SLOT_CLOSED;
-    sim_slot_ended(client, &client->slots[slot], false);
+    if (client->slots[slot].state != SIM_SLOT_CLOSED) {
+        sim_slot_tell_end(client, slot, DRI_TE_LOST);
+        client->slots[slot].state = SIM_SLOT_CLOSED;
+    }
+    sim_follow_lose(client, slot);
+    end_slot(client, slot);
 }
 
 static struct sim_slot *current_slot(struct dri_transport *client, uint32_t slot, uint32_t epoch)
@@ -325,6 +354,13 @@ static bool lend_record(struct dri_transport *client, const struct sim_record *r
     return true;
 }
 
+/* One by one, under a lease; else it is read like a log. */
+static bool is_delivered(const struct dri_transport *client, const struct sim_slot *slot)
+{
+    return slot->claim != NULL && client->broker->config.mode == DRI_SETTLE_EACH &&
+           !sim_is_follower(slot->role);
+}
+
 static bool has_visible(const struct dri_transport *client, const struct sim_slot *slot)
 {
     const struct sim_partition *log = slot->partition;
@@ -340,20 +376,26 @@ static bool next_message(struct dri_transport *client, uint32_t number,
     const struct sim_record *record = NULL;
     struct dri_transport_event event = {
         .type = DRI_TE_MESSAGE, .slot = number, .epoch = slot->epoch};
-    if (slot->state != SIM_SLOT_OPEN || slot->is_paused) {
+    if (slot->state != SIM_SLOT_OPEN || slot->is_paused || sim_follow_holds(client, slot)) {
         return false;
     }
-    if (slot->claim != NULL && client->broker->config.mode == DRI_SETTLE_EACH) {
+    sim_follow_skip(slot);
+    if (is_delivered(client, slot)) {
         record = sim_deliver(client, number, &event.as.message);
     } else if (has_visible(client, slot)) {
         record = slot->partition->records[slot->position];
         event.as.message.offset = record->view.offset;
+        event.as.message.delivery =
+            client->broker->config.mode == DRI_SETTLE_EACH && slot->role == DRI_ROLE_PARK
+                ? record->view.offset
+                : 0;
     }
     if (record == NULL || !spend(client) || !lend_record(client, record, &event.as.message)) {
         return false;
     }
     slot->position++;
-    see_slot(client, number, DRI_SIM_DELIVERED, record->view.offset, event.as.message.deliveries);
+    sim_see_slot(client, number, DRI_SIM_DELIVERED, record->view.offset,
+                 event.as.message.deliveries);
     *ret_event = event;
     return true;
 }
@@ -362,6 +404,7 @@ static bool catch_up_event(struct dri_transport *client, uint32_t number,
                            struct dri_transport_event *ret_event)
 {
     struct sim_slot *slot = &client->slots[number];
+    sim_follow_skip(slot);
     if (slot->has_caught_up || slot->state != SIM_SLOT_OPEN || slot->position < slot->log_end) {
         return false;
     }
@@ -401,11 +444,11 @@ static uint64_t messages_deadline(const struct dri_transport *client)
     uint64_t at_ns = UINT64_MAX;
     for (uint32_t i = 0; i < client->slots_count; i++) {
         const struct sim_slot *slot = &client->slots[i];
-        if (slot->state != SIM_SLOT_OPEN || slot->is_paused) {
+        if (slot->state != SIM_SLOT_OPEN || slot->is_paused || sim_follow_holds(client, slot)) {
             continue;
         }
         uint64_t slot_ns = UINT64_MAX;
-        if (slot->claim != NULL && client->broker->config.mode == DRI_SETTLE_EACH) {
+        if (is_delivered(client, slot)) {
             slot_ns = sim_deliver_deadline(slot->claim);
         } else if (slot->position < slot->partition->count) {
             slot_ns = slot->partition->records[slot->position]->visible_ns;
@@ -413,6 +456,21 @@ static uint64_t messages_deadline(const struct dri_transport *client)
         at_ns = slot_ns < at_ns ? slot_ns : at_ns;
     }
     return at_ns < client->broker->paused_until_ns ? client->broker->paused_until_ns : at_ns;
+}
+
+/* An end that was reached and not told, for want of room or because all behind it was deleted. */
+static uint64_t catch_up_deadline(const struct dri_transport *client)
+{
+    const struct dri_sim_broker *broker = client->broker;
+    for (uint32_t i = 0; i < client->slots_count; i++) {
+        const struct sim_slot *slot = &client->slots[i];
+        if (slot->state == SIM_SLOT_OPEN && !slot->has_caught_up &&
+            slot->position >= slot->log_end) {
+            return broker->now.mono_ns < broker->paused_until_ns ? broker->paused_until_ns
+                                                                 : broker->now.mono_ns;
+        }
+    }
+    return UINT64_MAX;
 }
 
 static size_t poll_locked(struct dri_transport *client, struct dri_now now, size_t messages_max,
@@ -435,7 +493,7 @@ static size_t poll_locked(struct dri_transport *client, struct dri_now now, size
         count += take_messages(client, ret_events + count, wanted, max - count);
     }
     *ret_more = !client->is_dead &&
-                (client->queue_count > 0 ||
+                (client->queue_count > 0 || catch_up_deadline(client) <= broker->now.mono_ns ||
                  (messages_max > 0 && messages_deadline(client) <= broker->now.mono_ns));
     return count;
 }
@@ -473,6 +531,7 @@ static uint64_t sim_next_deadline(struct dri_transport *client)
                 ? UINT64_MAX
                 : client->last_poll_ns + broker->config.session_ms * NS_PER_MS / 3,
             client->last_messages_max == 0 ? UINT64_MAX : messages_deadline(client),
+            catch_up_deadline(client),
             broker->config.is_virtual ? UINT64_MAX : client->last_poll_ns + NS_PER_MS,
         };
         at_ns = client->queue_count > 0 ? broker->now.mono_ns : UINT64_MAX;
@@ -538,7 +597,7 @@ static void publish_one(struct dri_transport *client, const struct dri_publish *
     client->unacked++;
     if (topic == NULL ||
         (message->partition >= 0 && (uint32_t)message->partition >= topic->partitions_count &&
-         broker->config.mode == DRI_SETTLE_WATERMARK)) {
+         (broker->config.mode == DRI_SETTLE_WATERMARK || broker->config.is_partitioned))) {
         refuse(client, message->token, DRAY_ENOTFOUND);
         return;
     }
@@ -678,7 +737,10 @@ static void settle_each(struct dri_transport *client, const struct sim_slot *slo
     struct dri_sim_broker *broker = client->broker;
     uint64_t at_ns = broker->now.mono_ns + sim_latency(broker);
     if (sim_strikes(broker, DRI_SIM_SETTLE_LOST)) {
-        return;
+        if (slot->role != DRI_ROLE_PARK) {
+            return;
+        }
+        at_ns += sim_lateness(broker); /* there was no answer: it is sent again */
     }
     if (sim_strikes(broker, DRI_SIM_SETTLE_LATE)) {
         at_ns += sim_lateness(broker);
@@ -692,6 +754,7 @@ static void settle_one(struct dri_transport *client, const struct dri_settle *se
     if (slot == NULL || slot->claim == NULL || !spend(client)) {
         return;
     }
+    DRI_ASSERT(slot->role != DRI_ROLE_WINDOW);
     if (client->broker->config.mode == DRI_SETTLE_WATERMARK) {
         see_metadata(client, settle->slot, DRI_SIM_SETTLING, settle->position, 0, settle->metadata);
         settle_watermark(client, slot, settle);
@@ -726,6 +789,7 @@ static void extend_one(struct dri_transport *client, const struct sim_slot *slot
         op->type = SIM_OP_EXTEND;
         op->client = client;
         op->claim = slot->claim;
+        op->epoch = slot->epoch;
         op->delivery = delivery;
     }
     sim_send(broker, broker->now.mono_ns + sim_latency(broker), op);
@@ -738,7 +802,8 @@ static void sim_do_extend(struct dri_transport *client, struct dri_now now, uint
     if (!client->is_dead && !client->is_closed) {
         sim_advance(client->broker, now);
         const struct sim_slot *at = current_slot(client, slot, epoch);
-        for (size_t i = 0; at != NULL && at->claim != NULL && i < count; i++) {
+        bool is_lease = at != NULL && is_delivered(client, at);
+        for (size_t i = 0; is_lease && i < count; i++) {
             extend_one(client, at, deliveries[i]);
         }
         sim_advance(client->broker, now);
@@ -775,10 +840,11 @@ static void sim_unassign(struct dri_transport *client, uint32_t slot, uint32_t e
     dri_lock_take(&client->broker->lock);
     struct sim_slot *at = current_slot(client, slot, epoch);
     if (at != NULL && !client->is_dead && !client->is_closed) {
-        bool is_given_up = at->state == SIM_SLOT_OPEN;
-        see_slot(client, slot, DRI_SIM_LET_GO, 0, 0);
+        at->is_given_up = at->state == SIM_SLOT_OPEN;
+        sim_see_slot(client, slot, DRI_SIM_LET_GO, 0, 0);
         at->state = SIM_SLOT_CLOSED;
-        sim_slot_ended(client, at, is_given_up);
+        sim_follow_revoke(client, slot);
+        end_slot(client, slot);
         sim_groups_tick(client->broker);
     }
     dri_lock_drop(&client->broker->lock);

@@ -22,8 +22,8 @@
  * the acknowledgement of an expired delivery, and redelivers in any order.
  *
  * A transport reaches it by dri_transport_config.sim, or, within one process, by a URL: sim://name
- * shares one broker by name (options "mode": watermark or each, and "lease_ms"). It lives until
- * dri_sim_forget.
+ * shares one broker by name (options "mode": watermark, each or partitioned, and "lease_ms"). It
+ * lives until dri_sim_forget.
  *
  * Time is what the calls are told. Everything follows from the seed and the order of calls.
  *
@@ -84,9 +84,12 @@ const char *dri_sim_fault_text(enum dri_sim_fault fault);
 struct dri_sim_config {
     uint64_t seed;
     enum dri_settle_mode mode;
-    bool is_virtual;                     /* nobody polls but a driver that asks for deadlines */
-    bool is_cooperative;                 /* a rebalance revokes only what moves; else everything */
-    bool is_observed;                    /* collect sights */
+    bool is_virtual;     /* nobody polls but a driver that asks for deadlines */
+    bool is_cooperative; /* a rebalance revokes only what moves; else everything */
+    bool
+        is_partitioned; /* EACH: partitions of commands have one owner each, as with nats.partitions
+                         */
+    bool is_observed;   /* collect sights */
     uint32_t message_bytes_max;          /* key, value and headers together [1 MiB] */
     uint32_t latency_us;                 /* one way, half to one and a half of it [none] */
     uint32_t late_ms;                    /* at most, for faults that delay [2,000] */
@@ -115,7 +118,8 @@ void dri_sim_forget(const char *name);
 /* --- what a test does to it
  * ----------------------------------------------------------------------- */
 
-/** Errors: EEXISTS, ENOMEM. In EACH mode a topic is one stream, whatever partitions says. */
+/** Errors: EEXISTS, ENOMEM. In EACH mode a topic is one stream; partitions count only when the
+ * broker is partitioned: then "<topic>.p.<n>" is partition n of it. */
 DRAY_MUST_CHECK enum dray_status dri_sim_topic_create(struct dri_sim_broker *broker,
                                                       const char *topic, uint32_t partitions);
 /** From now on publishes to topic are refused with this status; DRAY_OK: not any more. */
@@ -169,7 +173,8 @@ uint32_t dri_sim_partitions(struct dri_sim_broker *broker, const char *topic);
 /** Position of a group; -1: none. */
 int64_t dri_sim_committed(struct dri_sim_broker *broker, const char *group, const char *topic,
                           int32_t partition);
-/** EACH: messages of a topic that a group has not acknowledged. */
+/** EACH: messages of a topic that a group has not acknowledged; of a park log, all that were not
+ * deleted. */
 size_t dri_sim_unacked(struct dri_sim_broker *broker, const char *group, const char *topic);
 void dri_sim_counts(struct dri_sim_broker *broker, uint64_t ret_counts[DRI_SIM_FAULT_COUNT]);
 /** Unique among the clients of a broker, from 1, in the order of opening. */
@@ -187,7 +192,7 @@ enum dri_sim_sight_type {
     DRI_SIM_SETTLING,  /* client, slot, epoch, offset, metadata: a position leaves the client
                           (WATERMARK) */
     DRI_SIM_COMMITTED, /* client, offset: position as it stands now; metadata */
-    DRI_SIM_ACKED,     /* client, offset */
+    DRI_SIM_ACKED,     /* client, offset; of a park log: the message was deleted */
 };
 
 /** One thing that happened inside, in order. */

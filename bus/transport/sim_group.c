@@ -12,7 +12,10 @@
  *
  * EACH: a topic is one consumer that all members share; every delivery has a lease. An
  * acknowledgement is taken whenever it comes, also of a delivery that has expired, because the
- * server only looks at the sequence number in it.
+ * server only looks at the sequence number in it. When the broker is partitioned, the commands
+ * have owners as above, cooperatively, and each owner reads by a consumer of its own, which begins
+ * behind what the one before it had acknowledged without a gap; what comes late for that one is for
+ * nobody.
  */
 #include <string.h>
 
@@ -132,13 +135,24 @@ static void free_claim(struct sim_claim *claim)
     claim->is_revoking = false;
 }
 
+/* Another consumer: it begins behind what was acknowledged without a gap. */
+static void begin_again(struct sim_claim *claim)
+{
+    for (size_t i = claim->floor; i < claim->fresh; i++) {
+        claim->deliveries[i] = (struct sim_delivery){0};
+    }
+    claim->fresh = claim->floor;
+    claim->expiry_ns = UINT64_MAX;
+}
+
 static void assign(struct dri_sim_broker *broker, struct sim_claim *claim)
 {
     struct sim_member *member = claim->target;
     uint32_t slot = sim_slot_get(member->client, claim->partition, claim, claim->role);
-    if (slot == UINT32_MAX) {
+    if (slot == UINT32_MAX || !sim_follow_get(member->client, slot)) {
         return; /* no memory: tried again at the next tick */
     }
+    begin_again(claim);
     claim->owner = member;
     claim->slot = slot;
     if (claim->last_owner == member) {
@@ -181,13 +195,19 @@ static void revoke(struct dri_sim_broker *broker, struct sim_claim *claim)
     }
 }
 
+static bool has_owner(const struct dri_sim_broker *broker, const struct sim_claim *claim)
+{
+    return claim->leader == NULL && !sim_is_follower(claim->role) &&
+           !sim_is_shared(broker, claim->role);
+}
+
 static void rebalance(struct dri_sim_broker *broker, struct sim_group *group)
 {
-    if (broker->config.mode == DRI_SETTLE_EACH) {
-        return;
-    }
     uint32_t number = group->rotation;
     for (struct sim_claim *claim = group->claims; claim != NULL; claim = claim->next) {
+        if (!has_owner(broker, claim)) {
+            continue;
+        }
         claim->target = nth_member(group, claim, number++);
         if (!broker->config.is_cooperative || claim->owner != claim->target) {
             revoke(broker, claim);
@@ -204,10 +224,12 @@ static void assign_free_claims(struct dri_sim_broker *broker, struct sim_group *
         }
     }
     group->is_barrier = false;
-    for (struct sim_claim *claim = group->claims; claim != NULL; claim = claim->next) {
-        if (claim->owner == NULL && claim->target != NULL && claim->target->is_live &&
-            is_reachable(claim->target)) {
-            assign(broker, claim);
+    for (int turn = 0; turn < 2; turn++) { /* commands first: what names them comes behind */
+        for (struct sim_claim *claim = group->claims; claim != NULL; claim = claim->next) {
+            if ((claim->role == DRI_ROLE_COMMANDS) == (turn == 0) && claim->owner == NULL &&
+                claim->target != NULL && claim->target->is_live && is_reachable(claim->target)) {
+                assign(broker, claim);
+            }
         }
     }
 }
@@ -241,13 +263,20 @@ static bool open_shared(struct dri_transport *client)
 {
     struct sim_member *member = client->member;
     for (size_t i = 0; i < member->subscriptions_count; i++) {
-        struct sim_partition *partition = &member->subscriptions[i].topic->partitions[0];
-        uint32_t slot = sim_slot_get(client, partition, sim_claim_find(client->group, partition),
-                                     member->subscriptions[i].role);
-        if (slot == UINT32_MAX) {
-            return false;
+        enum dri_source_role role = member->subscriptions[i].role;
+        struct sim_topic *topic = member->subscriptions[i].topic;
+        if (!sim_is_shared(client->broker, role) || sim_is_follower(role)) {
+            continue;
         }
-        sim_slot_open(client, slot);
+        for (uint32_t p = 0; p < topic->partitions_count; p++) {
+            struct sim_partition *partition = &topic->partitions[p];
+            uint32_t slot =
+                sim_slot_get(client, partition, sim_claim_find(client->group, partition), role);
+            if (slot == UINT32_MAX || !sim_follow_get(client, slot)) {
+                return false;
+            }
+            sim_slot_open(client, slot);
+        }
     }
     return true;
 }
@@ -287,8 +316,9 @@ bool sim_join(struct dri_transport *client, const struct dri_transport_config *c
             return false;
         }
     }
-    if (broker->config.mode == DRI_SETTLE_EACH) {
-        return open_shared(client);
+    sim_follow_link(broker, client->group, member);
+    if (!open_shared(client)) {
+        return false;
     }
     rebalance(broker, client->group);
     return true;
@@ -312,7 +342,8 @@ void sim_leave(struct dri_transport *client)
 static void come_back(struct dri_transport *client)
 {
     for (uint32_t i = 0; i < client->slots_count; i++) {
-        if (client->slots[i].claim != NULL && client->slots[i].state != SIM_SLOT_CLOSED) {
+        if (client->slots[i].claim != NULL && client->slots[i].leader == DRI_SLOT_NONE &&
+            !sim_is_shared(client->broker, client->slots[i].role)) {
             sim_slot_lose(client, i);
         }
     }
@@ -334,7 +365,7 @@ static void catch_up(struct dri_transport *client)
 void sim_heartbeat(struct dri_transport *client)
 {
     struct dri_sim_broker *broker = client->broker;
-    if (client->member == NULL || broker->config.mode == DRI_SETTLE_EACH || is_isolated(client) ||
+    if (client->member == NULL || is_isolated(client) ||
         broker->now.mono_ns < broker->paused_until_ns) {
         return;
     }
@@ -361,9 +392,9 @@ void sim_slot_ended(struct dri_transport *client, struct sim_slot *slot, bool is
 {
     struct dri_sim_broker *broker = client->broker;
     struct sim_claim *claim = slot->claim;
-    if (claim == NULL) {
+    if (claim == NULL || sim_is_follower(slot->role)) {
         slot->comeback_ns = UINT64_MAX;
-    } else if (broker->config.mode == DRI_SETTLE_EACH) {
+    } else if (sim_is_shared(broker, slot->role)) {
         slot->comeback_ns = comeback_ns(broker, is_given_up);
     } else if (claim->owner == client->member && claim->epoch == slot->epoch) {
         free_claim(claim);
@@ -388,17 +419,22 @@ static void storm_slot(struct dri_transport *client, uint32_t slot, bool is_lost
     sim_count(broker, is_lost ? DRI_SIM_STORM_LOST : DRI_SIM_STORM_REVOKED);
     if (is_lost) {
         sim_slot_lose(client, slot);
-    } else if (broker->config.mode == DRI_SETTLE_WATERMARK) {
+    } else if (!sim_is_shared(broker, client->slots[slot].role)) {
         revoke(broker, client->slots[slot].claim);
     } else {
         sim_slot_revoke(client, slot);
     }
 }
 
+static bool has_owners(const struct dri_sim_broker *broker)
+{
+    return !sim_is_shared(broker, DRI_ROLE_COMMANDS);
+}
+
 /* Sometimes a whole group is shaken, else single assignments. */
 void sim_storm(struct dri_sim_broker *broker, bool is_lost, uint32_t one_in)
 {
-    if (!is_lost && broker->config.mode == DRI_SETTLE_WATERMARK && sim_below(broker, 2) == 0) {
+    if (!is_lost && has_owners(broker) && sim_below(broker, 2) == 0) {
         for (struct sim_group *group = broker->groups; group != NULL; group = group->next) {
             storm_group(broker, group);
         }
@@ -411,7 +447,7 @@ void sim_storm(struct dri_sim_broker *broker, bool is_lost, uint32_t one_in)
         }
         for (uint32_t i = 0; i < client->slots_count; i++) {
             if (client->slots[i].claim != NULL && client->slots[i].state == SIM_SLOT_OPEN &&
-                sim_below(broker, one_in) == 0) {
+                client->slots[i].leader == DRI_SLOT_NONE && sim_below(broker, one_in) == 0) {
                 storm_slot(client, i, is_lost);
             }
         }
@@ -450,19 +486,28 @@ static void tick_group(struct dri_sim_broker *broker, struct sim_group *group)
     assign_free_claims(broker, group);
 }
 
+/* A follower is where its commands are. */
+static bool is_shared_slot(const struct dri_transport *client, const struct sim_slot *slot)
+{
+    enum dri_source_role role =
+        slot->leader == DRI_SLOT_NONE ? slot->role : client->slots[slot->leader].role;
+    return sim_is_shared(client->broker, role);
+}
+
 static void tick_shared(struct dri_transport *client)
 {
     uint64_t now_ns = client->broker->now.mono_ns;
     for (uint32_t i = 0; i < client->slots_count; i++) {
         struct sim_slot *slot = &client->slots[i];
-        if (slot->claim == NULL) {
+        if (slot->claim == NULL || !is_shared_slot(client, slot)) {
             continue;
         }
         if (slot->state == SIM_SLOT_REVOKING && slot->revoke_until_ns <= now_ns) {
             sim_count(client->broker, DRI_SIM_REVOKE_EXPIRED);
             sim_slot_lose(client, i);
         }
-        if (slot->state == SIM_SLOT_CLOSED && slot->comeback_ns <= now_ns) {
+        if (slot->leader == DRI_SLOT_NONE && slot->state == SIM_SLOT_CLOSED &&
+            slot->comeback_ns <= now_ns) {
             sim_count(client->broker, DRI_SIM_CAME_BACK);
             sim_slot_open(client, i);
         }
@@ -474,10 +519,11 @@ void sim_groups_tick(struct dri_sim_broker *broker)
     if (broker->now.mono_ns < broker->paused_until_ns) {
         return;
     }
+    for (struct sim_group *group = broker->groups; has_owners(broker) && group != NULL;
+         group = group->next) {
+        tick_group(broker, group);
+    }
     if (broker->config.mode == DRI_SETTLE_WATERMARK) {
-        for (struct sim_group *group = broker->groups; group != NULL; group = group->next) {
-            tick_group(broker, group);
-        }
         return;
     }
     for (struct dri_transport *client = broker->clients; client != NULL; client = client->next) {
@@ -515,9 +561,12 @@ static uint64_t shared_deadline(const struct dri_transport *client)
     uint64_t at = UINT64_MAX;
     for (uint32_t i = 0; i < client->slots_count && !client->is_dead && !client->is_closed; i++) {
         const struct sim_slot *slot = &client->slots[i];
-        if (slot->claim != NULL && slot->state == SIM_SLOT_REVOKING) {
+        if (slot->claim == NULL || !is_shared_slot(client, slot)) {
+            continue;
+        }
+        if (slot->state == SIM_SLOT_REVOKING) {
             earlier(&at, slot->revoke_until_ns);
-        } else if (slot->claim != NULL && slot->state == SIM_SLOT_CLOSED) {
+        } else if (slot->state == SIM_SLOT_CLOSED && slot->leader == DRI_SLOT_NONE) {
             earlier(&at, slot->comeback_ns);
         }
     }
@@ -527,11 +576,11 @@ static uint64_t shared_deadline(const struct dri_transport *client)
 uint64_t sim_groups_deadline(const struct dri_sim_broker *broker)
 {
     uint64_t at = UINT64_MAX;
-    if (broker->config.mode == DRI_SETTLE_WATERMARK) {
-        for (const struct sim_group *group = broker->groups; group != NULL; group = group->next) {
-            earlier(&at, group_deadline(broker, group));
-        }
-    } else {
+    for (const struct sim_group *group = broker->groups; has_owners(broker) && group != NULL;
+         group = group->next) {
+        earlier(&at, group_deadline(broker, group));
+    }
+    if (broker->config.mode == DRI_SETTLE_EACH) {
         for (const struct dri_transport *client = broker->clients; client != NULL;
              client = client->next) {
             earlier(&at, shared_deadline(client));
@@ -568,7 +617,7 @@ enum dray_status sim_commit(struct dri_sim_broker *broker, struct sim_op *op)
     if (op->metadata_len > METADATA_BYTES_MAX) {
         return DRAY_ELIMIT;
     }
-    if (claim->owner != op->member) {
+    if ((claim->leader != NULL ? claim->leader : claim)->owner != op->member) {
         sim_count(broker, DRI_SIM_FOREIGN_COMMIT);
     }
     if ((int64_t)op->position < claim->committed) {
@@ -600,13 +649,18 @@ static struct sim_delivery *delivery_of(struct sim_claim *claim, uint64_t name, 
     return *ret_index < claim->fresh ? &claim->deliveries[*ret_index] : NULL;
 }
 
+static bool is_of_old_consumer(const struct dri_sim_broker *broker, const struct sim_op *op)
+{
+    return !sim_is_shared(broker, op->claim->role) && op->epoch != op->claim->epoch;
+}
+
 void sim_ack(struct dri_sim_broker *broker, const struct sim_op *op)
 {
     struct sim_claim *claim = op->claim;
     uint32_t count = 0;
     size_t index = 0;
     struct sim_delivery *delivery = delivery_of(claim, op->delivery, &count, &index);
-    if (delivery == NULL || delivery->is_acked) {
+    if (delivery == NULL || delivery->is_acked || is_of_old_consumer(broker, op)) {
         return;
     }
     if (delivery->count != count || delivery->lease_until_ns <= broker->now.mono_ns) {
@@ -631,7 +685,8 @@ void sim_extend(struct dri_sim_broker *broker, const struct sim_op *op)
     uint32_t count = 0;
     size_t index = 0;
     struct sim_delivery *delivery = delivery_of(op->claim, op->delivery, &count, &index);
-    if (delivery != NULL && !delivery->is_acked && delivery->lease_until_ns > broker->now.mono_ns) {
+    if (delivery != NULL && !delivery->is_acked && !is_of_old_consumer(broker, op) &&
+        delivery->lease_until_ns > broker->now.mono_ns) {
         delivery->lease_until_ns = broker->now.mono_ns + broker->config.lease_ms * NS_PER_MS;
     }
 }
@@ -761,10 +816,13 @@ size_t dri_sim_unacked(struct dri_sim_broker *broker, const char *group, const c
 {
     size_t count = 0;
     dri_lock_take(&broker->lock);
-    const struct sim_claim *claim = find_claim(broker, group, topic, 0);
-    for (size_t i = claim == NULL ? 0 : claim->floor; claim != NULL && i < claim->partition->count;
-         i++) {
-        count += i >= claim->fresh || !claim->deliveries[i].is_acked;
+    const struct sim_claim *claim = NULL;
+    for (int32_t p = 0; (claim = find_claim(broker, group, topic, p)) != NULL; p++) {
+        for (size_t i = claim->floor; i < claim->partition->count; i++) {
+            count += sim_is_follower(claim->role)
+                         ? !claim->partition->records[i]->is_deleted
+                         : i >= claim->fresh || !claim->deliveries[i].is_acked;
+        }
     }
     dri_lock_drop(&broker->lock);
     return count;

@@ -12,6 +12,7 @@
  * sim_open.c   opening it, checking topics, brokers by URL
  * sim_log.c    topics, partitions, records, deduplication
  * sim_group.c  members, claims, rebalances, commits, leases
+ * sim_follow.c followers of the commands: park logs and windows
  * sim_world.c  the broker object: things on the wire (ops), time, chance, faults, tests' calls
  *
  * Everything is guarded by broker->lock; functions here expect it held.
@@ -23,6 +24,7 @@
 struct sim_record {
     struct dri_sim_record view; /* its bytes stand behind this struct */
     uint64_t visible_ns;
+    bool is_deleted; /* by the settle of a park log: read no more */
 };
 
 struct sim_partition {
@@ -36,7 +38,7 @@ struct sim_partition {
 
 struct sim_dedup {
     uint64_t hash;
-    uint32_t index; /* of the record, + 1; 0: empty */
+    const struct sim_record *record; /* NULL: empty */
 };
 
 struct sim_topic {
@@ -47,6 +49,7 @@ struct sim_topic {
     struct sim_partition *partitions; /* owned */
     uint32_t partitions_count;
     uint32_t round_robin;
+    uint64_t next_sequence;  /* EACH: of the stream, which all its partitions share */
     struct sim_dedup *dedup; /* owned; EACH: open addressing */
     size_t dedup_count, dedup_capacity;
 };
@@ -81,6 +84,7 @@ struct sim_claim { /* one partition as one group sees it */
     struct sim_partition *partition;
     enum dri_source_role role;
     enum dri_start start;
+    struct sim_claim *leader; /* of a follower: its commands; NULL: it has an owner of its own */
     /* WATERMARK */
     int64_t committed; /* -1: none */
     char *metadata;    /* owned */
@@ -182,7 +186,10 @@ struct sim_slot {
     uint32_t epoch;
     bool is_paused, has_caught_up;
     size_t position;          /* index of the next record */
-    uint64_t log_end;         /* LOG: end when it was opened */
+    uint64_t log_end;         /* LOG, followers: end when it was opened */
+    uint32_t leader;          /* follower: slot of its commands; else DRI_SLOT_NONE */
+    uint32_t park, window;    /* commands: slots of its followers, or DRI_SLOT_NONE */
+    bool is_given_up;         /* commands: let go, though nobody took it away */
     uint64_t comeback_ns;     /* EACH, closed: when it is assigned again; UINT64_MAX: never */
     uint64_t revoke_until_ns; /* EACH */
 };
@@ -291,10 +298,44 @@ void sim_die(struct dri_transport *client);
 /** Queue an event. Consumes bytes, which its slices may borrow; NULL: none. */
 void sim_tell(struct dri_transport *client, const struct dri_transport_event *event, char *bytes,
               size_t bytes_len);
+void sim_see_slot(const struct dri_transport *client, uint32_t slot, enum dri_sim_sight_type type,
+                  uint64_t offset, uint32_t deliveries);
+/** One slot by itself. */
+void sim_slot_assign(struct dri_transport *client, uint32_t slot, enum dri_start start,
+                     uint64_t start_offset);
+void sim_slot_tell_end(struct dri_transport *client, uint32_t slot,
+                       enum dri_transport_event_type type);
 /** A log source begins at its start. */
 void sim_slot_open_log(struct dri_transport *client, uint32_t slot,
                        const struct dri_source *source);
 void sim_fill_info(const struct dri_sim_broker *broker, struct dri_transport_info *ret_info);
+
+/* sim_follow.c */
+bool sim_is_follower(enum dri_source_role role);
+/** Whether all members read the partitions of such a source together, each message going to one
+ * (window: to all). */
+bool sim_is_shared(const struct dri_sim_broker *broker, enum dri_source_role role);
+/** Follower claims of the group get their leaders. */
+void sim_follow_link(struct dri_sim_broker *broker, struct sim_group *group,
+                     const struct sim_member *member);
+/** The slots of the followers of a commands slot, made if need be. False: no memory. */
+bool sim_follow_get(struct dri_transport *client, uint32_t slot);
+/** What the ASSIGNED event of this slot names. */
+void sim_follow_name(const struct dri_transport *client, uint32_t slot, uint32_t *ret_park,
+                     uint32_t *ret_window);
+/** The followers of a commands slot that are not closed begin, are revoked or lost with it. */
+void sim_follow_open(struct dri_transport *client, uint32_t slot);
+void sim_follow_revoke(struct dri_transport *client, uint32_t slot);
+void sim_follow_lose(struct dri_transport *client, uint32_t slot);
+/** The commands slot that is ended when this one is closed; DRI_SLOT_NONE: something of it is open
+ * still. */
+uint32_t sim_follow_ended(const struct dri_transport *client, uint32_t slot);
+/** Whether messages are held back because a follower is not at its end. */
+bool sim_follow_holds(const struct dri_transport *client, const struct sim_slot *slot);
+/** EACH: what was deleted is not read. */
+void sim_follow_skip(struct sim_slot *slot);
+/** EACH: a settle of a park log arrives. */
+void sim_follow_delete(struct dri_sim_broker *broker, const struct sim_op *op);
 
 /* sim_open.c */
 enum dray_status sim_open(const struct dri_transport_config *config,

@@ -4,7 +4,7 @@
  *
  * Records are never deleted while the broker lives: a checker reads them at any time. Offsets are
  * as the real ones: a Kafka log begins at 0 and has holes (markers of transactions), a stream
- * begins at 1.
+ * begins at 1 and counts through all its partitions.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -78,7 +78,9 @@ struct sim_topic *sim_topic_make(struct dri_sim_broker *broker, const char *name
     if (topic == NULL) {
         return NULL;
     }
-    topic->partitions_count = is_stream || partitions == 0 ? 1 : partitions;
+    bool is_one = (is_stream && !broker->config.is_partitioned) || partitions == 0;
+    topic->partitions_count = is_one ? 1 : partitions;
+    topic->next_sequence = 1;
     topic->name = dri_strdup(name);
     topic->stream = stream_name(name);
     topic->partitions = dri_zalloc_array(topic->partitions_count, sizeof(*topic->partitions));
@@ -156,10 +158,9 @@ size_t sim_index_of(const struct sim_partition *partition, uint64_t offset)
 
 static struct sim_dedup *dedup_place(struct sim_topic *topic, struct dray_slice id, uint64_t hash)
 {
-    const struct sim_partition *log = &topic->partitions[0];
     size_t at = (size_t)hash & (topic->dedup_capacity - 1);
-    while (topic->dedup[at].index != 0) {
-        const struct sim_record *record = log->records[topic->dedup[at].index - 1];
+    while (topic->dedup[at].record != NULL) {
+        const struct sim_record *record = topic->dedup[at].record;
         if (topic->dedup[at].hash == hash && dray_slice_equal(record->view.dedup_id, id)) {
             break;
         }
@@ -183,25 +184,23 @@ static bool dedup_make_room(struct sim_topic *topic)
     topic->dedup = grown;
     topic->dedup_capacity = capacity;
     for (size_t i = 0; i < old_capacity; i++) {
-        if (old[i].index != 0) {
-            struct sim_record *record = topic->partitions[0].records[old[i].index - 1];
-            *dedup_place(topic, record->view.dedup_id, old[i].hash) = old[i];
+        if (old[i].record != NULL) {
+            *dedup_place(topic, old[i].record->view.dedup_id, old[i].hash) = old[i];
         }
     }
     dri_free(old);
     return true;
 }
 
-/* The record stored before under this id within the window, or NULL; then the id is taken for the
- * next record. */
+/* The record stored before under this id within the window, or NULL; then the id is taken for
+ * this one. */
 static const struct sim_record *dedup_check(struct dri_sim_broker *broker, struct sim_topic *topic,
-                                            struct dray_slice id)
+                                            const struct sim_record *added)
 {
-    struct sim_partition *log = &topic->partitions[0];
-    uint64_t hash = dri_hash64(id);
-    struct sim_dedup *place = dedup_place(topic, id, hash);
-    if (place->index != 0) {
-        const struct sim_record *record = log->records[place->index - 1];
+    uint64_t hash = dri_hash64(added->view.dedup_id);
+    struct sim_dedup *place = dedup_place(topic, added->view.dedup_id, hash);
+    if (place->record != NULL) {
+        const struct sim_record *record = place->record;
         if (broker->now.mono_ns - record->view.stored_ns < broker->config.dedup_ms * NS_PER_MS) {
             return record;
         }
@@ -209,16 +208,31 @@ static const struct sim_record *dedup_check(struct dri_sim_broker *broker, struc
         topic->dedup_count++;
     }
     place->hash = hash;
-    place->index = (uint32_t)log->count + 1;
+    place->record = added;
     return NULL;
 }
 
 /* --- storing
  * -------------------------------------------------------------------------------------- */
 
-static struct sim_partition *choose_partition(struct sim_topic *topic, struct dray_slice key,
-                                              int32_t wanted)
+/* "<topic>.p.<n>" is partition n. */
+static int32_t partition_in(const struct sim_topic *topic, struct dray_slice subject,
+                            int32_t wanted)
 {
+    size_t len = strlen(topic->name);
+    unsigned int number = 0;
+    char text[16] = "";
+    if (subject.len > len && subject.len - len < sizeof(text)) {
+        memcpy(text, subject.at + len, subject.len - len);
+    }
+    return sscanf(text, ".p.%9u", &number) == 1 ? (int32_t)number : wanted;
+}
+
+static struct sim_partition *choose_partition(struct sim_topic *topic,
+                                              const struct sim_record *record, int32_t wanted)
+{
+    struct dray_slice key = record->view.key;
+    wanted = partition_in(topic, record->view.subject, wanted);
     if (wanted >= 0 && (uint32_t)wanted < topic->partitions_count) {
         return &topic->partitions[wanted];
     }
@@ -233,6 +247,11 @@ static void append(struct dri_sim_broker *broker, struct sim_partition *partitio
 {
     if (sim_strikes(broker, DRI_SIM_OFFSET_GAP)) {
         partition->next_offset += 1 + sim_below(broker, GAP_MAX);
+    }
+    if (broker->config.mode == DRI_SETTLE_EACH) { /* the stream counts */
+        uint64_t *next = &partition->topic->next_sequence;
+        *next = partition->next_offset > *next ? partition->next_offset : *next;
+        partition->next_offset = (*next)++;
     }
     record->view.offset = partition->next_offset++;
     record->view.stored_ns = broker->now.mono_ns;
@@ -256,7 +275,7 @@ static void append(struct dri_sim_broker *broker, struct sim_partition *partitio
 bool sim_store(struct dri_sim_broker *broker, struct sim_topic *topic, struct sim_record *record,
                int32_t wanted_partition, struct dri_published *ret_published)
 {
-    struct sim_partition *partition = choose_partition(topic, record->view.key, wanted_partition);
+    struct sim_partition *partition = choose_partition(topic, record, wanted_partition);
     struct sim_record **records = sim_grown(partition->records, &partition->capacity,
                                             partition->count, sizeof(struct sim_record *));
     bool has_dedup = broker->config.mode == DRI_SETTLE_EACH && record->view.dedup_id.len > 0;
@@ -268,8 +287,7 @@ bool sim_store(struct dri_sim_broker *broker, struct sim_topic *topic, struct si
         return false;
     }
     ret_published->partition = partition->number;
-    const struct sim_record *first =
-        has_dedup ? dedup_check(broker, topic, record->view.dedup_id) : NULL;
+    const struct sim_record *first = has_dedup ? dedup_check(broker, topic, record) : NULL;
     if (first != NULL) {
         sim_count(broker, DRI_SIM_DUPLICATE_DROPPED);
         ret_published->is_duplicate = true;

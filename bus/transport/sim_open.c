@@ -89,7 +89,8 @@ void dri_sim_forget(const char *name)
 static bool read_option(const struct dri_option *option, struct dri_sim_config *config)
 {
     if (strcmp(option->name, "mode") == 0) {
-        bool is_each = strcmp(option->value, "each") == 0;
+        config->is_partitioned = strcmp(option->value, "partitioned") == 0;
+        bool is_each = config->is_partitioned || strcmp(option->value, "each") == 0;
         config->mode = is_each ? DRI_SETTLE_EACH : DRI_SETTLE_WATERMARK;
         return is_each || strcmp(option->value, "watermark") == 0;
     }
@@ -111,7 +112,8 @@ static enum dray_status read_options(const struct dri_transport_config *config,
         const struct dri_option *option = &config->options[i];
         if (!read_option(option, ret_config)) {
             (void)snprintf(ret_text, text_bytes,
-                           "sim: %s=%s is no option; there is mode=watermark|each and lease_ms=N",
+                           "sim: %s=%s is no option; there is mode=watermark|each|partitioned and "
+                           "lease_ms=N",
                            option->name, option->value);
             return DRAY_EINVALID;
         }
@@ -162,15 +164,32 @@ static enum dray_status find_broker(const struct dri_transport_config *config,
 /* --- topics
  * --------------------------------------------------------------------------------------- */
 
-static uint32_t wanted_partitions(const struct dri_transport_config *config,
+/* A follower has those of its commands, which stand before it in the list or are there already. */
+static uint32_t commands_partitions(struct dri_sim_broker *broker,
+                                    const struct dri_transport_config *config)
+{
+    for (size_t i = 0; i < config->topics_count; i++) {
+        struct dray_slice name = dray_slice_text(config->topics[i].topic);
+        const struct sim_topic *found =
+            config->topics[i].use == DRI_USE_COMMANDS ? sim_topic_find(broker, name) : NULL;
+        if (found != NULL) {
+            return found->partitions_count;
+        }
+    }
+    return config->partitions;
+}
+
+static uint32_t wanted_partitions(struct dri_sim_broker *broker,
+                                  const struct dri_transport_config *config,
                                   const struct dri_topic *topic)
 {
     switch (topic->use) {
+    case DRI_USE_PARK:
+    case DRI_USE_WINDOW:
+        return commands_partitions(broker, config);
     case DRI_USE_COMMANDS:
     case DRI_USE_DEAD_LETTERS:
     case DRI_USE_REPLAY:
-    case DRI_USE_PARK:
-    case DRI_USE_WINDOW:
     case DRI_USE_RESULTS:
         return config->partitions == 0 ? 1 : config->partitions;
     case DRI_USE_CONTROL:
@@ -186,7 +205,8 @@ static void report_topic(struct dri_sim_broker *broker, const struct dri_transpo
     struct sim_topic *found = sim_topic_find(broker, dray_slice_text(topic->topic));
     *ret_report = (struct dri_topic_report){.topic = topic->topic};
     if (found == NULL && config->can_create) {
-        found = sim_topic_make(broker, topic->topic, wanted_partitions(config, topic));
+        uint32_t partitions = wanted_partitions(broker, config, topic);
+        found = sim_topic_make(broker, topic->topic, partitions);
         ret_report->was_created = found != NULL;
         ret_report->status = found == NULL ? DRAY_ENOMEM : DRAY_OK;
     } else if (found == NULL) {
@@ -280,11 +300,45 @@ static enum dray_status check_sources(struct dri_sim_broker *broker,
             return DRAY_EINVALID;
         }
         if (source->start == DRI_START_FAIL && source->role != DRI_ROLE_LOG &&
-            !has_position(broker, config->group, topic)) {
+            !sim_is_follower(source->role) && !has_position(broker, config->group, topic)) {
             (void)snprintf(ret_text, text_bytes,
                            "sim: group \"%s\" has no position in \"%s\", and start is fail",
                            config->group, source->topic);
             return DRAY_ENOTFOUND;
+        }
+    }
+    return DRAY_OK;
+}
+
+/* Each partition of the commands has one of each follower. */
+static enum dray_status check_followers(struct dri_sim_broker *broker,
+                                        const struct dri_transport_config *config, char *ret_text,
+                                        size_t text_bytes)
+{
+    const struct sim_topic *commands = NULL;
+    for (size_t i = 0; i < config->sources_count && commands == NULL; i++) {
+        if (config->sources[i].role == DRI_ROLE_COMMANDS) {
+            commands = sim_topic_find(broker, dray_slice_text(config->sources[i].topic));
+        }
+    }
+    for (size_t i = 0; i < config->sources_count; i++) {
+        const struct dri_source *source = &config->sources[i];
+        if (!sim_is_follower(source->role)) {
+            continue;
+        }
+        const struct sim_topic *topic = sim_topic_find(broker, dray_slice_text(source->topic));
+        if (commands == NULL) {
+            (void)snprintf(ret_text, text_bytes, "sim: \"%s\" has no commands to follow",
+                           source->topic);
+            return DRAY_EINVALID;
+        }
+        if (!sim_is_shared(broker, source->role) &&
+            topic->partitions_count < commands->partitions_count) {
+            (void)snprintf(ret_text, text_bytes,
+                           "sim: topic \"%s\" has %u partitions and \"%s\" has %u; give it as many",
+                           source->topic, topic->partitions_count, commands->name,
+                           commands->partitions_count);
+            return DRAY_EINVALID;
         }
     }
     return DRAY_OK;
@@ -341,6 +395,9 @@ enum dray_status sim_open(const struct dri_transport_config *config,
     status = check_topics(broker, config, ret_text, text_bytes);
     if (status == DRAY_OK) {
         status = check_sources(broker, config, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK) {
+        status = check_followers(broker, config, ret_text, text_bytes);
     }
     if (status == DRAY_OK) {
         client = make_client(broker, config);

@@ -286,7 +286,11 @@ static void do_ack(struct sim_op *op)
 static void do_settle(struct dri_sim_broker *broker, struct sim_op *op)
 {
     if (broker->config.mode == DRI_SETTLE_EACH) {
-        sim_ack(broker, op);
+        if (op->claim->role == DRI_ROLE_PARK) {
+            sim_follow_delete(broker, op);
+        } else {
+            sim_ack(broker, op);
+        }
         sim_op_free(op);
         return;
     }
@@ -393,6 +397,7 @@ enum dray_status dri_sim_create(const struct dri_sim_config *config,
         return DRAY_ENOMEM;
     }
     broker->config = *config;
+    broker->config.is_cooperative |= config->is_partitioned;
     broker->random = config->seed;
     set_default(&broker->config.message_bytes_max, 1024u * 1024u);
     set_default(&broker->config.late_ms, 2000);

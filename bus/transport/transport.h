@@ -50,19 +50,24 @@ enum dri_source_role {
 
 /* A source with role PARK or WINDOW *follows* the commands source. The group is not asked about it:
  * whoever is given partition n of the commands gets partition n of each follower with it, whatever
- * the assignor says, and loses it with it. (NATS: subject "<topic>.p.<n>" beside "<commands>.p.<n>";
- * without nats.partitions a PARK source is left out, and a WINDOW source is one slot, "<topic>",
- * that every replica reads.)
- *   ASSIGNED of the followers comes before that of their commands slot, and names no partner;
- *            the commands slot (and, on Kafka, the replay slot of the same partition) names them.
- *   MESSAGE  events of the commands slot come only after CAUGHT_UP of every follower of it: the end
- *            that the follower had when it was assigned was reached. Then it goes on as a tail.
- *   PARK     starts at the group's committed position, at the beginning when there is none, and is
- *            settled: by WATERMARK with metadata on Kafka (committed for the group like any other
- *            position); on NATS by EACH with lease_ns 0: settling deletes the message from its
- *            stream, again until the server has answered, and delivery is its sequence.
- *   WINDOW   starts at the beginning of its log, and is never settled.
- * pause and resume work on followers as on any slot; a paused commands slot does not pause them. */
+ * the assignor says, and loses it with it. (NATS: subject "<topic>.p.<n>" beside
+ * "<commands>.p.<n>"; without nats.partitions a PARK source is left out, and a WINDOW source is one
+ * slot, "<topic>", that every replica reads.) ASSIGNED of the followers comes before that of their
+ * commands slot, and names no partner; the commands slot (and, on Kafka, the replay slot of the
+ * same partition) names them. MESSAGE  events of the commands slot come only after CAUGHT_UP of
+ * every follower of it: the end that the follower had when it was assigned was reached. Then it
+ * goes on as a tail. PARK     starts at the group's committed position, at the beginning when there
+ * is none, and is settled: by WATERMARK with metadata on Kafka (committed for the group like any
+ * other position); on NATS by EACH with lease_ns 0: settling deletes the message from its stream,
+ * again until the server has answered, and delivery is its sequence. WINDOW   starts at the
+ * beginning of its log, and is never settled. pause and resume work on followers as on any slot; a
+ * paused commands slot does not pause them. REVOKED and LOST of the commands slot come first, then
+ * those of its followers; the partition goes to others when all of them were let go. A replay slot
+ * names followers when the commands of its partition were there before it; those may go, and come
+ * back with another epoch, while it stays. Its messages are held back whenever a follower of its
+ * partition is here and has not caught up. A publish to a follower's topic names its partition
+ * (NATS, with partitions: it goes to
+ * "<topic>.p.<n>"). */
 
 #define DRI_SLOT_NONE UINT32_MAX
 
@@ -88,8 +93,8 @@ enum dri_topic_use {
     DRI_USE_RESULTS,
     DRI_USE_DEAD_LETTERS, /* partition count of the commands topic; also replay and park */
     DRI_USE_REPLAY,
-    DRI_USE_PARK,   /* as dead letters, but kept for ever */
-    DRI_USE_WINDOW, /* partition count of the commands topic; old records go after window_ms */
+    DRI_USE_PARK,    /* as dead letters, but kept for ever */
+    DRI_USE_WINDOW,  /* partition count of the commands topic; old records go after window_ms */
     DRI_USE_CONTROL, /* one partition, kept for ever */
     DRI_USE_STATUS,  /* compacted; NATS: one message per subject */
 };
@@ -196,7 +201,7 @@ struct dri_transport_event {
 struct dri_publish {
     uint64_t token; /* comes back in the ack */
     struct dray_slice topic;
-    int32_t partition;          /* -1: by key (murmur2_random) */
+    int32_t partition;          /* -1: by key (murmur2_random); NATS: only of a follower's topic */
     struct dray_slice key;      /* absent: none */
     struct dray_slice value;    /* absent: tombstone */
     struct dray_slice headers;  /* flat form */

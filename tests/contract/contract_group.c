@@ -514,7 +514,7 @@ static void sources_of_two_roles_have_slots_of_their_own(void **state)
     contract_source(&client, letters, DRI_ROLE_LOG, DRI_START_EARLIEST, 0);
     contract_open(&client);
     contract_await(&client, DRI_TE_MESSAGE, 18, NULL);
-    size_t by_role[4] = {0};
+    size_t by_role[DRI_ROLE_LOG + 1] = {0};
     for (size_t i = 0; i < 18; i++) {
         const struct dri_transport_event *message = contract_event(&client, DRI_TE_MESSAGE, i);
         for (size_t j = 0; j < contract_count(&client, DRI_TE_ASSIGNED); j++) {

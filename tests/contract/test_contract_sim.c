@@ -6,8 +6,8 @@
 #include "transport_contract.h"
 
 /* The contract on the simulated broker with all faults at 0: what the simulations stand on is what
- * the real brokers do. Arguments: watermark or each; then url: found by its URL, on real time, else
- * in virtual time. */
+ * the real brokers do. Arguments: watermark, each or partitioned; then url: found by its URL, on
+ * real time, else in virtual time. */
 
 #define START_NS UINT64_C(1000000000)
 #define START_MS UINT64_C(1767225600000)
@@ -70,26 +70,30 @@ static void start_broker(struct contract_subject *self)
 
 int main(int argc, char **argv)
 {
-    bool is_each = argc > 1 && strcmp(argv[1], "each") == 0;
+    const char *mode = argc > 1 ? argv[1] : "watermark";
+    bool is_partitioned = strcmp(mode, "partitioned") == 0;
+    bool is_each = is_partitioned || strcmp(mode, "each") == 0;
     bool is_url = argc > 2 && strcmp(argv[2], "url") == 0;
     const char *filter = argc > (is_url ? 3 : 2) ? argv[is_url ? 3 : 2] : NULL;
     struct dri_sim_broker *broker = NULL;
     struct dri_sim_config config = {
         .seed = 1,
         .mode = is_each ? DRI_SETTLE_EACH : DRI_SETTLE_WATERMARK,
+        .is_partitioned = is_partitioned,
         .latency_us = 200,
         .lease_ms = 3000,
         .publish_ms = 3000,
     };
     struct contract_subject subject = {
-        .name = is_each ? "sim, each" : "sim, watermark",
+        .name = mode,
         .ops = &dri_sim_ops,
         .url = "sim://contract",
-        .options = {{"mode", is_each ? "each" : "watermark"}, {"lease_ms", "3000"}},
+        .options = {{"mode", mode}, {"lease_ms", "3000"}},
         .options_count = 2,
         .mode = config.mode,
         .lease_ms = config.lease_ms,
-        .partitions = is_each ? 1 : 4,
+        .partitions = is_each && !is_partitioned ? 1 : 4,
+        .is_partitioned = is_partitioned,
         .has_null = true,
         .has_dedup = is_each,
         .has_options = true,

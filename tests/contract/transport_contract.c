@@ -18,11 +18,14 @@ int contract_main(struct contract_subject *subject, const char *filter)
         {contract_group_cases, contract_group_count},
         {contract_log_cases, contract_log_count},
         {contract_life_cases, contract_life_count},
+        {contract_follow_cases, contract_follow_count},
     };
     size_t count = 0;
     size_t number = 0;
     size_t parts = subject->parts == 0 ? 1 : subject->parts;
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+    /* With partitions that have owners, EACH is the same but for what follows them. */
+    size_t first = subject->is_partitioned ? sizeof(lists) / sizeof(lists[0]) - 1 : 0;
+    for (size_t i = first; i < sizeof(lists) / sizeof(lists[0]); i++) {
         for (size_t j = 0; j < lists[i].count && count < CASES_MAX; j++) {
             if (number++ % parts == subject->part) {
                 cases[count++] = lists[i].cases[j];

@@ -35,8 +35,9 @@ struct contract_subject {
     enum dri_settle_mode mode; /* of sources with a group */
     uint32_t lease_ms;         /* EACH: what the options make of it; short */
     uint32_t partitions;       /* of topics with commands and dead letters */
-    bool has_null;             /* an absent value stays absent */
-    bool has_dedup;            /* dedup_id is honoured */
+    bool is_partitioned; /* EACH: partitions of commands have owners; only the cases about it */
+    bool has_null;       /* an absent value stays absent */
+    bool has_dedup;      /* dedup_id is honoured */
     bool has_fd;
     bool has_options;          /* unknown options are refused */
     bool makes_any_topic;      /* the broker makes what is named: librdkafka's mock cluster */
@@ -143,8 +144,8 @@ struct dray_slice contract_find_header(struct dray_slice flat, const char *name,
 
 /* The lists, by file. */
 extern const struct CMUnitTest contract_bytes_cases[], contract_publish_cases[],
-    contract_group_cases[], contract_log_cases[], contract_life_cases[];
+    contract_group_cases[], contract_log_cases[], contract_life_cases[], contract_follow_cases[];
 extern const size_t contract_bytes_count, contract_publish_count, contract_group_count,
-    contract_log_count, contract_life_count;
+    contract_log_count, contract_life_count, contract_follow_count;
 
 #endif
