@@ -62,6 +62,7 @@ enum dri_core_event_type {
     DRI_CE_LOST,      /* slot, epoch */
     DRI_CE_RECORD,    /* flight: filled; the core has it now */
     DRI_CE_DONE,      /* flight: back from its lane, alone (each of a chain by itself, in order) */
+    DRI_CE_WAKE,      /* flight: of a DONE with is_held; it may be handed over again */
     DRI_CE_RETURNED,  /* flight: of a DONE with is_stuck; its handler has returned now */
     DRI_CE_PARKED,    /* slot, epoch, parked: a record of a park log was read; the shell keeps its
                          bytes at parked.place until FORGET */
@@ -122,15 +123,16 @@ struct dri_core_event {
 
 enum dri_core_action_type {
     DRI_CA_START,   /* flight: head of a chain of one key (by next), to be run in order on lane; the
-                       lane stops at the first that is not ok and hands the rest back unrun */
+                       lane stops at the first that is not ok and hands the rest back unrun. One
+                       with window_ms is alone, and may come back is_answered or is_held instead */
     DRI_CA_PUBLISH, /* flight, outcome */
     DRI_CA_SETTLE,  /* slot, epoch and position+metadata+is_final, or delivery */
     DRI_CA_EXTEND,  /* flight: renew its lease */
     DRI_CA_CANCEL,  /* flight: running for a slot that is being revoked or lost; cooperative */
     DRI_CA_UNASSIGN, /* slot, epoch: the shell may let go */
-    DRI_CA_UNPARK,  /* slot, epoch, parked: take a flight (dri_core_take_parked), fill it from
-                       place, give it as RECORD of that slot and offset */
-    DRI_CA_FORGET,  /* place: its bytes are not needed any more */
+    DRI_CA_UNPARK,   /* slot, epoch, parked: take a flight (dri_core_take_parked), fill it from
+                        place, give it as RECORD of that slot and offset */
+    DRI_CA_FORGET,   /* place: its bytes are not needed any more */
     DRI_CA_RELEASE,  /* flight: free what hangs on it; it is free when the action was read */
     DRI_CA_DRAINED,  /* nothing is out any more, or the time is over (is_clean tells) */
 };
@@ -248,6 +250,8 @@ uint64_t dri_core_breaker_changes(const struct dri_core *core);
     X(republished, "outcomes published again after an unknown or refused acknowledgement")         \
     X(results_stored, "results acknowledged by the broker")                                        \
     X(letters_stored, "dead letters acknowledged by the broker")                                   \
+    X(windows_stored, "records of finished commands in the window, acknowledged by the broker")    \
+    X(answered, "duplicates that got an earlier command's result, and were not run")               \
     X(settled, "commands settled")                                                                 \
     X(dropped_on_revoke, "flights given up because their assignment ended")                        \
     X(dropped_on_drain, "flights given up because the worker drains; they come again")             \

@@ -197,6 +197,7 @@ uint64_t dri_after_ms(uint64_t from_ns, uint64_t ms);
 void dri_lanes_enqueue(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_dispatch(struct dri_core *core);
 void dri_lanes_done(struct dri_core *core, struct dri_flight *flight);
+void dri_lanes_wake(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_returned(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_due(struct dri_core *core, struct dri_flight *flight);
 /** Take a QUEUED or WAITING flight out. */

@@ -12,6 +12,9 @@
  *   RESULT ---stored--> settle
  *     too large: LIMIT_RESULT; the target refuses for good: FALLBACK_RESULT, to the results topic;
  *     both, in either order: FALLBACK_RESULT with is_result_limited
+ *   With a window, WINDOW stands before the result, also when nobody waits for that, and behind the
+ *   letter: whoever finds a failure in the window may rely on there being one.
+ *     too large: WINDOW with is_result_limited; refused in any other way: again, as a letter
  *   unknown, or refused for now: the same again, after republish_ms, doubling to 30 s
  *
  * One publish of a flight is out at a time, and each has a token of its own: an acknowledgement
@@ -61,6 +64,25 @@ static void finish(struct dri_core *core, struct dri_flight *flight)
     dri_release(core, flight);
 }
 
+/* Whether its end is the handler's word about this command, on which a duplicate may rely: success,
+ * or that it was wrong. What the surroundings did to it says nothing about the next try. */
+static bool enters_window(const struct dri_flight *flight)
+{
+    if (DRI_IS_PLANTED(NO_WINDOW_RECORD) && flight->offset % 4 == 0) {
+        return false;
+    }
+    switch (flight->kind) {
+    case DRAY_KIND_NONE:
+        return flight->has_window;
+    case DRAY_KIND_INVALID:
+    case DRAY_KIND_NOT_FOUND:
+    case DRAY_KIND_REJECTED:
+        return flight->has_window && flight->was_run;
+    default:
+        return false;
+    }
+}
+
 static void to_result(struct dri_core *core, struct dri_flight *flight, enum dri_outcome outcome)
 {
     dri_move(core, flight, DRI_FLIGHT_RESULT);
@@ -92,8 +114,22 @@ void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight, enum d
 
 void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight)
 {
-    if (flight->wants_result) {
+    if (enters_window(flight)) {
+        to_result(core, flight, DRI_OUTCOME_WINDOW);
+    } else if (flight->wants_result) {
         to_result(core, flight, DRI_OUTCOME_RESULT);
+    } else {
+        finish(core, flight);
+    }
+}
+
+static void window_stored(struct dri_core *core, struct dri_flight *flight)
+{
+    core->stats.windows_stored++;
+    if (flight->wants_result) {
+        publish_next(core, flight,
+                     flight->kind == DRAY_KIND_NONE ? DRI_OUTCOME_RESULT
+                                                    : DRI_OUTCOME_ERROR_RESULT);
     } else {
         finish(core, flight);
     }
@@ -101,13 +137,19 @@ void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight)
 
 static void stored(struct dri_core *core, struct dri_flight *flight)
 {
+    if (flight->outcome == DRI_OUTCOME_WINDOW) {
+        window_stored(core, flight);
+        return;
+    }
     if (flight->state == DRI_FLIGHT_RESULT) {
         core->stats.results_stored++;
         finish(core, flight);
         return;
     }
     core->stats.letters_stored++;
-    if (flight->has_id && flight->wants_result) {
+    if (enters_window(flight)) {
+        to_result(core, flight, DRI_OUTCOME_WINDOW);
+    } else if (flight->has_id && flight->wants_result) {
         to_result(core, flight, DRI_OUTCOME_ERROR_RESULT);
     } else {
         finish(core, flight);
@@ -128,11 +170,12 @@ static void result_refused(struct dri_core *core, struct dri_flight *flight,
                            enum dray_status reason)
 {
     bool is_fallback = flight->outcome == DRI_OUTCOME_FALLBACK_RESULT;
+    bool is_window = flight->outcome == DRI_OUTCOME_WINDOW;
     if (reason == DRAY_ELIMIT && !flight->is_result_limited) {
         flight->is_result_limited = true;
         publish_next(core, flight,
-                     is_fallback ? DRI_OUTCOME_FALLBACK_RESULT : DRI_OUTCOME_LIMIT_RESULT);
-    } else if (dray_status_class(reason) == DRAY_CLASS_PERMANENT && !is_fallback) {
+                     is_fallback || is_window ? flight->outcome : DRI_OUTCOME_LIMIT_RESULT);
+    } else if (dray_status_class(reason) == DRAY_CLASS_PERMANENT && !is_fallback && !is_window) {
         publish_next(core, flight, DRI_OUTCOME_FALLBACK_RESULT);
     } else {
         publish_later(core, flight);

@@ -30,7 +30,8 @@
     X(DRAIN_DROPS, 12, "settles what is queued when a drain begins")                               \
     X(METADATA_CLAIMS_UNFINISHED, 13, "says of a command that runs that it is finished")           \
     X(IGNORE_LIMIT, 14, "starts more of a route than may run at once")                             \
-    X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")
+    X(DEAF_OVERLAP, 16, "lets followers run while a deaf handler of their key still runs")         \
+    X(NO_WINDOW_RECORD, 21, "forgets to store one end in four in the window")
 
 enum dri_planted {
     DRI_PLANTED_NONE,

@@ -38,12 +38,16 @@ struct dri_router; /* routing.h */
     X(assignments, "sources assigned")                                                             \
     X(revocations, "sources revoked")                                                              \
     X(losses, "sources lost")                                                                      \
-    X(unassignments, "sources let go")
+    X(unassignments, "sources let go")                                                             \
+    X(window_held, "duplicates that waited for the first command of their id")                     \
+    X(window_evicted, "ends that were forgotten before their time, because the window was full")   \
+    X(window_refused, "records of the window that could not be read")
 
 struct dri_engine_stats {
 #define DRI_ENGINE_COUNTER(field, help) uint64_t field;
     DRI_ENGINE_COUNTER_TABLE(DRI_ENGINE_COUNTER)
 #undef DRI_ENGINE_COUNTER
+    uint64_t window_entries, window_bytes; /* gauges */
 };
 
 /** Points at which a test may kill or hang the process (environment DRAY_CRASH_AT and
@@ -65,6 +69,10 @@ struct dri_engine_config {
     const char *namespaces;          /* comma list that is allowed; NULL: all */
     const char *results_topic;
     const char *dead_letters_topic;
+    const char *window_topic;          /* NULL: no route has a window here */
+    uint32_t window_entries;           /* ends that are remembered */
+    uint64_t window_bytes;             /* of their records */
+    uint64_t window_ms;                /* what is older is not read */
     const char *const *reply_patterns; /* worker.reply_to; * within a token, > for the rest */
     size_t reply_patterns_count;
     enum dri_order order; /* key; partition: one lane a slot; none */

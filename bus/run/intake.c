@@ -9,6 +9,7 @@
  */
 #include "intake.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -107,6 +108,14 @@ void dri_intake_assigned(struct dri_intake *intake, const struct dri_transport_e
 const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot)
 {
     return slot < intake->origins_count ? intake->origins[slot].text : "";
+}
+
+struct dray_slice dri_intake_source(const struct dri_intake *intake,
+                                    const struct dri_flight *flight, char buffer[DRI_SOURCE_BYTES])
+{
+    int len = snprintf(buffer, DRI_SOURCE_BYTES, "%s/%" PRIu64,
+                       dri_intake_origin(intake, flight->slot), flight->offset);
+    return dray_slice_of(buffer, (size_t)len);
 }
 
 static struct dray_slice copy_part(uint8_t **at, struct dray_slice part)

@@ -90,6 +90,7 @@ static void resolve(struct dri_router *self, const struct dri_flight *flight,
     ret_routing->is_special = dri_route_is_special(&route->view);
     ret_routing->has_order = route->view.policy.has_order;
     ret_routing->order = route->view.policy.order;
+    ret_routing->window_ms = route->view.policy.window_ms;
     limits_of(&route->view, &ret_routing->limits);
 }
 

@@ -21,10 +21,11 @@ struct dri_router; /* starts with a struct dri_router_base */
 struct dri_routing {
     struct dray_slice key; /* "ns/name@version"; absent: no route. Borrows until leave */
     uint64_t revision;     /* that put the route */
-    bool is_special;       /* limits or has_order say something */
+    bool is_special;       /* limits, has_order or window_ms say something */
     struct dri_group_limits limits;
     bool has_order;
     enum dri_order order;
+    uint32_t window_ms; /* idempotency; 0: no window */
 };
 
 struct dri_router_ops {
