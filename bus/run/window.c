@@ -539,6 +539,10 @@ enum dri_window_gate dri_window_enter(struct dri_window *window, struct dri_now 
         return DRI_WINDOW_NO_MEMORY;
     }
     DRI_ASSERT(ticket->answer == NULL);
+    if (!is_here && flight->is_replay) {
+        step_back(window, ticket); /* whoever has its partition of commands may be another */
+        return DRI_WINDOW_RUN;
+    }
     if (!is_here) {
         step_back(window, ticket);
         return hold(window, ticket, NULL); /* it is being taken away; this one follows */

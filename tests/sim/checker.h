@@ -24,16 +24,18 @@
  *   outcome     every command has an outcome, the right one, after its runs; none is made up
  *   progress    what is committed beside a position is true, and stays said; what a client was told
  * is finished neither runs there nor is published again
- *   bytes       a dead letter carries the original bytes, key and headers; a result the handler's
- * answer settled     nothing is settled (committed, acknowledged) whose outcome is not stored order
- * first runs of a key in the order produced; a retry is never overtaken in its epoch overlap     no
- * two runs of a key at once in one worker attempts    counted from 1, one by one, never above the
- * policy limits      no more of a route run in one worker than may, none starts while it is paused,
- * and starts are as far apart as its rate says duplicates  as many runs and outcomes as deliveries
- * and unknown publishes explain, not more; with nothing that explains a redelivery, none liveness
- * healed, the backlog empties and everything is settled drain       a drained worker has finished
- * and settled what it had bounds of lanes, chains, turns, time leak        nothing is left on the
- * heap (tested by the world)
+ *   window      a result of a route with a window stands behind its record; what was recorded
+ * before an assignment began, or in it, does not run in it; twins get the recorded end bytes a dead
+ * letter carries the original bytes, key and headers; a result the handler's answer settled nothing
+ * is settled (committed, acknowledged) whose outcome is not stored order first runs of a key in the
+ * order produced; a retry is never overtaken in its epoch overlap     no two runs of a key at once
+ * in one worker attempts    counted from 1, one by one, never above the policy limits      no more
+ * of a route run in one worker than may, none starts while it is paused, and starts are as far
+ * apart as its rate says duplicates  as many runs and outcomes as deliveries and unknown publishes
+ * explain, not more; with nothing that explains a redelivery, none liveness healed, the backlog
+ * empties and everything is settled drain       a drained worker has finished and settled what it
+ * had bounds of lanes, chains, turns, time leak        nothing is left on the heap (tested by the
+ * world)
  */
 
 struct sim_checker;
@@ -101,6 +103,7 @@ uint64_t sim_checker_hash(const struct sim_checker *checker);
 struct sim_tally {
     uint64_t commands, events, runs, retries, results, errors, letters, pointers, limits, fallbacks;
     uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
+    uint64_t twins, answers, windows;
     uint64_t held, probes,
         at_limit; /* letters; probes that failed; runs that took the last place */
 };

@@ -14,7 +14,7 @@
 #include "base/assert.h"
 #include "chance.h"
 
-#define SLOTS_MAX 16u
+#define SLOTS_MAX 64u
 
 const char *sim_nemesis_text(enum sim_nemesis nemesis)
 {
@@ -164,6 +164,16 @@ static void draw_routes(struct sim_options *options)
     }
 }
 
+/* Windows go by the wall clock, and by what a second run comes to. */
+static void draw_windows(struct sim_options *options)
+{
+    struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x77696e646f77))};
+    if (options->routes_count > 0 && options->timed == 0 && chance_one_in(&chance, 3)) {
+        options->twins = chance_between32(&chance, 2, 6);
+        options->mean_ms[SIM_NEMESIS_JUMP] = 0;
+    }
+}
+
 const struct sim_route *sim_route_of(const struct sim_options *options, uint32_t index)
 {
     uint64_t drawn = chance_mix(options->seed ^ chance_mix(index)) % (options->routes_count + 1);
@@ -190,6 +200,7 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
         draw_nemesis(&chance, options);
     }
     draw_routes(options);
+    draw_windows(options);
     if (options->routes_count == 0) {
         options->mean_ms[SIM_NEMESIS_HOLD] = 0;
     }

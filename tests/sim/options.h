@@ -16,6 +16,7 @@
 #define SIM_KEYS_MAX    24u
 #define SIM_ROUTES_MAX  3u /* that have limits */
 #define SIM_BURST_MAX   3u
+#define SIM_WINDOW_MS   86400000u /* longer than any play */
 
 /** What happens to the world by itself. X(name, text): mean time between two in mean_ms, 0: never.
  */
@@ -60,6 +61,8 @@ struct sim_options {
     /* one in so many commands; 0: none */
     uint32_t malformed, failing, slow, large, keyless, timed, replied, denied, replayed, deaf;
     uint32_t mean_ms[SIM_NEMESIS_COUNT];
+    uint32_t twins; /* one in so many commands of a route has the id of an earlier one; 0: no route
+                       has a window */
     uint32_t routes_count;
     struct sim_route routes[SIM_ROUTES_MAX];
     struct dri_sim_config broker;

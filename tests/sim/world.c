@@ -34,6 +34,7 @@
 #define TURNS_AT_ONCE   10000u
 #define MOMENTS_AT_ONCE 100000u
 #define WORKER_BYTES    16u
+#define HEADS_MAX       8u
 
 enum worker_state {
     WORKER_DOWN,
@@ -57,6 +58,12 @@ struct worker {
     bool is_turn_due;
 };
 
+/** A command that may get a twin. */
+struct head {
+    struct sim_plan plan;
+    int32_t partition;
+};
+
 struct world {
     struct sim_options options;
     struct chance chance;
@@ -64,6 +71,8 @@ struct world {
     struct dri_sim_broker *broker;
     struct sim_checker *checker;
     struct dri_router *router;
+    struct head heads[HEADS_MAX]; /* the latest ones, a ring */
+    size_t heads_count;
     struct worker workers[SIM_WORKERS_MAX];
     uint32_t produced;
     uint64_t produce_ns; /* next */
@@ -93,13 +102,15 @@ static void open_transport(struct world *world, struct worker *worker)
     const struct dri_source sources[] = {
         {.topic = "commands", .role = DRI_ROLE_COMMANDS, .start = DRI_START_EARLIEST},
         {.topic = "replay.g.commands", .role = DRI_ROLE_REPLAY, .start = DRI_START_EARLIEST},
+        {.topic = "window.g.commands", .role = DRI_ROLE_WINDOW, .start = DRI_START_EARLIEST},
     };
+    size_t sources_count = DRI_ARRAY_LEN(sources) - (world->options.twins == 0 ? 1 : 0);
     const struct dri_transport_config config = {
         .url = "sim://",
         .group = "g",
         .client_id = worker->name,
         .sources = sources,
-        .sources_count = DRI_ARRAY_LEN(sources),
+        .sources_count = sources_count,
         .unacked_max = 1 + world->options.core.unacked_max / 2,
         .in_flight_max = world->options.core.in_flight_max,
         .sim = world->broker,
@@ -133,6 +144,10 @@ static void start_worker(struct world *world, struct worker *worker)
         .namespaces = "default",
         .results_topic = "results",
         .dead_letters_topic = "dlq",
+        .window_topic = world->options.twins != 0 ? "window.g.commands" : NULL,
+        .window_entries = world->options.commands + 1,
+        .window_bytes = UINT64_MAX,
+        .window_ms = SIM_WINDOW_MS,
         .reply_patterns = replies,
         .reply_patterns_count = DRI_ARRAY_LEN(replies),
         .order = world->options.order,
@@ -318,6 +333,38 @@ static size_t make_headers(struct world *world, uint8_t *buffer, size_t buffer_b
     return len;
 }
 
+/* A command with the id of an earlier one of its route, in the same partition, of the same key or
+ * not. False: there is none, or it is not its turn. */
+static bool draw_twin(struct world *world, struct sim_plan *ret_plan, int32_t *ret_partition)
+{
+    size_t count = world->heads_count < HEADS_MAX ? world->heads_count : HEADS_MAX;
+    if (count == 0 || world->options.twins == 0 ||
+        !chance_one_in(&world->chance, world->options.twins)) {
+        return false;
+    }
+    const struct head *head = &world->heads[chance_between(&world->chance, 0, count - 1)];
+    if (sim_route_of(&world->options, world->produced) !=
+        sim_route_of(&world->options, head->plan.index)) {
+        return false;
+    }
+    *ret_plan = head->plan;
+    ret_plan->index = world->produced;
+    if (ret_plan->key >= 0 && chance_one_in(&world->chance, 2)) {
+        ret_plan->key = (int32_t)chance_between(&world->chance, 0, world->options.keys - 1);
+    }
+    *ret_partition = head->partition;
+    return true;
+}
+
+static void note_head(struct world *world, const struct sim_plan *plan, int32_t partition)
+{
+    if (world->options.twins != 0 && plan->of == plan->index && !plan->is_replayed &&
+        plan->shape == SIM_SHAPE_SOUND && sim_route_of(&world->options, plan->index) != NULL) {
+        world->heads[world->heads_count++ % HEADS_MAX] =
+            (struct head){.plan = *plan, .partition = partition};
+    }
+}
+
 static void produce_one(struct world *world)
 {
     static const char *const topics[] = {"commands", "replay.g.commands"};
@@ -325,12 +372,16 @@ static void produce_one(struct world *world)
     struct sim_bytes value;
     char key[SIM_KEY_BYTES];
     uint8_t headers[300];
-    sim_plan_draw(&world->options, &world->chance, world->produced, world->now.wall_ms, &plan);
+    int32_t wanted = -1;
+    if (!draw_twin(world, &plan, &wanted)) {
+        sim_plan_draw(&world->options, &world->chance, world->produced, world->now.wall_ms, &plan);
+    }
     sim_plan_encode(&plan, &value);
     size_t headers_len = make_headers(world, headers, sizeof(headers));
     const struct dri_publish message = {
         .topic = dray_slice_text(topics[plan.is_replayed]),
-        .partition = plan.key < 0
+        .partition = wanted >= 0 ? wanted
+                     : plan.key < 0
                          ? (int32_t)chance_between(&world->chance, 0, world->options.partitions - 1)
                          : -1,
         .key = sim_plan_key(&plan, key),
@@ -343,6 +394,7 @@ static void produce_one(struct world *world)
         dri_sim_append(world->broker, world->now, &message, &partition, &offset);
     DRI_ASSERT(status == DRAY_OK);
     world->produced++;
+    note_head(world, &plan, partition);
     sim_checker_produced(world->checker, &plan, plan.is_replayed, partition, offset);
     sim_checker_watch(world->checker);
 }
@@ -643,8 +695,9 @@ static void drain_all(struct world *world)
 
 static void create(struct world *world, const struct sim_options *options, bool is_tracing)
 {
-    static const char *const topics[] = {"commands", "replay.g.commands", "results", "dlq",
-                                         "side",     "forbidden"};
+    static const char *const topics[] = {
+        "commands", "replay.g.commands", "window.g.commands", "results", "dlq",
+        "side",     "forbidden"};
     *world = (struct world){.options = *options,
                             .chance = {chance_mix(options->seed + 1)},
                             .now = {.mono_ns = NS_PER_MS, .wall_ms = WALL_BEGIN_MS}};
