@@ -211,9 +211,11 @@ static void look_at_broker(struct doctor *doctor)
         {settings->topics.replay, DRI_USE_REPLAY},
         {settings->topics.control, DRI_USE_CONTROL},
         {settings->topics.status, DRI_USE_STATUS},
+        {settings->topics.window, DRI_USE_WINDOW},
     };
-    static const char *const names[] = {"commands", "results", "dead letters",
-                                        "replay",   "control", "status"};
+    static const char *const names[] = {"commands", "results", "dead letters", "replay",
+                                        "control",  "status",  "window"};
+    size_t topics_count = DRI_ARRAY_LEN(topics) - (settings->worker.window_ms == 0 ? 1 : 0);
     struct dri_topic_report reports[DRI_ARRAY_LEN(topics)];
     struct dri_transport_info info = {.kind = "", .library = "", .server = ""};
     struct dri_transport_config config = {
@@ -221,7 +223,8 @@ static void look_at_broker(struct doctor *doctor)
         .group = settings->group,
         .client_id = "dray-doctor",
         .topics = topics,
-        .topics_count = DRI_ARRAY_LEN(topics),
+        .topics_count = topics_count,
+        .window_ms = settings->worker.window_ms,
         .can_create = doctor->can_fix,
         .partitions = settings->worker.partitions,
         .timeout_ms = CHECK_MS,
@@ -281,8 +284,12 @@ static void tell_route(void *arg, const struct dri_route *route)
 static void look_at_routes(struct doctor *doctor, struct dri_modules *modules)
 {
     const struct dri_settings *settings = &doctor->cli->settings;
-    struct dri_registry_config config = {
-        .bind = dri_binding_bind, .unbind = dri_binding_unbind, .arg = modules, .readers_max = 1};
+    struct dri_registry_config config = {.bind = settings->worker.window_ms != 0
+                                                     ? dri_binding_bind
+                                                     : dri_binding_bind_without_window,
+                                         .unbind = dri_binding_unbind,
+                                         .arg = modules,
+                                         .readers_max = 1};
     struct dri_registry *registry = NULL;
     char text[TEXT_BYTES] = "";
     enum dray_status status = dri_registry_create(&config, &registry);

@@ -77,6 +77,7 @@ struct dri_config {
     size_t warnings_count;
     char *replay; /* owned; derived topics */
     char *park;   /* owned */
+    char *window; /* owned */
 };
 
 /** A value on its way in. Borrows. */

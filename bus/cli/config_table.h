@@ -101,6 +101,15 @@
       "with 1, so that its supervisor starts it afresh.")                                          \
     X("worker.stuck_exit_ms", worker.stuck_exit_ms, U32, "60000", 0, 86400000, false,              \
       "How long a deaf handler may hold its key before the worker drains and exits with 1.")       \
+    X("worker.window_ms", worker.window_ms, U32, "0", 0, 2592000000, false,                        \
+      "The longest time that a route may remember the ids of its commands "                        \
+      "(`policy.idempotency`), and how long the window's topic keeps a record when it is "         \
+      "created. 0: no windows; a route that wants one does not run here.")                         \
+    X("worker.window_entries", worker.window_entries, U32, "100000", 1, 67108864, false,           \
+      "Ends of commands that the windows of all partitions here remember, about 600 bytes each "   \
+      "with a small result. Beyond it the oldest go first.")                                       \
+    X("worker.window_bytes", worker.window_bytes, SIZE, "64MiB", 4096, 1099511627776, false,       \
+      "Bytes of their records, which have the results.")                                           \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

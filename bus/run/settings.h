@@ -29,6 +29,7 @@ struct dri_settings {
         const char *status;
         const char *replay; /* derived: "replay.<group>.<commands>" */
         const char *park;   /* derived: "park.<group>.<commands>" */
+        const char *window; /* derived: "window.<group>.<commands>" */
     } topics;
     const char *modules;
     const char *state;
@@ -63,6 +64,9 @@ struct dri_settings {
         uint32_t stuck_ms;      /* after its limit a handler is deaf; 0: never */
         uint32_t stuck_max;     /* threads with deaf handlers, before the worker begins anew */
         uint32_t stuck_exit_ms; /* for which one may hold a key, before it does */
+        uint32_t window_ms;     /* longest window of a route; 0: there are none here */
+        uint32_t window_entries;
+        uint64_t window_bytes;
     } worker;
 
     struct {

@@ -217,7 +217,8 @@ static enum dray_status make_registry(struct dri_worker *worker)
         return status;
     }
     struct dri_registry_config config = {
-        .bind = dri_binding_bind,
+        .bind =
+            settings->worker.window_ms != 0 ? dri_binding_bind : dri_binding_bind_without_window,
         .unbind = dri_binding_unbind,
         .arg = worker->modules,
         .readers_max = threads_max(settings) + 1, /* the router */
@@ -249,21 +250,25 @@ static enum dray_status open_transport(struct dri_worker *worker, char *ret_text
     const struct dri_source sources[] = {
         {settings->topics.commands, DRI_ROLE_COMMANDS, settings->worker.start, 0},
         {settings->topics.replay, DRI_ROLE_REPLAY, DRI_START_EARLIEST, 0},
+        {settings->topics.window, DRI_ROLE_WINDOW, DRI_START_EARLIEST, 0},
     };
     const struct dri_topic topics[] = {
         {settings->topics.commands, DRI_USE_COMMANDS},
         {settings->topics.results, DRI_USE_RESULTS},
         {settings->topics.dead_letters, DRI_USE_DEAD_LETTERS},
         {settings->topics.replay, DRI_USE_REPLAY},
+        {settings->topics.window, DRI_USE_WINDOW},
     };
+    size_t without = settings->worker.window_ms == 0 ? 1 : 0; /* the last of each */
     struct dri_transport_config config = {
         .url = settings->bus,
         .group = settings->group,
         .client_id = worker->id,
         .sources = sources,
-        .sources_count = DRI_ARRAY_LEN(sources),
+        .sources_count = DRI_ARRAY_LEN(sources) - without,
         .topics = topics,
-        .topics_count = DRI_ARRAY_LEN(topics),
+        .topics_count = DRI_ARRAY_LEN(topics) - without,
+        .window_ms = settings->worker.window_ms,
         .can_create = settings->worker.create_topics,
         .partitions = settings->worker.partitions,
         .timeout_ms = CONNECT_MS,
@@ -365,6 +370,10 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .namespaces = live->namespaces,
         .results_topic = settings->topics.results,
         .dead_letters_topic = settings->topics.dead_letters,
+        .window_topic = settings->worker.window_ms != 0 ? settings->topics.window : NULL,
+        .window_entries = settings->worker.window_entries,
+        .window_bytes = settings->worker.window_bytes,
+        .window_ms = settings->worker.window_ms,
         .reply_patterns = live->reply_patterns,
         .reply_patterns_count = live->reply_patterns_count,
         .order = settings->worker.order,
@@ -730,6 +739,13 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         {DRI_METRIC_HELD, core.held},
         {DRI_METRIC_BREAKER_OPENS, core.breaker_opens},
         {DRI_METRIC_POINTER_LETTERS, engine.pointer_letters},
+        {DRI_METRIC_ANSWERED, core.answered},
+        {DRI_METRIC_WINDOW_HELD, engine.window_held},
+        {DRI_METRIC_WINDOW_STORED, core.windows_stored},
+        {DRI_METRIC_WINDOW_EVICTED, engine.window_evicted},
+        {DRI_METRIC_WINDOW_REFUSED, engine.window_refused},
+        {DRI_METRIC_WINDOW_ENTRIES, engine.window_entries},
+        {DRI_METRIC_WINDOW_BYTES, engine.window_bytes},
         {DRI_METRIC_SETTLED, core.settled},
         {DRI_METRIC_DROPPED, core.dropped_on_revoke},
         {DRI_METRIC_SETTLES_FAILED, core.settles_failed},

@@ -79,6 +79,8 @@ static void without_a_file_every_key_but_the_bus_has_its_default(void **state)
     assert_string_equal(got->topics.dead_letters, "dlq.dray.commands");
     assert_string_equal(got->topics.replay, "replay.dray.commands");
     assert_string_equal(got->topics.park, "park.dray.commands");
+    assert_string_equal(got->topics.window, "window.dray.commands");
+    assert_int_equal(got->worker.window_ms, 0);
     assert_string_equal(got->topics.control, "dray.control");
     assert_string_equal(got->topics.status, "dray.status");
     assert_string_equal(got->modules, "./modules");
