@@ -166,15 +166,15 @@ static bool is_window_log(const struct dri_engine *engine, uint32_t slot)
 static void take_assigned(struct dri_engine *engine, const struct dri_transport_event *event)
 {
     engine->stats.assignments++;
-    dri_intake_assigned(engine->intake, event);
     DRI_ASSERT(event->slot < engine->config.core.slots_max);
-    engine->epochs[event->slot] = event->epoch;
+    dri_intake_assigned(engine->intake, event);
     if (engine->window != NULL) {
         dri_window_assigned(engine->window, event);
     }
     if (is_window_log(engine, event->slot)) {
         return; /* its end and its messages are nobody else's */
     }
+    engine->epochs[event->slot] = event->epoch;
     if (engine->is_quiet) {
         engine->config.transport_ops->pause(engine->config.transport, event->slot, event->epoch);
     }
