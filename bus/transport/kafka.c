@@ -209,8 +209,17 @@ static enum dray_status check_config(const struct dri_transport_config *config, 
         (void)snprintf(ret_text, text_bytes, "commands are read by a group: set `group`");
         return DRAY_EINVALID;
     }
+    bool has_commands = false;
+    for (size_t i = 0; i < config->sources_count; i++) {
+        has_commands = has_commands || config->sources[i].role == DRI_ROLE_COMMANDS;
+    }
     for (size_t i = 0; i < config->sources_count; i++) {
         const struct dri_source *source = &config->sources[i];
+        if (dri_kafka_role_follows(source->role) && !has_commands) {
+            (void)snprintf(ret_text, text_bytes, "topic \"%s\": there are no commands to follow",
+                           source->topic);
+            return DRAY_EINVALID;
+        }
         if (source->start == DRI_START_OFFSET && source->role != DRI_ROLE_LOG) {
             (void)snprintf(ret_text, text_bytes, "topic \"%s\": a group starts at its own position",
                            source->topic);
@@ -236,10 +245,16 @@ static enum dray_status copy_sources(struct dri_kafka *kafka,
         return DRAY_ENOMEM;
     }
     kafka->sources_count = config->sources_count;
+    kafka->stash = dri_zalloc_array(DRI_KAFKA_STASH, sizeof(*kafka->stash));
+    if (kafka->stash == NULL) {
+        return DRAY_ENOMEM;
+    }
+    kafka->stash_max = DRI_KAFKA_STASH;
     for (size_t i = 0; i < config->sources_count; i++) {
         struct dri_kafka_source *source = &kafka->sources[i];
         source->role = config->sources[i].role;
-        source->start = config->sources[i].start;
+        source->start =
+            dri_kafka_role_follows(source->role) ? DRI_START_EARLIEST : config->sources[i].start;
         source->start_offset = config->sources[i].start_offset;
         source->topic = dri_strdup(config->sources[i].topic);
         if (source->topic == NULL) {
@@ -329,9 +344,11 @@ enum dray_status dri_kafka_group_join(struct dri_kafka *kafka, rd_kafka_conf_t *
     }
     kafka->replies = rd_kafka_queue_new(kafka->group);
     rd_kafka_queue_io_event_enable(kafka->replies, kafka->efd, &one, sizeof(one));
+    dri_kafka_follow_join(kafka);
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(4);
     for (size_t i = 0; i < kafka->sources_count; i++) {
-        if (kafka->sources[i].role != DRI_ROLE_LOG) {
+        if (kafka->sources[i].role != DRI_ROLE_LOG &&
+            !dri_kafka_role_follows(kafka->sources[i].role)) {
             rd_kafka_topic_partition_list_add(topics, kafka->sources[i].topic,
                                               RD_KAFKA_PARTITION_UA);
         }
@@ -346,6 +363,7 @@ enum dray_status dri_kafka_group_join(struct dri_kafka *kafka, rd_kafka_conf_t *
 
 void dri_kafka_group_put_down(struct dri_kafka *kafka)
 {
+    dri_kafka_follow_put_down(kafka);
     rd_kafka_queue_io_event_enable(kafka->replies, -1, NULL, 0);
     rd_kafka_queue_destroy(kafka->replies);
     rd_kafka_queue_io_event_enable(kafka->group_queue, -1, NULL, 0);
@@ -425,6 +443,9 @@ static enum dray_status open_parts(struct dri_kafka *kafka, struct dri_kafka_adm
     }
     if (status == DRAY_OK && has_role(config, true)) {
         status = log_start(kafka, config, admin, ret_text, text_bytes);
+    }
+    if (status == DRAY_OK && has_role(config, false)) {
+        status = dri_kafka_follow_open(kafka, admin, ret_text, text_bytes);
     }
     if (status == DRAY_OK && has_role(config, false)) {
         status = group_start(kafka, config, ret_text, text_bytes);
@@ -577,7 +598,7 @@ static uint64_t kafka_next_deadline(struct dri_transport *self)
     deadline = other < deadline ? other : deadline;
     other = dri_kafka_progress_deadline(kafka);
     deadline = other < deadline ? other : deadline;
-    if (kafka->hold_since_ns != 0 && !kafka->is_held && kafka->stash_count > 0) {
+    if (kafka->hold_since_ns != 0 && !kafka->is_held && dri_kafka_stash_open(kafka) > 0) {
         other = kafka->hold_since_ns + DRI_KAFKA_HOLD_NS;
         deadline = other < deadline ? other : deadline;
     }
@@ -791,6 +812,7 @@ static void kafka_destroy(struct dri_transport *self)
         rd_kafka_queue_io_event_enable(kafka->replies, -1, NULL, 0);
         rd_kafka_queue_destroy(kafka->replies);
     }
+    dri_kafka_follow_put_down(kafka);
     dri_kafka_progress_fini(kafka);
     if (kafka->progress.conf != NULL) {
         rd_kafka_conf_destroy(kafka->progress.conf);

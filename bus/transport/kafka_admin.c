@@ -225,9 +225,27 @@ static rd_kafka_AdminOptions_t *admin_options(struct dri_kafka_admin *admin, rd_
     return options;
 }
 
-static void set_topic_config(rd_kafka_NewTopic_t *topic, enum dri_topic_use use)
+/* A segment goes when its last record is old enough: small ones, or a window is much longer. */
+static void set_window_config(rd_kafka_NewTopic_t *topic, uint64_t window_ms)
 {
-    if (use == DRI_USE_CONTROL) {
+    char text[24];
+    (void)rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "delete");
+    if (window_ms == 0) {
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "%" PRIu64, window_ms);
+    (void)rd_kafka_NewTopic_set_config(topic, "retention.ms", text);
+    (void)rd_kafka_NewTopic_set_config(topic, "retention.bytes", "-1");
+    uint64_t segment_ms = window_ms / 4 < 60000 ? 60000 : window_ms / 4;
+    (void)snprintf(text, sizeof(text), "%" PRIu64, segment_ms);
+    (void)rd_kafka_NewTopic_set_config(topic, "segment.ms", text);
+}
+
+static void set_topic_config(rd_kafka_NewTopic_t *topic, enum dri_topic_use use, uint64_t window_ms)
+{
+    if (use == DRI_USE_WINDOW) {
+        set_window_config(topic, window_ms);
+    } else if (use == DRI_USE_CONTROL || use == DRI_USE_PARK) {
         (void)rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "delete");
         (void)rd_kafka_NewTopic_set_config(topic, "retention.ms", "-1");
         (void)rd_kafka_NewTopic_set_config(topic, "retention.bytes", "-1");
@@ -269,7 +287,8 @@ static enum dray_status read_creation(rd_kafka_event_t *event, struct dri_topic_
 }
 
 static enum dray_status create_topic(struct dri_kafka_admin *admin, const struct dri_topic *topic,
-                                     int partitions, struct dri_topic_report *report)
+                                     int partitions, uint64_t window_ms,
+                                     struct dri_topic_report *report)
 {
     char reason[ERROR_BYTES];
     rd_kafka_NewTopic_t *wanted =
@@ -278,7 +297,7 @@ static enum dray_status create_topic(struct dri_kafka_admin *admin, const struct
         (void)snprintf(report->text, sizeof(report->text), "could not be created: %.120s", reason);
         return DRAY_EINVALID;
     }
-    set_topic_config(wanted, topic->use);
+    set_topic_config(wanted, topic->use, window_ms);
     if (!admin->has_controller) {
         rd_kafka_NewTopic_destroy(wanted);
         (void)snprintf(report->text, sizeof(report->text),
@@ -417,20 +436,46 @@ static enum dray_status judge_control(const struct topic_config *found, int32_t 
     return DRAY_OK;
 }
 
+/* Park logs keep everything, windows as long as the worker looks back. */
+static enum dray_status judge_kept(enum dri_topic_use use, const struct topic_config *found,
+                                   uint64_t window_ms, struct dri_topic_report *report)
+{
+    bool is_park = use == DRI_USE_PARK;
+    bool is_short =
+        found->retention_ms >= 0 && (is_park || (uint64_t)found->retention_ms < window_ms);
+    if (!found->is_compacted && !is_short && found->retention_bytes < 0) {
+        return DRAY_OK;
+    }
+    char wanted[24] = "-1";
+    if (!is_park) {
+        (void)snprintf(wanted, sizeof(wanted), "%" PRIu64, window_ms);
+    }
+    (void)snprintf(report->text, sizeof(report->text),
+                   "would forget %s: set cleanup.policy=delete, retention.ms=%s, "
+                   "retention.bytes=-1 (kafka-configs.sh --alter)",
+                   is_park ? "parked commands" : "ids of commands", wanted);
+    return DRAY_EINVALID;
+}
+
 /* Whether an existing topic can do its work. commands: partitions of the commands topic; 0:
  * unknown. */
 static enum dray_status judge(enum dri_topic_use use, const struct topic_config *found,
-                              int32_t partitions, int32_t commands, struct dri_topic_report *report)
+                              int32_t partitions, int32_t commands, uint64_t window_ms,
+                              struct dri_topic_report *report)
 {
     if (use == DRI_USE_CONTROL) {
         return judge_control(found, partitions, report);
     }
-    if ((use == DRI_USE_REPLAY || use == DRI_USE_PARK) && partitions < commands) {
+    bool follows = use == DRI_USE_PARK || use == DRI_USE_WINDOW;
+    if ((use == DRI_USE_REPLAY || follows) && partitions < commands) {
         (void)snprintf(report->text, sizeof(report->text),
                        "has %" PRId32 " partitions, the commands topic %" PRId32
                        ": add some (kafka-topics.sh --alter --partitions %" PRId32 ")",
                        partitions, commands, commands);
         return DRAY_EINVALID;
+    }
+    if (follows && found->is_known) {
+        return judge_kept(use, found, window_ms, report);
     }
     if (use == DRI_USE_STATUS && found->is_known && !found->is_compacted) {
         (void)snprintf(report->text, sizeof(report->text),
@@ -447,8 +492,8 @@ static int partitions_wanted(enum dri_topic_use use, const struct dri_transport_
     if (use == DRI_USE_CONTROL || use == DRI_USE_STATUS) {
         return 1;
     }
-    bool follows_commands =
-        use == DRI_USE_DEAD_LETTERS || use == DRI_USE_REPLAY || use == DRI_USE_PARK;
+    bool follows_commands = use == DRI_USE_DEAD_LETTERS || use == DRI_USE_REPLAY ||
+                            use == DRI_USE_PARK || use == DRI_USE_WINDOW;
     if (follows_commands && commands > 0) {
         return commands;
     }
@@ -489,8 +534,8 @@ static enum dray_status look_at(struct dri_kafka_admin *admin,
                            "worker.create_topics: true");
             return status;
         }
-        status =
-            create_topic(admin, topic, partitions_wanted(topic->use, config, *commands), report);
+        status = create_topic(admin, topic, partitions_wanted(topic->use, config, *commands),
+                              config->window_ms, report);
         if (status == DRAY_OK) {
             status =
                 await_topic(admin, topic->topic, &partitions, report->text, sizeof(report->text));
@@ -539,8 +584,9 @@ static enum dray_status look_inside(struct dri_kafka_admin *admin,
     for (size_t i = 0; i < config->topics_count; i++) {
         uint64_t bytes_max = found[i].message_bytes_max;
         if (reports[i].status == DRAY_OK) {
-            reports[i].status = judge(config->topics[i].use, &found[i],
-                                      (int32_t)reports[i].partitions, commands, &reports[i]);
+            reports[i].status =
+                judge(config->topics[i].use, &found[i], (int32_t)reports[i].partitions, commands,
+                      config->window_ms, &reports[i]);
         }
         if (bytes_max > 0 &&
             (facts->message_bytes_max == 0 || bytes_max < facts->message_bytes_max)) {

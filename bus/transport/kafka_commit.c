@@ -10,6 +10,9 @@
  * later position in place of an earlier one, and goes with the next commit; its SETTLED answers for
  * the earlier ones too.
  *
+ * Brokers forget positions in topics to which a stable group does not subscribe
+ * (offsets.retention.minutes, 7 days): those of park logs are committed again every hour.
+ *
  * Metadata is text and bounded, and never a reason for a commit to fail (K2): what does not fit is
  * left out, and when the broker refuses it for its size the position goes again without.
  */
@@ -89,6 +92,7 @@ void dri_kafka_settle(struct dri_kafka *kafka, const struct dri_settle *settle)
         return;
     }
     DRI_ASSERT(settle->position <= INT64_MAX);
+    DRI_ASSERT(kafka->sources[slot->source].role != DRI_ROLE_WINDOW);
     int64_t position = (int64_t)settle->position;
     if (settle->is_final) {
         slot->final_deadline_ns = kafka->now_ns + DRI_KAFKA_FINAL_NS;
@@ -169,6 +173,7 @@ static void answer_slot(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
     slot->sent = -1;
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         slot->settled = position;
+        dri_kafka_commit_refresh(kafka, slot);
     } else if (err == RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE) {
         kafka->stats.metadata_dropped++;
         if (slot->wanted < 0) {
@@ -203,14 +208,50 @@ void dri_kafka_commit_answer(struct dri_kafka *kafka, rd_kafka_event_t *event)
     dri_kafka_commit_flush(kafka);
 }
 
+void dri_kafka_commit_refresh(const struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+{
+    if (kafka->sources[slot->source].role == DRI_ROLE_PARK) {
+        slot->refresh_ns = kafka->now_ns + DRI_KAFKA_REFRESH_NS;
+    }
+}
+
+void dri_kafka_commit_remember(struct dri_kafka_slot *slot)
+{
+    struct dray_slice metadata = dray_slice_of(slot->metadata, slot->metadata_len);
+    if (slot->wanted_metadata == NULL) {
+        slot->wanted_metadata = dri_zalloc(DRI_KAFKA_METADATA_MAX + 1);
+    }
+    if (slot->wanted_metadata != NULL && metadata.len > 0 && is_metadata_fit(metadata)) {
+        memcpy(slot->wanted_metadata, metadata.at, metadata.len);
+        slot->wanted_metadata_len = (uint16_t)metadata.len;
+    }
+}
+
+/* The metadata of the last settle is kept in the slot. */
+static bool refresh(struct dri_kafka_slot *slot, uint64_t now_ns)
+{
+    if (slot->refresh_ns == 0 || now_ns < slot->refresh_ns || slot->wanted >= 0 ||
+        slot->sent >= 0 || slot->state != DRI_KAFKA_SLOT_ASSIGNED) {
+        return false;
+    }
+    slot->refresh_ns = now_ns + DRI_KAFKA_REFRESH_NS;
+    slot->wanted = slot->settled;
+    return true;
+}
+
 void dri_kafka_commit_tick(struct dri_kafka *kafka)
 {
+    bool is_refreshing = false;
     for (uint32_t i = 0; i < kafka->slots_count; i++) {
         struct dri_kafka_slot *slot = kafka->slots[i];
+        is_refreshing = refresh(slot, kafka->now_ns) || is_refreshing;
         if (slot->final_deadline_ns != 0 && kafka->now_ns >= slot->final_deadline_ns &&
             is_ours(slot)) {
             tell_settled(kafka, slot, slot->final_position, DRAY_ETIMEOUT);
         }
+    }
+    if (is_refreshing) {
+        dri_kafka_commit_flush(kafka);
     }
 }
 
@@ -221,6 +262,10 @@ uint64_t dri_kafka_commit_deadline(const struct dri_kafka *kafka)
         const struct dri_kafka_slot *slot = kafka->slots[i];
         if (slot->final_deadline_ns != 0 && is_ours(slot) && slot->final_deadline_ns < deadline) {
             deadline = slot->final_deadline_ns;
+        }
+        if (slot->refresh_ns != 0 && slot->state == DRI_KAFKA_SLOT_ASSIGNED && slot->sent < 0 &&
+            slot->wanted < 0 && slot->refresh_ns < deadline) {
+            deadline = slot->refresh_ns;
         }
     }
     return deadline;

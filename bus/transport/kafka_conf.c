@@ -546,6 +546,16 @@ static enum dray_status set_identity(struct build *build)
     return status;
 }
 
+/* Where a follower ends is told by the library, where a log ends too. */
+static bool has_followers(const struct dri_transport_config *config)
+{
+    bool has_one = false;
+    for (size_t i = 0; i < config->sources_count; i++) {
+        has_one = has_one || dri_kafka_role_follows(config->sources[i].role);
+    }
+    return has_one;
+}
+
 static enum dray_status set_all(struct build *build)
 {
     enum dray_status status = set_identity(build);
@@ -568,6 +578,9 @@ static enum dray_status set_all(struct build *build)
     }
     if (status == DRAY_OK) {
         status = set_table(build, fixed_table, DRI_ARRAY_LEN(fixed_table), NULL);
+    }
+    if (status == DRAY_OK && build->use == DRI_KAFKA_GROUP && has_followers(build->config)) {
+        status = set_ours(build, "enable.partition.eof", "true");
     }
     return status;
 }

@@ -11,6 +11,9 @@
  * what stands in it. librdkafka keeps a pause over the end of an assignment: what is let go is
  * resumed first, or it would come back paused and stay so for ever.
  *
+ * Messages of a partition whose followers are not at their end are held back the same way: the
+ * first one that comes is stashed and the partition paused behind it (kafka_follow.c).
+ *
  * A log source is read by a second consumer, without a group: all its partitions, from an offset
  * that was made explicit before open returned, never committed. Partition-EOF events tell that the
  * end is reached even when the last offsets hold no message (transaction markers, compaction).
@@ -171,7 +174,7 @@ static bool write_message(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
 
 static void stash(struct dri_kafka *kafka, struct dri_kafka_slot *slot, rd_kafka_message_t *message)
 {
-    DRI_ASSERT(kafka->stash_count < DRI_KAFKA_STASH);
+    DRI_ASSERT(kafka->stash_count < kafka->stash_max);
     kafka->stash[kafka->stash_count++] = (struct dri_kafka_stashed){message, slot, slot->epoch};
 }
 
@@ -195,7 +198,21 @@ static void on_consumer_error(struct dri_kafka *kafka, const rd_kafka_message_t 
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         if (slot != NULL && is_log) {
             check_caught_up(kafka, slot, message->offset);
+        } else if (slot != NULL && dri_kafka_is_follower(kafka, slot)) {
+            slot->is_end_seen = true;
+            dri_kafka_follow_check(kafka, slot);
         }
+        return;
+    }
+    bool is_missing = message->err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+                      message->err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+                      message->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    if (is_missing && slot != NULL && dri_kafka_is_follower(kafka, slot)) {
+        dri_kafka_notice(kafka, DRAY_EBROKER,
+                         "%s does not exist, and the commands of that partition wait for it: give "
+                         "the topic as many partitions as the commands have (kafka-topics.sh "
+                         "--alter --partitions)",
+                         slot->origin);
         return;
     }
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && slot != NULL) {
@@ -250,9 +267,14 @@ static void set_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-static void apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+static bool is_held_back(const struct dri_kafka_slot *slot)
 {
-    bool wanted = slot->is_paused_by_owner || kafka->is_held;
+    return slot->is_paused_by_owner || slot->is_gated;
+}
+
+void dri_kafka_slot_apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+{
+    bool wanted = is_held_back(slot) || kafka->is_held;
     if (slot->state == DRI_KAFKA_SLOT_ASSIGNED && wanted != slot->is_paused) {
         set_pause(kafka, slot, wanted);
     }
@@ -269,7 +291,33 @@ void dri_kafka_slot_unpause(struct dri_kafka *kafka, struct dri_kafka_slot *slot
 void dri_kafka_slot_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool is_paused)
 {
     slot->is_paused_by_owner = is_paused;
-    apply_pause(kafka, slot);
+    dri_kafka_slot_apply_pause(kafka, slot);
+}
+
+size_t dri_kafka_stash_open(const struct dri_kafka *kafka)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < kafka->stash_count; i++) {
+        count += !kafka->stash[i].slot->is_gated;
+    }
+    return count;
+}
+
+bool dri_kafka_stash_has(const struct dri_kafka *kafka, const struct dri_kafka_slot *slot)
+{
+    for (size_t i = 0; i < kafka->stash_count; i++) {
+        if (kafka->stash[i].slot == slot) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each partition that is held back for its followers has a place beside the common ones. */
+static bool has_stash_room(const struct dri_kafka *kafka)
+{
+    return kafka->stash_count < kafka->stash_max &&
+           (kafka->stash_count < DRI_KAFKA_STASH || dri_kafka_stash_open(kafka) < DRI_KAFKA_STASH);
 }
 
 static void hold(struct dri_kafka *kafka, bool is_held)
@@ -280,7 +328,7 @@ static void hold(struct dri_kafka *kafka, bool is_held)
     kafka->is_held = is_held;
     kafka->stats.holds += is_held ? 1 : 0;
     for (uint32_t i = 0; i < kafka->slots_count; i++) {
-        apply_pause(kafka, kafka->slots[i]);
+        dri_kafka_slot_apply_pause(kafka, kafka->slots[i]);
     }
 }
 
@@ -290,7 +338,8 @@ static void serve_without_messages(struct dri_kafka *kafka)
     if (kafka->hold_since_ns == 0) {
         kafka->hold_since_ns = kafka->now_ns;
     }
-    if (kafka->stash_count > 0 && kafka->now_ns - kafka->hold_since_ns >= DRI_KAFKA_HOLD_NS) {
+    if (dri_kafka_stash_open(kafka) > 0 &&
+        kafka->now_ns - kafka->hold_since_ns >= DRI_KAFKA_HOLD_NS) {
         hold(kafka, true);
     }
     for (int log = 0; log < 2; log++) {
@@ -298,16 +347,15 @@ static void serve_without_messages(struct dri_kafka *kafka)
             continue;
         }
         /* A stashed message says: there is more. Once paused there is not. */
-        while ((kafka->stash_count == 0 || kafka->is_held) &&
-               kafka->stash_count < DRI_KAFKA_STASH) {
+        while ((dri_kafka_stash_open(kafka) == 0 || kafka->is_held) && has_stash_room(kafka)) {
             struct dri_kafka_slot *slot = NULL;
             rd_kafka_message_t *message = next_message(kafka, log == 1, &slot);
             if (message == NULL) {
                 break;
             }
             stash(kafka, slot, message);
-            if (kafka->is_held) {
-                apply_pause(kafka, slot); /* it was assigned since */
+            if (kafka->is_held || slot->is_gated) {
+                dri_kafka_slot_apply_pause(kafka, slot); /* it was assigned since */
             }
         }
     }
@@ -318,10 +366,13 @@ static size_t take_stashed(struct dri_kafka *kafka, struct dri_transport_event *
 {
     size_t count = 0;
     size_t kept = 0;
+    if (kafka->stash_count == 0) {
+        return 0;
+    }
     for (size_t i = 0; i < kafka->stash_count; i++) {
         struct dri_kafka_stashed *item = &kafka->stash[i];
         DRI_ASSERT(item->epoch == item->slot->epoch);
-        if (count < max && !item->slot->is_paused_by_owner &&
+        if (count < max && !is_held_back(item->slot) &&
             write_message(kafka, item->slot, item->message, &ret_events[count])) {
             count++;
             if (dri_kafka_is_log_slot(kafka, item->slot)) {
@@ -332,6 +383,9 @@ static size_t take_stashed(struct dri_kafka *kafka, struct dri_transport_event *
         }
     }
     kafka->stash_count = kept;
+    for (uint32_t i = 0; i < kafka->slots_count; i++) {
+        dri_kafka_follow_check(kafka, kafka->slots[i]);
+    }
     return count;
 }
 
@@ -339,15 +393,18 @@ static size_t take_new(struct dri_kafka *kafka, bool is_log, struct dri_transpor
                        size_t max)
 {
     size_t count = 0;
-    while (count < max && kafka->stash_count < DRI_KAFKA_STASH) {
+    while (count < max && has_stash_room(kafka)) {
         struct dri_kafka_slot *slot = NULL;
         rd_kafka_message_t *message = next_message(kafka, is_log, &slot);
         if (message == NULL) {
             kafka->progress.came_up_empty = kafka->progress.came_up_empty || !is_log;
             break;
         }
-        if (slot->is_paused_by_owner || !write_message(kafka, slot, message, &ret_events[count])) {
+        if (is_held_back(slot) || !write_message(kafka, slot, message, &ret_events[count])) {
             stash(kafka, slot, message);
+            if (slot->is_gated) {
+                dri_kafka_slot_apply_pause(kafka, slot); /* what came behind it comes again */
+            }
             continue;
         }
         count++;

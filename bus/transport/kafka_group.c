@@ -14,6 +14,9 @@
  * the owner finishes, publishes and settles. An assignment that is lost already is unassigned at
  * once (K8).
  *
+ * Partitions of followers are not the group's to give: they are added to each list of it, and taken
+ * with their commands (kafka_follow.c).
+ *
  * Eager rebalancing by default. The cooperative kind hands over parts of the assignment; the code
  * is the same but for the call at the end (K7, K24).
  */
@@ -49,11 +52,32 @@ static void assign(struct dri_kafka *kafka, const rd_kafka_topic_partition_list_
     }
 }
 
+/* With what follows them, as far as it is assigned: the library refuses what is not. */
+static void unassign_some(struct dri_kafka *kafka, rd_kafka_t *rk,
+                          const rd_kafka_topic_partition_list_t *partitions)
+{
+    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_copy(partitions);
+    rd_kafka_topic_partition_list_t *present = NULL;
+    dri_kafka_follow_add(kafka, all);
+    (void)rd_kafka_assignment(rk, &present);
+    for (int i = all->cnt - 1; i >= partitions->cnt; i--) {
+        if (present == NULL || rd_kafka_topic_partition_list_find(
+                                   present, all->elems[i].topic, all->elems[i].partition) == NULL) {
+            (void)rd_kafka_topic_partition_list_del_by_idx(all, i);
+        }
+    }
+    report_assign(kafka, "unassign", rd_kafka_incremental_unassign(rk, all));
+    if (present != NULL) {
+        rd_kafka_topic_partition_list_destroy(present);
+    }
+    rd_kafka_topic_partition_list_destroy(all);
+}
+
 static void unassign_of(struct dri_kafka *kafka, rd_kafka_t *rk,
                         const rd_kafka_topic_partition_list_t *partitions)
 {
     if (kafka->is_cooperative && partitions != NULL) {
-        report_assign(kafka, "unassign", rd_kafka_incremental_unassign(rk, partitions));
+        unassign_some(kafka, rk, partitions);
         return;
     }
     rd_kafka_resp_err_t err = rd_kafka_assign(rk, NULL);
@@ -161,7 +185,9 @@ static bool give_slot(struct dri_kafka *kafka, const rd_kafka_topic_partition_t 
 {
     const struct dri_kafka_source *source = source_of(kafka, found->topic);
     int64_t offset = 0;
-    if (source == NULL || !choose_start(kafka, source, found, ends, &offset)) {
+    if (source != NULL && source->role == DRI_ROLE_WINDOW) {
+        offset = RD_KAFKA_OFFSET_BEGINNING; /* whatever somebody committed */
+    } else if (source == NULL || !choose_start(kafka, source, found, ends, &offset)) {
         return true;
     }
     struct dri_kafka_slot *slot =
@@ -169,9 +195,15 @@ static bool give_slot(struct dri_kafka *kafka, const rd_kafka_topic_partition_t 
     if (slot == NULL) {
         return false;
     }
-    slot->committed = found->offset >= 0 ? found->offset : -1;
-    slot->settled = slot->committed;
-    keep_metadata(slot, found);
+    if (source->role != DRI_ROLE_WINDOW) {
+        slot->committed = found->offset >= 0 ? found->offset : -1;
+        slot->settled = slot->committed;
+        keep_metadata(slot, found);
+    }
+    if (source->role == DRI_ROLE_PARK && slot->committed >= 0) {
+        dri_kafka_commit_remember(slot);
+        dri_kafka_commit_refresh(kafka, slot);
+    }
     rd_kafka_topic_partition_list_add(ret_assign, found->topic, found->partition)->offset = offset;
     dri_kafka_slot_tell(kafka, slot, DRI_KAFKA_TELL_ASSIGNED);
     return true;
@@ -226,6 +258,14 @@ static rd_kafka_resp_err_t find_ends(struct dri_kafka *kafka, rd_kafka_topic_par
     return err;
 }
 
+/* Followers are told before the commands that name them, and those before replays. */
+static unsigned turn_of(const struct dri_kafka *kafka, const char *topic)
+{
+    const struct dri_kafka_source *source = source_of(kafka, topic);
+    enum dri_source_role role = source == NULL ? DRI_ROLE_REPLAY : source->role;
+    return dri_kafka_role_follows(role) ? 0 : role == DRI_ROLE_COMMANDS ? 1 : 2;
+}
+
 /* Every partition of the lookup has an answer without an error. */
 static void lookup_apply(struct dri_kafka *kafka, const rd_kafka_topic_partition_list_t *found)
 {
@@ -239,11 +279,17 @@ static void lookup_apply(struct dri_kafka *kafka, const rd_kafka_topic_partition
         return;
     }
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(wanted->cnt);
-    for (int i = 0; i < wanted->cnt; i++) {
-        if (!give_slot(kafka, &wanted->elems[i], ends, list)) {
-            dri_kafka_notice(kafka, DRAY_ENOMEM, "%s/%" PRId32 " is not read: out of memory",
-                             wanted->elems[i].topic, wanted->elems[i].partition);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        for (int i = 0; i < wanted->cnt; i++) {
+            if (turn_of(kafka, wanted->elems[i].topic) == turn &&
+                !give_slot(kafka, &wanted->elems[i], ends, list)) {
+                dri_kafka_notice(kafka, DRAY_ENOMEM, "%s/%" PRId32 " is not read: out of memory",
+                                 wanted->elems[i].topic, wanted->elems[i].partition);
+            }
         }
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        dri_kafka_follow_regate(kafka, list->elems[i].partition);
     }
     lookup_forget(kafka);
     assign(kafka, list);
@@ -293,7 +339,8 @@ static void on_assign(struct dri_kafka *kafka, const rd_kafka_topic_partition_li
         return;
     }
     kafka->lookup.partitions = rd_kafka_topic_partition_list_copy(partitions);
-    for (int i = 0; i < partitions->cnt; i++) {
+    dri_kafka_follow_add(kafka, kafka->lookup.partitions);
+    for (int i = 0; i < kafka->lookup.partitions->cnt; i++) {
         kafka->lookup.partitions->elems[i].offset = RD_KAFKA_OFFSET_INVALID;
     }
     lookup_send(kafka);
@@ -309,8 +356,8 @@ static void lose_slot(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
     }
     dri_kafka_slot_detach(kafka, slot);
     slot->state = DRI_KAFKA_SLOT_LOST;
-    slot->tell = 0;
-    dri_kafka_slot_tell(kafka, slot, DRI_KAFKA_TELL_LOST);
+    slot->tell = DRI_KAFKA_TELL_LOST;
+    dri_kafka_slot_tell_last(kafka, slot);
 }
 
 static void revoke_slot(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
@@ -322,7 +369,8 @@ static void revoke_slot(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
     dri_kafka_stash_drop(kafka, slot);
     slot->state = DRI_KAFKA_SLOT_REVOKED;
     slot->tell &= ~(unsigned)DRI_KAFKA_TELL_CAUGHT_UP;
-    dri_kafka_slot_tell(kafka, slot, DRI_KAFKA_TELL_REVOKED);
+    slot->tell |= DRI_KAFKA_TELL_REVOKED;
+    dri_kafka_slot_tell_last(kafka, slot);
     kafka->revoking_slots++;
 }
 
@@ -349,9 +397,12 @@ static void on_revoke(struct dri_kafka *kafka, const rd_kafka_topic_partition_li
     }
     DRI_ASSERT(kafka->revoking == NULL);
     kafka->revoking = rd_kafka_topic_partition_list_copy(partitions);
-    for (int i = 0; i < partitions->cnt; i++) {
-        struct dri_kafka_slot *slot = dri_kafka_slot_at(kafka, partitions->elems[i].topic,
-                                                        partitions->elems[i].partition, false);
+    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_copy(partitions);
+    dri_kafka_follow_add(kafka, all); /* behind the commands */
+    for (int i = 0; i < all->cnt; i++) {
+        const rd_kafka_topic_partition_t *taken = &all->elems[i];
+        struct dri_kafka_slot *slot =
+            dri_kafka_slot_at(kafka, taken->topic, taken->partition, false);
         if (slot == NULL) {
             continue;
         }
@@ -360,22 +411,33 @@ static void on_revoke(struct dri_kafka *kafka, const rd_kafka_topic_partition_li
         } else {
             revoke_slot(kafka, slot);
         }
+        dri_kafka_follow_regate(kafka, taken->partition);
     }
+    rd_kafka_topic_partition_list_destroy(all);
     if (kafka->revoking_slots == 0) {
         finish_revoke(kafka);
     }
 }
 
-static void lose_all(struct dri_kafka *kafka)
+/* Followers behind their commands. */
+static void lose_held(struct dri_kafka *kafka, bool is_assigned_too)
 {
-    for (uint32_t i = 0; i < kafka->slots_count; i++) {
-        struct dri_kafka_slot *slot = kafka->slots[i];
-        bool is_held =
-            slot->state == DRI_KAFKA_SLOT_ASSIGNED || slot->state == DRI_KAFKA_SLOT_REVOKED;
-        if (is_held && !dri_kafka_is_log_slot(kafka, slot)) {
-            lose_slot(kafka, slot);
+    for (int turn = 0; turn < 2; turn++) {
+        for (uint32_t i = 0; i < kafka->slots_count; i++) {
+            struct dri_kafka_slot *slot = kafka->slots[i];
+            bool is_held = slot->state == DRI_KAFKA_SLOT_REVOKED ||
+                           (is_assigned_too && slot->state == DRI_KAFKA_SLOT_ASSIGNED);
+            if (is_held && !dri_kafka_is_log_slot(kafka, slot) &&
+                dri_kafka_is_follower(kafka, slot) == (turn == 1)) {
+                lose_slot(kafka, slot);
+            }
         }
     }
+}
+
+static void lose_all(struct dri_kafka *kafka)
+{
+    lose_held(kafka, true);
 }
 
 void dri_kafka_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
@@ -426,11 +488,7 @@ static void check_lost(struct dri_kafka *kafka)
     if (kafka->revoking == NULL || rd_kafka_assignment_lost(kafka->group) == 0) {
         return;
     }
-    for (uint32_t i = 0; i < kafka->slots_count; i++) {
-        if (kafka->slots[i]->state == DRI_KAFKA_SLOT_REVOKED) {
-            lose_slot(kafka, kafka->slots[i]);
-        }
-    }
+    lose_held(kafka, false);
     finish_revoke(kafka);
 }
 

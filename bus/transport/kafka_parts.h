@@ -100,6 +100,30 @@ void dri_kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, c
 /** An error that a handle reports. */
 void dri_kafka_trouble(struct dri_kafka *kafka, rd_kafka_resp_err_t err, const char *reason);
 
+/* kafka_follow.c */
+
+bool dri_kafka_role_follows(enum dri_source_role role);
+bool dri_kafka_is_follower(const struct dri_kafka *kafka, const struct dri_kafka_slot *slot);
+/** Whether the followers' topics have the partitions that they need. */
+DRAY_MUST_CHECK enum dray_status dri_kafka_follow_open(const struct dri_kafka *kafka,
+                                                       struct dri_kafka_admin *admin,
+                                                       char *ret_text, size_t text_bytes);
+/** Properties of their own for the topics of a new handle, and the end of that. */
+void dri_kafka_follow_join(struct dri_kafka *kafka);
+void dri_kafka_follow_put_down(struct dri_kafka *kafka);
+/** Adds what follows the partitions of the commands that stand in the list. */
+void dri_kafka_follow_add(const struct dri_kafka *kafka, rd_kafka_topic_partition_list_t *list);
+/** What the ASSIGNED event of this slot names. */
+void dri_kafka_follow_name(const struct dri_kafka *kafka, const struct dri_kafka_slot *slot,
+                           uint32_t *ret_park, uint32_t *ret_window);
+/** Something of this partition was given, told or taken: hold its messages back, or not any more.
+ */
+void dri_kafka_follow_regate(struct dri_kafka *kafka, int32_t partition);
+/** Tell that the end was reached, when it was and nothing before it waits here. */
+void dri_kafka_follow_check(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+/** Its CAUGHT_UP was told. */
+void dri_kafka_follow_told(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+
 /* kafka_slots.c */
 
 /** A new slot in a new epoch, with nothing to tell yet; NULL: no memory. */
@@ -112,6 +136,8 @@ struct dri_kafka_slot *dri_kafka_slot_at(const struct dri_kafka *kafka, const ch
                                          int32_t partition, bool is_log);
 void dri_kafka_slot_tell(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
                          enum dri_kafka_tell what);
+/** It tells behind all others. */
+void dri_kafka_slot_tell_last(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
 /** Takes it out of its source: no message finds it any more. */
 void dri_kafka_slot_detach(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
 void dri_kafka_slot_free(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
@@ -158,6 +184,10 @@ void dri_kafka_statistics_read(const char *json, size_t len, struct dri_kafka_si
 /* kafka_commit.c */
 
 void dri_kafka_settle(struct dri_kafka *kafka, const struct dri_settle *settle);
+/** A position was just found or taken: that of a park log goes again in an hour. */
+void dri_kafka_commit_refresh(const struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+/** As if it had been settled with this metadata before. */
+void dri_kafka_commit_remember(struct dri_kafka_slot *slot);
 void dri_kafka_commit_flush(struct dri_kafka *kafka);
 void dri_kafka_commit_answer(struct dri_kafka *kafka, rd_kafka_event_t *event);
 void dri_kafka_commit_tick(struct dri_kafka *kafka);
@@ -173,6 +203,11 @@ size_t dri_kafka_fetch(struct dri_kafka *kafka, struct dri_transport_event *ret_
 void dri_kafka_slot_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool is_paused);
 /** It is about to be let go: librdkafka would remember the pause for the next time. */
 void dri_kafka_slot_unpause(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+/** What librdkafka was told about pausing is made what it should be. */
+void dri_kafka_slot_apply_pause(struct dri_kafka *kafka, struct dri_kafka_slot *slot);
+/** Stashed messages but those that are held back for a follower. */
+size_t dri_kafka_stash_open(const struct dri_kafka *kafka);
+bool dri_kafka_stash_has(const struct dri_kafka *kafka, const struct dri_kafka_slot *slot);
 /** Forget stashed messages of slots that are gone (all: every one). */
 void dri_kafka_stash_drop(struct dri_kafka *kafka, const struct dri_kafka_slot *slot);
 /** Assign the log sources where they start. */

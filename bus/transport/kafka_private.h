@@ -23,6 +23,7 @@
  * kafka_conf.c     properties: ours, the user's, the refused ones
  * kafka_admin.c    topics: look, create, describe; begins and ends
  * kafka_group.c    the group's assignments
+ * kafka_follow.c   partitions that go with those of the commands
  * kafka_slots.c    slots and the events that they owe the owner
  * kafka_commit.c   positions
  * kafka_fetch.c    messages, back-pressure, the log reader
@@ -47,7 +48,8 @@
 #define DRI_KAFKA_PURGE_NS       5000000000u /* for the reports of a producer that is given up */
 #define DRI_KAFKA_REVIVE_NS      1000000000u /* first wait between two producers; doubles */
 #define DRI_KAFKA_REVIVE_MAX_NS  30000000000u
-#define DRI_KAFKA_NOTICE_NS      30000000000u /* the same trouble is told again after so long */
+#define DRI_KAFKA_REFRESH_NS     3600000000000u /* a position that nobody subscribes to goes again */
+#define DRI_KAFKA_NOTICE_NS      30000000000u   /* the same trouble is told again after so long */
 
 /** Cooperative rebalancing is trusted from here on (K7). */
 #define DRI_KAFKA_COOPERATIVE_VERSION 0x020a01ff
@@ -93,6 +95,8 @@ struct dri_kafka_slot {
 
     bool is_paused_by_owner;
     bool is_paused; /* as librdkafka was told (K6) */
+    bool is_gated;  /* commands, replay: a follower of this partition is not at its end */
+    bool is_end_seen, is_end_told; /* follower */
 
     int64_t next_offset; /* after the last message handed over; -1: none yet */
     int64_t committed;   /* told with ASSIGNED; -1: none */
@@ -108,6 +112,7 @@ struct dri_kafka_slot {
     int64_t final_position;
     uint16_t wanted_metadata_len;
     char *wanted_metadata; /* DRI_KAFKA_METADATA_MAX bytes, made at the first need */
+    uint64_t refresh_ns;   /* park: when the position goes again; 0: there is none */
     int64_t told_position; /* with TELL_SETTLED */
     enum dray_status told_status;
 
@@ -115,8 +120,8 @@ struct dri_kafka_slot {
     int64_t looked_fetched; /* and how far the library had fetched */
     uint64_t stalled_ns;    /* it has not moved for so long although it should */
 
-    int64_t log_end; /* log sources: what was the end at open */
-    bool is_caught_up;
+    int64_t log_end;   /* log sources: what was the end at open */
+    bool is_caught_up; /* log sources, followers */
 };
 
 struct dri_kafka_source {
@@ -128,6 +133,7 @@ struct dri_kafka_source {
     struct dri_kafka_slot **slots; /* by partition; NULL where not assigned */
     int32_t slots_count;
     const rd_kafka_topic_t *rkt; /* as seen in messages of this assignment; NULL: not yet */
+    rd_kafka_topic_t *own_rkt;   /* window: with properties of its own, of the group's handle */
 };
 
 /** A message that a consumer gave us and that the owner had no room for. */
@@ -297,8 +303,8 @@ struct dri_kafka {
 
     rd_kafka_message_t **held; /* lent to the owner until the next poll */
     size_t held_count, held_max;
-    struct dri_kafka_stashed stash[DRI_KAFKA_STASH];
-    size_t stash_count;
+    struct dri_kafka_stashed *stash; /* DRI_KAFKA_STASH, and one for each slot */
+    size_t stash_count, stash_max;
     uint64_t hold_since_ns;         /* 0: the owner takes messages */
     bool is_held;                   /* partitions are paused because it does not */
     struct dri_kafka_chunk *chunks; /* headers lent to the owner; the first one is kept */

@@ -89,7 +89,7 @@ static void on_partition(void *arg, const struct dri_kafka_seen_partition *seen)
     if (is_suspect(progress, slot) && (has_come || (seen->end >= 0 && !has_lag))) {
         progress->has_suspect = false;
     }
-    if (moved || !has_lag || slot->is_paused || slot->is_paused_by_owner) {
+    if (moved || !has_lag || slot->is_paused || slot->is_paused_by_owner || slot->is_gated) {
         slot->stalled_ns = 0;
         return;
     }

@@ -32,15 +32,24 @@ static struct dri_kafka_slot *slot_take(struct dri_kafka *kafka)
     }
     struct dri_kafka_slot **slots =
         dri_zalloc_array((size_t)kafka->slots_count + 1, sizeof(struct dri_kafka_slot *));
+    size_t stash_max = DRI_KAFKA_STASH + (size_t)kafka->slots_count + 1;
+    struct dri_kafka_stashed *stash = dri_zalloc_array(stash_max, sizeof(*stash));
     struct dri_kafka_slot *slot = dri_zalloc(sizeof(*slot));
-    if (slots == NULL || slot == NULL) {
+    if (slots == NULL || slot == NULL || stash == NULL) {
         dri_free(slots);
         dri_free(slot);
+        dri_free(stash);
         return NULL;
+    }
+    if (kafka->stash_count > 0) {
+        memcpy(stash, kafka->stash, kafka->stash_count * sizeof(*stash));
     }
     if (kafka->slots_count > 0) {
         memcpy(slots, kafka->slots, kafka->slots_count * sizeof(struct dri_kafka_slot *));
     }
+    dri_free(kafka->stash);
+    kafka->stash = stash;
+    kafka->stash_max = stash_max;
     dri_free(kafka->slots);
     kafka->slots = slots;
     slot->index = kafka->slots_count;
@@ -157,9 +166,8 @@ void dri_kafka_slot_detach(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
 }
 
 /* The list is short and this is rare: walk it. */
-static void tell_cancel(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+static void leave_list(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
 {
-    slot->tell = 0;
     if (!slot->is_queued_to_tell) {
         return;
     }
@@ -179,6 +187,22 @@ static void tell_cancel(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
         kafka->tell_last = before;
     }
     slot->is_queued_to_tell = false;
+}
+
+static void tell_cancel(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+{
+    slot->tell = 0;
+    leave_list(kafka, slot);
+}
+
+void dri_kafka_slot_tell_last(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
+{
+    unsigned what = slot->tell;
+    leave_list(kafka, slot);
+    slot->tell = 0;
+    if (what != 0) {
+        dri_kafka_slot_tell(kafka, slot, (enum dri_kafka_tell)what);
+    }
 }
 
 void dri_kafka_slot_free(struct dri_kafka *kafka, struct dri_kafka_slot *slot)
@@ -210,7 +234,9 @@ void dri_kafka_slots_fini(struct dri_kafka *kafka)
         dri_free(slot);
     }
     dri_free(kafka->slots);
+    dri_free(kafka->stash);
     kafka->slots = NULL;
+    kafka->stash = NULL;
     kafka->slots_count = 0;
 }
 
@@ -226,6 +252,7 @@ static void tell_assigned(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
     event->as.assigned.metadata = dray_slice_of(slot->metadata, slot->metadata_len);
     event->as.assigned.origin = dray_slice_text(slot->origin);
     event->as.assigned.topic = dray_slice_text(source->topic);
+    dri_kafka_follow_name(kafka, slot, &event->as.assigned.park, &event->as.assigned.window);
     kafka->is_slot_text_out = true;
 }
 
@@ -246,6 +273,7 @@ static void tell_one(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
     } else if ((slot->tell & DRI_KAFKA_TELL_CAUGHT_UP) != 0) {
         slot->tell &= ~(unsigned)DRI_KAFKA_TELL_CAUGHT_UP;
         event->type = DRI_TE_CAUGHT_UP;
+        dri_kafka_follow_told(kafka, slot);
     } else if ((slot->tell & DRI_KAFKA_TELL_REVOKED) != 0) {
         slot->tell &= ~(unsigned)DRI_KAFKA_TELL_REVOKED;
         event->type = DRI_TE_REVOKED;

@@ -622,18 +622,19 @@ static void a_follower_that_does_not_fit_is_an_error(void **state)
     const char *missing = contract_name("missing"), *narrow = contract_name("narrow");
     (void)state;
     need_pairs();
-    begin(&scene);
-    if (!contract_it->makes_any_topic) {
-        prepare(&client, &scene);
-        client.sources[1].topic = client.topics[1].topic = missing;
-        client.config.can_create = false;
-        assert_int_equal(contract_it->ops->open(&client.config, &client.transport, client.text,
-                                                sizeof(client.text)),
-                         DRAY_ENOTFOUND);
-        assert_non_null(strstr(client.text, missing));
-        contract_fini(&client);
+    if (contract_it->makes_any_topic) {
+        test_skip("the broker makes what is named, as it likes");
     }
-    if (contract_it->mode == DRI_SETTLE_WATERMARK && !contract_it->makes_any_topic) {
+    begin(&scene);
+    prepare(&client, &scene);
+    client.sources[1].topic = client.topics[1].topic = missing;
+    client.config.can_create = false;
+    assert_int_equal(
+        contract_it->ops->open(&client.config, &client.transport, client.text, sizeof(client.text)),
+        DRAY_ENOTFOUND);
+    assert_non_null(strstr(client.text, missing));
+    contract_fini(&client);
+    if (contract_it->mode == DRI_SETTLE_WATERMARK) {
         contract_init(&client, NULL); /* as if it were a topic with one partition for its own */
         contract_topic(&client, narrow, DRI_USE_CONTROL);
         contract_open(&client);
