@@ -119,11 +119,16 @@ void dri_nats_tell(struct dri_nats *self, enum dray_status status, const char *f
 static void fill_assigned(const struct dri_nats_slot *slot, struct dri_transport_event *ret_event)
 {
     bool is_group = slot->kind == DRI_NATS_GROUP;
+    bool is_window = slot->role == DRI_ROLE_WINDOW;
     ret_event->as.assigned.role = slot->role;
-    ret_event->as.assigned.mode = is_group ? DRI_SETTLE_EACH : DRI_SETTLE_WATERMARK;
+    ret_event->as.assigned.mode = is_group || is_window ? DRI_SETTLE_EACH : DRI_SETTLE_WATERMARK;
     ret_event->as.assigned.partition = slot->partition;
-    ret_event->as.assigned.committed =
-        is_group ? (slot->is_fresh ? -1 : (int64_t)slot->ack_floor + 1) : (int64_t)slot->next_seq;
+    ret_event->as.assigned.committed = is_window ? -1
+                                       : is_group
+                                           ? (slot->is_fresh ? -1 : (int64_t)slot->ack_floor + 1)
+                                           : (int64_t)slot->next_seq;
+    ret_event->as.assigned.park = DRI_SLOT_NONE;
+    ret_event->as.assigned.window = slot->window;
     ret_event->as.assigned.lease_ns = is_group ? slot->lease_ns : 0;
     ret_event->as.assigned.origin =
         dray_slice_text(slot->kind == DRI_NATS_CORE ? slot->topic : slot->stream);
@@ -178,6 +183,19 @@ static bool next_change(struct dri_nats *self, struct dri_transport_event *ret_e
     return true;
 }
 
+/** Commands wait until the window was read to the end that it had, and the owner knows that. */
+static void set_gates(struct dri_nats *self)
+{
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        struct dri_nats_slot *slot = &self->slots[i];
+        if (slot->window == DRI_SLOT_NONE) {
+            continue;
+        }
+        const struct dri_nats_slot *window = &self->slots[slot->window];
+        slot->is_gated = !window->is_caught_up || window->has_caught_up;
+    }
+}
+
 static bool next_message(struct dri_nats *self, struct dri_now now,
                          struct dri_transport_event *ret_event)
 {
@@ -224,7 +242,7 @@ static bool has_more(const struct dri_nats *self)
     for (uint32_t i = 0; i < self->slots_count; i++) {
         const struct dri_nats_slot *slot = &self->slots[i];
         if (slot->has_lost || slot->has_assigned || slot->has_caught_up || slot->has_revoked ||
-            (slot->waiting_count > 0 && !slot->is_paused && slot->is_assigned)) {
+            (slot->waiting_count > 0 && !slot->is_paused && slot->is_assigned && !slot->is_gated)) {
             return true;
         }
     }
@@ -248,6 +266,7 @@ static size_t nats_poll(struct dri_transport *transport, struct dri_now now, siz
     while (count < max && next_change(self, &ret_events[count])) {
         count++;
     }
+    set_gates(self);
     while (count < max && dri_nats_publishes_next(self, &ret_events[count])) {
         count++;
     }
@@ -469,6 +488,7 @@ static void nats_destroy(struct dri_transport *transport)
 static enum dray_status copy_topics(struct dri_nats *self,
                                     const struct dri_transport_config *config)
 {
+    self->window_ms = config->window_ms;
     self->status_topics =
         dri_zalloc_array(config->topics_count + 1, sizeof(self->status_topics[0]));
     if (self->status_topics == NULL) {

@@ -224,6 +224,7 @@ static struct dri_nats_slot *next_slot(struct dri_nats *self)
     struct dri_nats_slot *slot = &self->slots[self->slots_count];
     slot->number = self->slots_count++;
     slot->average_bytes = 512;
+    slot->window = DRI_SLOT_NONE;
     return slot;
 }
 

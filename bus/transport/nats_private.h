@@ -156,6 +156,7 @@ struct dri_nats_stream_plan {
     char subjects[2][DRI_NATS_SUBJECT_BYTES];
     uint32_t subjects_count;
     bool is_last_per_subject;
+    uint64_t age_ms; /* then a message goes; 0: never */
 };
 DRAY_MUST_CHECK enum dray_status dri_nats_topic_plan(const struct dri_topic *topic,
                                                      struct dri_nats_stream_plan *ret_plan,
@@ -181,6 +182,7 @@ struct dri_nats {
     size_t status_topics_count;
     uint64_t memory_bytes;
     uint64_t max_ack_pending;
+    uint64_t window_ms;         /* how long a WINDOW topic keeps a record */
     uint64_t progress_limit_ns; /* 0: nobody looks */
     bool is_closed;
 

@@ -184,8 +184,10 @@ void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struc
         }
     }
     bool can_pull = !slot->is_paused && slot->is_assigned && slot->state == DRI_NATS_READY &&
-                    self->wire != NULL && slot->kind != DRI_NATS_CORE && !slot->lease.is_leaving;
-    bool is_ours_to_change = slot->is_paused || !slot->is_assigned || self->wire == NULL;
+                    self->wire != NULL && slot->kind != DRI_NATS_CORE && !slot->lease.is_leaving &&
+                    !slot->is_gated;
+    bool is_ours_to_change =
+        slot->is_paused || slot->is_gated || !slot->is_assigned || self->wire == NULL;
     size_t room = slot->is_internal ? 1 : self->room;
     if (is_ours_to_change || room == 0 || slot->waiting_count > 0) {
         slot->is_starved = false;
@@ -207,7 +209,8 @@ void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struc
 uint64_t dri_nats_pull_deadline(const struct dri_nats_slot *slot)
 {
     uint64_t first = UINT64_MAX;
-    if (slot->is_paused || slot->state != DRI_NATS_READY || slot->kind == DRI_NATS_CORE) {
+    if (slot->is_paused || slot->is_gated || slot->state != DRI_NATS_READY ||
+        slot->kind == DRI_NATS_CORE) {
         return first;
     }
     for (uint32_t i = 0; i < slot->pulls_count; i++) {
@@ -459,7 +462,7 @@ static bool fill_event(struct dri_nats *self, const struct dri_nats_slot *slot,
 bool dri_nats_pull_next(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now,
                         struct dri_transport_event *ret_event)
 {
-    while (slot->is_assigned && !slot->is_paused && slot->waiting_count > 0) {
+    while (slot->is_assigned && !slot->is_paused && !slot->is_gated && slot->waiting_count > 0) {
         const struct dri_nats_waiting *waiting = ring_at(slot, 0);
         if (waiting->due_ns <= now.mono_ns) {
             self->expired_waiting++;

@@ -720,6 +720,12 @@ static enum dray_status init_one(struct dri_nats *self, struct dri_nats_slot *sl
             (void)snprintf(slot->filter, sizeof(slot->filter), "%.500s.>", source->topic);
         }
     }
+    slot->window = DRI_SLOT_NONE;
+    if (source->role == DRI_ROLE_WINDOW) { /* everybody reads all of it */
+        slot->kind = DRI_NATS_LOG;
+        slot->start = DRI_START_EARLIEST;
+        return DRAY_OK;
+    }
     if (source->role == DRI_ROLE_LOG) {
         slot->kind = dri_nats_is_inbox(source->topic) ? DRI_NATS_CORE : DRI_NATS_LOG;
         return DRAY_OK;
@@ -731,31 +737,68 @@ static enum dray_status init_one(struct dri_nats *self, struct dri_nats_slot *sl
     return DRAY_OK;
 }
 
+/* Without owners of partitions nobody could keep a park log: what would be parked waits in memory.
+ */
+static enum dray_status check_followers(const struct dri_nats *self,
+                                        const struct dri_transport_config *config,
+                                        char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    for (size_t i = 0; i < config->sources_count; i++) {
+        const struct dri_source *source = &config->sources[i];
+        if (source->role != DRI_ROLE_PARK && source->role != DRI_ROLE_WINDOW) {
+            continue;
+        }
+        if (self->settings.partitions > 1) {
+            dri_nats_say(ret_text,
+                         "\"%.60s\": park logs and windows are not read with nats.partitions in "
+                         "this build; leave nats.partitions out",
+                         source->topic);
+            return DRAY_EUNSUPPORTED;
+        }
+        if (source->role == DRI_ROLE_PARK) {
+            DRI_LOG(DRI_LOG_INFO, "NATS-PARK",
+                    "without nats.partitions nothing is parked: what waits does so in memory",
+                    DRI_TEXT("topic", source->topic));
+        }
+    }
+    return DRAY_OK;
+}
+
 enum dray_status dri_nats_slots_init(struct dri_nats *self,
                                      const struct dri_transport_config *config,
                                      char ret_text[DRI_NATS_TEXT_BYTES])
 {
     bool has_commands = false;
+    uint32_t window = DRI_SLOT_NONE;
     const struct dri_source *commands = NULL;
     self->slots = dri_zalloc_array(config->sources_count + self->settings.partitions + 2,
                                    sizeof(self->slots[0]));
     if (self->slots == NULL) {
         return DRAY_ENOMEM;
     }
-    for (size_t i = 0; i < config->sources_count; i++) {
-        struct dri_nats_slot *slot = &self->slots[i];
-        slot->number = (uint32_t)i;
-        self->slots_count++;
-        enum dray_status status = init_one(self, slot, &config->sources[i], ret_text);
-        if (status != DRAY_OK) {
-            return status;
+    enum dray_status status = check_followers(self, config, ret_text);
+    for (int turn = 0; turn < 2; turn++) { /* a window is told before the commands that name it */
+        for (size_t i = 0; status == DRAY_OK && i < config->sources_count; i++) {
+            const struct dri_source *source = &config->sources[i];
+            if (source->role == DRI_ROLE_PARK || (source->role == DRI_ROLE_WINDOW) != (turn == 0)) {
+                continue;
+            }
+            struct dri_nats_slot *slot = &self->slots[self->slots_count];
+            slot->number = self->slots_count++;
+            status = init_one(self, slot, source, ret_text);
+            window = source->role == DRI_ROLE_WINDOW ? slot->number : window;
+            if (status == DRAY_OK && slot->kind == DRI_NATS_GROUP) {
+                bool is_first = slot->role == DRI_ROLE_COMMANDS && !has_commands;
+                has_commands = has_commands || is_first;
+                name_consumer(self, slot, is_first);
+                commands = is_first ? source : commands;
+                slot->window = slot->role == DRI_ROLE_COMMANDS ? window : DRI_SLOT_NONE;
+                slot->is_gated = slot->window != DRI_SLOT_NONE;
+            }
         }
-        if (slot->kind == DRI_NATS_GROUP) {
-            bool is_first = slot->role == DRI_ROLE_COMMANDS && !has_commands;
-            has_commands = has_commands || is_first;
-            name_consumer(self, slot, is_first);
-            commands = is_first ? &config->sources[i] : commands;
-        }
+    }
+    if (status != DRAY_OK) {
+        return status;
     }
     return commands != NULL && self->settings.partitions > 1
                ? dri_nats_partitions_init(self, commands, ret_text)

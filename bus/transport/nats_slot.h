@@ -68,11 +68,13 @@ struct dri_nats_slot {
     uint32_t number;
     uint32_t epoch; /* 0: never assigned */
     bool is_assigned, is_paused;
+    bool is_gated;   /* commands: the window has not told its end yet; nothing is asked for */
+    uint32_t window; /* commands: slot of the window that they wait for, or DRI_SLOT_NONE */
     /* What poll has still to tell, in this order. */
     bool has_lost, has_assigned, has_revoked, has_caught_up;
     uint32_t lost_epoch;
     bool is_fresh;                       /* group: the durable was made by us just now */
-    bool is_caught_up;                   /* log: said so */
+    bool is_caught_up;                   /* log, window: said so */
     char topic[DRI_NATS_SUBJECT_BYTES];  /* as the source named it */
     char filter[DRI_NATS_SUBJECT_BYTES]; /* what is read */
     bool has_filter;                     /* the consumer filters */

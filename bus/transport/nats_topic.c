@@ -93,11 +93,12 @@ struct family {
     const char *prefix, *name, *subject;
 };
 
-/** Subjects that share one stream: dlq.>, replay.>, park.> */
+/** Subjects that share one stream. */
 static const struct family families[] = {
     {"dlq.", "DLQ", "dlq.>"},
     {"replay.", "REPLAY", "replay.>"},
     {"park.", "PARK", "park.>"},
+    {"window.", "WINDOW", "window.>"},
 };
 
 static bool plan_family(const char *topic, struct dri_nats_stream_plan *plan)
@@ -213,18 +214,39 @@ static enum dray_status create_stream(struct dri_nats_inquiry *inquiry,
         return DRAY_EINVALID;
     }
     uint64_t least_ns = window_least_ns(&inquiry->self->settings);
+    uint64_t duplicates_ns = least_ns > DUPLICATE_WINDOW_NS ? least_ns : DUPLICATE_WINDOW_NS;
+    uint64_t age_ns = plan->age_ms * 1000000u;
+    if (age_ns > 0 && duplicates_ns > age_ns) {
+        duplicates_ns = age_ns; /* the server refuses more */
+    }
     (void)snprintf(subject, sizeof(subject), "STREAM.CREATE.%s", plan->name);
-    (void)snprintf(
-        body, sizeof(body),
-        "{\"name\":\"%s\",\"subjects\":[%s%s%s],\"retention\":\"limits\","
-        "\"storage\":\"file\",\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,"
-        "\"max_bytes\":-1,\"max_age\":0,\"max_msg_size\":-1,\"num_replicas\":%u,"
-        "\"duplicate_window\":%llu,\"max_msgs_per_subject\":%d}",
-        plan->name, first, second[0] == '\0' ? "" : ",", second, inquiry->self->settings.replicas,
-        (unsigned long long)(least_ns > DUPLICATE_WINDOW_NS ? least_ns : DUPLICATE_WINDOW_NS),
-        plan->is_last_per_subject ? 1 : -1);
+    (void)snprintf(body, sizeof(body),
+                   "{\"name\":\"%s\",\"subjects\":[%s%s%s],\"retention\":\"limits\","
+                   "\"storage\":\"file\",\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,"
+                   "\"max_bytes\":-1,\"max_age\":%llu,\"max_msg_size\":-1,\"num_replicas\":%u,"
+                   "\"duplicate_window\":%llu,\"max_msgs_per_subject\":%d}",
+                   plan->name, first, second[0] == '\0' ? "" : ",", second,
+                   (unsigned long long)age_ns, inquiry->self->settings.replicas,
+                   (unsigned long long)duplicates_ns, plan->is_last_per_subject ? 1 : -1);
     dri_nats_inquire(inquiry, subject, body);
     return inquiry->reply.status;
+}
+
+/** Whether messages go before their time. */
+static bool is_short(struct dray_slice info, const struct dri_nats_stream_plan *plan)
+{
+    char text[24] = "";
+    uint64_t age_ns = dri_nats_json_uint(info, "config.max_age", 0);
+    bool is_bounded = false;
+    const char *const bounds[] = {"config.max_msgs", "config.max_bytes"};
+    for (size_t i = 0; i < 2; i++) {
+        struct dray_slice value = dri_nats_json_find(info, bounds[i]);
+        (void)snprintf(text, sizeof(text), "%.*s", (int)(value.len < 20 ? value.len : 20),
+                       value.at == NULL ? "" : (const char *)value.at);
+        is_bounded = is_bounded || (text[0] != '\0' && text[0] != '-' && text[0] != '0');
+    }
+    bool is_old = age_ns != 0 && (plan->age_ms == 0 || age_ns < plan->age_ms * 1000000u);
+    return is_bounded || is_old;
 }
 
 /** A stream that is there: fit for its use? OK with a text: fit, but. */
@@ -237,7 +259,8 @@ static enum dray_status judge(const struct dri_nats_settings *settings,
     (void)dri_nats_json_text(info, "config.retention", retention, sizeof(retention));
     uint64_t window = dri_nats_json_uint(info, "config.duplicate_window", 0);
     bool is_output = topic->use == DRI_USE_RESULTS || topic->use == DRI_USE_DEAD_LETTERS ||
-                     topic->use == DRI_USE_REPLAY;
+                     topic->use == DRI_USE_REPLAY || topic->use == DRI_USE_PARK;
+    bool is_kept = is_output || topic->use == DRI_USE_WINDOW;
     if (!stream_covers(info, plan->subject)) {
         dri_nats_say(ret_text,
                      "stream %s holds only a part of subject \"%s\"; add the subject to it", name,
@@ -260,11 +283,20 @@ static enum dray_status judge(const struct dri_nats_settings *settings,
             return DRAY_EINVALID;
         }
     }
-    if (strcmp(retention, "interest") == 0 || (is_output && strcmp(retention, "limits") != 0)) {
+    if (strcmp(retention, "interest") == 0 || (is_kept && strcmp(retention, "limits") != 0)) {
         dri_nats_say(ret_text,
                      "stream %s has %s retention, which forgets what nobody reads; it must be "
                      "limits",
                      name, retention);
+        return DRAY_EINVALID;
+    }
+    if ((topic->use == DRI_USE_PARK || topic->use == DRI_USE_WINDOW) && is_short(info, plan)) {
+        dri_nats_say(ret_text,
+                     "stream %s would forget %s: its max_age must be %s%llu s, and max_msgs and "
+                     "max_bytes must be -1",
+                     name, plan->age_ms == 0 ? "parked commands" : "ids of commands",
+                     plan->age_ms == 0 ? "" : "0 or at least ",
+                     (unsigned long long)plan->age_ms / 1000u);
         return DRAY_EINVALID;
     }
     if (is_output && window < window_least_ns(settings)) {
@@ -330,6 +362,7 @@ static enum dray_status check(struct dri_nats_inquiry *inquiry, const struct dri
     if (status != DRAY_OK) {
         return status;
     }
+    plan.age_ms = topic->use == DRI_USE_WINDOW ? inquiry->self->window_ms : 0;
     for (int look = 0;; look++) {
         status = find_stream(inquiry, plan.subject, name);
         if (status != DRAY_ENOTFOUND) {

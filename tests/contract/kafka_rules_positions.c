@@ -372,6 +372,53 @@ static void a_position_out_of_range_is_an_error_and_no_reset(void **state)
     peer_fini(&second);
 }
 
+/* ---- topics that the group does not subscribe to ---- */
+
+/** An hour later what is due goes. */
+static void let_an_hour_pass(struct peer *peer)
+{
+    struct dri_transport_event events[8];
+    bool more = false;
+    struct dri_now later = dri_clock_now();
+    uint64_t commits = peer_kafka(peer)->stats.commits;
+    later.mono_ns += DRI_KAFKA_REFRESH_NS + 1;
+    assert_int_equal(dri_kafka_ops.poll(peer->transport, later, 0, events, 8, &more), 0);
+    assert_int_equal(peer_kafka(peer)->stats.commits, commits + 1);
+}
+
+static void a_position_of_a_park_log_goes_again_before_the_broker_forgets_it(void **state)
+{
+    (void)state;
+    const char *topic = make_topic("refresh", 1), *park = make_topic("refresh_park", 1);
+    const char *group = fresh_name("g");
+    char metadata[64];
+    for (int turn = 0; turn < 2; turn++) { /* of its own, and as it was found */
+        struct peer peer;
+        member_init(&peer, group, topic);
+        peer_source(&peer, park, DRI_ROLE_PARK, DRI_START_EARLIEST);
+        peer_open(&peer);
+        peer_await(&peer, DRI_TE_CAUGHT_UP, 1, NULL);
+        struct dri_transport_event slot = assigned(&peer, 0);
+        assert_int_equal(slot.as.assigned.role, DRI_ROLE_PARK);
+        if (turn == 0) {
+            peer_fill(&peer, park, 0, 3);
+            peer_settle(&peer, &slot, 2, "1:waits", false);
+            peer_await(&peer, DRI_TE_SETTLED, 1, NULL);
+        } else {
+            assert_int_equal(slot.as.assigned.committed, 2);
+        }
+        let_an_hour_pass(&peer);
+        peer_await(&peer, DRI_TE_SETTLED, turn == 0 ? 2 : 1, NULL);
+        const struct dri_transport_event *settled =
+            peer_event(&peer, DRI_TE_SETTLED, turn == 0 ? 1 : 0);
+        assert_int_equal(settled->status, DRAY_OK);
+        assert_int_equal(settled->as.position, 2);
+        peer_fini(&peer);
+    }
+    assert_int_equal(committed_now(group, park, metadata, sizeof(metadata)), 2);
+    assert_string_equal(metadata, "1:waits");
+}
+
 const struct CMUnitTest rules_positions[] = {
     RULE(what_is_published_comes_back_and_is_settled),
     RULE(absent_and_empty_keys_and_values_stay_what_they_are),
@@ -387,5 +434,6 @@ const struct CMUnitTest rules_positions[] = {
     RULE(reading_goes_on_at_the_committed_position),
     RULE(a_new_group_starts_where_it_is_told),
     RULE(a_position_out_of_range_is_an_error_and_no_reset),
+    RULE(a_position_of_a_park_log_goes_again_before_the_broker_forgets_it),
 };
 const size_t rules_positions_count = sizeof(rules_positions) / sizeof(rules_positions[0]);
