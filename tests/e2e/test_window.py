@@ -4,8 +4,8 @@
 """A command that is sent again does not run again: each id has one run and one end, whoever answers.
 
 Every id is sent twice at once, once with the same key and once with another one of the same partition,
-then again after the worker was killed, after a second replica came (on Kafka half of the
-partitions go to it), and after the first one left. One command's worker dies between the record of its end and its result.
+then again after the worker was killed, after a second replica came (with partitions, half
+of them go to it), and after the first one left. One command's worker dies between the record of its end and its result.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import sys
 import clients
 import msgpack
 import workers
+from test_nats_partitions import murmur2
 from test_reconcile import start_broker
 
 COUNT, PARTITIONS, WINDOW_MS = 40, 4, 3600000
@@ -24,16 +25,25 @@ TOPICS = {"commands": "commands", "results": "results", "dead_letters": "dlq.onc
 class Sender:
     """Remembers how often each id was sent."""
 
-    def __init__(self, client):
+    def __init__(self, client, has_partitions):
         self.client = client
+        self.has_partitions = has_partitions  # of JetStream; Kafka has them always
         self.sent = collections.Counter()
         self.keys = {}  # partition -> keys that go there
+
+    def publish(self, messages):
+        """Positions, in order; by partition on JetStream, as its producers do."""
+        if not self.has_partitions:
+            return self.client.publish("commands", messages)
+        for message in messages:
+            self.client.publish(f"commands.p.{murmur2(message[0]) % PARTITIONS}", [message])
+        return [(murmur2(message[0]) % PARTITIONS, 0) for message in messages]
 
     def find_keys(self):
         names = [f"key-{n}" for n in range(12 * PARTITIONS)]
         messages = [self.message(f"scout-{name}", name, {"do": "ok"}) for name in names]
-        for at, (name, position) in enumerate(zip(names, self.client.publish("commands", messages))):
-            partition = position[0] if self.client.kind == "kafka" else at % PARTITIONS
+        for at, (name, position) in enumerate(zip(names, self.publish(messages))):
+            partition = position[0] if isinstance(position, tuple) else at % PARTITIONS
             self.keys.setdefault(partition, []).append(name)
         assert len(self.keys) == PARTITIONS and all(len(keys) > 1 for keys in self.keys.values())
 
@@ -53,7 +63,7 @@ class Sender:
             for turn in range(times):
                 key = keys[(number + (shift + turn) // 2) % len(keys)]
                 messages.append(self.message(f"id-{number}", key, payload))
-        self.client.publish("commands", messages)
+        self.publish(messages)
 
     def ends(self):
         """id -> its results."""
@@ -94,7 +104,7 @@ def check(sender, probe_log, may_be_many=()):
 
 
 
-def scenario(bus):
+def scenario(bus, has_partitions):
     with workers.Folder("window") as folder, start_broker(bus) as broker:
         client = clients.connect(broker.url)
         config = workers.configuration(broker.url, "once", TOPICS, window_ms=WINDOW_MS, lanes=8,
@@ -103,7 +113,9 @@ def scenario(bus):
         if client.kind == "kafka":
             config["kafka"] = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
         one, two = (workers.Worker(folder, name, config) for name in ("one", "two"))
-        sender = Sender(client)
+        if has_partitions:
+            config["nats"] = {"partitions": PARTITIONS, "lease_ms": 3000, "ack_wait_ms": 20000}
+        sender = Sender(client, has_partitions)
         try:
             one.start().wait_ready()
             sender.find_keys()
@@ -123,7 +135,7 @@ def scenario(bus):
 
             one.stop()
             one.start(env={"DRAY_CRASH_AT": "after_publish:1"})
-            client.publish("commands", [sender.message("torn", sender.keys[0][0], {"do": "ok"})])
+            sender.publish([sender.message("torn", sender.keys[0][0], {"do": "ok"})])
             workers.settle_down(lambda: not one.is_running(), 120, "the crash behind the record")
             assert not sender.ends()["torn"], "it died too late"
             assert [run for run in workers.runs(one.probe_log) if run.id == b"torn".hex()], "it did not run"
@@ -157,5 +169,7 @@ def scenario(bus):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--bus", default="kafka")
-    scenario(parser.parse_args().bus)
+    parser.add_argument("--partitions", action="store_true", help="of JetStream")
+    arguments = parser.parse_args()
+    scenario(arguments.bus, arguments.partitions)
     sys.exit(0)
