@@ -113,6 +113,9 @@ static void print_totals(const struct totals *totals, double seconds)
     (void)printf("routes: %" PRIu64 " runs at a limit, %" PRIu64 " probes that failed, %" PRIu64
                  " held letters\n",
                  tally->at_limit, tally->probes, tally->held);
+    (void)printf("windows: %" PRIu64 " commands with the id of an earlier one, %" PRIu64
+                 " ends recorded, %" PRIu64 " duplicates answered\n",
+                 tally->twins, tally->windows, tally->answers);
     (void)printf("nemesis:");
     for (int i = 0; i < SIM_NEMESIS_COUNT; i++) {
         (void)printf(" %s %" PRIu64, sim_nemesis_text((enum sim_nemesis)i), totals->nemesis[i]);
@@ -153,7 +156,8 @@ static int count_missing(const struct totals *totals)
         uint64_t count;
     } limits[] = {{"a run at its route's limit", totals->tally.at_limit},
                   {"a probe that failed", totals->tally.probes},
-                  {"a held letter", totals->tally.held}};
+                  {"a held letter", totals->tally.held},
+                  {"a duplicate that was answered", totals->tally.answers}};
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         if (limits[i].count == 0) {
             (void)printf("never happened: %s\n", limits[i].text);
