@@ -70,7 +70,8 @@ struct ticket {
 };
 
 struct log {
-    bool is_log, is_live;  /* of a window */
+    bool is_log, is_live; /* of a window */
+    bool is_park;
     uint32_t epoch;        /* of the last assignment */
     uint32_t live_at;      /* place among the live ones */
     uint32_t window;       /* of others: slot of their log, DRI_SLOT_NONE */
@@ -416,6 +417,7 @@ void dri_window_assigned(struct dri_window *window, const struct dri_transport_e
     *log = (struct log){
         .is_log = is_log,
         .is_live = is_log,
+        .is_park = event->as.assigned.role == DRI_ROLE_PARK,
         .epoch = event->epoch,
         .live_at = window->live_count,
         .window = has_log ? other : DRI_SLOT_NONE,
@@ -424,6 +426,11 @@ void dri_window_assigned(struct dri_window *window, const struct dri_transport_e
     };
     if (is_log) {
         window->live[window->live_count++] = event->slot;
+    }
+    uint32_t park = event->as.assigned.park;
+    if (!is_log && park < window->config.slots_max && window->logs[park].is_park) {
+        window->logs[park].window = log->window; /* what was parked comes back by that slot */
+        window->logs[park].window_epoch = log->window_epoch;
     }
 }
 

@@ -330,6 +330,27 @@ static void a_source_without_a_log_runs_without_a_window(void **state)
     assert_false(dri_window_is_log(fixture->window, COMMANDS));
 }
 
+static void what_was_parked_has_the_window_of_its_commands(void **state)
+{
+    struct fixture *fixture = *state;
+    struct dri_flight first = command("a", COMMANDS);
+    struct dri_flight parked = command("a", COMMANDS);
+    const struct dri_transport_event event = {
+        .type = DRI_TE_ASSIGNED,
+        .slot = COMMANDS,
+        .epoch = 11,
+        .as.assigned = {.role = DRI_ROLE_COMMANDS, .park = 4, .window = LOG},
+    };
+    assign(fixture, 4, DRI_ROLE_PARK, 13, DRI_SLOT_NONE);
+    dri_window_assigned(fixture->window, &event);
+    parked.slot = 4;
+    parked.epoch = 13;
+    assert_int_equal(enter(fixture, &first), DRI_WINDOW_RUN);
+    assert_int_equal(enter(fixture, &parked), DRI_WINDOW_HELD);
+    dri_window_leave(fixture->window, &first);
+    dri_window_leave(fixture->window, &parked);
+}
+
 static void no_memory_is_said_and_leaves_nothing_behind(void **state)
 {
     struct fixture *fixture = *state;
@@ -361,6 +382,7 @@ int main(void)
         CASE(too_many_ends_push_the_oldest_out),
         CASE(what_a_log_knew_goes_with_it),
         CASE(a_source_without_a_log_runs_without_a_window),
+        CASE(what_was_parked_has_the_window_of_its_commands),
         CASE(no_memory_is_said_and_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
