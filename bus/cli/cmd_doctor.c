@@ -35,7 +35,7 @@
 #include "wire/json.h"
 
 #define TOPICS      6u /* that are always there */
-#define TOPICS_MAX  (TOPICS + 1 + DRI_DELAY_LEVELS)
+#define TOPICS_MAX  (TOPICS + 2 + DRI_DELAY_LEVELS)
 #define TEXT_BYTES  1024u
 #define CHECK_MS    10000u
 #define MODULES_MAX 256u
@@ -221,6 +221,10 @@ static void look_at_broker(struct doctor *doctor)
         names[topics_count] = "parked";
         topics[topics_count++] = (struct dri_topic){settings->topics.park, DRI_USE_PARK};
     }
+    if (settings->worker.window_ms != 0) {
+        names[topics_count] = "window";
+        topics[topics_count++] = (struct dri_topic){settings->topics.window, DRI_USE_WINDOW};
+    }
     uint32_t levels = settings->worker.delay_after_ms != 0 ? DRI_DELAY_LEVELS : 0;
     for (uint32_t i = 0; i < levels; i++) {
         names[topics_count] = "delay";
@@ -234,6 +238,7 @@ static void look_at_broker(struct doctor *doctor)
         .client_id = "dray-doctor",
         .topics = topics,
         .topics_count = topics_count,
+        .window_ms = settings->worker.window_ms,
         .can_create = doctor->can_fix,
         .partitions = settings->worker.partitions,
         .timeout_ms = CHECK_MS,
@@ -293,8 +298,12 @@ static void tell_route(void *arg, const struct dri_route *route)
 static void look_at_routes(struct doctor *doctor, struct dri_modules *modules)
 {
     const struct dri_settings *settings = &doctor->cli->settings;
-    struct dri_registry_config config = {
-        .bind = dri_binding_bind, .unbind = dri_binding_unbind, .arg = modules, .readers_max = 1};
+    struct dri_registry_config config = {.bind = settings->worker.window_ms != 0
+                                                     ? dri_binding_bind
+                                                     : dri_binding_bind_without_window,
+                                         .unbind = dri_binding_unbind,
+                                         .arg = modules,
+                                         .readers_max = 1};
     struct dri_registry *registry = NULL;
     char text[TEXT_BYTES] = "";
     enum dray_status status = dri_registry_create(&config, &registry);

@@ -375,8 +375,8 @@ static enum dray_status derive_topics(struct dri_config *config, struct dri_sett
         status = entry_set(entry, topic, DRI_ORIGIN_DERIVED, "derived");
         settings->topics.dead_letters = entry->text;
     }
-    const char *const families[] = {"replay", "park"};
-    char **const owners[] = {&config->replay, &config->park};
+    const char *const families[] = {"replay", "park", "window"};
+    char **const owners[] = {&config->replay, &config->park, &config->window};
     for (size_t i = 0; status == DRAY_OK && i < DRI_ARRAY_LEN(families); i++) {
         snprintf(topic, sizeof(topic), "%s.%s.%s", families[i], settings->group,
                  settings->topics.commands);
@@ -392,6 +392,7 @@ static enum dray_status derive_topics(struct dri_config *config, struct dri_sett
     }
     settings->topics.replay = config->replay;
     settings->topics.park = config->park;
+    settings->topics.window = config->window;
     return status;
 }
 
@@ -422,6 +423,13 @@ static enum dray_status pass_options(struct dri_config *config, struct dri_setti
 static enum dray_status check_delivery(const struct dri_settings *settings, char *ret_text,
                                        size_t text_bytes)
 {
+    if (dri_settings_is_exactly_once(settings) && settings->worker.window_ms != 0) {
+        snprintf(ret_text, text_bytes,
+                 "worker.window_ms is not possible with worker.delivery exactly_once: a duplicate "
+                 "would be answered with an end that its transaction may still throw away. Set "
+                 "worker.window_ms: 0, or at_least_once");
+        return DRAY_EINVALID;
+    }
     if (!dri_settings_is_exactly_once(settings) || settings->bus == NULL ||
         strncmp(settings->bus, "kafka:", 6) == 0) {
         return DRAY_OK;
@@ -554,6 +562,7 @@ void dri_config_destroy(struct dri_config *config)
     for (uint32_t i = 0; i < DRI_DELAY_LEVELS; i++) {
         dri_free(config->delay[i]);
     }
+    dri_free(config->window);
     dri_free(config);
 }
 

@@ -79,6 +79,7 @@ struct dri_config {
     char *replay;                  /* owned; derived topics */
     char *park;                    /* owned */
     char *delay[DRI_DELAY_LEVELS]; /* owned */
+    char *window;                  /* owned */
 };
 
 /** A value on its way in. Borrows. */

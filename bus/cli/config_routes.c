@@ -24,16 +24,17 @@ static const char *const route_keys[] = {"ns",     "name",    "version", "runtim
                                          "module", "handler", "sha256",  "signature",
                                          "tags",   "weight",  "state",   "policy"};
 static const char *const policy_keys[] = {
-    "timeout_ms", "attempts",        "backoff_ms", "backoff", "retry",
-    "budget_ms",  "concurrency",     "rate",       "burst",   "order",
-    "run",        "isolation",       "preload",    "breaker", "depends",
-    "fallback",   "key_concurrency", "rate_shared", "exhausted"};
+    "timeout_ms",      "attempts",    "backoff_ms", "backoff",    "retry", "budget_ms",
+    "concurrency",     "rate",        "burst",      "order",      "run",   "isolation",
+    "preload",         "breaker",     "depends",    "fallback",   "key_concurrency",
+    "rate_shared",     "exhausted",   "idempotency"};
 static const char *const backoff_keys[] = {"base_ms", "factor", "max_ms", "jitter"};
 static const char *const retry_keys[] = {"timeout",  "network", "unavailable", "conflict",
                                          "internal", "invalid", "not_found",   "rejected",
                                          "limit",    "auth"};
 static const char *const kind_keys[] = {"attempts"};
 static const char *const breaker_keys[] = {"failures", "open_ms"};
+static const char *const idempotency_keys[] = {"window_ms"};
 
 /* The keys of a map in a map: under which key of which. NULL: whichever of them. */
 static const struct inner {
@@ -46,6 +47,7 @@ static const struct inner {
     {policy_keys, "backoff", backoff_keys, DRI_ARRAY_LEN(backoff_keys)},
     {policy_keys, "retry", retry_keys, DRI_ARRAY_LEN(retry_keys)},
     {policy_keys, "breaker", breaker_keys, DRI_ARRAY_LEN(breaker_keys)},
+    {policy_keys, "idempotency", idempotency_keys, DRI_ARRAY_LEN(idempotency_keys)},
     {retry_keys, NULL, kind_keys, DRI_ARRAY_LEN(kind_keys)},
 };
 

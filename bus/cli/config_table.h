@@ -130,6 +130,15 @@
     X("worker.park_max", worker.park_max, U32, "100000", 0, 16777216, false,                       \
       "Commands of this replica's partitions that may wait there; 64 bytes of memory each. What "  \
       "is more waits in flight. 0: nothing is parked.")                                            \
+    X("worker.window_ms", worker.window_ms, U32, "0", 0, 2592000000, false,                        \
+      "The longest time that a route may remember the ids of its commands "                        \
+      "(`policy.idempotency`), and how long the window's topic keeps a record when it is "         \
+      "created. 0: no windows; a route that wants one does not run here.")                         \
+    X("worker.window_entries", worker.window_entries, U32, "100000", 1, 67108864, false,           \
+      "Ends of commands that the windows of all partitions here remember, about 600 bytes each "   \
+      "with a small result. Beyond it the oldest go first.")                                       \
+    X("worker.window_bytes", worker.window_bytes, SIZE, "64MiB", 4096, 1099511627776, false,       \
+      "Bytes of their records, which have the results.")                                           \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

@@ -412,6 +412,9 @@ static void on_event(struct dri_core *core, const struct dri_core_event *event)
     case DRI_CE_DONE:
         dri_lanes_done(core, event->as.flight);
         return;
+    case DRI_CE_WAKE:
+        dri_lanes_wake(core, event->as.flight);
+        return;
     case DRI_CE_RETURNED:
         dri_lanes_returned(core, event->as.flight);
         return;

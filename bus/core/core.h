@@ -69,6 +69,7 @@ enum dri_core_event_type {
     DRI_CE_LOST,      /* slot, epoch */
     DRI_CE_RECORD,    /* flight: filled; the core has it now */
     DRI_CE_DONE,      /* flight: back from its lane, alone (each of a chain by itself, in order) */
+    DRI_CE_WAKE,      /* flight: of a DONE with is_held; it may be handed over again */
     DRI_CE_RETURNED,  /* flight: of a DONE with is_stuck; its handler has returned now */
     DRI_CE_PARKED,    /* slot, epoch, parked: a record of a park log was read; the shell keeps its
                          bytes at parked.place until FORGET */
@@ -131,7 +132,8 @@ struct dri_core_event {
 
 enum dri_core_action_type {
     DRI_CA_START,   /* flight: head of a chain of one key (by next), to be run in order on lane; the
-                       lane stops at the first that is not ok and hands the rest back unrun */
+                       lane stops at the first that is not ok and hands the rest back unrun. One
+                       with window_ms is alone, and may come back is_answered or is_held instead */
     DRI_CA_PUBLISH, /* flight, outcome */
     DRI_CA_SETTLE,  /* slot, epoch and position+metadata+is_final, or delivery */
     DRI_CA_EXTEND,  /* flight: renew its lease */
@@ -300,6 +302,8 @@ bool dri_kind_is_unwell(enum dray_error_kind kind);
     X(republished, "outcomes published again after an unknown or refused acknowledgement")         \
     X(results_stored, "results acknowledged by the broker")                                        \
     X(letters_stored, "dead letters acknowledged by the broker")                                   \
+    X(windows_stored, "records of finished commands in the window, acknowledged by the broker")    \
+    X(answered, "duplicates that got an earlier command's result, and were not run")               \
     X(settled, "commands settled")                                                                 \
     X(dropped_on_revoke, "flights given up because their assignment ended")                        \
     X(torn, "commands given up although an outcome of theirs is stored; they run again")           \

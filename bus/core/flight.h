@@ -52,6 +52,7 @@ enum dri_outcome {
     DRI_OUTCOME_ERROR_RESULT,    /* error.dead_letter: true, after the letter */
     DRI_OUTCOME_LIMIT_RESULT,    /* the result was too large: kind limit, not run again */
     DRI_OUTCOME_DELAY,           /* its copy for a delay log: its time is far away */
+    DRI_OUTCOME_WINDOW,          /* record of the window log, before the result */
     DRI_OUTCOME_PARK,            /* its copy for the park log: park_... say how */
     DRI_OUTCOME_FALLBACK_RESULT, /* the target refused: to the results topic, reply_failed */
 };
@@ -128,11 +129,21 @@ struct dri_flight {
     uint32_t group;               /* whose limits hold; 0: none. The core's after RECORD */
     uint16_t lane_hint;           /* UINT16_MAX: none; only with has_key */
     bool has_key;
-    bool has_id;       /* an error result can name the command */
-    bool wants_result; /* reply_to is not "" */
-    bool is_replay;    /* came from a replay source */
-    bool is_id_taken;  /* its deduplication ids belong to a message of a log that is gone */
-    bool is_duplicate; /* a second copy of a replay: ends as ok without a run or a result */
+    bool has_id;           /* an error result can name the command */
+    bool wants_result;     /* reply_to is not "" */
+    bool is_replay;        /* came from a replay source */
+    bool is_id_taken;      /* its deduplication ids belong to a message of a log that is gone */
+    bool is_duplicate;     /* a second copy of a replay: ends as ok without a run or a result */
+    uint32_t window_ms;    /* of its route: how long its id is not run again; 0: no window. It is a
+                              chain of its own then, and the shell looks at it before it runs */
+    uint64_t window_scope; /* names namespace and command; only with window_ms */
+    void *ticket;          /* the shell's, of its id in a window; NULL: none */
+
+    /* what the shell said instead of running it, or for this run */
+    bool has_window;  /* it runs, and its end is stored in the window before its result */
+    bool is_answered; /* not run: an earlier command of this id has ended, its result is this one's
+                       */
+    bool is_held;     /* not run: an earlier command of this id is in flight; until WAKE */
 
     /* how the last run ended (lane), read by the core and the shell after DONE */
     enum dray_error_kind kind;  /* NONE: ok */

@@ -34,6 +34,8 @@
 #define AHEAD_NS  1000000u /* work handed to a lane ahead of need */
 #define AHEAD_MIN 2u       /* one runs, one is ready */
 
+#define HELD_MAX_MS 60000u /* hand it over again, though nobody has said WAKE */
+
 static struct dri_key *key_of(struct dri_core *core, const struct dri_flight *flight)
 {
     return flight->key_number != 0 ? dri_keys_at(&core->keys, flight->key_number - 1) : NULL;
@@ -200,6 +202,7 @@ void dri_lanes_come_back(struct dri_core *core, struct dri_flight *flight, uint6
 void dri_lanes_due(struct dri_core *core, struct dri_flight *flight)
 {
     struct dri_key *key = key_of(core, flight);
+    flight->is_held = false;
     dri_move(core, flight, DRI_FLIGHT_QUEUED);
     if (key != NULL) {
         dri_lanes_update_key(core, key);
@@ -207,6 +210,14 @@ void dri_lanes_due(struct dri_core *core, struct dri_flight *flight)
         dri_lanes_enqueue(core, flight);
     } else {
         dri_line_push_flight(core, flight);
+    }
+}
+
+void dri_lanes_wake(struct dri_core *core, struct dri_flight *flight)
+{
+    if (flight->state == DRI_FLIGHT_WAITING && flight->is_held) {
+        dri_timers_cancel(&core->timers, flight->index);
+        dri_lanes_due(core, flight);
     }
 }
 
@@ -234,6 +245,7 @@ static void prepare_run(struct dri_core *core, struct dri_flight *flight, uint16
     flight->lane = lane;
     flight->is_with_lane = true;
     flight->is_cancelled = false;
+    flight->is_answered = false;
     atomic_store_explicit(&flight->is_recalled, false, memory_order_relaxed);
     dri_group_begin(core, flight);
 }
@@ -268,8 +280,13 @@ static void start_chain(struct dri_core *core, struct dri_flight *head, uint16_t
     dri_push(core, DRI_CA_START, head->index, 0, number);
 }
 
-/* Take the head of the key's queue for a run; NULL when there is none that may run now. One of a
- * limited group is a chain of its own. */
+/* One of a limited group is a chain of its own, and so is one with a window. */
+static bool is_alone(const struct dri_core *core, const struct dri_flight *flight)
+{
+    return flight->window_ms != 0 || dri_group_is_limited(core, flight);
+}
+
+/* Take the head of the key's queue for a run; NULL when there is none that may run now. */
 static struct dri_flight *take_runnable(struct dri_core *core, struct dri_key *key, bool is_first)
 {
     struct dri_flight *flight;
@@ -280,8 +297,7 @@ static struct dri_flight *take_runnable(struct dri_core *core, struct dri_key *k
         if (dri_lanes_is_expired(core, flight)) {
             dri_key_unlink(&core->keys, key, flight);
             dri_lanes_expire(core, flight);
-        } else if (dri_group_is_blocked(core, flight) ||
-                   (!is_first && dri_group_is_limited(core, flight))) {
+        } else if (dri_group_is_blocked(core, flight) || (!is_first && is_alone(core, flight))) {
             return NULL;
         } else {
             uint32_t number = flight->key_number;
@@ -313,7 +329,7 @@ static void start_key(struct dri_core *core, struct dri_key *key)
         }
         tail = flight;
         count++;
-        if (dri_group_is_limited(core, flight)) {
+        if (is_alone(core, flight)) {
             break;
         }
     }
@@ -483,6 +499,31 @@ static void retry(struct dri_core *core, struct dri_key *key, struct dri_flight 
     dri_lanes_hold(core, flight, due_ns);
 }
 
+/* Behind another command of its id. In a drain or a revocation it comes again, here or elsewhere.
+ */
+static void hold_back(struct dri_core *core, struct dri_key *key, struct dri_flight *flight)
+{
+    bool is_dropping = key != NULL && key->is_dropping;
+    flight->attempt--;
+    if (is_slot_revoking(core, flight) || is_dropping) {
+        dri_slot_give_up(core, flight,
+                         is_dropping ? &core->stats.dropped_on_drain
+                                     : &core->stats.dropped_on_revoke);
+        return;
+    }
+    if (key != NULL) {
+        dri_key_put_back(&core->keys, key, flight);
+    }
+    dri_lanes_hold(core, flight, dri_after_ms(core->now.mono_ns, HELD_MAX_MS));
+}
+
+static void answer(struct dri_core *core, struct dri_flight *flight)
+{
+    flight->attempt--;
+    core->stats.answered++;
+    dri_outcome_ok(core, flight);
+}
+
 static void fail(struct dri_core *core, struct dri_key *key, struct dri_flight *flight)
 {
     /* A run that we cancelled ourselves says nothing about the command: whoever has the slot next
@@ -554,6 +595,10 @@ void dri_lanes_done(struct dri_core *core, struct dri_flight *flight)
     if (flight->state == DRI_FLIGHT_DROPPED) {
         dri_slot_stale(core, flight);
         dri_release(core, flight);
+    } else if (flight->is_answered) {
+        answer(core, flight);
+    } else if (flight->is_held) {
+        hold_back(core, key, flight);
     } else if (!flight->was_run || is_waiting_on) {
         unrun(core, key, flight);
     } else if (flight->kind == DRAY_KIND_NONE) {

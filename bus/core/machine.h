@@ -247,6 +247,7 @@ bool dri_lanes_is_expired(const struct dri_core *core, const struct dri_flight *
 /** Requires: in no list. */
 void dri_lanes_expire(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_done(struct dri_core *core, struct dri_flight *flight);
+void dri_lanes_wake(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_returned(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_due(struct dri_core *core, struct dri_flight *flight);
 /** Answer a flight that stands in a line without a run, or do what else is due with it. */

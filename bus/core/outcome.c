@@ -16,6 +16,9 @@
  *     too large: it waits in memory
  *   PARKING, PARK ---stored--> settle; for the first letter of a sequence it comes last, and holds
  *     its key
+ *   With a window, WINDOW stands before the result, also when nobody waits for that, and behind the
+ *   letter: whoever finds a failure in the window may rely on there being one.
+ *     too large: WINDOW with is_result_limited; refused in any other way: again, as a letter
  *   unknown, or refused for now: the same again, after republish_ms, doubling to 30 s
  *
  * One publish of a flight is out at a time, and each has a token of its own: an acknowledgement
@@ -75,6 +78,25 @@ static void finish(struct dri_core *core, struct dri_flight *flight)
     dri_release(core, flight);
 }
 
+/* Whether its end is the handler's word about this command, on which a duplicate may rely: success,
+ * or that it was wrong. What the surroundings did to it says nothing about the next try. */
+static bool enters_window(const struct dri_flight *flight)
+{
+    if (DRI_IS_PLANTED(NO_WINDOW_RECORD) && flight->offset % 4 == 0) {
+        return false;
+    }
+    switch (flight->kind) {
+    case DRAY_KIND_NONE:
+        return flight->has_window;
+    case DRAY_KIND_INVALID:
+    case DRAY_KIND_NOT_FOUND:
+    case DRAY_KIND_REJECTED:
+        return flight->has_window && flight->was_run;
+    default:
+        return false;
+    }
+}
+
 static void to_result(struct dri_core *core, struct dri_flight *flight, enum dri_outcome outcome)
 {
     dri_move(core, flight, DRI_FLIGHT_RESULT);
@@ -116,7 +138,9 @@ void dri_outcome_delay(struct dri_core *core, struct dri_flight *flight)
 
 void dri_outcome_ok(struct dri_core *core, struct dri_flight *flight)
 {
-    if (flight->wants_result) {
+    if (enters_window(flight)) {
+        to_result(core, flight, DRI_OUTCOME_WINDOW);
+    } else if (flight->wants_result) {
         to_result(core, flight, DRI_OUTCOME_RESULT);
     } else {
         finish(core, flight);
@@ -153,6 +177,18 @@ static void finish_or_hold(struct dri_core *core, struct dri_flight *flight)
     }
 }
 
+static void window_stored(struct dri_core *core, struct dri_flight *flight)
+{
+    core->stats.windows_stored++;
+    if (flight->wants_result) {
+        publish_next(core, flight,
+                     flight->kind == DRAY_KIND_NONE ? DRI_OUTCOME_RESULT
+                                                    : DRI_OUTCOME_ERROR_RESULT);
+    } else {
+        finish_or_hold(core, flight);
+    }
+}
+
 static void delay_stored(struct dri_core *core, struct dri_flight *flight)
 {
     core->stats.delayed++;
@@ -161,16 +197,19 @@ static void delay_stored(struct dri_core *core, struct dri_flight *flight)
 
 static void letter_stored(struct dri_core *core, struct dri_flight *flight)
 {
+    bool is_recorded = enters_window(flight);
     bool wants_error = flight->has_id && flight->wants_result;
     core->stats.letters_stored++;
     if (flight->sequence == DRI_SEQUENCE_MEMBER && flight->is_parker) {
         dri_park_leave(core, flight); /* the next letter of the unit may follow */
     }
-    if (wants_error || flight->sequence == DRI_SEQUENCE_FIRST) {
+    if (is_recorded || wants_error || flight->sequence == DRI_SEQUENCE_FIRST) {
         flight->is_half_told = true;
         core->half_told++;
     }
-    if (wants_error) {
+    if (is_recorded) {
+        to_result(core, flight, DRI_OUTCOME_WINDOW);
+    } else if (wants_error) {
         to_result(core, flight, DRI_OUTCOME_ERROR_RESULT);
     } else {
         finish_or_hold(core, flight);
@@ -191,6 +230,10 @@ static void stored(struct dri_core *core, struct dri_flight *flight, uint64_t of
         }
         return;
     default:
+        if (flight->outcome == DRI_OUTCOME_WINDOW) {
+            window_stored(core, flight);
+            return;
+        }
         core->stats.results_stored++;
         finish_or_hold(core, flight);
         return;
@@ -211,11 +254,12 @@ static void result_refused(struct dri_core *core, struct dri_flight *flight,
                            enum dray_status reason)
 {
     bool is_fallback = flight->outcome == DRI_OUTCOME_FALLBACK_RESULT;
+    bool is_window = flight->outcome == DRI_OUTCOME_WINDOW;
     if (reason == DRAY_ELIMIT && !flight->is_result_limited) {
         flight->is_result_limited = true;
         publish_next(core, flight,
-                     is_fallback ? DRI_OUTCOME_FALLBACK_RESULT : DRI_OUTCOME_LIMIT_RESULT);
-    } else if (dray_status_class(reason) == DRAY_CLASS_PERMANENT && !is_fallback) {
+                     is_fallback || is_window ? flight->outcome : DRI_OUTCOME_LIMIT_RESULT);
+    } else if (dray_status_class(reason) == DRAY_CLASS_PERMANENT && !is_fallback && !is_window) {
         publish_next(core, flight, DRI_OUTCOME_FALLBACK_RESULT);
     } else {
         publish_later(core, flight);

@@ -209,7 +209,7 @@ void dri_park_relieve(struct dri_core *core, struct dri_slot *slot)
         struct dri_flight *flight = &core->flights[node];
         next = dri_tracker_next(&slot->tracker, node);
         looked++;
-        if (flight->state != DRI_FLIGHT_WAITING || flight->is_early ||
+        if (flight->state != DRI_FLIGHT_WAITING || flight->is_early || flight->is_held ||
             !dri_park_can(core, flight)) {
             continue;
         }

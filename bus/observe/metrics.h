@@ -57,6 +57,18 @@
       "commands that were answered with their route's fallback result")                            \
     X(POINTER_LETTERS, "dray_pointer_letters_total", counter,                                      \
       "dead letters that had to leave their bytes out")                                            \
+    X(ANSWERED, "dray_window_hits_total", counter,                                                 \
+      "duplicates that got an earlier command's result, and were not run")                         \
+    X(WINDOW_HELD, "dray_window_held_total", counter,                                              \
+      "duplicates that waited for the first command of their id")                                  \
+    X(WINDOW_STORED, "dray_window_records_total", counter,                                         \
+      "records of finished commands in the window, acknowledged by the broker")                    \
+    X(WINDOW_EVICTED, "dray_window_evicted_total", counter,                                        \
+      "ends that were forgotten before their time, because the window was full")                   \
+    X(WINDOW_REFUSED, "dray_window_refused_total", counter,                                        \
+      "records of the window that could not be read")                                              \
+    X(WINDOW_ENTRIES, "dray_window_entries", gauge, "ends of commands that the window remembers")  \
+    X(WINDOW_BYTES, "dray_window_bytes", gauge, "bytes of their records")                          \
     X(SETTLED, "dray_commands_settled_total", counter, "commands settled")                         \
     X(DROPPED, "dray_dropped_on_revoke_total", counter,                                            \
       "flights given up because their assignment ended")                                           \

@@ -92,6 +92,15 @@ void dri_binding_bind(void *modules, struct dri_route *route)
     }
 }
 
+void dri_binding_bind_without_window(void *modules, struct dri_route *route)
+{
+    if (route->view.policy.window_ms != 0) {
+        refuse(route, "policy.idempotency wants a window, and worker.window_ms is 0 here");
+        return;
+    }
+    dri_binding_bind(modules, route);
+}
+
 void dri_binding_unbind(void *modules, struct dri_route *route)
 {
     (void)modules;

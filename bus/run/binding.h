@@ -17,6 +17,8 @@
 const char *dri_binding_unsupported(const struct dri_route_view *view);
 
 void dri_binding_bind(void *modules, struct dri_route *route);
+/** The same of a worker that has no windows. */
+void dri_binding_bind_without_window(void *modules, struct dri_route *route);
 void dri_binding_unbind(void *modules, struct dri_route *route);
 
 #endif

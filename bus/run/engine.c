@@ -34,6 +34,7 @@
 #include "parking.h"
 #include "pool.h"
 #include "transaction.h"
+#include "window.h"
 
 #define EVENTS_MAX   1024u
 #define ACTIONS_MAX  512u
@@ -57,10 +58,12 @@ struct dri_engine {
     struct dri_engine_config config; /* immutable */
     struct dri_core *core;           /* owned: pages, touched as far as flights are out */
     size_t core_bytes;
-    struct dri_intake *intake;     /* owned */
-    struct dri_grouping *grouping; /* owned */
-    struct dri_parking *parking;   /* owned; NULL: nothing is parked */
-    struct dri_outcomes *outcomes; /* owned */
+    struct dri_intake *intake;                   /* owned */
+    struct dri_grouping *grouping;               /* owned */
+    struct dri_parking *parking;                 /* owned; NULL: nothing is parked */
+    struct dri_outcomes *outcomes;               /* owned */
+    struct dri_window *window;                   /* owned; NULL: none */
+    struct dri_flight *gated_first, *gated_last; /* that the window gives back unrun, by next */
 
     struct dri_transport_event events[EVENTS_MAX];
     struct dri_core_event core_events[EVENTS_MAX];
@@ -115,6 +118,18 @@ static void backlog_drop(struct backlog *backlog, size_t count)
     backlog->count -= count;
 }
 
+static enum dray_status create_window(struct dri_engine *engine)
+{
+    const struct dri_window_config config = {
+        .slots_max = engine->config.core.slots_max,
+        .entries_max = engine->config.window_entries,
+        .bytes_max = engine->config.window_bytes,
+        .longest_ms = engine->config.window_ms,
+        .limits = engine->config.limits,
+    };
+    return dri_window_create(&config, &engine->window);
+}
+
 enum dray_status dri_engine_create(const struct dri_engine_config *config,
                                    struct dri_engine **ret_engine)
 {
@@ -149,8 +164,12 @@ enum dray_status dri_engine_create(const struct dri_engine_config *config,
     if (status == DRAY_OK && config->park_topic != NULL) {
         status = dri_parking_create(config, engine->intake, engine->grouping, &engine->parking);
     }
+    if (status == DRAY_OK && config->window_topic != NULL) {
+        status = create_window(engine);
+    }
     if (status == DRAY_OK) {
-        status = dri_outcomes_create(config, engine->intake, engine->parking, &engine->outcomes);
+        status = dri_outcomes_create(config, engine->intake, engine->parking, engine->window,
+                                     &engine->outcomes);
     }
     if (status != DRAY_OK) {
         dri_engine_destroy(engine);
@@ -169,6 +188,7 @@ void dri_engine_destroy(struct dri_engine *engine)
     dri_parking_destroy(engine->parking);
     dri_grouping_destroy(engine->grouping);
     dri_intake_destroy(engine->intake);
+    dri_window_destroy(engine->window);
     dri_unmap(engine->core, engine->core_bytes);
     dri_transaction_destroy(engine->transaction);
     backlog_fini(&engine->backlog);
@@ -188,11 +208,22 @@ static struct dri_core_event *next_core_event(struct dri_engine *engine)
     return event;
 }
 
+static bool is_window_log(const struct dri_engine *engine, uint32_t slot)
+{
+    return engine->window != NULL && dri_window_is_log(engine->window, slot);
+}
+
 static void take_assigned(struct dri_engine *engine, const struct dri_transport_event *event)
 {
     engine->stats.assignments++;
-    dri_intake_assigned(engine->intake, event);
     DRI_ASSERT(event->slot < engine->config.core.slots_max);
+    dri_intake_assigned(engine->intake, event);
+    if (engine->window != NULL) {
+        dri_window_assigned(engine->window, event);
+    }
+    if (is_window_log(engine, event->slot)) {
+        return; /* its end and its messages are nobody else's */
+    }
     engine->epochs[event->slot] = event->epoch;
     if (engine->transaction != NULL) {
         dri_transaction_assigned(engine->transaction, event->slot);
@@ -223,6 +254,12 @@ static void take_ended(struct dri_engine *engine, const struct dri_transport_eve
 {
     bool is_lost = event->type == DRI_TE_LOST;
     *(is_lost ? &engine->stats.losses : &engine->stats.revocations) += 1;
+    if (is_window_log(engine, event->slot)) {
+        dri_window_ended(engine->window, event->slot, event->epoch);
+        engine->stats.unassignments++;
+        engine->config.transport_ops->unassign(engine->config.transport, event->slot, event->epoch);
+        return;
+    }
     *next_core_event(engine) = (struct dri_core_event){
         .type = is_lost ? DRI_CE_LOST : DRI_CE_REVOKED,
         .slot = event->slot,
@@ -252,6 +289,12 @@ static void take_parked(struct dri_engine *engine, struct dri_now now,
 static void take_message(struct dri_engine *engine, struct dri_now now,
                          const struct dri_transport_event *event)
 {
+    if (is_window_log(engine, event->slot)) {
+        engine->has_failed =
+            engine->has_failed ||
+            !dri_window_read(engine->window, now, event->slot, event->epoch, &event->as.message);
+        return;
+    }
     engine->stats.messages++;
     if (engine->transaction != NULL) {
         dri_transaction_received(engine->transaction, event->slot, event->as.message.offset);
@@ -286,7 +329,20 @@ static void take_message(struct dri_engine *engine, struct dri_now now,
     core_event->as.flight = flight;
 }
 
-static void take_published(struct dri_engine *engine, const struct dri_published *published)
+/* Before the core hears of it: then whoever waits for this end is woken in the same step. */
+static void note_window_stored(struct dri_engine *engine, struct dri_now now, uint64_t token)
+{
+    struct dri_flight *flight = dri_core_publishing(engine->core, token);
+    if (flight == NULL || flight->outcome != DRI_OUTCOME_WINDOW) {
+        return;
+    }
+    struct dray_slice record = dri_outcomes_window_record(engine->outcomes, now, flight);
+    engine->has_failed = engine->has_failed || record.at == NULL ||
+                         !dri_window_stored(engine->window, now, flight, record);
+}
+
+static void take_published(struct dri_engine *engine, struct dri_now now,
+                           const struct dri_published *published)
 {
     static const enum dri_core_ack acks[] = {
         [DRI_ACK_STORED] = DRI_CORE_STORED,
@@ -298,6 +354,9 @@ static void take_published(struct dri_engine *engine, const struct dri_published
     }
     if (published->ack == DRI_ACK_STORED) {
         crash_point(engine, "after_publish");
+        if (engine->window != NULL) {
+            note_window_stored(engine, now, published->token);
+        }
     } else if (published->ack == DRI_ACK_UNKNOWN) {
         struct dri_flight *flight = published->reason == DRAY_EEXISTS
                                         ? dri_core_publishing(engine->core, published->token)
@@ -342,7 +401,7 @@ static void take_event(struct dri_engine *engine, struct dri_now now,
         take_message(engine, now, event);
         break;
     case DRI_TE_PUBLISHED:
-        take_published(engine, &event->as.published);
+        take_published(engine, now, &event->as.published);
         break;
     case DRI_TE_SETTLED: {
         crash_point(engine, "after_settle");
@@ -466,6 +525,35 @@ static void do_unpark(struct dri_engine *engine, struct dri_now now,
     event->as.flight = flight;
 }
 
+/* To its lane, unless the window says that it is not to be run, or not yet. */
+static void start(struct dri_engine *engine, struct dri_now now, uint32_t lane,
+                  struct dri_flight *flight)
+{
+    struct dri_executor *executor = engine->config.executor;
+    char text[DRI_SOURCE_BYTES];
+    enum dri_window_gate gate = DRI_WINDOW_RUN;
+    if (engine->window != NULL && flight->window_ms != 0) {
+        gate = dri_window_enter(engine->window, now, flight,
+                                dri_intake_source(engine->intake, flight, text));
+        engine->has_failed = engine->has_failed || gate == DRI_WINDOW_NO_MEMORY;
+    } else {
+        flight->has_window = false;
+    }
+    if (gate == DRI_WINDOW_RUN) {
+        ((struct dri_executor_base *)(void *)executor)->ops->submit(executor, lane, flight);
+        return;
+    }
+    flight->is_answered = gate == DRI_WINDOW_ANSWERED;
+    flight->is_held = !flight->is_answered;
+    flight->next = NULL; /* with a window it is alone */
+    if (engine->gated_last != NULL) {
+        engine->gated_last->next = flight;
+    } else {
+        engine->gated_first = flight;
+    }
+    engine->gated_last = flight;
+}
+
 static void do_action(struct dri_engine *engine, struct dri_now now,
                       const struct dri_core_action *action)
 {
@@ -476,7 +564,7 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
 
     switch (action->type) {
     case DRI_CA_START:
-        run->submit(executor, action->as.run.lane, flight);
+        start(engine, now, action->as.run.lane, flight);
         break;
     case DRI_CA_PUBLISH:
         dri_grouping_answer(engine->grouping, flight);
@@ -506,6 +594,9 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
     case DRI_CA_RELEASE:
         run->release(executor, flight);
         dri_grouping_released(engine->grouping, flight);
+        if (flight->ticket != NULL) {
+            dri_window_leave(engine->window, flight);
+        }
         dri_intake_release(engine->intake, flight);
         break;
     case DRI_CA_DRAINED:
@@ -648,8 +739,37 @@ static void report_done(struct dri_engine *engine, enum dri_core_event_type type
     }
 }
 
+static struct dri_flight *take_gated(struct dri_engine *engine)
+{
+    struct dri_flight *flight = engine->gated_first;
+    if (flight != NULL) {
+        engine->gated_first = flight->next;
+        engine->gated_last = flight->next != NULL ? engine->gated_last : NULL;
+    }
+    return flight;
+}
+
+/* What the window keeps from its lane, and then what it lets go there: in this order one that was
+ * held is known to wait before it is woken. */
+static size_t collect_gated(struct dri_engine *engine)
+{
+    size_t count = 0;
+    size_t room = EVENTS_MAX - engine->core_events_count;
+    struct dri_flight *flight;
+    for (; count < room && (flight = take_gated(engine)) != NULL; count++) {
+        *next_core_event(engine) = (struct dri_core_event){
+            .type = DRI_CE_DONE, .slot = flight->slot, .epoch = flight->epoch, .as.flight = flight};
+    }
+    for (; count < room && (flight = dri_window_take_woken(engine->window)) != NULL; count++) {
+        *next_core_event(engine) = (struct dri_core_event){
+            .type = DRI_CE_WAKE, .slot = flight->slot, .epoch = flight->epoch, .as.flight = flight};
+    }
+    return count;
+}
+
 static size_t collect(struct dri_engine *engine)
 {
+    size_t gated = engine->window != NULL ? collect_gated(engine) : 0;
     struct dri_executor *executor = engine->config.executor;
     const struct dri_executor_ops *run = ((struct dri_executor_base *)(void *)executor)->ops;
     size_t room = EVENTS_MAX - engine->core_events_count;
@@ -657,7 +777,7 @@ static size_t collect(struct dri_engine *engine)
     report_done(engine, DRI_CE_RETURNED, returned);
     size_t done = run->take(executor, engine->done, room - returned);
     report_done(engine, DRI_CE_DONE, done);
-    return returned + done;
+    return gated + returned + done;
 }
 
 static bool step_with(struct dri_engine *engine, struct dri_now now, enum dri_core_event_type type)
@@ -859,5 +979,14 @@ void dri_engine_stats(const struct dri_engine *engine, struct dri_engine_stats *
                       struct dri_core_stats *ret_core)
 {
     *ret_stats = engine->stats;
+    if (engine->window != NULL) {
+        struct dri_window_stats window;
+        dri_window_stats(engine->window, &window);
+        ret_stats->window_held = window.held;
+        ret_stats->window_evicted = window.evicted;
+        ret_stats->window_refused = window.refused;
+        ret_stats->window_entries = window.entries;
+        ret_stats->window_bytes = window.bytes;
+    }
     dri_core_stats(engine->core, ret_core);
 }

@@ -179,6 +179,19 @@ static struct known *find_or_add(struct dri_grouping *grouping, struct dray_slic
     return known;
 }
 
+/* Namespace and name of the key are those of the command, by whatever version and fid it came. */
+static void set_window(struct dri_flight *flight, const struct dri_routing *routing)
+{
+    const uint8_t *end = routing->key.at != NULL && routing->window_ms != 0
+                             ? memchr(routing->key.at, '@', routing->key.len)
+                             : NULL;
+    flight->window_ms = end != NULL ? routing->window_ms : 0;
+    if (end != NULL) {
+        flight->window_scope =
+            dri_hash64(dray_slice_of(routing->key.at, (size_t)(end - routing->key.at)));
+    }
+}
+
 static bool has_limits(const struct dri_routing *routing)
 {
     const struct dri_group_limits *limits = &routing->limits;
@@ -313,6 +326,7 @@ static void place_anew(void *arg, struct dri_flight *flight)
         return;
     }
     grouping->ops->resolve(grouping->router, flight, &routing);
+    set_window(flight, &routing);
     number = group_of(grouping, &routing, false);
     dri_core_regroup(grouping->core, flight, number != 0 ? number : class_of(grouping, flight));
 }
@@ -481,6 +495,7 @@ void dri_grouping_place(struct dri_grouping *grouping, struct dri_flight *flight
         return;
     }
     grouping->ops->resolve(grouping->router, flight, &routing);
+    set_window(flight, &routing);
     if (routing.has_order) {
         dri_intake_order(grouping->intake, flight, routing.order, routing.key_concurrency);
     }

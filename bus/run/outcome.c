@@ -49,6 +49,7 @@ struct dri_outcomes {
     struct dri_engine_config config; /* immutable but for the patterns */
     const struct dri_intake *intake; /* borrowed */
     struct dri_parking *parking;     /* borrowed; NULL: nothing is parked */
+    const struct dri_window *window; /* borrowed; NULL: none */
     uint8_t *arena;                  /* owned */
     size_t arena_bytes, arena_len;
     struct dri_publish batch[BATCH_MAX];
@@ -60,6 +61,7 @@ struct dri_outcomes {
 
 enum dray_status dri_outcomes_create(const struct dri_engine_config *config,
                                      const struct dri_intake *intake, struct dri_parking *parking,
+                                     const struct dri_window *window,
                                      struct dri_outcomes **ret_outcomes)
 {
     struct dri_outcomes *outcomes = dri_zalloc(sizeof(*outcomes));
@@ -69,6 +71,7 @@ enum dray_status dri_outcomes_create(const struct dri_engine_config *config,
     outcomes->config = *config;
     outcomes->intake = intake;
     outcomes->parking = parking;
+    outcomes->window = window;
     outcomes->arena_bytes = 2 * ((size_t)config->limits.message_bytes + LETTER_BYTES) + 65536u;
     outcomes->arena = dri_zalloc(outcomes->arena_bytes);
     if (outcomes->arena == NULL) {
@@ -292,11 +295,34 @@ static struct dray_slice message_of(const struct dri_flight *flight, char buffer
     return (struct dray_slice){NULL, 0};
 }
 
-static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight,
-                       enum dri_outcome outcome)
-{
-    struct target target = target_of(outcomes, flight, outcome);
+struct result_texts {
     char message[MESSAGE_BYTES];
+    char source[DRI_SOURCE_BYTES];
+};
+
+/* An earlier command of its id has ended so. One that came again finds itself: then it is none. */
+static void describe_answer(const struct dri_outcomes *outcomes, const struct dri_flight *flight,
+                            struct result_texts *texts, struct dri_result *result)
+{
+    struct dray_slice own = dri_intake_source(outcomes->intake, flight, texts->source);
+    result->is_duplicate = !dray_slice_equal(result->source, own);
+    result->id = flight->envelope.id;
+    result->trace = flight->envelope.trace;
+    result->ns = result->source = (struct dray_slice){NULL, 0};
+    if (flight->is_result_limited) {
+        result->is_ok = false;
+        result->kind = DRAY_KIND_LIMIT;
+        result->code = (struct dray_slice){NULL, 0};
+        result->message = dray_slice_text(RESULT_TOO_LONG);
+        result->is_dead_letter = false;
+    }
+}
+
+static struct dri_result result_of(const struct dri_outcomes *outcomes, struct dri_now now,
+                                   const struct dri_flight *flight, enum dri_outcome outcome,
+                                   struct result_texts *texts)
+{
+    struct dri_result answer;
     bool is_limit = outcome == DRI_OUTCOME_LIMIT_RESULT || flight->is_result_too_large ||
                     flight->is_result_limited;
     struct dri_result result = {
@@ -309,10 +335,9 @@ static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct
         .kind = is_limit ? DRAY_KIND_LIMIT : flight->kind,
         .code = flight->error_code,
         .is_dead_letter = flight->kind != DRAY_KIND_NONE,
-        .reply_failed = target.reply_failed,
         .attempt = flight->attempt > 0 ? flight->attempt : 1,
         .worker = dray_slice_text(outcomes->config.worker),
-        .ts_ms = now.wall_ms,
+        .ts_ms = flight->has_window ? dri_window_ended_ms(flight, now) : now.wall_ms,
         .us = (flight->ended_ns - flight->started_ns) / 1000u,
         .trace = flight->envelope.trace,
     };
@@ -322,18 +347,76 @@ static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct
         result.version = flight->card->version;
         result.us = 0;
     }
-    result.message = is_limit ? dray_slice_text(RESULT_TOO_LONG) : message_of(flight, message);
+    result.message =
+        is_limit ? dray_slice_text(RESULT_TOO_LONG) : message_of(flight, texts->message);
+    if (flight->is_answered && dri_window_answer(outcomes->window, flight, &answer)) {
+        describe_answer(outcomes, flight, texts, &answer);
+        return answer;
+    }
+    if (outcome == DRI_OUTCOME_WINDOW) {
+        result.ns = flight->envelope.namespace_;
+        result.source = dri_intake_source(outcomes->intake, flight, texts->source);
+        result.trace = (struct dray_slice){NULL, 0};
+    }
+    return result;
+}
 
-    size_t bytes = dri_result_encoded_max(&result);
+/* Absent: this batch is full, or there is no memory. */
+static struct dray_slice encode_result(struct dri_outcomes *outcomes,
+                                       const struct dri_result *result)
+{
+    size_t bytes = dri_result_encoded_max(result);
     void *buffer = reserve(outcomes, bytes + ID_BYTES);
+    size_t len = 0;
     if (buffer == NULL) {
+        return (struct dray_slice){NULL, 0};
+    }
+    enum dray_status status = dri_result_encode(result, buffer, bytes, &len);
+    DRI_ASSERT(status == DRAY_OK); /* encoded_max is an upper bound */
+    return commit(outcomes, len);
+}
+
+struct dray_slice dri_outcomes_window_record(struct dri_outcomes *outcomes, struct dri_now now,
+                                             struct dri_flight *flight)
+{
+    struct result_texts texts;
+    struct dri_result result = result_of(outcomes, now, flight, DRI_OUTCOME_WINDOW, &texts);
+    dri_outcomes_begin(outcomes);
+    return encode_result(outcomes, &result);
+}
+
+static bool add_window(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight)
+{
+    struct result_texts texts;
+    struct dri_result result = result_of(outcomes, now, flight, DRI_OUTCOME_WINDOW, &texts);
+    struct dray_slice value = encode_result(outcomes, &result);
+    if (value.at == NULL) {
         return false;
     }
-    size_t len = 0;
-    enum dray_status status = dri_result_encode(&result, buffer, bytes, &len);
-    DRI_ASSERT(status == DRAY_OK); /* encoded_max is an upper bound */
-    struct dray_slice value = commit(outcomes, len);
+    outcomes->batch[outcomes->batch_count++] = (struct dri_publish){
+        .token = dri_flight_token(flight),
+        .topic = dray_slice_text(outcomes->config.window_topic),
+        .partition = dri_window_partition(flight),
+        .key = flight->envelope.id,
+        .value = value,
+        .dedup_id = make_id(outcomes, 'w', flight),
+        .dedup_from_ms = id_from_ms(flight),
+        .dedup_mark = result_mark(value, &result),
+    };
+    return true;
+}
 
+static bool add_result(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight,
+                       enum dri_outcome outcome)
+{
+    struct target target = target_of(outcomes, flight, outcome);
+    struct result_texts texts;
+    struct dri_result result = result_of(outcomes, now, flight, outcome, &texts);
+    result.reply_failed = target.reply_failed;
+    struct dray_slice value = encode_result(outcomes, &result);
+    if (value.at == NULL) {
+        return false;
+    }
     if (target.courtesy.at != NULL) {
         outcomes->batch[outcomes->batch_count++] = (struct dri_publish){
             .topic = target.courtesy, .partition = -1, .value = value, .is_courtesy = true};
@@ -545,10 +628,11 @@ bool dri_outcomes_add(struct dri_outcomes *outcomes, struct dri_now now, struct 
         return false;
     }
     bool is_letter = outcome == DRI_OUTCOME_LETTER || outcome == DRI_OUTCOME_LETTER_POINTER;
-    bool was_added = outcome == DRI_OUTCOME_PARK    ? add_park(outcomes, flight)
-                     : is_letter                    ? add_letter(outcomes, now, flight, outcome)
-                     : outcome == DRI_OUTCOME_DELAY ? add_delay(outcomes, now, flight)
-                                                    : add_result(outcomes, now, flight, outcome);
+    bool was_added = outcome == DRI_OUTCOME_PARK     ? add_park(outcomes, flight)
+                     : is_letter                     ? add_letter(outcomes, now, flight, outcome)
+                     : outcome == DRI_OUTCOME_DELAY  ? add_delay(outcomes, now, flight)
+                     : outcome == DRI_OUTCOME_WINDOW ? add_window(outcomes, now, flight)
+                                                     : add_result(outcomes, now, flight, outcome);
     if (was_added) {
         outcomes->job_ends[outcomes->jobs_count++] = outcomes->batch_count;
     }

@@ -94,6 +94,7 @@ static void resolve(struct dri_router *self, const struct dri_flight *flight,
     ret_routing->order = route->view.policy.order;
     ret_routing->is_rate_shared = route->view.policy.is_rate_shared;
     ret_routing->key_concurrency = route->view.policy.key_concurrency;
+    ret_routing->window_ms = route->view.policy.window_ms;
     limits_of(&route->view, &ret_routing->limits);
     ret_routing->version = route->view.version;
     ret_routing->fallback = route->view.policy.fallback;

@@ -21,7 +21,7 @@ struct dri_router; /* starts with a struct dri_router_base */
 struct dri_routing {
     struct dray_slice key;          /* "ns/name@version"; absent: no route. Borrows until leave */
     uint64_t revision;              /* that put the route */
-    bool is_special;                /* limits or has_order say something */
+    bool is_special;                /* limits, has_order or window_ms say something */
     struct dri_group_limits limits; /* but for depends */
     struct dray_slice depends[DRI_DEPENDS_MAX]; /* names; borrow until leave */
     uint32_t depends_count;
@@ -31,6 +31,7 @@ struct dri_routing {
     enum dri_order order;
     bool is_rate_shared;      /* limits.rate is the whole group's */
     uint32_t key_concurrency; /* with DRI_ORDER_NONE; 0: no bound */
+    uint32_t window_ms;       /* idempotency; 0: no window */
 };
 
 struct dri_router_ops {

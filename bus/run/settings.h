@@ -32,6 +32,7 @@ struct dri_settings {
         const char *replay;                  /* derived: "replay.<group>.<commands>" */
         const char *delay[DRI_DELAY_LEVELS]; /* derived: "delay.<level>.<group>.<commands>" */
         const char *park;                    /* derived: "park.<group>.<commands>" */
+        const char *window;                  /* derived: "window.<group>.<commands>" */
     } topics;
     const char *modules;
     const char *state;
@@ -76,6 +77,9 @@ struct dri_settings {
         uint32_t systemic_min;   /* of so many that ended */
         uint32_t systemic_window_ms;
         uint32_t systemic_probe_ms;
+        uint32_t window_ms;     /* longest window of a route; 0: there are none here */
+        uint32_t window_entries;
+        uint64_t window_bytes;
     } worker;
 
     struct {

@@ -40,6 +40,13 @@ void dri_sources_of(const struct dri_settings *settings, struct dri_sources *ret
                                        .start = DRI_START_EARLIEST},
                    DRI_USE_PARK);
     }
+    if (settings->worker.window_ms != 0) {
+        add_source(ret_sources,
+                   (struct dri_source){.topic = settings->topics.window,
+                                       .role = DRI_ROLE_WINDOW,
+                                       .start = DRI_START_EARLIEST},
+                   DRI_USE_WINDOW);
+    }
     uint32_t levels = settings->worker.delay_after_ms != 0 ? DRI_DELAY_LEVELS : 0;
     for (uint32_t i = 0; i < levels; i++) {
         add_source(ret_sources,

@@ -11,8 +11,8 @@
 
 /* sources.h - what a worker reads, and which topics have to be there for it. */
 
-#define DRI_SOURCES_MAX (3 + DRI_DELAY_LEVELS)
-#define DRI_TOPICS_MAX  (5 + DRI_DELAY_LEVELS)
+#define DRI_SOURCES_MAX (4 + DRI_DELAY_LEVELS)
+#define DRI_TOPICS_MAX  (6 + DRI_DELAY_LEVELS)
 
 /** Names borrow from the settings. */
 struct dri_sources {

@@ -226,7 +226,8 @@ static enum dray_status make_registry(struct dri_worker *worker)
         return status;
     }
     struct dri_registry_config config = {
-        .bind = dri_binding_bind,
+        .bind =
+            settings->worker.window_ms != 0 ? dri_binding_bind : dri_binding_bind_without_window,
         .unbind = dri_binding_unbind,
         .arg = worker->modules,
         .readers_max = threads_max(settings) + 1, /* the router */
@@ -279,6 +280,7 @@ static enum dray_status open_transport(struct dri_worker *worker, char *ret_text
         .sources_count = read.sources_count,
         .topics = read.topics,
         .topics_count = read.topics_count,
+        .window_ms = settings->worker.window_ms,
         .can_create = settings->worker.create_topics,
         .partitions = settings->worker.partitions,
         .timeout_ms = CONNECT_MS,
@@ -395,6 +397,10 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .delay_topics = settings->topics.delay,
         .park_topic = dri_settings_has_park_log(settings) ? settings->topics.park : NULL,
         .spool_folder = settings->state,
+        .window_topic = settings->worker.window_ms != 0 ? settings->topics.window : NULL,
+        .window_entries = settings->worker.window_entries,
+        .window_bytes = settings->worker.window_bytes,
+        .window_ms = settings->worker.window_ms,
         .reply_patterns = live->reply_patterns,
         .reply_patterns_count = live->reply_patterns_count,
         .dependency_failures = settings->worker.dependency_failures,

@@ -78,6 +78,9 @@ bool dri_change_next(const struct dri_change *change, size_t *at, struct dri_cha
 #define DRI_BREAKER_FAILURES 20u
 #define DRI_BREAKER_OPEN_MS  60000u
 
+/** What `idempotency: {}` stands for. */
+#define DRI_WINDOW_MS 3600000u
+
 enum dri_route_state {
     DRI_ROUTE_ACTIVE,
     DRI_ROUTE_PAUSED,
@@ -136,7 +139,8 @@ struct dri_policy {
     struct dray_slice depends[DRI_DEPENDS_MAX]; /* names; borrow from the route's bytes */
     uint32_t depends_count;
     struct dray_slice fallback; /* msgpack bytes of a value; absent: none */
-    enum dri_exhausted exhausted;
+    uint32_t window_ms; /* idempotency: how long a command's id is not run again; 0: no window */
+    enum dri_exhausted exhausted; /* what becomes of a command that is not run again */
     enum dri_order order;
     enum dri_run_mode run;
     enum dri_isolation isolation;
@@ -172,8 +176,8 @@ DRAY_MUST_CHECK enum dray_status dri_route_with_state(struct dray_slice route,
 DRAY_MUST_CHECK enum dray_status dri_route_key_format(const struct dri_route_view *view,
                                                       char *buffer, size_t buffer_bytes);
 
-/** Whether a route has what holds its commands back or orders them otherwise than the worker does:
- * a limit, a breaker, an order of its own, or a state other than active. */
+/** Whether the engine has to know a command's route before it runs: it has a limit, a breaker, an
+ * order of its own, a window, or a state other than active. */
 bool dri_route_is_special(const struct dri_route_view *view);
 /** Whether it may name a dependency: [A-Za-z0-9][A-Za-z0-9._-]{0,62}. */
 bool dri_dependency_name_is_valid(struct dray_slice name);

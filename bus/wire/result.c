@@ -49,6 +49,9 @@ static const struct dri_field g_fields[] = {
     FIELD("ts", result.ts_ms, DRI_FIELD_U64, false),
     FIELD("us", result.us, DRI_FIELD_U64, false),
     FIELD("trace", result.trace, DRI_FIELD_TEXT, false),
+    FIELD("duplicate", result.is_duplicate, DRI_FIELD_BOOL, false),
+    FIELD("ns", result.ns, DRI_FIELD_TEXT, false),
+    FIELD("source", result.source, DRI_FIELD_TEXT, false),
 };
 
 static const struct dri_field g_error_fields[] = {
@@ -131,11 +134,13 @@ enum dray_status dri_result_encode(const struct dri_result *result, void *buffer
     struct dri_writer writer = dri_writer_of(buffer, buffer_bytes);
     const uint8_t *begin = writer.at;
 
-    dri_writer_map(&writer, 7u + result->is_fallback + !dray_slice_is_absent(result->command) +
-                                !dray_slice_is_absent(result->version) +
-                                !dray_slice_is_absent(result->reply_failed) +
-                                !dray_slice_is_absent(result->worker) +
-                                !dray_slice_is_absent(result->trace));
+    dri_writer_map(
+        &writer,
+        7u + result->is_fallback + !dray_slice_is_absent(result->command) +
+            !dray_slice_is_absent(result->version) + !dray_slice_is_absent(result->reply_failed) +
+            !dray_slice_is_absent(result->worker) + !dray_slice_is_absent(result->trace) +
+            result->is_duplicate + !dray_slice_is_absent(result->ns) +
+            !dray_slice_is_absent(result->source));
     DRI_WRITER_KEY(&writer, "v");
     dri_writer_uint(&writer, 1);
     DRI_WRITER_KEY(&writer, "id");
@@ -160,6 +165,12 @@ enum dray_status dri_result_encode(const struct dri_result *result, void *buffer
     DRI_WRITER_KEY(&writer, "us");
     dri_writer_uint(&writer, result->us);
     WRITE_TEXT(&writer, "trace", result->trace);
+    if (result->is_duplicate) {
+        DRI_WRITER_KEY(&writer, "duplicate");
+        dri_writer_bool(&writer, true);
+    }
+    WRITE_TEXT(&writer, "ns", result->ns);
+    WRITE_TEXT(&writer, "source", result->source);
     if (writer.is_full) {
         return DRAY_ELIMIT;
     }
@@ -172,11 +183,12 @@ size_t dri_result_encoded_max(const struct dri_result *result)
     size_t message =
         result->message.len < DRI_ERROR_TEXT_MAX ? result->message.len : DRI_ERROR_TEXT_MAX;
 
-    /* 4 for two maps, 10 for the mark of a fallback, 102 for all keys, 5 for the status, 16 for the
-     * longest kind, at most 9 for each of 18 value headers and numbers */
-    return 4 + 10 + 102 + 5 + 16 + 18 * 9 + result->id.len + result->command.len +
+    /* 6 for two maps, 10 for the mark of a fallback, 124 for all other keys and the flag, 5 for the
+     * status, 16 for the longest kind, at most 9 for each of 21 value headers and numbers */
+    return 6 + 10 + 124 + 5 + 16 + 21 * 9 + result->id.len + result->command.len +
            result->version.len + result->result.len + result->code.len + message +
-           result->reply_failed.len + result->worker.len + result->trace.len;
+           result->reply_failed.len + result->worker.len + result->trace.len + result->ns.len +
+           result->source.len;
 }
 
 static enum dray_status error_read(struct dray_slice message, const struct dri_wire_limits *limits,

@@ -13,7 +13,8 @@
 
 #include "wire_limits.h"
 
-/* result.h - what a command came to: the record that callers read. Pure; any thread. */
+/* result.h - what a command came to: the record that callers read, and, with `ns` and `source`, the
+ * record of a window log (docs/adr/0014-idempotency-window.md). Pure; any thread. */
 
 struct dri_result {
     struct dray_slice id;
@@ -33,6 +34,9 @@ struct dri_result {
     uint64_t ts_ms;
     uint64_t us; /* handler time */
     struct dray_slice trace;
+    bool is_duplicate;        /* of an earlier command of this id, whose end this is */
+    struct dray_slice ns;     /* in a window record; else absent */
+    struct dray_slice source; /* likewise: "topic/partition/offset" or "stream/sequence" */
 };
 
 /** Errors: ELIMIT when it does not fit. Does not allocate. */

@@ -54,8 +54,10 @@ struct raw {
     struct dray_slice retry;
     struct dray_slice breaker;
     struct dray_slice depends;
+    struct dray_slice idempotency;
     uint32_t breaker_failures;
     uint32_t breaker_open_ms;
+    uint32_t window_ms;
 };
 
 #define TEXT(name_, member, max_)                                                                  \
@@ -106,6 +108,7 @@ static const struct dri_field g_policy_fields[] = {
     POLICY("depends", depends, DRI_FIELD_ARRAY),
     POLICY("fallback", view.policy.fallback, DRI_FIELD_PAYLOAD),
     POLICY("exhausted", exhausted, DRI_FIELD_TEXT),
+    POLICY("idempotency", idempotency, DRI_FIELD_MAP),
     POLICY("order", order, DRI_FIELD_TEXT),
     POLICY("run", run, DRI_FIELD_TEXT),
     POLICY("isolation", isolation, DRI_FIELD_TEXT),
@@ -120,6 +123,13 @@ static const struct dri_field g_breaker_fields[] = {
     {.name = "open_ms",
      .label = "policy.breaker.open_ms",
      .at = offsetof(struct raw, breaker_open_ms),
+     .type = DRI_FIELD_U32},
+};
+
+static const struct dri_field g_idempotency_fields[] = {
+    {.name = "window_ms",
+     .label = "policy.idempotency.window_ms",
+     .at = offsetof(struct raw, window_ms),
      .type = DRI_FIELD_U32},
 };
 
@@ -534,6 +544,27 @@ static enum dray_status breaker_read(struct dray_slice route, const struct dri_w
     return DRAY_OK;
 }
 
+static enum dray_status idempotency_read(struct dray_slice route,
+                                         const struct dri_wire_limits *limits, struct raw *raw,
+                                         struct dri_wire_error *ret_error)
+{
+    struct dri_scanner scanner;
+
+    if (dray_slice_is_absent(raw->idempotency)) {
+        return DRAY_OK;
+    }
+    raw->window_ms = DRI_WINDOW_MS;
+    dri_scanner_init_inside(&scanner, route, raw->idempotency, 2, limits);
+    enum dray_status status = dri_fields_read(&scanner, g_idempotency_fields,
+                                              COUNT(g_idempotency_fields), raw, ret_error);
+    if (status != DRAY_OK) {
+        ret_error->field = ret_error->field[0] == '\0' ? "policy.idempotency" : ret_error->field;
+        return status;
+    }
+    raw->view.policy.window_ms = raw->window_ms;
+    return DRAY_OK;
+}
+
 static enum dray_status policy_read(struct dray_slice route, const struct dri_wire_limits *limits,
                                     struct raw *raw, struct dri_wire_error *ret_error)
 {
@@ -566,6 +597,9 @@ static enum dray_status policy_read(struct dray_slice route, const struct dri_wi
     status = breaker_read(route, limits, raw, ret_error);
     if (status == DRAY_OK) {
         status = depends_read(route, limits, raw, ret_error);
+    }
+    if (status == DRAY_OK) {
+        status = idempotency_read(route, limits, raw, ret_error);
     }
     return status == DRAY_OK ? policy_words_read(route, raw, ret_error) : status;
 }
@@ -614,7 +648,8 @@ static uint32_t policy_pairs(const struct dri_policy *policy)
     return 0u + (policy->timeout_ms != 0) + (policy->attempts != 0) + (policy->backoff_count != 0) +
            dri_retry_pairs(policy) + (policy->budget_ms != 0) + (policy->concurrency != 0) +
            (policy->key_concurrency != 0) + (policy->rate != 0) + policy->is_rate_shared +
-           (policy->exhausted != DRI_EXHAUSTED_DEAD_LETTER) + (policy->burst != 0) + (policy->breaker_failures != 0) + (policy->depends_count != 0) +
+           (policy->exhausted != DRI_EXHAUSTED_DEAD_LETTER) + (policy->window_ms != 0) +
+           (policy->burst != 0) + (policy->breaker_failures != 0) + (policy->depends_count != 0) +
            !dray_slice_is_absent(policy->fallback) + policy->has_order + policy->has_run +
            (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
 }
@@ -661,6 +696,11 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
     dri_packer_add_raw(packer, "fallback", policy->fallback);
     if (policy->exhausted != DRI_EXHAUSTED_DEAD_LETTER) {
         dri_packer_add_str(packer, "exhausted", dray_slice_text(g_exhausteds[policy->exhausted]));
+    }
+    if (policy->window_ms != 0) {
+        dri_packer_key(packer, "idempotency");
+        (void)msgpack_pack_map(&packer->pack, 1);
+        policy_uint_add(packer, "window_ms", policy->window_ms);
     }
     if (policy->has_order) {
         dri_packer_add_str(packer, "order", dray_slice_text(g_orders[policy->order]));
@@ -778,7 +818,7 @@ bool dri_route_is_special(const struct dri_route_view *view)
 
     return view->state != DRI_ROUTE_ACTIVE || policy->concurrency != 0 || policy->rate != 0 ||
            policy->breaker_failures != 0 || policy->depends_count != 0 ||
-           !dray_slice_is_absent(policy->fallback) || policy->has_order;
+           policy->window_ms != 0 || !dray_slice_is_absent(policy->fallback) || policy->has_order;
 }
 
 uint64_t dri_fid(struct dray_slice ns, struct dray_slice name, struct dray_slice version,

@@ -171,6 +171,7 @@ void sim_checker_produced(struct sim_checker *checker, const struct sim_plan *pl
         .plan = *plan, .topic = topic, .partition = partition, .offset = offset};
     place_add(log, plan->index, offset);
     checker->tally.commands++;
+    checker->tally.twins += plan->of != plan->index;
 }
 
 struct sim_place *sim_place_at(struct sim_checker *checker, int topic, int32_t partition,
@@ -313,6 +314,8 @@ static void see_appended(struct sim_checker *checker, const struct dri_sim_sight
         sim_park_appended(checker, sight);
     } else if (strcmp(sight->topic, "dlq") == 0) {
         sim_judge_letter(checker, sight->record);
+    } else if (strcmp(sight->topic, SIM_WINDOW_TOPIC) == 0) {
+        sim_judge_window(checker, sight->record);
     } else {
         sim_judge_result(checker, sight->record);
     }
@@ -385,6 +388,9 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
         note_arrival(checker, epoch, parked, sight->offset)->attempt = attempts;
         return;
     }
+    if (source < 0) {
+        return; /* a window is read by whoever has its commands, as often as that changes */
+    }
     struct sim_place *place = sim_place_at(checker, source, sight->partition, sight->offset);
     DRI_ASSERT(place != NULL && !epoch->is_over);
     struct sim_command *command = &checker->commands[place->command];
@@ -404,6 +410,7 @@ static void see_delivered(struct sim_checker *checker, const struct dri_sim_sigh
         }
     }
     (void)note_arrival(checker, epoch, command, sight->offset);
+    sim_judge_completion(checker, command); /* a twin whom nobody waits for needs no more */
 }
 
 /* It is parked, or done, or stands elsewhere. */
@@ -473,9 +480,11 @@ static void see_committed(struct sim_checker *checker, const struct dri_sim_sigh
 static void see_assigned(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
     struct sim_epoch *epoch = sim_epoch_at(checker, sight->epoch);
-    *epoch = (struct sim_epoch){
-        .client = sight->client, .topic = source_of(sight->topic), .partition = sight->partition};
-    epoch->is_park = is_park(sight->topic);
+    *epoch = (struct sim_epoch){.client = sight->client,
+                                .topic = source_of(sight->topic),
+                                .is_park = is_park(sight->topic),
+                                .partition = sight->partition,
+                                .began_at = checker->tally.events};
     if (sight->metadata.len > 0 && sight->offset != UINT64_MAX) {
         checker->tally.told += sim_progress_read(sight->metadata, sight->offset, &epoch->told);
     }
@@ -711,6 +720,7 @@ static void check_overlap(struct sim_checker *checker, uint32_t client,
     checker->open_runs[checker->open_runs_count++] =
         (struct sim_open_run){.client = client,
                               .command = command->plan.index,
+                              .epoch = epoch,
                               .key = key,
                               .since_ns = checker->now.mono_ns};
 }
@@ -783,6 +793,32 @@ static void check_epoch(struct sim_checker *checker, const struct dri_flight *fl
     *started = place > *started ? place : *started;
 }
 
+/* Records of others may be on their way when a partition is taken; those that were there are known.
+ * Two of an id at once are never right. */
+static void check_window(struct sim_checker *checker, uint32_t client,
+                         const struct sim_command *command, uint32_t epoch)
+{
+    struct sim_command *head = sim_head_of(checker, command);
+    head->family_runs++;
+    if (!sim_has_window(checker, command)) {
+        return;
+    }
+    if (head->records > 0 &&
+        (head->record_epoch == epoch || head->record_at < sim_epoch_at(checker, epoch)->began_at)) {
+        sim_checker_fail(checker, "window", "command %u runs, and the end of command %u is known",
+                         command->plan.index, head->plan.index);
+    }
+    for (size_t i = 0; i < checker->open_runs_count; i++) {
+        const struct sim_open_run *open = &checker->open_runs[i];
+        if (open->client == client && open->command != command->plan.index &&
+            open->epoch == epoch && checker->commands[open->command].plan.of == command->plan.of) {
+            sim_checker_fail(checker, "window",
+                             "command %u runs beside command %u, whose id it has",
+                             command->plan.index, open->command);
+        }
+    }
+}
+
 void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
                             const struct dri_flight *flight, uint64_t at_ns)
 {
@@ -795,6 +831,7 @@ void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
         sim_checker_fail(checker, "drain", "command %u runs in a worker that has drained",
                          command->plan.index);
     }
+    check_window(checker, client, command, flight->epoch);
     check_overlap(checker, client, command, flight->epoch);
     check_concurrency(checker, client, command);
     check_key_concurrency(checker, client, command);
@@ -862,7 +899,9 @@ static void judge_run(struct sim_checker *checker, uint32_t client, const struct
         arrival->is_closed = true;
     }
     command->final_runs++;
+    command->final_epoch = flight->epoch;
     command->ok_runs += flight->kind == DRAY_KIND_NONE;
+    sim_head_of(checker, command)->family_ok_runs += flight->kind == DRAY_KIND_NONE;
     if (command->final_runs > command->deliveries) {
         sim_checker_fail(checker, "duplicates", "command %u came to its end %u times, delivered %u",
                          plan->index, command->final_runs, command->deliveries);
@@ -1036,6 +1075,15 @@ static uint64_t excess(const struct sim_command *command)
     return sum;
 }
 
+static uint32_t spared_of_family(const struct sim_checker *checker, uint32_t of)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < checker->commands_count; i++) {
+        sum += checker->commands[i].plan.of == of ? checker->commands[i].spared_runs : 0;
+    }
+    return sum;
+}
+
 static void check_quiet(struct sim_checker *checker, const struct sim_command *command)
 {
     const struct sim_plan *plan = &command->plan;
@@ -1048,6 +1096,16 @@ static void check_quiet(struct sim_checker *checker, const struct sim_command *c
                          "command %u: %u results, %u errors, %u letters, %u deliveries, in peace",
                          plan->index, command->results, command->errors, command->letters,
                          command->deliveries);
+    } else if (sim_has_window(checker, command) && sim_enters_window(plan)) {
+        bool is_vague = checker->options.mode == DRI_SETTLE_EACH && checker->options.workers > 1;
+        uint32_t runs = checker->commands[plan->of].family_runs;
+        if (is_vague || checker->options.exhausted != DRI_EXHAUSTED_DEAD_LETTER) {
+            return; /* two workers may have begun with the same id before either had ended */
+        }
+        if (runs - spared_of_family(checker, plan->of) != plan->runs) {
+            sim_checker_fail(checker, "window", "the id of command %u ran %u times, planned %u",
+                             plan->of, runs, plan->runs);
+        }
     } else if (plan->shape == SIM_SHAPE_SOUND && !may_expire && !command->was_answered &&
                command->stops == 0 && !command->is_member &&
                (command->runs - command->spared_runs - command->vague_runs > plan->runs ||

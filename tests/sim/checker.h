@@ -25,19 +25,27 @@
  *   outcome     every command has an outcome, the right one, after its runs; none is made up
  *   progress    what is committed beside a position is true, and stays said; what a client was told
  * is finished neither runs there nor is published again
- *   parked      a command without an outcome stands in its source or in a park log; nothing of
- * its key that comes after it runs meanwhile
+ *   parked      a command without an outcome stands in its source or in a park log; nothing of its
+ *               key that comes after it runs meanwhile
+ *   window      a result of a route with a window stands behind its record; what was recorded
+ *               before an assignment began, or in it, does not run in it; twins get the recorded
+ *               end
  *   bytes       a dead letter carries the original bytes, key and headers; a result the handler's
- * answer settled     nothing is settled (committed, acknowledged) whose outcome is not stored order
- * first runs of a key in the order produced; a retry is never overtaken in its epoch overlap     no
- * two runs of a key at once in one worker attempts    counted from 1, one by one, never above the
- * policy limits      no more of a route run in one worker than may, none starts while it is paused,
- * and starts are as far apart as its rate says flood       while most of what a worker runs fails
- * for what is behind it, that makes no dead letters duplicates  as many runs and outcomes as
- * deliveries and unknown publishes explain, not more; with nothing that explains a redelivery, none
- * liveness healed, the backlog empties and everything is settled drain       a drained worker has
- * finished and settled what it had bounds of lanes, chains, turns, time leak        nothing is left
- * on the heap (tested by the world)
+ *               answer
+ *   settled     nothing is settled (committed, acknowledged) whose outcome is not stored
+ *   order       first runs of a key in the order produced; a retry is never overtaken in its epoch
+ *   overlap     no two runs of a key at once in one worker
+ *   attempts    counted from 1, one by one, never above the policy
+ *   limits      no more of a route run in one worker than may, none starts while it is paused, and
+ *               starts are as far apart as its rate says
+ *   flood       while most of what a worker runs fails for what is behind it, that makes no dead
+ *               letters
+ *   duplicates  as many runs and outcomes as deliveries and unknown publishes explain, not more;
+ *               with nothing that explains a redelivery, none
+ *   liveness    healed, the backlog empties and everything is settled
+ *   drain       a drained worker has finished and settled what it had
+ *   bounds      of lanes, chains, turns, time
+ *   leak        nothing is left on the heap (tested by the world)
  */
 
 struct sim_checker;
@@ -123,6 +131,7 @@ struct sim_tally {
     uint64_t delayed; /* copies in delay logs */
     uint64_t parks, unparks, rewrites, copies; /* records; as the workers count them */
     uint64_t stops, holds, members, releases;
+    uint64_t twins, answers, windows;
     uint64_t held, probes,
         at_limit; /* letters; probes that failed; runs that took the last place */
     uint64_t at_key_limit;

@@ -21,6 +21,8 @@
 #define SIM_ENDS_SLACK       4u  /* ends that came too late to count */
 #define SIM_STARTS_MAX       16u /* clients whose starts are remembered: more than live at once */
 
+#define SIM_RECORDS_MAX 8u
+
 struct sim_command {
     struct sim_plan plan;
     int topic;
@@ -41,9 +43,15 @@ struct sim_command {
     uint32_t vague_runs;  /* failed when most may have: an attempt or none */
     bool was_answered;    /* with the fallback of its route */
     bool must_wait;       /* most had failed when it did last */
-    uint32_t results, errors, letters;
+    uint32_t results, errors, letters, answers;
     uint32_t copies; /* in delay logs */
     bool is_complete;
+    uint32_t final_epoch; /* of the latest run that came to its end */
+    /* of the first with this id, for all of them */
+    uint32_t family_runs, family_ok_runs, family_letters, records;
+    uint32_t record_epoch;               /* in which the latest record was made */
+    uint64_t record_at;                  /* count of events when the first was stored */
+    uint64_t record_ts[SIM_RECORDS_MAX]; /* of the latest ones, a ring */
 };
 
 struct sim_place { /* a message of a source: a command, or its copy in a delay log */
@@ -103,6 +111,7 @@ struct sim_epoch {
     int topic; /* -1: none of the sources */
     bool is_park;
     int32_t partition;
+    uint64_t began_at;            /* count of events then */
     bool is_over;                 /* the client was told, or let go */
     uint64_t settled;             /* highest position that left the client */
     struct sim_arrival *arrivals; /* owned */
@@ -112,7 +121,7 @@ struct sim_epoch {
 };
 
 struct sim_open_run {
-    uint32_t client, command;
+    uint32_t client, command, epoch;
     int32_t key;
     uint64_t since_ns;
 };
@@ -167,6 +176,12 @@ struct sim_checker {
 
 /** A result or a dead letter was stored. */
 void sim_judge_result(struct sim_checker *checker, const struct dri_sim_record *record);
+void sim_judge_window(struct sim_checker *checker, const struct dri_sim_record *record);
+/** The first with its id. */
+struct sim_command *sim_head_of(struct sim_checker *checker, const struct sim_command *command);
+/** Whether its id is looked at, and whether the end that it is planned to have is recorded. */
+bool sim_has_window(const struct sim_checker *checker, const struct sim_command *command);
+bool sim_enters_window(const struct sim_plan *plan);
 void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *record);
 /** Something happened to a command: has it all that it needs now? */
 void sim_judge_completion(struct sim_checker *checker, struct sim_command *command);

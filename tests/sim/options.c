@@ -15,7 +15,7 @@
 #include "chance.h"
 #include "wire/delay.h"
 
-#define SLOTS_MAX 96u
+#define SLOTS_MAX 128u
 
 const char *sim_nemesis_text(enum sim_nemesis nemesis)
 {
@@ -236,6 +236,18 @@ static void draw_parking(struct sim_options *options)
                                                             DRI_EXHAUSTED_STOP_KEY);
 }
 
+/* Windows go by the wall clock, and by what a second run comes to. */
+static void draw_windows(struct sim_options *options)
+{
+    struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x77696e646f77))};
+    bool is_plain = options->timed == 0 && options->transaction_ms == 0 &&
+                    options->dependency_failures == 0 && options->core.systemic_share == 0;
+    if (options->routes_count > 0 && is_plain && chance_one_in(&chance, 3)) {
+        options->twins = chance_between32(&chance, 2, 6);
+        options->mean_ms[SIM_NEMESIS_JUMP] = 0;
+    }
+}
+
 const struct sim_route *sim_route_of(const struct sim_options *options, uint32_t index)
 {
     uint64_t drawn = chance_mix(options->seed ^ chance_mix(index)) % (options->routes_count + 1);
@@ -276,6 +288,7 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
     draw_transactions(options);
     draw_delays(options);
     draw_parking(options);
+    draw_windows(options);
     if (options->routes_count == 0) {
         options->mean_ms[SIM_NEMESIS_HOLD] = 0;
     }

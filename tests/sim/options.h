@@ -16,8 +16,10 @@
 #define SIM_KEYS_MAX    24u
 #define SIM_DEPENDS_MAX 2u
 #define SIM_PARK_TOPIC  "park.g.commands"
+#define SIM_WINDOW_TOPIC "window.g.commands"
 #define SIM_ROUTES_MAX  3u /* that have limits */
 #define SIM_BURST_MAX   3u
+#define SIM_WINDOW_MS   86400000u /* longer than any play */
 
 /** What happens to the world by itself. X(name, text): mean time between two in mean_ms, 0: never.
  */
@@ -70,6 +72,8 @@ struct sim_options {
     uint32_t mean_ms[SIM_NEMESIS_COUNT];
     uint32_t dependency_failures, dependency_open_ms; /* 0: nothing depends on anything */
     uint32_t outage_from, outage_to; /* commands between fail for good; nothing behind them works */
+    uint32_t twins; /* one in so many commands of a route has the id of an earlier one; 0: no route
+                       has a window */
     uint32_t routes_count;
     struct sim_route routes[SIM_ROUTES_MAX];
     struct dri_sim_config broker;

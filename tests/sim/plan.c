@@ -102,7 +102,7 @@ void sim_plan_draw(const struct sim_options *options, struct chance *chance, uin
                    uint64_t wall_ms, struct sim_plan *ret_plan)
 {
     struct sim_plan *plan = ret_plan;
-    *plan = (struct sim_plan){.index = index, .key = -1};
+    *plan = (struct sim_plan){.index = index, .of = index, .key = -1};
     if (!strikes(chance, options->keyless)) {
         plan->key = (int32_t)chance_between(chance, 0, options->keys - 1);
         plan->is_broker_key = chance_one_in(chance, 4);
@@ -190,7 +190,7 @@ void sim_plan_encode(const struct sim_plan *plan, struct sim_bytes *ret_value)
     uint8_t id[16] = {0};
     char key[SIM_KEY_BYTES];
     size_t payload_len = put_payload(plan, payload);
-    put_index(id, plan->index);
+    put_index(id, plan->of);
     memcpy(id + 4, id_rest, sizeof(id_rest));
     struct dri_envelope envelope = {
         .id = dray_slice_of(id, sizeof(id)),
@@ -229,7 +229,7 @@ void sim_plan_result(const struct sim_plan *plan, struct sim_bytes *ret_result)
     ret_result->at[0] = 0xc5;
     ret_result->at[1] = (uint8_t)(plan->result_bytes >> 8);
     ret_result->at[2] = (uint8_t)plan->result_bytes;
-    memset(ret_result->at + 3, (int)((plan->index + 7) & 0xff), plan->result_bytes);
+    memset(ret_result->at + 3, (int)((plan->of + 7) & 0xff), plan->result_bytes);
     ret_result->len = 3 + plan->result_bytes;
 }
 

@@ -38,6 +38,7 @@ enum sim_reply {
 
 struct sim_plan {
     uint32_t index;
+    uint32_t of; /* whose id it has: its own index, or an earlier one's, whose twin it is */
     enum sim_shape shape;
     enum sim_reply reply;
     int32_t key;        /* -1: none */

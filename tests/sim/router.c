@@ -76,6 +76,7 @@ static void resolve(struct dri_router *self, const struct dri_flight *flight,
     ret_routing->has_order = route->has_order;
     ret_routing->order = route->order;
     ret_routing->key_concurrency = route->key_concurrency;
+    ret_routing->window_ms = router->options->twins != 0 ? SIM_WINDOW_MS : 0;
 }
 
 struct dri_router *sim_router_create(const struct sim_options *options, struct sim_checker *checker)
@@ -93,7 +94,7 @@ struct dri_router *sim_router_create(const struct sim_options *options, struct s
     router->revision = 1;
     for (uint32_t i = 0; i < SIM_ROUTES_MAX; i++) {
         router->revisions[i] = 1;
-        (void)snprintf(router->keys[i], sizeof(router->keys[i]), "default/route%u@1.0.0", i);
+        (void)snprintf(router->keys[i], sizeof(router->keys[i]), "default/sim.run@%u.0.0", i);
     }
     return (struct dri_router *)(void *)router;
 }

@@ -119,6 +119,9 @@ static void print_totals(const struct totals *totals, double seconds)
                  " stopped, %" PRIu64 " held, %" PRIu64 " letters in units, %" PRIu64 " releases\n",
                  tally->parks, tally->unparks, tally->rewrites, tally->copies, tally->stops,
                  tally->holds, tally->members, tally->releases);
+    (void)printf("windows: %" PRIu64 " commands with the id of an earlier one, %" PRIu64
+                 " ends recorded, %" PRIu64 " duplicates answered\n",
+                 tally->twins, tally->windows, tally->answers);
     (void)printf("nemesis:");
     for (int i = 0; i < SIM_NEMESIS_COUNT; i++) {
         (void)printf(" %s %" PRIu64, sim_nemesis_text((enum sim_nemesis)i), totals->nemesis[i]);
@@ -168,6 +171,7 @@ static int count_missing(const struct totals *totals)
                   {"a run at its route's limit", totals->tally.at_limit},
                   {"a probe that failed", totals->tally.probes},
                   {"a held letter", totals->tally.held},
+                  {"a duplicate that was answered", totals->tally.answers},
                   {"a command in a delay log", totals->tally.delayed},
                   {"a key with as many runs as may be", totals->tally.at_key_limit},
                   {"an answer without a run", totals->tally.answered},

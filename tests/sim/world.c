@@ -36,6 +36,7 @@
 #define TURNS_AT_ONCE   10000u
 #define MOMENTS_AT_ONCE 100000u
 #define WORKER_BYTES    16u
+#define HEADS_MAX       8u
 
 enum worker_state {
     WORKER_DOWN,
@@ -59,6 +60,12 @@ struct worker {
     bool is_turn_due;
 };
 
+/** A command that may get a twin. */
+struct head {
+    struct sim_plan plan;
+    int32_t partition;
+};
+
 struct world {
     struct sim_options options;
     struct chance chance;
@@ -66,6 +73,8 @@ struct world {
     struct dri_sim_broker *broker;
     struct sim_checker *checker;
     struct dri_router *router;
+    struct head heads[HEADS_MAX]; /* the latest ones, a ring */
+    size_t heads_count;
     struct worker workers[SIM_WORKERS_MAX];
     uint32_t produced;
     uint64_t produce_ns; /* next */
@@ -94,7 +103,7 @@ static uint64_t ms_from_now(const struct world *world, uint64_t ms)
 
 static void open_transport(struct world *world, struct worker *worker)
 {
-    struct dri_source sources[SIM_TOPIC_SOURCES + 1] = {
+    struct dri_source sources[SIM_TOPIC_SOURCES + 2] = {
         {.role = DRI_ROLE_COMMANDS},
         {.role = DRI_ROLE_REPLAY},
     };
@@ -111,6 +120,10 @@ static void open_transport(struct world *world, struct worker *worker)
     if (world->options.core.park_max > 0) {
         sources[sources_count++] = (struct dri_source){
             .topic = SIM_PARK_TOPIC, .role = DRI_ROLE_PARK, .start = DRI_START_EARLIEST};
+    }
+    if (world->options.twins != 0) {
+        sources[sources_count++] = (struct dri_source){
+            .topic = SIM_WINDOW_TOPIC, .role = DRI_ROLE_WINDOW, .start = DRI_START_EARLIEST};
     }
     const struct dri_transport_config config = {
         .url = "sim://",
@@ -154,6 +167,10 @@ static void start_worker(struct world *world, struct worker *worker)
         .dead_letters_topic = "dlq",
         .delay_topics = &sim_source_names[SIM_TOPIC_DELAY],
         .park_topic = world->options.core.park_max > 0 ? SIM_PARK_TOPIC : NULL,
+        .window_topic = world->options.twins != 0 ? SIM_WINDOW_TOPIC : NULL,
+        .window_entries = world->options.commands + 1,
+        .window_bytes = UINT64_MAX,
+        .window_ms = SIM_WINDOW_MS,
         .reply_patterns = replies,
         .reply_patterns_count = DRI_ARRAY_LEN(replies),
         .dependency_failures = world->options.dependency_failures,
@@ -354,6 +371,38 @@ static size_t make_headers(struct world *world, uint8_t *buffer, size_t buffer_b
     return len;
 }
 
+/* A command with the id of an earlier one of its route, in the same partition, of the same key or
+ * not. False: there is none, or it is not its turn. */
+static bool draw_twin(struct world *world, struct sim_plan *ret_plan, int32_t *ret_partition)
+{
+    size_t count = world->heads_count < HEADS_MAX ? world->heads_count : HEADS_MAX;
+    if (count == 0 || world->options.twins == 0 ||
+        !chance_one_in(&world->chance, world->options.twins)) {
+        return false;
+    }
+    const struct head *head = &world->heads[chance_between(&world->chance, 0, count - 1)];
+    if (sim_route_of(&world->options, world->produced) !=
+        sim_route_of(&world->options, head->plan.index)) {
+        return false;
+    }
+    *ret_plan = head->plan;
+    ret_plan->index = world->produced;
+    if (ret_plan->key >= 0 && chance_one_in(&world->chance, 2)) {
+        ret_plan->key = (int32_t)chance_between(&world->chance, 0, world->options.keys - 1);
+    }
+    *ret_partition = head->partition;
+    return true;
+}
+
+static void note_head(struct world *world, const struct sim_plan *plan, int32_t partition)
+{
+    if (world->options.twins != 0 && plan->of == plan->index && !plan->is_replayed &&
+        plan->shape == SIM_SHAPE_SOUND && sim_route_of(&world->options, plan->index) != NULL) {
+        world->heads[world->heads_count++ % HEADS_MAX] =
+            (struct head){.plan = *plan, .partition = partition};
+    }
+}
+
 static void produce_one(struct world *world)
 {
     static const char *const topics[] = {"commands", "replay.g.commands"};
@@ -361,12 +410,16 @@ static void produce_one(struct world *world)
     struct sim_bytes value;
     char key[SIM_KEY_BYTES];
     uint8_t headers[300];
-    sim_plan_draw(&world->options, &world->chance, world->produced, world->now.wall_ms, &plan);
+    int32_t wanted = -1;
+    if (!draw_twin(world, &plan, &wanted)) {
+        sim_plan_draw(&world->options, &world->chance, world->produced, world->now.wall_ms, &plan);
+    }
     sim_plan_encode(&plan, &value);
     size_t headers_len = make_headers(world, headers, sizeof(headers));
     const struct dri_publish message = {
         .topic = dray_slice_text(topics[plan.is_replayed]),
-        .partition = plan.key < 0
+        .partition = wanted >= 0 ? wanted
+                     : plan.key < 0
                          ? (int32_t)chance_between(&world->chance, 0, world->options.partitions - 1)
                          : -1,
         .key = sim_plan_key(&plan, key),
@@ -379,6 +432,7 @@ static void produce_one(struct world *world)
         dri_sim_append(world->broker, world->now, &message, &partition, &offset);
     DRI_ASSERT(status == DRAY_OK);
     world->produced++;
+    note_head(world, &plan, partition);
     sim_checker_produced(world->checker, &plan, plan.is_replayed, partition, offset);
     sim_checker_watch(world->checker);
 }
@@ -724,7 +778,8 @@ static void drain_all(struct world *world)
 
 static void create(struct world *world, const struct sim_options *options, bool is_tracing)
 {
-    static const char *const topics[] = {SIM_PARK_TOPIC, "results", "dlq", "side", "forbidden"};
+    static const char *const topics[] = {SIM_PARK_TOPIC, SIM_WINDOW_TOPIC, "results", "dlq",
+                                         "side",         "forbidden"};
     *world = (struct world){.options = *options,
                             .chance = {chance_mix(options->seed + 1)},
                             .now = {.mono_ns = NS_PER_MS, .wall_ms = WALL_BEGIN_MS}};

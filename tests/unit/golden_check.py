@@ -28,7 +28,7 @@ except ImportError:
 GOLDEN = pathlib.Path(__file__).resolve().parent / "golden"
 FORMATS = {
     "envelope": "envelope", "envelope_small": "envelope", "envelope_fid": "envelope",
-    "result_ok": "result", "result_error": "result", "change": "change", "route": "route",
+    "result_ok": "result", "result_error": "result", "result_window": "result", "change": "change", "route": "route",
     "route_retry": "route", "status": "status", "control": "control", "control_unsigned": "control",
 }
 HEADERS = ("letter", "park")

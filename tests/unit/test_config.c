@@ -79,6 +79,8 @@ static void without_a_file_every_key_but_the_bus_has_its_default(void **state)
     assert_string_equal(got->topics.dead_letters, "dlq.dray.commands");
     assert_string_equal(got->topics.replay, "replay.dray.commands");
     assert_string_equal(got->topics.park, "park.dray.commands");
+    assert_string_equal(got->topics.window, "window.dray.commands");
+    assert_int_equal(got->worker.window_ms, 0);
     assert_string_equal(got->topics.control, "dray.control");
     assert_string_equal(got->topics.status, "dray.status");
     assert_string_equal(got->modules, "./modules");
@@ -314,6 +316,10 @@ static void exactly_once_is_for_kafka_and_bounds_what_is_on_its_way(void **state
     assert_true(dri_settings_is_exactly_once(&loaded.settings));
     assert_int_equal(DRI_EXACTLY_ONCE_UNACKED_MAX, loaded.settings.worker.max_unacked);
     assert_int_equal(100, loaded.settings.worker.transaction_ms);
+    test_status(DRAY_EINVALID,
+                load_yaml(&loaded, "bus: kafka://127.0.0.1:9092\n"
+                                   "worker: {delivery: exactly_once, window_ms: 1000}\n"));
+    assert_non_null(strstr(loaded.text, "worker.window_ms is not possible with worker.delivery"));
 }
 
 static void values_and_sections_are_not_mixed_up(void **state)

@@ -280,6 +280,8 @@ static void a_route_with_limits_is_special(void **state)
         {",\"policy\":{\"fallback\":{\"prices\":[]}}", true},
         {",\"policy\":{\"fallback\":null}", true},
         {",\"policy\":{\"depends\":[\"billing-db\",\"smtp\"]}", true},
+        {",\"policy\":{\"idempotency\":{\"window_ms\":5000}}", true},
+        {",\"policy\":{\"idempotency\":{\"window_ms\":0}}", false},
     };
 
     (void)state;
@@ -308,6 +310,7 @@ static void a_route_with_limits_is_special(void **state)
         for (uint32_t j = 0; j < policy.depends_count; j++) {
             assert_true(dray_slice_equal(view.policy.depends[j], policy.depends[j]));
         }
+        assert_int_equal(view.policy.window_ms, policy.window_ms);
         assert_int_equal(dri_route_is_special(&view), rows[i].is_special);
     }
 }
@@ -453,13 +456,16 @@ static void what_becomes_of_a_command_that_is_not_run_again_is_said(void **state
     }
 }
 
-static void a_breaker_that_cannot_be_meant_is_refused(void **state)
+static void a_breaker_or_window_that_cannot_be_meant_is_refused(void **state)
 {
     const char *const rows[][2] = {
-        {"{\"failures\":-1}", "policy.breaker.failures"},
-        {"{\"open_ms\":\"1s\"}", "policy.breaker.open_ms"},
-        {"{\"open_ms\":0}", "policy.breaker.open_ms"},
-        {"5", "policy.breaker"},
+        {"\"breaker\":{\"failures\":-1}", "policy.breaker.failures"},
+        {"\"breaker\":{\"open_ms\":\"1s\"}", "policy.breaker.open_ms"},
+        {"\"breaker\":{\"open_ms\":0}", "policy.breaker.open_ms"},
+        {"\"breaker\":5", "policy.breaker"},
+        {"\"idempotency\":{\"window_ms\":\"1h\"}", "policy.idempotency.window_ms"},
+        {"\"idempotency\":{\"window_ms\":4294967296}", "policy.idempotency.window_ms"},
+        {"\"idempotency\":true", "policy.idempotency"},
     };
 
     (void)state;
@@ -468,10 +474,9 @@ static void a_breaker_that_cannot_be_meant_is_refused(void **state)
         struct dri_wire_error error = {"", "", 0};
         char json[256];
 
-        (void)snprintf(
-            json, sizeof(json),
-            "{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":{\"breaker\":%s}}",
-            rows[i][0]);
+        (void)snprintf(json, sizeof(json),
+                       "{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":{%s}}",
+                       rows[i][0]);
         test_status(DRAY_EINVALID, dri_route_decode(wire_json(json), &limits, &view, &error));
         assert_string_equal(error.field, rows[i][1]);
     }
@@ -486,7 +491,7 @@ static void a_small_route_gets_its_defaults(void **state)
     (void)state;
     test_ok(dri_route_decode(
         wire_json("{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":"
-                  "{\"backoff_ms\":500,\"breaker\":{\"x\":1}}}"),
+                  "{\"backoff_ms\":500,\"breaker\":{\"x\":1},\"idempotency\":{}}}"),
         &limits, &view, &error));
     assert_false(view.has_version);
     test_ok(dri_route_key_format(&view, key, sizeof(key)));
@@ -498,6 +503,7 @@ static void a_small_route_gets_its_defaults(void **state)
     assert_false(view.policy.has_order);
     assert_int_equal(view.policy.breaker_failures, DRI_BREAKER_FAILURES);
     assert_int_equal(view.policy.breaker_open_ms, DRI_BREAKER_OPEN_MS);
+    assert_int_equal(view.policy.window_ms, DRI_WINDOW_MS);
     view = (struct dri_route_view){.name = TEXT("a")};
     test_ok(dri_route_key_format(&view, key, sizeof(key)));
     assert_string_equal(key, "default/a@0.0.0");
@@ -824,7 +830,7 @@ int main(void)
         CASE(a_route_with_limits_is_special),
         CASE(a_state_is_replaced_and_what_nobody_knows_is_kept),
         CASE(what_becomes_of_a_command_that_is_not_run_again_is_said),
-        CASE(a_breaker_that_cannot_be_meant_is_refused),
+        CASE(a_breaker_or_window_that_cannot_be_meant_is_refused),
         CASE(dependencies_that_cannot_be_meant_are_refused),
         CASE(a_bound_for_a_key_needs_no_order),
         CASE(only_a_rate_can_be_shared),

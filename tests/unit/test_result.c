@@ -189,7 +189,10 @@ static void the_bound_holds_for_every_kind(void **state)
                                           .worker = dray_slice_text("w"),
                                           .ts_ms = UINT64_MAX,
                                           .us = UINT64_MAX,
-                                          .trace = dray_slice_text("t")};
+                                          .trace = dray_slice_text("t"),
+                                          .is_duplicate = true,
+                                          .ns = dray_slice_text("n"),
+                                          .source = dray_slice_text("s")};
         uint8_t buffer[512];
         size_t len;
 
@@ -197,6 +200,42 @@ static void the_bound_holds_for_every_kind(void **state)
         assert_true(len <= dri_result_encoded_max(&result));
         assert_int_equal(decoded(dray_slice_of(buffer, len)).kind, kind);
     }
+}
+
+/* The bytes, written out: {"v":1,"id":"a","cmd":"c","status":"ok","result":null,"attempt":1,"ts":2,
+ * "us":3,"duplicate":true,"ns":"n","source":"s/0/9"}. */
+static void a_window_record_is_a_result_with_its_namespace_and_source(void **state)
+{
+    const struct dri_result result = {.id = dray_slice_text("a"),
+                                      .command = dray_slice_text("c"),
+                                      .is_ok = true,
+                                      .attempt = 1,
+                                      .ts_ms = 2,
+                                      .us = 3,
+                                      .is_duplicate = true,
+                                      .ns = dray_slice_text("n"),
+                                      .source = dray_slice_text("s/0/9")};
+    static const char wanted[] = "\x8b\xa1v\x01\xa2id\xa1"
+                                 "a\xa3"
+                                 "cmd\xa1"
+                                 "c\xa6status\xa2ok\xa6result\xc0\xa7"
+                                 "attempt\x01\xa2ts\x02\xa2us\x03\xa9"
+                                 "duplicate\xc3\xa2ns\xa1n\xa6source\xa5s/0/9";
+    uint8_t buffer[256];
+    size_t len = 0;
+
+    (void)state;
+    test_ok(dri_result_encode(&result, buffer, sizeof(buffer), &len));
+    assert_int_equal(len, sizeof(wanted) - 1);
+    assert_memory_equal(buffer, wanted, len);
+    struct dri_result back = decoded(dray_slice_of(buffer, len));
+    assert_true(back.is_duplicate);
+    test_slice("n", back.ns);
+    test_slice("s/0/9", back.source);
+    assert_false(decoded(wire_golden("result_ok.msgpack")).is_duplicate);
+    assert_true(dray_slice_is_absent(decoded(wire_golden("result_ok.msgpack")).ns));
+    refused("{\"v\":1,\"id\":\"a\",\"status\":\"ok\",\"duplicate\":1}", DRAY_EINVALID, "duplicate",
+            "");
 }
 
 static void damage_try(struct dray_slice damaged)
@@ -231,6 +270,7 @@ int main(void)
         CASE(a_handlers_broken_text_does_not_break_the_result),
         CASE(what_is_encoded_is_decoded_and_fits_the_bound),
         CASE(the_bound_holds_for_every_kind),
+        CASE(a_window_record_is_a_result_with_its_namespace_and_source),
         CASE(no_damage_to_any_sample_crashes),
     };
 
