@@ -11,10 +11,7 @@
  * fetch, a handler may outlive its assignment, and a client handle must not be destroyed while a
  * message is out, so every slow path would need the copy anyway: docs/adr/0004 has the number.
  *
- * Outcomes. The core says which outcome of which flight; the bytes are encoded here, right before
- * they are handed over, into one scratch arena a batch. What the transport does not take stays in
- * the backlog as (flight, outcome) and is encoded again: a flight keeps all it needs until its
- * RELEASE, so an unknown acknowledgement can always be answered by the same bytes again.
+ * Outcomes wait in a backlog and are encoded when they are handed over: engine_publish.c.
  */
 #include "engine.h"
 
@@ -24,99 +21,16 @@
 
 #include "assert.h"
 #include "cancelled.h"
-#include "grouping.h"
+#include "engine_private.h"
 #include "hash.h"
-#include "intake.h"
 #include "letter.h"
 #include "log.h"
 #include "mem.h"
-#include "outcome.h"
-#include "parking.h"
 #include "pool.h"
-#include "transaction.h"
-#include "window.h"
 
-#define EVENTS_MAX   1024u
-#define ACTIONS_MAX  512u
 #define MESSAGES_MAX 1000u
-#define BATCH_MAX    256u
 #define NARROW_MAX   32u
 #define TURNS_MAX    4u /* steps in one turn before the transport is polled again */
-
-struct job {
-    struct dri_flight *flight;
-    enum dri_outcome outcome;
-};
-
-/* Outcomes to publish, in order: a ring. */
-struct backlog {
-    struct job *jobs; /* owned */
-    size_t capacity, head, count;
-};
-
-struct dri_engine {
-    struct dri_engine_config config; /* immutable */
-    struct dri_core *core;           /* owned: pages, touched as far as flights are out */
-    size_t core_bytes;
-    struct dri_intake *intake;                   /* owned */
-    struct dri_grouping *grouping;               /* owned */
-    struct dri_parking *parking;                 /* owned; NULL: nothing is parked */
-    struct dri_outcomes *outcomes;               /* owned */
-    struct dri_window *window;                   /* owned; NULL: none */
-    struct dri_flight *gated_first, *gated_last; /* that the window gives back unrun, by next */
-
-    struct dri_transport_event events[EVENTS_MAX];
-    struct dri_core_event core_events[EVENTS_MAX];
-    struct dri_core_parked parked[EVENTS_MAX]; /* of the core's events */
-    size_t core_events_count;
-    struct dri_flight *done[EVENTS_MAX];
-    struct dri_core_action actions[ACTIONS_MAX];
-
-    struct backlog backlog;
-    struct backlog second;               /* with transactions: what continues a half-told command */
-    struct dri_transaction *transaction; /* owned; NULL: there are none */
-
-    uint32_t *epochs; /* owned; by slot, of the last assignment; 0: there was none */
-    bool is_quiet;
-    uint64_t cancelled_version; /* of which is looked for in what waits */
-    bool is_narrow; /* only park logs are read: there is no room, and they are waited for */
-
-    struct dri_settle settles[ACTIONS_MAX];
-    size_t settles_count;
-
-    bool is_drained, is_clean, has_failed;
-    struct dri_engine_stats stats;
-};
-
-static void crash_point(const struct dri_engine *engine, const char *name)
-{
-    if (engine->config.on_crash_point != NULL) {
-        engine->config.on_crash_point(name);
-    }
-}
-
-static bool backlog_init(struct backlog *backlog, const struct dri_core_config *core)
-{
-    backlog->capacity = dri_core_flights_max(core) + 1;
-    backlog->jobs = dri_map(backlog->capacity * sizeof(*backlog->jobs));
-    return backlog->jobs != NULL;
-}
-
-static void backlog_fini(struct backlog *backlog)
-{
-    dri_unmap(backlog->jobs, backlog->capacity * sizeof(*backlog->jobs));
-}
-
-static const struct job *backlog_at(const struct backlog *backlog, size_t number)
-{
-    return &backlog->jobs[(backlog->head + number) % backlog->capacity];
-}
-
-static void backlog_drop(struct backlog *backlog, size_t count)
-{
-    backlog->head = (backlog->head + count) % backlog->capacity;
-    backlog->count -= count;
-}
 
 static enum dray_status create_window(struct dri_engine *engine)
 {
@@ -141,8 +55,8 @@ enum dray_status dri_engine_create(const struct dri_engine_config *config,
     engine->config = *config;
     DRI_ASSERT(config->park_topic != NULL || config->core.park_max == 0);
     bool has_backlogs =
-        backlog_init(&engine->backlog, &config->core) &&
-        (config->transaction_ms == 0 || backlog_init(&engine->second, &config->core));
+        dri_backlog_init(&engine->backlog, &config->core) &&
+        (config->transaction_ms == 0 || dri_backlog_init(&engine->second, &config->core));
     engine->core_bytes = dri_core_bytes(&config->core);
     engine->epochs = dri_zalloc_array(config->core.slots_max, sizeof(*engine->epochs));
     void *memory = dri_map(engine->core_bytes);
@@ -191,8 +105,8 @@ void dri_engine_destroy(struct dri_engine *engine)
     dri_window_destroy(engine->window);
     dri_unmap(engine->core, engine->core_bytes);
     dri_transaction_destroy(engine->transaction);
-    backlog_fini(&engine->backlog);
-    backlog_fini(&engine->second);
+    dri_backlog_fini(&engine->backlog);
+    dri_backlog_fini(&engine->second);
     dri_free(engine->epochs);
     dri_free(engine);
 }
@@ -353,7 +267,7 @@ static void take_published(struct dri_engine *engine, struct dri_now now,
         dri_transaction_answered(engine->transaction);
     }
     if (published->ack == DRI_ACK_STORED) {
-        crash_point(engine, "after_publish");
+        dri_engine_crash_point(engine, "after_publish");
         if (engine->window != NULL) {
             note_window_stored(engine, now, published->token);
         }
@@ -404,7 +318,7 @@ static void take_event(struct dri_engine *engine, struct dri_now now,
         take_published(engine, now, &event->as.published);
         break;
     case DRI_TE_SETTLED: {
-        crash_point(engine, "after_settle");
+        dri_engine_crash_point(engine, "after_settle");
         struct dri_core_event *core_event = next_core_event(engine);
         core_event->type = DRI_CE_SETTLED;
         core_event->slot = event->slot;
@@ -414,7 +328,7 @@ static void take_event(struct dri_engine *engine, struct dri_now now,
         break;
     }
     case DRI_TE_TRANSACTION:
-        crash_point(engine, "after_commit");
+        dri_engine_crash_point(engine, "after_commit");
         engine->stats.transactions += event->status == DRAY_OK ? 1 : 0;
         engine->stats.transactions_void += event->status == DRAY_OK ? 0 : 1;
         dri_transaction_ended(engine->transaction, now, dri_core_torn(engine->core));
@@ -437,11 +351,11 @@ static void take_event(struct dri_engine *engine, struct dri_now now,
 static void flush_settles(struct dri_engine *engine, struct dri_now now)
 {
     if (engine->settles_count > 0) {
-        crash_point(engine, "before_settle");
+        dri_engine_crash_point(engine, "before_settle");
         engine->config.transport_ops->settle(engine->config.transport, now, engine->settles,
                                              engine->settles_count);
         if (engine->settles[0].delivery != 0) {
-            crash_point(engine, "after_settle"); /* nobody answers this kind */
+            dri_engine_crash_point(engine, "after_settle"); /* nobody answers this kind */
         }
         engine->settles_count = 0;
     }
@@ -495,17 +409,6 @@ static void do_settle(struct dri_engine *engine, struct dri_now now,
     if (engine->transaction != NULL) {
         note_settle(engine, now, &engine->settles[engine->settles_count - 1]);
     }
-}
-
-static void backlog_put(struct dri_engine *engine, struct dri_flight *flight,
-                        enum dri_outcome outcome)
-{
-    bool is_second = engine->transaction != NULL && flight->is_half_told;
-    struct backlog *backlog = is_second ? &engine->second : &engine->backlog;
-    DRI_ASSERT(backlog->count < backlog->capacity);
-    backlog->jobs[(backlog->head + backlog->count) % backlog->capacity] =
-        (struct job){flight, outcome};
-    backlog->count++;
 }
 
 /* It goes to the core with the next step. */
@@ -568,7 +471,7 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
         break;
     case DRI_CA_PUBLISH:
         dri_grouping_answer(engine->grouping, flight);
-        backlog_put(engine, flight, action->as.run.outcome);
+        dri_engine_backlog_put(engine, flight, action->as.run.outcome);
         break;
     case DRI_CA_SETTLE:
         do_settle(engine, now, action);
@@ -606,96 +509,6 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
     }
 }
 
-/* A command that was given up while its outcome waited is not told in a later transaction: it runs
- * again. Answered here, as if it had been lost on the way. */
-static bool drop_given_up(struct dri_engine *engine, struct dri_now now, struct backlog *backlog)
-{
-    size_t dropped = 0;
-    while (dropped < backlog->count && dropped < BATCH_MAX &&
-           backlog_at(backlog, dropped)->flight->state == DRI_FLIGHT_DROPPED) {
-        const struct dri_core_event event = {
-            .type = DRI_CE_PUBLISHED,
-            .as.published = {.token = dri_flight_token(backlog_at(backlog, dropped)->flight),
-                             .ack = DRI_CORE_UNKNOWN,
-                             .reason = DRAY_ESTALE}};
-        dri_core_step(engine->core, now, &event, 1);
-        dropped++;
-    }
-    backlog_drop(backlog, dropped);
-    return dropped > 0;
-}
-
-/* Encode what is next in the backlog; returns how many jobs. */
-static size_t fill_batch(struct dri_engine *engine, struct dri_now now,
-                         const struct backlog *backlog)
-{
-    size_t jobs = 0;
-    dri_outcomes_begin(engine->outcomes);
-    while (jobs < backlog->count && jobs < BATCH_MAX) {
-        const struct job *job = backlog_at(backlog, jobs);
-        bool is_gone = engine->transaction != NULL && job->flight->state == DRI_FLIGHT_DROPPED;
-        if (is_gone || !dri_outcomes_add(engine->outcomes, now, job->flight, job->outcome)) {
-            break;
-        }
-        jobs++;
-    }
-    return jobs;
-}
-
-static void note_publish(struct dri_engine *engine, struct dri_now now,
-                         const struct dri_publish *batch, size_t taken)
-{
-    uint64_t outcomes = 0;
-    for (size_t i = 0; i < taken; i++) {
-        outcomes += batch[i].is_courtesy ? 0 : 1;
-    }
-    dri_transaction_handed(engine->transaction, now, outcomes, dri_core_torn(engine->core));
-}
-
-static bool takes(const struct dri_engine *engine, const struct backlog *backlog)
-{
-    const struct dri_transaction *transaction = engine->transaction;
-    return transaction == NULL ||
-           (backlog == &engine->second ? dri_transaction_takes_next(transaction)
-                                       : dri_transaction_takes_first(transaction));
-}
-
-/* Hand over what waits, in order, until the transport is full. */
-static bool pump(struct dri_engine *engine, struct dri_now now, struct backlog *backlog)
-{
-    bool did_some = false;
-    while (backlog->count > 0 && takes(engine, backlog)) {
-        struct dri_publish *batch = NULL;
-        if (engine->transaction != NULL && drop_given_up(engine, now, backlog)) {
-            did_some = true;
-            continue;
-        }
-        size_t jobs = fill_batch(engine, now, backlog);
-        size_t count = dri_outcomes_batch(engine->outcomes, &batch);
-        crash_point(engine, "before_publish");
-        size_t taken =
-            engine->config.transport_ops->publish(engine->config.transport, now, batch, count);
-        size_t done = dri_outcomes_jobs_of(engine->outcomes, taken);
-        engine->stats.publishes += taken;
-        if (engine->transaction != NULL) {
-            note_publish(engine, now, batch, taken);
-        }
-        backlog_drop(backlog, done);
-        did_some = did_some || done > 0;
-        if (done < jobs || jobs == 0) {
-            break; /* full: the rest after the next acks */
-        }
-    }
-    engine->stats.pointer_letters = dri_outcomes_pointers(engine->outcomes);
-    return did_some;
-}
-
-static bool pump_backlogs(struct dri_engine *engine, struct dri_now now)
-{
-    bool did_some = pump(engine, now, &engine->second);
-    return pump(engine, now, &engine->backlog) || did_some;
-}
-
 static bool carry_out(struct dri_engine *engine, struct dri_now now)
 {
     bool did_some = false;
@@ -710,7 +523,7 @@ static bool carry_out(struct dri_engine *engine, struct dri_now now)
         did_some = true;
     }
     flush_settles(engine, now);
-    return pump_backlogs(engine, now) || did_some;
+    return dri_engine_publish(engine, now) || did_some;
 }
 
 /* --- the turn
@@ -803,7 +616,7 @@ static bool transact(struct dri_engine *engine, struct dri_now now)
     case DRI_TRANSACTION_GIVE_UP:
         break;
     }
-    crash_point(engine, "before_commit");
+    dri_engine_crash_point(engine, "before_commit");
     ops->commit(engine->config.transport, now, is_void);
     return true;
 }
@@ -884,7 +697,7 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
         take_event(engine, now, &engine->events[i]);
     }
     if (engine->stats.messages != messages_before) {
-        crash_point(engine, "after_receive");
+        dri_engine_crash_point(engine, "after_receive");
     }
     bool did_some = step(engine, now);
     for (unsigned i = 0; i < TURNS_MAX && (collect(engine) > 0 || engine->core_events_count > 0);

@@ -593,23 +593,18 @@ static int kafka_fd(struct dri_transport *self)
     return from_base(self)->efd;
 }
 
+static uint64_t sooner(uint64_t one, uint64_t other)
+{
+    return one < other ? one : other;
+}
+
 static uint64_t kafka_next_deadline(struct dri_transport *self)
 {
     const struct dri_kafka *kafka = from_base(self);
-    uint64_t deadline = dri_kafka_group_deadline(kafka);
-    uint64_t other = dri_kafka_commit_deadline(kafka);
-    deadline = other < deadline ? other : deadline;
-    other = dri_kafka_producer_deadline(kafka);
-    deadline = other < deadline ? other : deadline;
-    other = dri_kafka_progress_deadline(kafka);
-    deadline = other < deadline ? other : deadline;
-    other = dri_kafka_fetch_deadline(kafka);
-    deadline = other < deadline ? other : deadline;
-    if (kafka->hold_since_ns != 0 && !kafka->is_held && dri_kafka_stash_open(kafka) > 0) {
-        other = kafka->hold_since_ns + DRI_KAFKA_HOLD_NS;
-        deadline = other < deadline ? other : deadline;
-    }
-    return kafka->is_closed ? UINT64_MAX : deadline;
+    uint64_t deadline = sooner(dri_kafka_group_deadline(kafka), dri_kafka_commit_deadline(kafka));
+    deadline = sooner(deadline, dri_kafka_producer_deadline(kafka));
+    deadline = sooner(deadline, dri_kafka_progress_deadline(kafka));
+    return kafka->is_closed ? UINT64_MAX : sooner(deadline, dri_kafka_fetch_deadline(kafka));
 }
 
 /* ---- the other calls ---- */

@@ -372,7 +372,7 @@ static bool is_early(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
     slot->early = message;
     slot->early_due_ns = kafka->now_ns + wait_ms * UINT64_C(1000000);
     kafka->early_count++;
-    apply_pause(kafka, slot);
+    dri_kafka_slot_apply_pause(kafka, slot);
     *ret_kept = true;
     return true;
 }
@@ -390,7 +390,7 @@ static size_t take_early(struct dri_kafka *kafka, struct dri_transport_event *re
             count++;
             slot->early = NULL;
             kafka->early_count--;
-            apply_pause(kafka, slot);
+            dri_kafka_slot_apply_pause(kafka, slot);
         }
     }
     return count;
@@ -399,10 +399,11 @@ static size_t take_early(struct dri_kafka *kafka, struct dri_transport_event *re
 uint64_t dri_kafka_fetch_deadline(const struct dri_kafka *kafka)
 {
     uint64_t deadline = UINT64_MAX;
-    if (kafka->early_count == 0 || kafka->hold_since_ns != 0) {
-        return deadline; /* none, or the owner takes none */
+    if (kafka->hold_since_ns != 0) { /* the owner takes none */
+        bool is_due = !kafka->is_held && dri_kafka_stash_open(kafka) > 0;
+        return is_due ? kafka->hold_since_ns + DRI_KAFKA_HOLD_NS : UINT64_MAX;
     }
-    for (uint32_t i = 0; i < kafka->slots_count; i++) {
+    for (uint32_t i = 0; kafka->early_count > 0 && i < kafka->slots_count; i++) {
         const struct dri_kafka_slot *slot = kafka->slots[i];
         if (slot->early != NULL && !slot->is_paused_by_owner &&
             slot->state == DRI_KAFKA_SLOT_ASSIGNED && slot->early_due_ns < deadline) {

@@ -202,36 +202,6 @@ void sim_slot_tell_end(struct dri_transport *client, uint32_t slot,
     sim_see_slot(client, slot, DRI_SIM_ENDED, type == DRI_TE_LOST ? 1 : 0, 0);
 }
 
-void sim_slot_revoke(struct dri_transport *client, uint32_t slot)
-{
-    struct sim_slot *at = &client->slots[slot];
-    at->state = SIM_SLOT_REVOKING;
-    at->revoke_until_ns =
-        client->broker->now.mono_ns + client->broker->config.rebalance_ms * NS_PER_MS;
-    sim_slot_tell_end(client, slot, DRI_TE_REVOKED);
-    sim_follow_revoke(client, slot);
-}
-
-/* A slot is closed: the broker hears of it when its followers, or those beside it, are too. */
-static void end_slot(struct dri_transport *client, uint32_t slot)
-{
-    uint32_t ended = sim_follow_ended(client, slot);
-    if (ended != DRI_SLOT_NONE) {
-        sim_slot_ended(client, &client->slots[ended], client->slots[ended].is_given_up);
-    }
-}
-
-void sim_slot_lose(struct dri_transport *client, uint32_t slot)
-{
-    sim_txn_slot_gone(client, slot, true);
-    if (client->slots[slot].state != SIM_SLOT_CLOSED) {
-        sim_slot_tell_end(client, slot, DRI_TE_LOST);
-        client->slots[slot].state = SIM_SLOT_CLOSED;
-    }
-    sim_follow_lose(client, slot);
-    end_slot(client, slot);
-}
-
 static struct sim_slot *current_slot(struct dri_transport *client, uint32_t slot, uint32_t epoch)
 {
     if (slot < client->slots_count && client->slots[slot].epoch == epoch &&
@@ -806,7 +776,7 @@ static void sim_unassign(struct dri_transport *client, uint32_t slot, uint32_t e
         sim_txn_slot_gone(client, slot, false);
         at->state = SIM_SLOT_CLOSED;
         sim_follow_revoke(client, slot);
-        end_slot(client, slot);
+        sim_slot_end(client, slot);
         sim_txn_serve(client);
         sim_groups_tick(client->broker);
     }

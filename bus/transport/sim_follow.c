@@ -179,6 +179,36 @@ uint32_t sim_follow_ended(const struct dri_transport *client, uint32_t slot)
     return is_ended ? leader : DRI_SLOT_NONE;
 }
 
+void sim_slot_revoke(struct dri_transport *client, uint32_t slot)
+{
+    struct sim_slot *at = &client->slots[slot];
+    at->state = SIM_SLOT_REVOKING;
+    at->revoke_until_ns =
+        client->broker->now.mono_ns + client->broker->config.rebalance_ms * NS_PER_MS;
+    sim_slot_tell_end(client, slot, DRI_TE_REVOKED);
+    sim_follow_revoke(client, slot);
+}
+
+/* A slot is closed: the broker hears of it when its followers, or those beside it, are too. */
+void sim_slot_end(struct dri_transport *client, uint32_t slot)
+{
+    uint32_t ended = sim_follow_ended(client, slot);
+    if (ended != DRI_SLOT_NONE) {
+        sim_slot_ended(client, &client->slots[ended], client->slots[ended].is_given_up);
+    }
+}
+
+void sim_slot_lose(struct dri_transport *client, uint32_t slot)
+{
+    sim_txn_slot_gone(client, slot, true);
+    if (client->slots[slot].state != SIM_SLOT_CLOSED) {
+        sim_slot_tell_end(client, slot, DRI_TE_LOST);
+        client->slots[slot].state = SIM_SLOT_CLOSED;
+    }
+    sim_follow_lose(client, slot);
+    sim_slot_end(client, slot);
+}
+
 /* --- reading
  * -------------------------------------------------------------------------------------- */
 
