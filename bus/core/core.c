@@ -503,7 +503,7 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
             dri_park_work(core);
             dri_lanes_dispatch(core);
         } while (core->touched != 0);
-    } while (dri_groups_fall_back(core));
+    } while (dri_groups_fall_back(core) || core->touched != 0);
     if (core->is_draining) {
         dri_groups_drain(core);
     }

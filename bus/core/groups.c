@@ -638,8 +638,7 @@ static bool fall_back_line(struct dri_core *core, uint32_t number, uint32_t lane
     for (uint32_t at = dri_line_at(core, number, lane)->head, next; at != 0; at = next) {
         struct dri_flight *flight = at_of_line(core, lane, at);
         next = next_of_line(core, lane, at);
-        if (flight->wants_result) {
-            dri_lanes_fall_back(core, flight);
+        if (flight->wants_result && dri_lanes_fall_back(core, flight)) {
             did_some = true;
         }
     }

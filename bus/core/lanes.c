@@ -353,10 +353,15 @@ static void start_loose(struct dri_core *core, uint16_t lane)
     }
 }
 
-/* What starting it would do, but for the run. */
-void dri_lanes_fall_back(struct dri_core *core, struct dri_flight *flight)
+/* What starting it would do, but for the run. False: it stands behind what is parked, and not in a
+ * line any more. */
+bool dri_lanes_fall_back(struct dri_core *core, struct dri_flight *flight)
 {
     struct dri_key *key = key_of(core, flight);
+    if (key != NULL && is_behind_parked(key, flight)) {
+        dri_lanes_update_key(core, key);
+        return false;
+    }
     if (key == NULL) {
         dri_line_unlink_flight(core, flight);
     } else {
@@ -375,6 +380,7 @@ void dri_lanes_fall_back(struct dri_core *core, struct dri_flight *flight)
         key->out = 0;
         dri_lanes_update_key(core, key);
     }
+    return true;
 }
 
 /* Of the lanes with room the one with the fewest chains; of equals the next in turn.

@@ -42,8 +42,9 @@ void dri_lanes_done(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_wake(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_returned(struct dri_core *core, struct dri_flight *flight);
 void dri_lanes_due(struct dri_core *core, struct dri_flight *flight);
-/** Answer a flight that stands in a line without a run, or do what else is due with it. */
-void dri_lanes_fall_back(struct dri_core *core, struct dri_flight *flight);
+/** Answer a flight that stands in a line without a run, or do what else is due with it. False: it
+ * stands behind what is parked. */
+bool dri_lanes_fall_back(struct dri_core *core, struct dri_flight *flight);
 /** Take a QUEUED or WAITING flight out. */
 void dri_lanes_unlink(struct dri_core *core, struct dri_flight *flight);
 /** Give up a flight and whatever waits behind it in its key: while draining. */
