@@ -20,12 +20,12 @@ const uint16_t dri_flight_transitions[DRI_FLIGHT_STATE_COUNT] = {
     [DRI_FLIGHT_FREE] = TO(TAKEN),
     /* untaken | admitted | not_before, near or far | cannot run | parked already | stale or a
      * duplicate */
-    [DRI_FLIGHT_TAKEN] = TO(FREE) | TO(QUEUED) | TO(WAITING) | TO(PARKING) | TO(LETTER) | TO(DONE) |
-                         TO(DROPPED),
+    [DRI_FLIGHT_TAKEN] =
+        TO(FREE) | TO(QUEUED) | TO(WAITING) | TO(PARKING) | TO(LETTER) | TO(DONE) | TO(DROPPED),
     /* started | expired | answered with a fallback | behind what is parked | a second copy | given
      * up */
-    [DRI_FLIGHT_QUEUED] = TO(RUNNING) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(PARKING) |
-                          TO(DONE) | TO(DROPPED),
+    [DRI_FLIGHT_QUEUED] =
+        TO(RUNNING) | TO(WAITING) | TO(LETTER) | TO(RESULT) | TO(PARKING) | TO(DONE) | TO(DROPPED),
     /* its chain stopped before it | retry | failed | ok | a long retry | ok and nothing to publish
      * | given up */
     [DRI_FLIGHT_RUNNING] =

@@ -14,8 +14,8 @@
 
 /* engine_private.h - the inside of an engine: what engine.c and engine_publish.c share. */
 
-#define EVENTS_MAX   1024u
-#define ACTIONS_MAX  512u
+#define EVENTS_MAX  1024u
+#define ACTIONS_MAX 512u
 
 struct dri_job {
     struct dri_flight *flight;
@@ -47,7 +47,7 @@ struct dri_engine {
     struct dri_core_action actions[ACTIONS_MAX];
 
     struct dri_backlog backlog;
-    struct dri_backlog second;               /* with transactions: what continues a half-told command */
+    struct dri_backlog second;           /* with transactions: what continues a half-told command */
     struct dri_transaction *transaction; /* owned; NULL: there are none */
 
     uint32_t *epochs; /* owned; by slot, of the last assignment; 0: there was none */

@@ -11,7 +11,7 @@
 #include "engine_private.h"
 #include "mem.h"
 
-#define BATCH_MAX    256u
+#define BATCH_MAX 256u
 
 void dri_engine_crash_point(const struct dri_engine *engine, const char *name)
 {
@@ -44,7 +44,7 @@ static void backlog_drop(struct dri_backlog *backlog, size_t count)
 }
 
 void dri_engine_backlog_put(struct dri_engine *engine, struct dri_flight *flight,
-                        enum dri_outcome outcome)
+                            enum dri_outcome outcome)
 {
     bool is_second = engine->transaction != NULL && flight->is_half_told;
     struct dri_backlog *backlog = is_second ? &engine->second : &engine->backlog;
@@ -56,7 +56,8 @@ void dri_engine_backlog_put(struct dri_engine *engine, struct dri_flight *flight
 
 /* A command that was given up while its outcome waited is not told in a later transaction: it runs
  * again. Answered here, as if it had been lost on the way. */
-static bool drop_given_up(struct dri_engine *engine, struct dri_now now, struct dri_backlog *backlog)
+static bool drop_given_up(struct dri_engine *engine, struct dri_now now,
+                          struct dri_backlog *backlog)
 {
     size_t dropped = 0;
     while (dropped < backlog->count && dropped < BATCH_MAX &&

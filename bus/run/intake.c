@@ -173,14 +173,6 @@ const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot)
     return slot < intake->origins_count ? intake->origins[slot].text : "";
 }
 
-struct dray_slice dri_intake_source(const struct dri_intake *intake,
-                                    const struct dri_flight *flight, char buffer[DRI_SOURCE_BYTES])
-{
-    int len = snprintf(buffer, DRI_SOURCE_BYTES, "%s/%" PRIu64,
-                       dri_intake_origin(intake, flight->slot), flight->offset);
-    return dray_slice_of(buffer, (size_t)len);
-}
-
 static struct dray_slice copy_part(uint8_t **at, struct dray_slice part)
 {
     if (part.at == NULL) {

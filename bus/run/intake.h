@@ -52,11 +52,6 @@ struct dray_slice dri_intake_order_bytes(const struct dri_intake *intake,
  *  assignment of the slot. */
 const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot);
 
-/** "<origin>/<offset>" of a flight's message, as dead letters name it. */
-#define DRI_SOURCE_BYTES 360u
-struct dray_slice dri_intake_source(const struct dri_intake *intake,
-                                    const struct dri_flight *flight, char buffer[DRI_SOURCE_BYTES]);
-
 /** Fill a flight that the core handed out. False: no memory for the bytes; the flight is untouched.
  *  What is wrong with the message itself stands in flight->invalid and flight->wire_error. */
 bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,

@@ -546,11 +546,9 @@ static uint32_t level_of(const struct dri_flight *flight, struct dri_now now)
 
 static bool add_delay(struct dri_outcomes *outcomes, struct dri_now now, struct dri_flight *flight)
 {
-    char source[ID_BYTES];
+    char source[DRI_SOURCE_BYTES];
     DRI_ASSERT(outcomes->config.delay_topics != NULL);
-    int source_len = snprintf(source, sizeof(source), "%s/%" PRIu64,
-                              dri_intake_origin(outcomes->intake, flight->slot), flight->offset);
-    struct dray_slice from = dray_slice_of(source, (size_t)source_len);
+    struct dray_slice from = dri_intake_source(outcomes->intake, flight, source);
     size_t bytes = dri_delay_headers_max(flight->headers, from);
     void *buffer = reserve(outcomes, bytes + ID_BYTES);
     if (buffer == NULL) {

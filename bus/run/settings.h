@@ -77,7 +77,7 @@ struct dri_settings {
         uint32_t systemic_min;   /* of so many that ended */
         uint32_t systemic_window_ms;
         uint32_t systemic_probe_ms;
-        uint32_t window_ms;     /* longest window of a route; 0: there are none here */
+        uint32_t window_ms; /* longest window of a route; 0: there are none here */
         uint32_t window_entries;
         uint64_t window_bytes;
     } worker;

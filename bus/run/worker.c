@@ -376,8 +376,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
                  .revoke_ms = settings->worker.revoke_ms,
                  .drain_ms = settings->worker.drain_ms,
                  .delay_after_ms = settings->worker.delay_after_ms,
-                 .park_max =
-                     dri_settings_has_park_log(settings) ? settings->worker.park_max : 0,
+                 .park_max = dri_settings_has_park_log(settings) ? settings->worker.park_max : 0,
                  .park_after_ms = settings->worker.park_after_ms,
                  .republish_ms = 100,
                  .systemic_share = settings->worker.systemic_share,

@@ -52,8 +52,8 @@
 #define DRI_KAFKA_REVIVE_MAX_NS  30000000000u
 #define DRI_KAFKA_REFRESH_NS     3600000000000u /* a position that nobody subscribes to goes again */
 #define DRI_KAFKA_REVIVE_TXN_NS  100000000u     /* the first wait after a broken transaction */
-#define DRI_KAFKA_REFUSED_NS     30000000000u   /* a topic that refused is not tried again so long */
-#define DRI_KAFKA_NOTICE_NS      30000000000u   /* the same trouble is told again after so long */
+#define DRI_KAFKA_REFUSED_NS     30000000000u /* a topic that refused is not tried again so long */
+#define DRI_KAFKA_NOTICE_NS      30000000000u /* the same trouble is told again after so long */
 
 /** Cooperative rebalancing is trusted from here on (K7). */
 #define DRI_KAFKA_COOPERATIVE_VERSION 0x020a01ff

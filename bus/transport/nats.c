@@ -243,8 +243,8 @@ static bool has_more(const struct dri_nats *self, struct dri_now now)
     for (uint32_t i = 0; i < self->slots_count; i++) {
         const struct dri_nats_slot *slot = &self->slots[i];
         if (slot->has_lost || slot->has_assigned || slot->has_caught_up || slot->has_revoked ||
-            (dri_nats_pull_ready_ns(slot) <= now.mono_ns && !slot->is_paused &&
-             slot->is_assigned && !slot->is_gated)) {
+            (dri_nats_pull_ready_ns(slot) <= now.mono_ns && !slot->is_paused && slot->is_assigned &&
+             !slot->is_gated)) {
             return true;
         }
     }

@@ -11,6 +11,8 @@
 #include "assert.h"
 #include "sim_inside.h"
 
+#define NS_PER_MS UINT64_C(1000000)
+
 bool sim_is_follower(enum dri_source_role role)
 {
     return role == DRI_ROLE_PARK || role == DRI_ROLE_WINDOW;

@@ -83,7 +83,7 @@ struct sim_claim { /* one partition as one group sees it */
     struct sim_partition *partition;
     enum dri_source_role role;
     enum dri_start start;
-    uint64_t delay_ms; /* DRI_ROLE_DELAY; 0: none */
+    uint64_t delay_ms;        /* DRI_ROLE_DELAY; 0: none */
     struct sim_claim *leader; /* of a follower: its commands; NULL: it has an owner of its own */
     /* WATERMARK */
     int64_t committed; /* -1: none */

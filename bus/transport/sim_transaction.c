@@ -234,9 +234,9 @@ static bool is_current(const struct sim_op *op)
             continue;
         }
         const struct sim_claim *leader = part->claim->leader;
-        bool is_ours = leader != NULL ? leader->owner == op->member
-                                      : part->claim->owner == op->member &&
-                                            part->claim->epoch == part->epoch;
+        bool is_ours = leader != NULL
+                           ? leader->owner == op->member
+                           : part->claim->owner == op->member && part->claim->epoch == part->epoch;
         if (!is_ours) {
             return false;
         }

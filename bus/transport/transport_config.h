@@ -18,10 +18,10 @@ enum dri_source_role {
     DRI_ROLE_REPLAY,
     DRI_ROLE_PARK,   /* follows the commands: see below */
     DRI_ROLE_WINDOW, /* follows the commands: see below */
-    DRI_ROLE_DELAY, /* a message is handed up when it has been there for source.delay_ms, or up to
-                       an eighth of it earlier; at most a few wait in memory until then */
-    DRI_ROLE_LOG,   /* read from a position, without a group: control, status, dead letters, results
-                     */
+    DRI_ROLE_DELAY,  /* a message is handed up when it has been there for source.delay_ms, or up to
+                        an eighth of it earlier; at most a few wait in memory until then */
+    DRI_ROLE_LOG, /* read from a position, without a group: control, status, dead letters, results
+                   */
 };
 
 /* A source with role PARK or WINDOW *follows* the commands source. The group is not asked about it:

@@ -134,13 +134,13 @@ enum dray_status dri_result_encode(const struct dri_result *result, void *buffer
     struct dri_writer writer = dri_writer_of(buffer, buffer_bytes);
     const uint8_t *begin = writer.at;
 
-    dri_writer_map(
-        &writer,
-        7u + result->is_fallback + !dray_slice_is_absent(result->command) +
-            !dray_slice_is_absent(result->version) + !dray_slice_is_absent(result->reply_failed) +
-            !dray_slice_is_absent(result->worker) + !dray_slice_is_absent(result->trace) +
-            result->is_duplicate + !dray_slice_is_absent(result->ns) +
-            !dray_slice_is_absent(result->source));
+    dri_writer_map(&writer, 7u + result->is_fallback + !dray_slice_is_absent(result->command) +
+                                !dray_slice_is_absent(result->version) +
+                                !dray_slice_is_absent(result->reply_failed) +
+                                !dray_slice_is_absent(result->worker) +
+                                !dray_slice_is_absent(result->trace) + result->is_duplicate +
+                                !dray_slice_is_absent(result->ns) +
+                                !dray_slice_is_absent(result->source));
     DRI_WRITER_KEY(&writer, "v");
     dri_writer_uint(&writer, 1);
     DRI_WRITER_KEY(&writer, "id");

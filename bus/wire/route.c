@@ -817,8 +817,8 @@ bool dri_route_is_special(const struct dri_route_view *view)
     const struct dri_policy *policy = &view->policy;
 
     return view->state != DRI_ROUTE_ACTIVE || policy->concurrency != 0 || policy->rate != 0 ||
-           policy->breaker_failures != 0 || policy->depends_count != 0 ||
-           policy->window_ms != 0 || !dray_slice_is_absent(policy->fallback) || policy->has_order;
+           policy->breaker_failures != 0 || policy->depends_count != 0 || policy->window_ms != 0 ||
+           !dray_slice_is_absent(policy->fallback) || policy->has_order;
 }
 
 uint64_t dri_fid(struct dray_slice ns, struct dray_slice name, struct dray_slice version,

@@ -128,7 +128,7 @@ uint64_t sim_checker_hash(const struct sim_checker *checker);
 struct sim_tally {
     uint64_t commands, events, runs, retries, results, errors, letters, pointers, limits, fallbacks;
     uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
-    uint64_t delayed; /* copies in delay logs */
+    uint64_t delayed;                          /* copies in delay logs */
     uint64_t parks, unparks, rewrites, copies; /* records; as the workers count them */
     uint64_t stops, holds, members, releases;
     uint64_t twins, answers, windows;

@@ -12,14 +12,14 @@
 
 /* options.h - what one seed plays: every seed turns on its own mixture (swarm testing). */
 
-#define SIM_WORKERS_MAX 4u
-#define SIM_KEYS_MAX    24u
-#define SIM_DEPENDS_MAX 2u
-#define SIM_PARK_TOPIC  "park.g.commands"
+#define SIM_WORKERS_MAX  4u
+#define SIM_KEYS_MAX     24u
+#define SIM_DEPENDS_MAX  2u
+#define SIM_PARK_TOPIC   "park.g.commands"
 #define SIM_WINDOW_TOPIC "window.g.commands"
-#define SIM_ROUTES_MAX  3u /* that have limits */
-#define SIM_BURST_MAX   3u
-#define SIM_WINDOW_MS   86400000u /* longer than any play */
+#define SIM_ROUTES_MAX   3u /* that have limits */
+#define SIM_BURST_MAX    3u
+#define SIM_WINDOW_MS    86400000u /* longer than any play */
 
 /** What happens to the world by itself. X(name, text): mean time between two in mean_ms, 0: never.
  */

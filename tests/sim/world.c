@@ -778,8 +778,8 @@ static void drain_all(struct world *world)
 
 static void create(struct world *world, const struct sim_options *options, bool is_tracing)
 {
-    static const char *const topics[] = {SIM_PARK_TOPIC, SIM_WINDOW_TOPIC, "results", "dlq",
-                                         "side",         "forbidden"};
+    static const char *const topics[] = {SIM_PARK_TOPIC, SIM_WINDOW_TOPIC, "results",
+                                         "dlq",          "side",           "forbidden"};
     *world = (struct world){.options = *options,
                             .chance = {chance_mix(options->seed + 1)},
                             .now = {.mono_ns = NS_PER_MS, .wall_ms = WALL_BEGIN_MS}};

@@ -172,11 +172,10 @@ wire_recode_fn *wire_recode_find(const char *format)
     static const struct {
         const char *format;
         wire_recode_fn *recode;
-    } formats[] = {{"envelope", envelope_recode}, {"result", result_recode},
-                   {"letter", letter_recode},     {"control", control_recode},
-                   {"change", change_recode},     {"route", route_recode},
-                   {"status", status_recode},     {"cancel", cancel_recode},
-                   {"park", park_recode}};
+    } formats[] = {
+        {"envelope", envelope_recode}, {"result", result_recode}, {"letter", letter_recode},
+        {"control", control_recode},   {"change", change_recode}, {"route", route_recode},
+        {"status", status_recode},     {"cancel", cancel_recode}, {"park", park_recode}};
 
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         if (strcmp(format, formats[i].format) == 0) {
