@@ -7,7 +7,7 @@
 
 #include "delay.h"
 #include "settings.h"
-#include "transport_config.h"
+#include "transport.h"
 
 /* sources.h - what a worker reads, and which topics have to be there for it. */
 

@@ -308,11 +308,15 @@ void sim_park_check_order(struct sim_checker *checker, const struct sim_command 
         if (place->offset >= command->offset) {
             return;
         }
+        if (!sim_has_place(earlier)) {
+            continue; /* it may have become due behind this one */
+        }
         if (earlier->is_held && sim_order_key(checker, earlier) == key) {
             sim_checker_fail(checker, "order", "command %u runs, and its key is held by command %u",
                              command->plan.index, earlier->plan.index);
         }
-        if (earlier->parks > 0 && !earlier->is_complete && earlier->final_runs == 0 &&
+        if (earlier->parks > 0 && !earlier->is_complete &&
+            earlier->final_runs + earlier->vague_runs == 0 &&
             sim_order_key(checker, earlier) == key && !sim_may_have_been_held(checker, earlier)) {
             sim_checker_fail(checker, "order",
                              "command %u runs, and command %u of its key is parked before it",
