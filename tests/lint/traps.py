@@ -46,7 +46,7 @@ def names_of_tests(root):
         found.update(re.findall(r"add_test\(NAME (\w+)", text))
         found.update("fuzz_" + name for name in re.findall(r"dray_fuzz\((\w+)", text))
         for variable, words, body in re.findall(r"foreach\((\w+) IN ITEMS ([^)]*)\)(.*?)endforeach", text, re.S):
-            for pattern in re.findall(r"(?:add_test\(NAME|dray_test\(|dray_fuzz\() ?(\S+)", body):
+            for pattern in re.findall(r"(?:add_test\(NAME|dray_test\(|dray_e2e\(|dray_fuzz\() ?(\S+)", body):
                 prefix = "fuzz_" if f"dray_fuzz({pattern}" in body else ""
                 found.update(prefix + pattern.replace(f"${{{variable}}}", word) for word in words.split())
     planted = os.path.join(root, "bus/core/planted.h")

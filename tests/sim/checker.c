@@ -726,7 +726,7 @@ static void check_overlap(struct sim_checker *checker, uint32_t client,
 }
 
 /* One that was answered with a fallback may come again behind its followers in the same way. */
-static bool may_be_overtaken(const struct sim_checker *checker, const struct sim_command *command)
+bool sim_may_be_overtaken(const struct sim_checker *checker, const struct sim_command *command)
 {
     const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
     return sim_may_have_been_held(checker, command) || (route != NULL && route->has_fallback);
@@ -743,7 +743,8 @@ static void check_first_run(struct sim_checker *checker, const struct sim_comman
         return;
     }
     uint64_t *latest = &log->first_runs[key];
-    if (*latest > command->offset && !command->is_complete && !may_be_overtaken(checker, command)) {
+    if (*latest > command->offset && !command->is_complete &&
+        !sim_may_be_overtaken(checker, command)) {
         sim_checker_fail(checker, "order", "command %u runs first after a later one of its key",
                          command->plan.index);
     }

@@ -233,6 +233,8 @@ bool sim_has_place(const struct sim_command *command);
 /** Of where it was produced: what must run in order with each other has the same; -1: unordered. */
 int32_t sim_order_key(const struct sim_checker *checker, const struct sim_command *command);
 bool sim_may_have_been_held(const struct sim_checker *checker, const struct sim_command *command);
+/** Or answered with a fallback, which was not stored yet. */
+bool sim_may_be_overtaken(const struct sim_checker *checker, const struct sim_command *command);
 /** "topic/partition/offset", or "STREAM/sequence"; NULL: none of ours. */
 struct sim_command *sim_command_of_source(struct sim_checker *checker, struct dray_slice source);
 struct sim_command *sim_command_at(struct sim_checker *checker, int topic, int32_t partition,

@@ -317,7 +317,7 @@ void sim_park_check_order(struct sim_checker *checker, const struct sim_command 
         }
         if (earlier->parks > 0 && !earlier->is_complete &&
             earlier->final_runs + earlier->vague_runs == 0 &&
-            sim_order_key(checker, earlier) == key && !sim_may_have_been_held(checker, earlier)) {
+            sim_order_key(checker, earlier) == key && !sim_may_be_overtaken(checker, earlier)) {
             sim_checker_fail(checker, "order",
                              "command %u runs, and command %u of its key is parked before it",
                              command->plan.index, earlier->plan.index);
