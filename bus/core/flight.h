@@ -97,11 +97,11 @@ struct dri_flight {
     bool is_delay_refused;     /* its copy is too large for a delay log: it waits here */
     bool is_probe;             /* of its group's breaker; only while with the lane */
     bool has_token;            /* of its group's rate; only while with the lane */
-    bool is_unparkable;        /* its copy did not fit: it waits in memory */
-    bool is_parker;            /* its key waits for its copy or letter: the key's parking */
-    bool was_read_back;        /* its copy was read, and nobody had said yet that it is stored */
-    bool was_parked_anew;      /* of an entry: from then on another copy stands for it */
-    uint8_t probes;            /* that failed */
+    bool is_unparkable;   /* its copy did not fit, or its key is no order: it waits in memory */
+    bool is_parker;       /* its key waits for its copy or letter: the key's parking */
+    bool was_read_back;   /* its copy was read, and nobody had said yet that it is stored */
+    bool was_parked_anew; /* of an entry: from then on another copy stands for it */
+    uint8_t probes;       /* that failed */
     uint32_t probe_of[DRI_DEPENDS_MAX]; /* dependencies whose probe it is; 0: none */
     enum dri_sequence sequence;
     uint32_t entry;       /* that it came out of: number + 1; 0: none */

@@ -271,6 +271,7 @@ static void spread_key(struct dri_flight *flight, struct dray_slice key, uint32_
     uint64_t place = dri_hash64(dray_slice_of(&flight->offset, sizeof(flight->offset))) % at_once;
     flight->has_key = key.at != NULL;
     flight->key_hash = flight->has_key ? dri_hash64(key) + (place + 1) * SPREAD : 0;
+    flight->is_unparkable = flight->has_key; /* the place is of this worker and this offset */
 }
 
 void dri_intake_order(const struct dri_intake *intake, struct dri_flight *flight,

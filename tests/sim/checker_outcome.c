@@ -147,7 +147,7 @@ static void check_recorded(struct sim_checker *checker, const struct sim_command
 {
     const struct sim_command *head = sim_head_of(checker, command);
     bool is_known = false;
-    if (!sim_has_window(checker, command) ||
+    if (!sim_has_window(checker, command) || command->is_member ||
         (!result->is_ok && result->is_dead_letter && !is_recorded(result->kind))) {
         if (result->is_duplicate) {
             sim_checker_fail(checker, "window", "command %u is no duplicate", command->plan.index);

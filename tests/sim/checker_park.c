@@ -308,8 +308,10 @@ void sim_park_check_order(struct sim_checker *checker, const struct sim_command 
         if (place->offset >= command->offset) {
             return;
         }
-        if (!sim_has_place(earlier)) {
-            continue; /* it may have become due behind this one */
+        bool is_expired =
+            earlier->plan.deadline_ms != 0 && checker->now.wall_ms > earlier->plan.deadline_ms;
+        if (!sim_has_place(earlier) || is_expired) {
+            continue; /* it may have become due behind this one, or have its letter on the way */
         }
         if (earlier->is_held && sim_order_key(checker, earlier) == key) {
             sim_checker_fail(checker, "order", "command %u runs, and its key is held by command %u",
