@@ -112,6 +112,12 @@ const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot)
     return slot < intake->origins_count ? intake->origins[slot].text : "";
 }
 
+enum dri_source_role dri_intake_role(const struct dri_intake *intake, uint32_t slot)
+{
+    DRI_ASSERT(slot < intake->origins_count);
+    return intake->origins[slot].role;
+}
+
 static struct dray_slice copy_part(uint8_t **at, struct dray_slice part)
 {
     if (part.at == NULL) {

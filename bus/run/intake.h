@@ -36,6 +36,9 @@ void dri_intake_assigned(struct dri_intake *intake, const struct dri_transport_e
  *  assignment of the slot. */
 const char *dri_intake_origin(const struct dri_intake *intake, uint32_t slot);
 
+/** What a slot is for. Requires: it was assigned. */
+enum dri_source_role dri_intake_role(const struct dri_intake *intake, uint32_t slot);
+
 /** Fill a flight that the core handed out. False: no memory for the bytes; the flight is untouched.
  *  What is wrong with the message itself stands in flight->invalid and flight->wire_error. */
 bool dri_intake_fill(struct dri_intake *intake, struct dri_now now,
