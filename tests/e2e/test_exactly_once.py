@@ -176,9 +176,15 @@ def at_work(load, client, count, replica):
                         f"{replica.name} with partitions")
     done = replica.metric("dray_transactions_total")
     load.send(client, count)
-    workers.settle_down(
-        lambda: (replica.metric("dray_transactions_total") or 0) > done
-        and (replica.metric("dray_in_flight_commands") or 0) > 0, 120, f"{replica.name} at work")
+
+    def is_in_the_middle():
+        has_begun = (replica.metric("dray_transactions_total") or 0) > done
+        is_busy = (replica.metric("dray_in_flight_commands") or 0) > 0
+        if has_begun and not is_busy:  # looked too late: once more
+            load.send(client, count)
+        return has_begun and is_busy
+
+    workers.settle_down(is_in_the_middle, 120, f"{replica.name} at work")
 
 
 def test_moves(broker, folder, dice, seed):
