@@ -539,12 +539,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(subjects_below_the_commands_are_commands_too),
         cmocka_unit_test(a_stream_in_the_way_is_named),
     };
-    if (!nats_server_is_there()) {
-        (void)fprintf(stderr, "skipped: there is no nats-server\n");
-        return 77;
-    }
-    if (argc > 1) {
-        cmocka_set_test_filter(argv[1]);
-    }
-    return cmocka_run_group_tests(tests, nats_fixture_start, nats_fixture_end);
+    int skipped = nats_server_begin(argc, argv);
+    return skipped != 0 ? skipped
+                        : cmocka_run_group_tests(tests, nats_fixture_start, nats_fixture_end);
 }
