@@ -190,7 +190,7 @@ def cancelled(scenario):
     assert set(stays) <= ran
     scenario.cancel("stays-near")  # it has run
     assert not set(scenario.letters()) & set(stays)
-    assert scenario.metric("dray_cancelled_total") == len(ends)
+    workers.settle_down(lambda: scenario.metric("dray_cancelled_total") == len(ends), 60, "they are counted")
 
     # what was replayed is meant to run
     done = subprocess.run([workers.DRAY, "dlq", "replay", "--where", "id = gone-near", "-c",
