@@ -21,7 +21,7 @@ static int begin_case(void **state)
     subject.options_count = 0;
     subject.options[subject.options_count++] = (struct dri_option){"partitions", "4"};
     subject.options[subject.options_count++] = (struct dri_option){"lease_ms", LEASE_MS};
-    subject.options[subject.options_count++] = (struct dri_option){"ping_interval_ms", "500"};
+    subject.options[subject.options_count++] = (struct dri_option){"ping_interval_ms", "5000"};
     return 0;
 }
 
