@@ -140,13 +140,13 @@ static int publish(struct cancelling *cancelling, uint64_t wait_ms)
 static int run(struct dri_cli *cli)
 {
     struct cancelling cancelling = {.cli = cli};
-    uint64_t wait_ms = dri_cli_has(cli, "wait") ? WAIT_MS : 0;
+    uint64_t wait_ms = WAIT_MS;
     int code = DRI_EXIT_USAGE;
     if (dri_cli_patience(cli, "wait", &wait_ms)) {
         code = collect(&cancelling);
     }
     if (code == DRI_EXIT_OK) {
-        code = publish(&cancelling, wait_ms);
+        code = publish(&cancelling, dri_cli_has(cli, "wait") ? wait_ms : 0);
     }
     dri_free(cancelling.items);
     dri_free(cancelling.binaries);

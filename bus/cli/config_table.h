@@ -84,7 +84,8 @@
       "How long a partition that is being taken away waits for its commands.")                     \
     X("worker.delay_after_ms", worker.delay_after_ms, U32, "30000", 0, 86400000, false,            \
       "A scheduled command that is due later than this waits in a delay log of the broker, not "   \
-      "in the worker; at least 7000. 0: all of them wait in the worker, and no such log is made.") \
+      "in the worker; at least 7000. 0: all of them wait in the worker; no such log is made or "   \
+      "read, so let those that wait there come out first.")                                        \
     X("worker.message_bytes", worker.message_bytes, SIZE32, "1MiB", 1024, 1073741824, false,       \
       "Largest command that is decoded, and largest result.")                                      \
     X("worker.timeout_ms", worker.timeout_ms, U32, "30000", 1, 86400000, true,                     \

@@ -17,6 +17,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "assert.h"
 #include "clock.h"
 #include "mem.h"
 
@@ -364,6 +365,7 @@ struct content {
 static size_t content_bytes(const struct content *content)
 {
     size_t bytes = 0;
+    DRI_ASSERT(content->count == 0 || content->cancels != NULL || content->routes != NULL);
     for (size_t i = 0; i < content->count; i++) {
         bytes += ITEM_BYTES + (content->cancels != NULL
                                    ? content->cancels[i].id.len

@@ -178,8 +178,11 @@ static bool judge_dependency(struct dri_core *core, uint32_t number,
 static bool judge_dependencies(struct dri_core *core, const struct dri_group *group,
                                const struct dri_flight *flight, bool has_failed)
 {
-    bool is_any = !dri_breaker_depends(group, flight->blamed);
     bool has_probe_failed = false;
+    if (group->limits.depends[0] == 0) {
+        return false; /* nearly always: once a run */
+    }
+    bool is_any = !dri_breaker_depends(group, flight->blamed);
     for (uint32_t i = 0; i < DRI_DEPENDS_MAX; i++) {
         uint32_t number = group->limits.depends[i];
         if (number != 0) {

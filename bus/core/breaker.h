@@ -16,11 +16,12 @@ struct dri_group;
 
 /** How commands ended lately, in tenths of a window; and whether that stops dead-lettering. */
 struct dri_systemic {
-    bool is_on;        /* but see dri_core_is_systemic */
-    uint32_t stopped;  /* groups with is_systemic */
-    uint64_t step;     /* in which it began last */
-    uint64_t until_ns; /* it lasts at least */
-    uint64_t number;   /* of the latest part, from the beginning of time */
+    bool is_on;             /* but see dri_core_is_systemic */
+    uint32_t stopped;       /* groups with is_systemic */
+    uint64_t step;          /* in which it began last */
+    uint64_t until_ns;      /* it lasts at least */
+    uint64_t number;        /* of the latest part, from the beginning of time */
+    uint64_t part_until_ns; /* then the next begins */
     struct dri_systemic_part {
         uint32_t ended, failed;
     } parts[DRI_SYSTEMIC_PARTS];

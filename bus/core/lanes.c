@@ -367,8 +367,6 @@ bool dri_lanes_fall_back(struct dri_core *core, struct dri_flight *flight)
     } else {
         dri_line_unlink_key(core, key);
         key->out = 1; /* keeps the key */
-    }
-    if (key != NULL) {
         dri_key_unlink(&core->keys, key, flight);
     }
     if (dri_lanes_is_expired(core, flight)) {

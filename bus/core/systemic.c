@@ -44,6 +44,9 @@ static void forget_window(struct dri_systemic *systemic)
 static struct dri_systemic_part *part_now(struct dri_core *core)
 {
     struct dri_systemic *systemic = &core->systemic;
+    if (core->now.mono_ns < systemic->part_until_ns) { /* nearly always: once a run */
+        return &systemic->parts[systemic->number % DRI_SYSTEMIC_PARTS];
+    }
     uint64_t part_ns = (uint64_t)core->config.systemic_window_ms * 1000000u / DRI_SYSTEMIC_PARTS;
     uint64_t number = core->now.mono_ns / part_ns;
     if (number - systemic->number > DRI_SYSTEMIC_PARTS) {
@@ -53,6 +56,7 @@ static struct dri_systemic_part *part_now(struct dri_core *core)
         systemic->number++;
         systemic->parts[systemic->number % DRI_SYSTEMIC_PARTS] = (struct dri_systemic_part){0, 0};
     }
+    systemic->part_until_ns = (number + 1) * part_ns;
     return &systemic->parts[number % DRI_SYSTEMIC_PARTS];
 }
 

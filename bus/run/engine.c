@@ -127,6 +127,13 @@ static bool is_window_log(const struct dri_engine *engine, uint32_t slot)
     return engine->window != NULL && dri_window_is_log(engine->window, slot);
 }
 
+/* There are six delay logs for each partition of commands: they would hide the rest. */
+static enum dri_log_level level_of(const struct dri_engine *engine, uint32_t slot)
+{
+    bool is_delay = dri_intake_role(engine->intake, slot) == DRI_ROLE_DELAY;
+    return is_delay ? DRI_LOG_DEBUG : DRI_LOG_INFO;
+}
+
 static void take_assigned(struct dri_engine *engine, const struct dri_transport_event *event)
 {
     engine->stats.assignments++;
@@ -158,7 +165,7 @@ static void take_assigned(struct dri_engine *engine, const struct dri_transport_
                         .origin_hash = dri_hash64(event->as.assigned.origin),
                         .metadata = event->as.assigned.metadata},
     };
-    DRI_LOG(DRI_LOG_INFO, "ENG-ASSIGNED", "source assigned",
+    DRI_LOG(level_of(engine, event->slot), "ENG-ASSIGNED", "source assigned",
             DRI_SLICE("source", event->as.assigned.origin), DRI_UINT("epoch", event->epoch),
             DRI_INT("committed", event->as.assigned.committed),
             DRI_UINT("metadata_bytes", event->as.assigned.metadata.len));
@@ -179,7 +186,7 @@ static void take_ended(struct dri_engine *engine, const struct dri_transport_eve
         .slot = event->slot,
         .epoch = event->epoch,
     };
-    DRI_LOG(DRI_LOG_INFO, is_lost ? "ENG-LOST" : "ENG-REVOKED",
+    DRI_LOG(level_of(engine, event->slot), is_lost ? "ENG-LOST" : "ENG-REVOKED",
             is_lost ? "source lost" : "source revoked",
             DRI_TEXT("source", dri_intake_origin(engine->intake, event->slot)),
             DRI_UINT("epoch", event->epoch));

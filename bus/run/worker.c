@@ -332,6 +332,33 @@ static uint32_t key_max(const struct dri_settings *settings)
     return settings->worker.key_max != 0 ? settings->worker.key_max : quarter != 0 ? quarter : 1;
 }
 
+static struct dri_core_config core_config(const struct dri_settings *settings,
+                                          const struct dri_lanes_config *lanes)
+{
+    return (struct dri_core_config){
+        .in_flight_max = settings->worker.max_in_flight,
+        .key_max = key_max(settings),
+        .unacked_max = settings->worker.max_unacked,
+        .bytes_max = settings->worker.max_bytes,
+        .slots_max = SLOTS_MAX,
+        .lanes = lanes->lanes,
+        .lane_depth = lanes->lane_depth,
+        .chain_max = CHAIN_MAX,
+        .groups_max = GROUPS_MAX,
+        .settle_ms = settings->worker.settle_ms,
+        .revoke_ms = settings->worker.revoke_ms,
+        .drain_ms = settings->worker.drain_ms,
+        .delay_after_ms = settings->worker.delay_after_ms,
+        .park_max = dri_settings_has_park_log(settings) ? settings->worker.park_max : 0,
+        .park_after_ms = settings->worker.park_after_ms,
+        .republish_ms = 100,
+        .systemic_share = settings->worker.systemic_share,
+        .systemic_min = settings->worker.systemic_min,
+        .systemic_window_ms = settings->worker.systemic_window_ms,
+        .systemic_probe_ms = settings->worker.systemic_probe_ms,
+    };
+}
+
 static enum dray_status make_engine(struct dri_worker *worker)
 {
     const struct dri_settings *settings = worker->settings;
@@ -363,26 +390,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
     struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
     limits.message_bytes = settings->worker.message_bytes;
     struct dri_engine_config config = {
-        .core = {.in_flight_max = settings->worker.max_in_flight,
-                 .key_max = key_max(settings),
-                 .unacked_max = settings->worker.max_unacked,
-                 .bytes_max = settings->worker.max_bytes,
-                 .slots_max = SLOTS_MAX,
-                 .lanes = lanes.lanes,
-                 .lane_depth = lanes.lane_depth,
-                 .chain_max = CHAIN_MAX,
-                 .groups_max = GROUPS_MAX,
-                 .settle_ms = settings->worker.settle_ms,
-                 .revoke_ms = settings->worker.revoke_ms,
-                 .drain_ms = settings->worker.drain_ms,
-                 .delay_after_ms = settings->worker.delay_after_ms,
-                 .park_max = dri_settings_has_park_log(settings) ? settings->worker.park_max : 0,
-                 .park_after_ms = settings->worker.park_after_ms,
-                 .republish_ms = 100,
-                 .systemic_share = settings->worker.systemic_share,
-                 .systemic_min = settings->worker.systemic_min,
-                 .systemic_window_ms = settings->worker.systemic_window_ms,
-                 .systemic_probe_ms = settings->worker.systemic_probe_ms},
+        .core = core_config(settings, &lanes),
         .transport_ops = worker->ops,
         .transport = worker->transport,
         .executor = worker->executor,

@@ -10,7 +10,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define KIND         "cancel"
-#define ITEM_DEPTH   2u /* the change and its items around an item */
 
 static const struct dri_field g_fields[] = {
     {.name = "id",
@@ -47,27 +46,10 @@ static enum dray_status item_read(struct dri_scanner *scanner, struct dri_cancel
     return DRAY_OK;
 }
 
-static enum dray_status items_check(struct dray_slice change, const struct dri_wire_limits *limits,
-                                    struct dri_change *decoded, struct dri_wire_error *ret_error)
+static enum dray_status item_check(struct dri_scanner *scanner, struct dri_wire_error *ret_error)
 {
-    struct dri_scanner scanner;
-    struct dri_token array;
     struct dri_cancel_item item;
-
-    dri_scanner_init_inside(&scanner, change, decoded->items, 1, limits);
-    enum dray_status status = dri_scanner_next(&scanner, &array);
-    if (status != DRAY_OK) {
-        return dri_fields_fail(ret_error, status, &scanner, "items", NULL);
-    }
-    scanner.depth = ITEM_DEPTH;
-    for (uint32_t i = 0; i < array.count; i++) {
-        status = item_read(&scanner, &item, ret_error);
-        if (status != DRAY_OK) {
-            return status;
-        }
-    }
-    decoded->items_count = array.count;
-    return DRAY_OK;
+    return item_read(scanner, &item, ret_error);
 }
 
 enum dray_status dri_cancel_decode(struct dray_slice change, const struct dri_wire_limits *limits,
@@ -86,7 +68,7 @@ enum dray_status dri_cancel_decode(struct dray_slice change, const struct dri_wi
     if (dray_slice_is_absent(decoded.items)) {
         return dri_fields_fail(ret_error, DRAY_EINVALID, &scanner, "items", "is missing");
     }
-    status = items_check(change, limits, &decoded, ret_error);
+    status = dri_change_check_items(change, limits, item_check, &decoded, ret_error);
     if (status == DRAY_OK) {
         *ret_change = decoded;
     }

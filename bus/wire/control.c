@@ -21,7 +21,7 @@
 #define TEXT_BYTES_MAX  256u
 #define NOTE_BYTES_MAX  4096u
 /* Containers around a route inside a change: the change, its items, the item. */
-#define ITEM_DEPTH 2u
+#define ITEM_DEPTH 2u /* the change and its items around an item */
 
 static const struct dri_wire_limits g_any = {
     .message_bytes = UINT32_MAX, .depth = DRI_DEPTH_CEILING, .elements = UINT32_MAX};
@@ -157,23 +157,28 @@ static enum dray_status item_read(struct dri_scanner *scanner, struct dri_change
     return DRAY_OK;
 }
 
-static enum dray_status items_check(struct dray_slice change, const struct dri_wire_limits *limits,
-                                    struct dri_change *decoded, struct dri_wire_error *ret_error)
+static enum dray_status item_check(struct dri_scanner *scanner, struct dri_wire_error *ret_error)
+{
+    struct dri_change_item item;
+    return item_read(scanner, &item, ret_error);
+}
+
+enum dray_status dri_change_check_items(struct dray_slice change,
+                                        const struct dri_wire_limits *limits,
+                                        dri_change_item_fn *read, struct dri_change *decoded,
+                                        struct dri_wire_error *ret_error)
 {
     struct dri_scanner scanner;
     struct dri_token array;
-    enum dray_status status;
 
     dri_scanner_init_inside(&scanner, change, decoded->items, 1, limits);
-    status = dri_scanner_next(&scanner, &array);
+    enum dray_status status = dri_scanner_next(&scanner, &array);
     if (status != DRAY_OK) {
         return dri_fields_fail(ret_error, status, &scanner, "items", NULL);
     }
     scanner.depth = ITEM_DEPTH;
     for (uint32_t i = 0; i < array.count; i++) {
-        struct dri_change_item item;
-
-        status = item_read(&scanner, &item, ret_error);
+        status = read(&scanner, ret_error);
         if (status != DRAY_OK) {
             return status;
         }
@@ -201,7 +206,7 @@ enum dray_status dri_change_decode(struct dray_slice change, const struct dri_wi
             dri_scanner_init(&scanner, change, limits);
             return dri_fields_fail(ret_error, DRAY_EINVALID, &scanner, "items", "is missing");
         }
-        status = items_check(change, limits, &decoded, ret_error);
+        status = dri_change_check_items(change, limits, item_check, &decoded, ret_error);
         if (status != DRAY_OK) {
             return status;
         }

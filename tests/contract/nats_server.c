@@ -33,6 +33,18 @@ bool nats_server_is_there(void)
     return system(command) == 0; /* NOLINT(cert-env33-c): a test, and our own words */
 }
 
+int nats_server_begin(int argc, char **argv)
+{
+    if (!nats_server_is_there()) {
+        (void)fprintf(stderr, "skipped: there is no nats-server\n");
+        return 77;
+    }
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    }
+    return 0;
+}
+
 static int free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

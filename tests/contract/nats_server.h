@@ -21,6 +21,9 @@ struct nats_server {
 
 /** False: there is no nats-server on this machine (or $DRAY_NATS_SERVER is wrong). */
 bool nats_server_is_there(void);
+/** For main: only the cases that argv names, when it names some. Returns 77 and says why when there
+ * is no nats-server, else 0. */
+int nats_server_begin(int argc, char **argv);
 /** A folder and a port; nothing runs yet. */
 void nats_server_init(struct nats_server *server);
 /** Runs it and waits until it greets. */

@@ -260,10 +260,9 @@ static void large_messages_come_within_the_memory_that_was_given(void **state)
         contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
         contract_topic(&client, topic, DRI_USE_COMMANDS);
         client.config.memory_bytes = memory;
+        contract_option(&client, "pull_expires_ms", "60000"); /* two that run out: it fails */
         contract_open(&client);
-        uint64_t start_ns = dri_clock_mono_ns();
         contract_await(&client, DRI_TE_MESSAGE, COUNT, NULL);
-        assert_true(dri_clock_mono_ns() - start_ns < UINT64_C(9000000000)); /* no time-outs */
         contract_settle_first(&client, COUNT);
         contract_fini(&client);
     }
@@ -605,12 +604,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(opening_without_memory_fails_cleanly),
         cmocka_unit_test(working_without_memory_loses_nothing),
     };
-    if (!nats_server_is_there()) {
-        (void)fprintf(stderr, "skipped: there is no nats-server\n");
-        return 77;
-    }
-    if (argc > 1) {
-        cmocka_set_test_filter(argv[1]);
-    }
-    return cmocka_run_group_tests(tests, nats_fixture_start, nats_fixture_end);
+    int skipped = nats_server_begin(argc, argv);
+    return skipped != 0 ? skipped
+                        : cmocka_run_group_tests(tests, nats_fixture_start, nats_fixture_end);
 }

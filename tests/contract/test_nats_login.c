@@ -473,12 +473,6 @@ int main(int argc, char **argv)
         CASE(the_next_server_of_the_list_is_tried),
         CASE(a_password_that_changes_is_an_outage_and_not_the_end),
     };
-    if (!nats_server_is_there()) {
-        (void)fprintf(stderr, "skipped: there is no nats-server\n");
-        return 77;
-    }
-    if (argc > 1) {
-        cmocka_set_test_filter(argv[1]);
-    }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int skipped = nats_server_begin(argc, argv);
+    return skipped != 0 ? skipped : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ static int begin_case(void **state)
     subject.options_count = 0;
     subject.options[subject.options_count++] = (struct dri_option){"partitions", "4"};
     subject.options[subject.options_count++] = (struct dri_option){"lease_ms", LEASE_MS};
-    subject.options[subject.options_count++] = (struct dri_option){"ping_interval_ms", "500"};
+    subject.options[subject.options_count++] = (struct dri_option){"ping_interval_ms", "5000"};
     return 0;
 }
 
@@ -341,12 +341,7 @@ int main(int argc, char **argv)
         CASE(a_replica_without_the_server_for_longer_than_its_lease_has_lost_it),
         CASE(a_consumer_that_would_read_the_partitions_too_is_refused),
     };
-    if (!nats_server_is_there()) {
-        (void)fprintf(stderr, "skipped: there is no nats-server\n");
-        return 77;
-    }
-    if (argc > 1) {
-        cmocka_set_test_filter(argv[1]);
-    }
-    return cmocka_run_group_tests(tests, nats_fixture_start, nats_fixture_end);
+    int skipped = nats_server_begin(argc, argv);
+    return skipped != 0 ? skipped
+                        : cmocka_run_group_tests(tests, nats_fixture_start, nats_fixture_end);
 }

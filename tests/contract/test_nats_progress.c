@@ -222,12 +222,6 @@ int main(int argc, char **argv)
         CASE(a_consumer_with_all_that_may_be_unacknowledged_is_well),
         CASE(a_server_that_stands_still_is_waited_for),
     };
-    if (!nats_server_is_there()) {
-        (void)fprintf(stderr, "skipped: there is no nats-server\n");
-        return 77;
-    }
-    if (argc > 1) {
-        cmocka_set_test_filter(argv[1]);
-    }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int skipped = nats_server_begin(argc, argv);
+    return skipped != 0 ? skipped : cmocka_run_group_tests(tests, NULL, NULL);
 }

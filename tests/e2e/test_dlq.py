@@ -264,7 +264,7 @@ def check_elsewhere(scene):
     assert [copy.header("dray-replays") for copy in copies] == ["1"]
 
 
-def check_killed_replay(scene, count=40):
+def check_killed_replay(scene, count=160):
     """SIGKILL between a copy and its cursor, several times: each runs once in each generation."""
     before = len(scene.letters())
     ids = [f"kill-{number}" for number in range(count)]
@@ -273,7 +273,7 @@ def check_killed_replay(scene, count=40):
         for number, id_ in enumerate(ids)])
     scene.wait_letters(before + count)
     question = ["--where", "id ~ kill- and replays = 0"]
-    for at in (1, 7, 12):
+    for at in (1, 7, 12):  # of 160: a slow broker lets each of them copy some thirty more
         scene.replay(*question, "--rate", "50", code=-signal.SIGKILL,
                      env={"DRAY_CRASH_AT": f"replay_copied:{at}"})
     copied = len(scene.client.read(REPLAY))

@@ -316,6 +316,7 @@ static void exactly_once_is_for_kafka_and_bounds_what_is_on_its_way(void **state
     assert_true(dri_settings_is_exactly_once(&loaded.settings));
     assert_int_equal(DRI_EXACTLY_ONCE_UNACKED_MAX, loaded.settings.worker.max_unacked);
     assert_int_equal(100, loaded.settings.worker.transaction_ms);
+    unload(&loaded);
     test_status(DRAY_EINVALID,
                 load_yaml(&loaded, "bus: kafka://127.0.0.1:9092\n"
                                    "worker: {delivery: exactly_once, window_ms: 1000}\n"));

@@ -345,30 +345,29 @@ static void a_state_is_replaced_and_what_nobody_knows_is_kept(void **state)
                 dri_route_with_state(wire_json("[1]"), DRI_ROUTE_PAUSED, bytes, 20, &len));
 }
 
-static void a_bound_for_a_key_needs_no_order(void **state)
+/* A route with this policy is refused for this field. */
+static void refuses_policy(const char *policy, const char *field)
 {
     struct dri_route_view view;
     struct dri_wire_error error = {"", "", 0};
-    struct dray_slice route =
-        wire_json("{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":"
-                  "{\"key_concurrency\":2,\"order\":\"key\"}}");
+    char json[256];
 
+    (void)snprintf(json, sizeof(json),
+                   "{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":%s}", policy);
+    test_status(DRAY_EINVALID, dri_route_decode(wire_json(json), &limits, &view, &error));
+    assert_string_equal(field, error.field);
+}
+
+static void a_bound_for_a_key_needs_no_order(void **state)
+{
     (void)state;
-    test_status(DRAY_EINVALID, dri_route_decode(route, &limits, &view, &error));
-    assert_string_equal("policy.key_concurrency", error.field);
+    refuses_policy("{\"key_concurrency\":2,\"order\":\"key\"}", "policy.key_concurrency");
 }
 
 static void only_a_rate_can_be_shared(void **state)
 {
-    struct dri_route_view view;
-    struct dri_wire_error error = {"", "", 0};
-    struct dray_slice route =
-        wire_json("{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":"
-                  "{\"rate_shared\":true}}");
-
     (void)state;
-    test_status(DRAY_EINVALID, dri_route_decode(route, &limits, &view, &error));
-    assert_string_equal("policy.rate_shared", error.field);
+    refuses_policy("{\"rate_shared\":true}", "policy.rate_shared");
 }
 
 static void a_fallback_has_a_bound(void **state)
@@ -409,16 +408,9 @@ static void dependencies_that_cannot_be_meant_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct dri_route_view view;
-        struct dri_wire_error error = {"", "", 0};
-        char json[256];
-
-        (void)snprintf(
-            json, sizeof(json),
-            "{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":{\"depends\":%s}}",
-            rows[i]);
-        test_status(DRAY_EINVALID, dri_route_decode(wire_json(json), &limits, &view, &error));
-        assert_string_equal("policy.depends", error.field);
+        char policy[128];
+        (void)snprintf(policy, sizeof(policy), "{\"depends\":%s}", rows[i]);
+        refuses_policy(policy, "policy.depends");
     }
     assert_true(dri_dependency_name_is_valid(dray_slice_text("9.Billing_db-2")));
     assert_false(dri_dependency_name_is_valid(
@@ -470,15 +462,9 @@ static void a_breaker_or_window_that_cannot_be_meant_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct dri_route_view view;
-        struct dri_wire_error error = {"", "", 0};
-        char json[256];
-
-        (void)snprintf(json, sizeof(json),
-                       "{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":{%s}}",
-                       rows[i][0]);
-        test_status(DRAY_EINVALID, dri_route_decode(wire_json(json), &limits, &view, &error));
-        assert_string_equal(error.field, rows[i][1]);
+        char policy[128];
+        (void)snprintf(policy, sizeof(policy), "{%s}", rows[i][0]);
+        refuses_policy(policy, rows[i][1]);
     }
 }
 
