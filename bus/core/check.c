@@ -46,6 +46,7 @@ static const char *check_outside(const struct dri_core *core, const struct dri_f
         CHECK(flight->is_publishing != is_timed,
               "an outcome neither travels nor waits to, or both");
         CHECK(!flight->is_with_lane, "a flight is with a lane and has an outcome");
+        CHECK(!flight->is_gated || !flight->is_publishing, "a gated flight is published");
         return NULL;
     case DRI_FLIGHT_DROPPED:
         CHECK(!(flight->is_with_lane && flight->is_publishing), "a dropped flight is out twice");

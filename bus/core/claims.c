@@ -38,6 +38,7 @@ void dri_claims_init(struct dri_claims *claims)
     claims->ceiling = UINT64_MAX;
     claims->has_run = false;
     claims->is_cut = false;
+    claims->said_to = 0;
     claims->restored_len = 0;
 }
 
@@ -156,7 +157,8 @@ static bool next_unfinished(struct walk *walk, struct dri_progress_run *ret_run)
 }
 
 /* What was received and is not in the walk. False: that is as far as it may be said. */
-static bool add_received(struct dri_progress_writer *writer, struct walk *walk, uint64_t position)
+static bool add_received(struct dri_progress_writer *writer, struct walk *walk, uint64_t position,
+                         uint64_t *ret_said_to)
 {
     uint64_t at = position; /* all below is said or settled */
     uint64_t ceiling = walk->claims->ceiling;
@@ -167,15 +169,22 @@ static bool add_received(struct dri_progress_writer *writer, struct walk *walk, 
             continue;
         }
         uint64_t to = unfinished.begin < ceiling ? unfinished.begin : ceiling;
+        *ret_said_to = at;
         if (at < to && !walk->is_consecutive && !dri_progress_add(writer, at, to)) {
             return false;
         }
+        *ret_said_to = to;
         if (walk->visits == 0 || unfinished.begin >= ceiling) {
             return false;
         }
         at = unfinished.end > at ? unfinished.end : at;
     }
-    return at >= end || dri_progress_add(writer, at, end);
+    *ret_said_to = at;
+    if (at < end && !dri_progress_add(writer, at, end)) {
+        return false;
+    }
+    *ret_said_to = at < end ? end : at;
+    return true;
 }
 
 /* What was restored and not reached yet. False: not all of it has room. */
@@ -205,7 +214,7 @@ struct dray_slice dri_claims_text(struct dri_claims *claims, const struct dri_tr
     };
     uint64_t from = tracker->next_offset > position ? tracker->next_offset : position;
     dri_progress_write(&writer, claims->text, position);
-    bool is_whole = add_received(&writer, &walk, position);
+    bool is_whole = add_received(&writer, &walk, position, &claims->said_to);
     claims->is_cut = !is_whole && claims->ceiling == UINT64_MAX;
     bool has_room =
         is_whole && claims->ceiling == UINT64_MAX && add_restored(&writer, claims, from);

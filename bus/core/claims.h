@@ -35,7 +35,8 @@ struct dri_claims {
     size_t restored_len;
     char restored[DRI_PROGRESS_BYTES_MAX];
 
-    bool is_cut;                       /* the latest text could not say all of what was received */
+    uint64_t said_to; /* the latest text names whatever is finished below this offset */
+    bool is_cut;      /* the latest text could not say all of what was received */
     char text[DRI_PROGRESS_BYTES_MAX]; /* of the latest dri_claims_text */
     bool is_whole;                     /* it names everything that is finished */
 };

@@ -126,6 +126,9 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     core->entries = carve(carver, parked, sizeof(*core->entries));
     core->parked_keys = carve(carver, parked_keys, sizeof(*core->parked_keys));
     struct dri_map_entry *source_table = carve(carver, sources, sizeof(*source_table));
+    uint32_t telling = parks ? dri_map_entries(flights) : 0;
+    core->telling = carve(carver, telling, sizeof(*core->telling));
+    core->telling_mask = telling - 1;
     if (parks) {
         dri_map_init(&core->sources, source_table, sources);
     }

@@ -33,6 +33,8 @@ void dri_drain_begin(struct dri_core *core)
             dri_lanes_give_up_key(core, flight);
         } else if (flight->is_deaf) {
             dri_lanes_give_up_held(core, flight);
+        } else if (flight->is_gated) {
+            dri_gate_end(core, flight, &core->stats.dropped_on_drain);
         } else if (flight->state == DRI_FLIGHT_QUEUED && core->parked_keys_used > 0) {
             dri_lanes_update(core, flight); /* behind what is parked: given up in this step */
         } else if (DRI_IS_PLANTED(DRAIN_DROPS) && flight->state == DRI_FLIGHT_QUEUED) {

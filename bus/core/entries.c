@@ -45,7 +45,7 @@ struct dri_parked_key *dri_parked_add(struct dri_core *core, uint64_t hash)
         number = core->parked_keys_fresh++;
     }
     parked = &core->parked_keys[number];
-    *parked = (struct dri_parked_key){.key = dri_keys_number(&core->keys, key)};
+    *parked = (struct dri_parked_key){.key = dri_keys_number(&core->keys, key), .has_gate = true};
     core->parked_keys_used++;
     key->parked = number + 1;
     dri_lanes_update_key(core, key);

@@ -101,6 +101,9 @@ struct dri_flight {
     bool is_parker;       /* its key waits for its copy or letter: the key's parking */
     bool was_read_back;   /* its copy was read, and nobody had said yet that it is stored */
     bool was_parked_anew; /* of an entry: from then on another copy stands for it */
+    bool is_telling;      /* an outcome of it is on the way: gate.c counts it in its key */
+    bool is_gated;        /* PARKING, and not published: in the list of gate.c */
+    uint64_t gate;        /* ... until so many of its slot that are finished are settled */
     uint8_t probes;       /* that failed */
     uint32_t probe_of[DRI_DEPENDS_MAX]; /* dependencies whose probe it is; 0: none */
     enum dri_sequence sequence;

@@ -25,6 +25,7 @@
  *   slots.c    assignments: admission, settling, revocation
  *   claims.c   what a commit says of the commands beyond its position; progress.c: as text
  *   park.c     (parked.h, entries.c) what waits in a park log: in, out, and the order of its key
+ *   gate.c     what a copy waits for before it goes there
  *   leases.c   deliveries that are settled one by one: leases, redelivery
  *   drain.c    the end
  *   check.c    whether all of it is consistent
@@ -93,6 +94,10 @@ struct dri_slot {
     uint64_t final_position;
     uint64_t last_settle_ns;
     uint32_t settled_sum, sent_sum; /* of the metadata beside settled and sent; 0: none */
+    uint64_t finished;              /* flights; of these ... */
+    uint64_t said, said_to;         /* so many are in what was sent last, below this offset */
+    uint64_t kept, kept_to;         /* the same, confirmed */
+    uint32_t same_out;              /* settles of the position that was sent last, unanswered */
     struct dri_tracker tracker;
     struct dri_claims *claims;                  /* its own; only of a WATERMARK slot */
     struct dri_flight *lease_head, *lease_tail; /* by lease_due_ns */
@@ -181,6 +186,11 @@ struct dri_core {
     uint32_t unparked_taken;         /* of these, flights */
     uint32_t unparked_max;           /* of the slab, set aside for them */
     uint32_t late_max;               /* of the slab, for dri_core_take_late */
+    uint32_t *telling;               /* by hash of a key: its flights with an outcome on the way */
+    uint32_t telling_mask;
+    struct dri_flight *gated; /* whose copies wait until others are settled (gate.c) */
+    uint32_t gates_telling;   /* of these, that wait for outcomes of their keys */
+    bool is_gate_due;         /* one of them may go */
 
     struct dri_timers timers; /* flights, then slots, then the drain, then groups, then entries */
 

@@ -57,6 +57,10 @@ void dri_outcome_due(struct dri_core *core, struct dri_flight *flight)
 {
     DRI_ASSERT(flight->state == DRI_FLIGHT_LETTER || flight->state == DRI_FLIGHT_RESULT ||
                flight->state == DRI_FLIGHT_PARKING);
+    if (flight->is_gated) {
+        dri_gate_due(core, flight);
+        return;
+    }
     core->stats.republished++;
     publish(core, flight);
 }
@@ -72,6 +76,7 @@ bool dri_outcome_told(struct dri_core *core, struct dri_flight *flight)
 static void finish(struct dri_core *core, struct dri_flight *flight)
 {
     (void)dri_outcome_told(core, flight);
+    dri_gate_told(core, flight);
     dri_move(core, flight, DRI_FLIGHT_DONE);
     core->stats.settled++;
     dri_slot_finish(core, flight);
@@ -100,6 +105,7 @@ static bool enters_window(const struct dri_flight *flight)
 static void to_result(struct dri_core *core, struct dri_flight *flight, enum dri_outcome outcome)
 {
     dri_move(core, flight, DRI_FLIGHT_RESULT);
+    dri_gate_tell(core, flight);
     publish_next(core, flight, outcome);
     if (DRI_IS_PLANTED(SETTLE_BEFORE_PUBLISH)) {
         dri_slot_finish(core, flight);
@@ -116,6 +122,7 @@ void dri_outcome_letter(struct dri_core *core, struct dri_flight *flight, enum d
         }
     }
     dri_move(core, flight, DRI_FLIGHT_LETTER);
+    dri_gate_tell(core, flight);
     if (DRI_IS_PLANTED(LOSE_LETTER)) {
         finish(core, flight);
         return;

@@ -132,7 +132,10 @@ void dri_park_put(struct dri_core *core, struct dri_flight *flight, enum dri_par
     flight->was_parked_anew = entry != NULL;
     begin_parking(core, flight);
     dri_move(core, flight, DRI_FLIGHT_PARKING);
-    dri_outcome_park(core, flight);
+    dri_gate_told(core, flight);
+    if (!dri_gate_takes(core, flight)) {
+        dri_outcome_park(core, flight);
+    }
     if (DRI_IS_PLANTED(PARK_SETTLE_EARLY)) {
         dri_slot_finish(core, flight);
     }
@@ -245,6 +248,7 @@ bool dri_park_exhaust(struct dri_core *core, struct dri_flight *flight)
 static void end_as_member(struct dri_core *core, struct dri_flight *flight, struct dri_entry *held)
 {
     begin_parking(core, flight);
+    dri_parked_add(core, flight->key_hash)->has_gate = true; /* it may come again */
     flight->sequence = DRI_SEQUENCE_MEMBER;
     flight->unit_entry = dri_entry_number(core, held) + 1;
     flight->unit_place = held->place;
@@ -593,7 +597,9 @@ static bool move_follower(struct dri_core *core, const struct dri_parked_key *pa
     if (flight == NULL || parked->parking != 0 || (key->out > 0 && !is_out)) {
         return false;
     }
-    if (flight->is_duplicate) {
+    bool is_copy = dri_park_has(core, flight); /* it was stored by an assignment before, lately */
+    if (flight->is_duplicate || is_copy) {
+        core->stats.copies_dropped += is_copy ? 1 : 0;
         dri_key_unlink(&core->keys, key, flight);
         dri_outcome_none(core, flight);
         return true;
@@ -636,6 +642,7 @@ void dri_park_work(struct dri_core *core)
     if (core->config.park_max == 0) {
         return;
     }
+    dri_gate_work(core);
     if (core->unread != 0) {
         dri_unread_sweep(core);
     }

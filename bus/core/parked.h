@@ -74,6 +74,7 @@ struct dri_parked_key {
     uint32_t touched_next; /* in the list of those to look at: number + 1; free list */
     uint32_t unread_next, unread_prev;
     bool is_touched, is_unread;      /* in that list */
+    bool has_gate;                   /* something of it may have ended and not be settled: gate.c */
     struct dri_unread live, rewrite; /* the last follower; the last copy that was written anew */
 };
 
@@ -116,6 +117,22 @@ void dri_park_touch(struct dri_core *core, const struct dri_key *key);
 void dri_park_work(struct dri_core *core);
 /** Park the oldest waiting flights of a slot whose commit cannot say all. */
 void dri_park_relieve(struct dri_core *core, struct dri_slot *slot);
+
+/* --- gate.c --- */
+
+/** An outcome of it is on the way; it is stored, or given up. */
+void dri_gate_tell(struct dri_core *core, struct dri_flight *flight);
+void dri_gate_told(struct dri_core *core, struct dri_flight *flight);
+/** Whether its copy waits until those before it are settled. Requires: PARKING, not published. */
+bool dri_gate_takes(struct dri_core *core, struct dri_flight *flight);
+void dri_gate_leave(struct dri_core *core, struct dri_flight *flight);
+/** Nobody has answered. Requires: is_gated. */
+void dri_gate_due(struct dri_core *core, struct dri_flight *flight);
+/** Its slot is revoked, or the worker drains: it does not wait on. Requires: is_gated. */
+void dri_gate_end(struct dri_core *core, struct dri_flight *flight, uint64_t *counter);
+/** Publish what need not wait any more. */
+void dri_gate_work(struct dri_core *core);
+
 uint32_t dri_entry_timer_id(const struct dri_core *core, uint32_t entry);
 /** Fill in an action of an entry that is read now; false: it means nothing any more. */
 bool dri_entry_read(struct dri_core *core, uint32_t number, uint8_t bit,

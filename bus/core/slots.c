@@ -156,6 +156,7 @@ void dri_slot_finish(struct dri_core *core, struct dri_flight *flight)
         return;
     }
     (void)dri_tracker_finish(&slot->tracker, flight->index);
+    slot->finished++;
     if (!slot->is_watermark) {
         dri_push(core, DRI_CA_SETTLE, flight->index, 0, 0);
         forget_delivery(core, slot, flight);
@@ -177,6 +178,7 @@ static void detach(struct dri_core *core, struct dri_flight *flight)
     case DRI_FLIGHT_LETTER:
     case DRI_FLIGHT_RESULT:
     case DRI_FLIGHT_PARKING:
+        dri_gate_leave(core, flight);
         dri_timers_cancel(&core->timers, flight->index);
         return;
     case DRI_FLIGHT_RUNNING:
@@ -191,6 +193,7 @@ void dri_slot_give_up(struct dri_core *core, struct dri_flight *flight, uint64_t
     struct dri_slot *slot = slot_at(core, flight->slot);
     (*counter)++;
     detach(core, flight);
+    dri_gate_told(core, flight);
     core->stats.torn += dri_outcome_told(core, flight) ? 1 : 0;
     if (flight->is_parker) {
         dri_park_leave(core, flight);
@@ -299,11 +302,17 @@ bool dri_slot_read(struct dri_slot *slot, uint8_t bit, struct dri_core_action *r
     ret_action->as.settle.is_watermark = true;
     ret_action->as.settle.is_final = is_final;
     slot->sent_sum = dri_progress_sum(ret_action->as.settle.metadata);
+    slot->said = slot->finished;
+    slot->said_to = slot->claims->said_to;
+    slot->same_out++;
     return true;
 }
 
 static void settle_now(struct dri_core *core, struct dri_slot *slot, uint64_t position)
 {
+    if (!slot->has_sent || slot->sent != position) {
+        slot->same_out = 0;
+    }
     slot->sent = position;
     slot->has_sent = true;
     slot->last_settle_ns = core->now.mono_ns;
@@ -321,6 +330,20 @@ void dri_slot_settle_final(struct dri_core *core, struct dri_slot *slot, uint64_
     want(core, slot, DRI_CA_SETTLE, DRI_SLOT_FINAL);
 }
 
+/* So many of the finished ones, below this offset, do not come again (gate.c). */
+static void keep(struct dri_core *core, struct dri_slot *slot, uint64_t count, uint64_t to)
+{
+    slot->kept = count;
+    slot->kept_to = to;
+    core->is_gate_due = core->is_gate_due || core->gated != NULL;
+}
+
+void dri_slot_say_again(struct dri_core *core, struct dri_slot *slot)
+{
+    slot->has_sent = false;
+    dri_slot_arm(core, slot);
+}
+
 static void settle_due(struct dri_core *core, struct dri_slot *slot)
 {
     uint64_t position;
@@ -330,8 +353,12 @@ static void settle_due(struct dri_core *core, struct dri_slot *slot)
         dri_slot_try_end(core, slot);
         return;
     }
-    if (core->is_draining || !dri_slot_needs_settle(slot, &position)) {
+    if (core->is_draining) {
         return; /* a drain settles finally when it is empty */
+    }
+    if (!dri_slot_needs_settle(slot, &position)) {
+        keep(core, slot, slot->finished, slot->claims->said_to);
+        return;
     }
     if (core->config.park_max != 0 && slot->claims->is_cut) {
         dri_park_relieve(core, slot);
@@ -397,7 +424,7 @@ static void end(struct dri_core *core, struct dri_slot *slot)
 /* The answer names a position, not its metadata. Of two that were sent with the same position the
  * later is taken for confirmed: it is on its way, and should it get lost, some runs are repeated.
  */
-static void confirm(struct dri_slot *slot, uint64_t position)
+static void confirm(struct dri_core *core, struct dri_slot *slot, uint64_t position)
 {
     if (slot->has_settled && position < slot->settled) {
         return;
@@ -406,6 +433,10 @@ static void confirm(struct dri_slot *slot, uint64_t position)
     slot->settled = position;
     if (slot->has_sent && position == slot->sent) {
         slot->settled_sum = slot->sent_sum;
+        slot->same_out -= slot->same_out > 0 ? 1 : 0;
+        if (slot->same_out == 0) {
+            keep(core, slot, slot->said, slot->said_to);
+        }
     }
 }
 
@@ -422,7 +453,7 @@ void dri_slot_settled(struct dri_core *core, const struct dri_core_event *event)
         slot->is_final_out = false;
     }
     if (status == DRAY_OK) {
-        confirm(slot, position);
+        confirm(core, slot, position);
         dri_slot_try_end(core, slot);
         return;
     }
@@ -430,6 +461,9 @@ void dri_slot_settled(struct dri_core *core, const struct dri_core_event *event)
     slot->has_sent = slot->has_settled;
     slot->sent = slot->settled;
     slot->sent_sum = slot->settled_sum;
+    slot->said = slot->kept;
+    slot->said_to = slot->kept_to;
+    slot->same_out = 0;
     if (status == DRAY_ESTALE && slot->is_revoking) {
         dri_slot_lost(core, event->slot, event->epoch); /* nothing that we send will be taken */
         return;
@@ -514,6 +548,11 @@ static void revoke_flight(struct dri_core *core, struct dri_flight *flight)
         if (DRI_IS_PLANTED(DROP_ON_REVOKE)) {
             dri_slot_finish(core, flight);
             dri_slot_give_up(core, flight, &core->stats.dropped_on_revoke);
+        }
+        return;
+    case DRI_FLIGHT_PARKING:
+        if (flight->is_gated) {
+            dri_gate_end(core, flight, &core->stats.dropped_on_revoke);
         }
         return;
     default:

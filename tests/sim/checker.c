@@ -470,6 +470,7 @@ static void see_committed(struct sim_checker *checker, const struct dri_sim_sigh
     struct sim_log *log = &checker->logs[source_of(sight->topic)][sight->partition];
     check_position(checker, sight);
     sim_judge_progress(checker, sight, source_of(sight->topic));
+    log->went_back = log->went_back || (int64_t)sight->offset < log->committed_max;
     log->committed = (int64_t)sight->offset;
     checker->tally.metadata += sight->metadata.len > 0;
     if (log->committed > log->committed_max) {
@@ -837,7 +838,8 @@ void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
     check_concurrency(checker, client, command);
     check_key_concurrency(checker, client, command);
     check_first_run(checker, command, flight->epoch);
-    sim_park_check_order(checker, command, order_key(checker, command, flight->epoch));
+    sim_park_check_order(checker, command, order_key(checker, command, flight->epoch),
+                         sim_epoch_at(checker, flight->epoch)->began_at);
     check_epoch(checker, flight, command);
     command->runs++;
     checker->tally.runs++;

@@ -30,7 +30,8 @@ struct sim_command {
     uint64_t offset;
     const struct dri_sim_record *record; /* as the broker has it */
     uint32_t deliveries, runs, ok_runs, final_runs;
-    uint32_t parks; /* records of it in park logs */
+    uint32_t parks;     /* records of it in park logs, ... */
+    uint64_t parked_at; /* ... count of events when the first was stored */
     uint32_t park_deliveries;
     uint32_t stops;       /* of these, STOPPED */
     uint32_t stop_runs;   /* that failed for the last time, and may have stopped the key */
@@ -67,6 +68,7 @@ struct sim_log {              /* one source partition */
     size_t incomplete;                   /* all before may be settled; sim_log_incomplete */
     uint64_t first_runs[SIM_ORDERS_MAX]; /* highest offset + 1 of a key that has run */
     int64_t committed, committed_max;
+    bool went_back; /* a commit came late, and said less than one before it */
 };
 
 struct sim_park_record {
@@ -226,7 +228,7 @@ void sim_park_member(struct sim_checker *checker, const struct sim_command *comm
 void sim_park_check_run(struct sim_checker *checker, const struct sim_park_record *record);
 /** A command runs: nothing that is parked may come before it. */
 void sim_park_check_order(struct sim_checker *checker, const struct sim_command *command,
-                          int32_t key);
+                          int32_t key, uint64_t began_at);
 
 /** Whether it has a place in the order of its key: a scheduled command has none before its time. */
 bool sim_has_place(const struct sim_command *command);

@@ -214,6 +214,7 @@ void sim_park_appended(struct sim_checker *checker, const struct dri_sim_sight *
     checker->tally.stops += park.kind == DRI_PARK_STOPPED;
     command->moves += is_new(log, command->plan.index, park.attempts) ? 1 : 0;
     add_record(checker, log, sight, command->plan.index, &park);
+    command->parked_at = command->parks == 0 ? checker->tally.events : command->parked_at;
     command->parks++;
     checker->tally.parks++;
     if (park.attempts > command->runs) {
@@ -295,13 +296,37 @@ bool sim_park_is_settled(struct sim_checker *checker, int32_t partition)
     return count == 0 || log->committed_max > (int64_t)log->records[count - 1].offset;
 }
 
+/* A later one of its key stood in the park log when this assignment began: then this one is
+ * settled, or was parked before it. A commit that came late may have unsaid it. */
+static void check_behind(struct sim_checker *checker, const struct sim_command *command,
+                         int32_t key, uint64_t began_at)
+{
+    const struct sim_log *log = &checker->logs[command->topic][command->partition];
+    if (checker->options.mode == DRI_SETTLE_EACH || key < 0 || log->went_back ||
+        !sim_has_place(command) || sim_may_be_overtaken(checker, command)) {
+        return;
+    }
+    for (size_t i = log->count; i > 0 && log->places[i - 1].offset > command->offset; i--) {
+        const struct sim_command *later = &checker->commands[log->places[i - 1].command];
+        bool is_first = later->parks > 0 && later->parked_at < began_at &&
+                        (command->parks == 0 || later->parked_at < command->parked_at);
+        if (is_first && sim_has_place(later) && sim_order_key(checker, later) == key) {
+            sim_checker_fail(checker, "order",
+                             "command %u runs, and command %u, which comes after it in its key, "
+                             "was parked before this worker began",
+                             command->plan.index, later->plan.index);
+        }
+    }
+}
+
 void sim_park_check_order(struct sim_checker *checker, const struct sim_command *command,
-                          int32_t key)
+                          int32_t key, uint64_t began_at)
 {
     const struct sim_log *log = &checker->logs[command->topic][command->partition];
     if (command->copies > 0) {
         return; /* a delay log has an order of its own */
     }
+    check_behind(checker, command, key, began_at);
     for (size_t i = 0; i < log->count && key >= 0; i++) {
         const struct sim_place *place = &log->places[i];
         const struct sim_command *earlier = &checker->commands[place->command];

@@ -578,6 +578,180 @@ static void a_stopped_key_stands_still_until_it_is_released(void **state)
     assert_int_equal(stats_of(fx).parked_entries, 2); /* the follower and the release */
 }
 
+/* Two of key 7 run one after the other; the second fails and has to wait long. */
+static struct dri_flight *second_fails(struct fixture *fx, struct dri_flight **ret_first)
+{
+    *ret_first = come(fx, 0, 7);
+    want_start(fx, 0);
+    done_ok(fx, *ret_first);
+    want_publish(fx, 0, DRI_OUTCOME_RESULT);
+    struct dri_flight *second = come(fx, 1, 7);
+    want_start(fx, 1);
+    done_retry(fx, second, LONG_MS);
+    want_nothing(fx);
+    assert_int_equal(second->state, DRI_FLIGHT_PARKING);
+    return second;
+}
+
+static void what_came_before_in_its_key_is_settled_before_a_copy_goes(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *first;
+    struct dri_flight *second = second_fails(fx, &first);
+    tick_ms(fx, 200);
+    want_nothing(fx); /* the outcome of the first is on the way */
+    stored(fx, first);
+    tick_ms(fx, 100);
+    want_settle(fx, 0, 1);
+    want_nothing(fx);
+    settled(fx, 0, 1, 1, DRAY_OK);
+    assert_ptr_equal(want_publish(fx, 1, DRI_OUTCOME_PARK), second);
+    struct dri_core_parked copy = copy_of(second, 0, 1);
+    stored_at(fx, second, 0);
+    read_back(fx, copy);
+    /* Nothing of its key ends now but what is parked: who follows does not wait. */
+    come(fx, 2, 7);
+    want_publish(fx, 2, DRI_OUTCOME_PARK);
+}
+
+static void a_settle_without_an_answer_is_said_again(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *first;
+    struct dri_flight *second = second_fails(fx, &first);
+    stored(fx, first);
+    tick_ms(fx, 100);
+    want_settle(fx, 0, 1);
+    tick_ms(fx, 1000);
+    want_nothing(fx);
+    tick_ms(fx, 1200);
+    want_settle(fx, 0, 1);
+    settled(fx, 0, 1, 1, DRAY_OK);
+    assert_ptr_equal(want_publish(fx, 1, DRI_OUTCOME_PARK), second);
+}
+
+static void a_settle_that_was_refused_lets_no_copy_go(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *first;
+    struct dri_flight *second = second_fails(fx, &first);
+    stored(fx, first);
+    tick_ms(fx, 100);
+    want_settle(fx, 0, 1);
+    settled(fx, 0, 1, 1, DRAY_ETIMEOUT);
+    want_nothing(fx);
+    tick_ms(fx, 100);
+    want_settle(fx, 0, 1);
+    settled(fx, 0, 1, 1, DRAY_OK);
+    assert_ptr_equal(want_publish(fx, 1, DRI_OUTCOME_PARK), second);
+}
+
+static void a_copy_that_waits_is_given_up_when_its_source_is_revoked(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *first;
+    (void)second_fails(fx, &first);
+    stored(fx, first);
+    about_slot(fx, DRI_CE_REVOKED, 0, 1);
+    want_settle(fx, 0, 1); /* the final one: it comes again, behind the first */
+    assert_int_equal(stats_of(fx).dropped_on_revoke, 1);
+    settled(fx, 0, 1, 1, DRAY_OK);
+    want(fx, DRI_CA_UNASSIGN);
+    want_nothing(fx);
+}
+
+static void a_copy_that_waits_is_given_up_in_a_drain(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *first;
+    (void)second_fails(fx, &first);
+    come(fx, 2, 7);
+    stored(fx, first);
+    feed(fx, (struct dri_core_event){.type = DRI_CE_DRAIN});
+    assert_int_equal(stats_of(fx).dropped_on_drain, 2);
+    want_settle(fx, 0, 1);
+    settled(fx, 0, 1, 1, DRAY_OK);
+    assert_true(want(fx, DRI_CA_DRAINED)->action.as.is_clean);
+}
+
+static void a_copy_of_an_earlier_assignment_that_comes_late_is_not_made_again(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *first = come(fx, 0, 7);
+    want_start(fx, 0);
+    come(fx, 1, 7);
+    done_retry(fx, first, LONG_MS);
+    want_publish(fx, 0, DRI_OUTCOME_PARK);
+    struct dri_core_parked copy = copy_of(first, 1, 0);
+    struct dri_core_parked late = parked_of(0, 1, 7); /* of the second one */
+    late.due_ms = fx->now.wall_ms + LONG_MS;
+    read_back(fx, late);
+    stored_at(fx, first, 1);
+    read_back(fx, copy);
+    tick_ms(fx, 100);
+    want_nothing(fx);
+    assert_int_equal(stats_of(fx).copies_dropped, 1);
+    assert_int_equal(stats_of(fx).settled, 2);
+    assert_int_equal(stats_of(fx).in_flight, 0);
+}
+
+static void what_stands_behind_a_parked_key_gets_no_fallback(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_core_config config = park_config();
+    config.groups_max = 2;
+    fixture_reopen(fx, config);
+    assign_park(fx, 1);
+    assign_source(fx, 1);
+    caught_up(fx);
+    const struct dri_group_limits limits = {
+        .failures = 1, .open_ms = 3 * LONG_MS, .has_fallback = true};
+    dri_core_group_set(fx->core, 1, &limits);
+    park_first(fx);
+    struct dri_flight *failing = come_of(fx, 1, 9, 1);
+    want_start(fx, 1);
+    done_retry(fx, failing, 500); /* opens the breaker */
+    come_of(fx, 2, 7, 1);
+    want_publish(fx, 2, DRI_OUTCOME_PARK);
+    come_of(fx, 3, 8, 1);
+    assert_true(want_publish(fx, 3, DRI_OUTCOME_RESULT)->is_fallback);
+    assert_int_equal(stats_of(fx).fallbacks, 1);
+}
+
+static void a_key_that_is_no_order_is_neither_parked_nor_stopped(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = fill(fx, 0, 1, 0, 7);
+    flight->is_unparkable = true;
+    record(fx, flight);
+    want_start(fx, 0);
+    done_retry(fx, flight, LONG_MS);
+    want_nothing(fx);
+    assert_int_equal(stats_of(fx).waiting, 1);
+    tick_ms(fx, LONG_MS);
+    want_start(fx, 0);
+    done_exhausted(fx, flight, DRI_EXHAUSTED_STOP_KEY);
+    assert_int_equal(want_publish(fx, 0, DRI_OUTCOME_LETTER)->sequence, DRI_SEQUENCE_NONE);
+}
+
+static void the_first_of_a_sequence_is_half_told_until_its_key_is_held(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *flight = come(fx, 0, 7);
+    want_start(fx, 0);
+    done_exhausted(fx, flight, DRI_EXHAUSTED_PARK_SEQUENCE);
+    want_publish(fx, 0, DRI_OUTCOME_LETTER);
+    assert_int_equal(dri_core_half_told(fx->core), 0);
+    stored(fx, flight);
+    assert_int_equal(dri_core_half_told(fx->core), 1);
+    want_publish(fx, 0, DRI_OUTCOME_ERROR_RESULT);
+    stored(fx, flight);
+    assert_int_equal(dri_core_half_told(fx->core), 1);
+    want_publish(fx, 0, DRI_OUTCOME_PARK);
+    stored_at(fx, flight, 0);
+    assert_int_equal(dri_core_half_told(fx->core), 0);
+}
+
 static void a_sequence_is_one_unit_of_letters_until_it_is_released(void **state)
 {
     struct fixture *fx = *state;
@@ -626,6 +800,10 @@ static void a_sequence_is_one_unit_of_letters_until_it_is_released(void **state)
     stored(fx, third);
     want_nothing(fx);
     struct dri_flight *fourth = come(fx, 3, 7);
+    want_nothing(fx); /* until the third, which was no entry, is settled */
+    tick_ms(fx, 100);
+    want_settle(fx, 0, 3);
+    settled(fx, 0, 1, 3, DRAY_OK);
     want_publish(fx, 3, DRI_OUTCOME_PARK);
     stored_at(fx, fourth, 3);
     read_back(fx, copy_of(fourth, 3, 3));
@@ -666,6 +844,15 @@ int main(void)
         CASE(a_drain_does_not_wait_for_what_is_parked),
         CASE(a_stopped_key_stands_still_until_it_is_released),
         CASE(a_sequence_is_one_unit_of_letters_until_it_is_released),
+        CASE(what_came_before_in_its_key_is_settled_before_a_copy_goes),
+        CASE(a_settle_without_an_answer_is_said_again),
+        CASE(a_settle_that_was_refused_lets_no_copy_go),
+        CASE(a_copy_that_waits_is_given_up_when_its_source_is_revoked),
+        CASE(a_copy_that_waits_is_given_up_in_a_drain),
+        CASE(a_copy_of_an_earlier_assignment_that_comes_late_is_not_made_again),
+        CASE(what_stands_behind_a_parked_key_gets_no_fallback),
+        CASE(a_key_that_is_no_order_is_neither_parked_nor_stopped),
+        CASE(the_first_of_a_sequence_is_half_told_until_its_key_is_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
