@@ -569,6 +569,29 @@ static const char *check_parked(const struct dri_core *core)
     return NULL;
 }
 
+static const char *check_gates(const struct dri_core *core)
+{
+    uint32_t gated = 0;
+    uint32_t telling = 0;
+    for (uint32_t i = 0; i < core->fresh; i++) {
+        const struct dri_flight *flight = &core->flights[i];
+        gated += flight->is_gated;
+        telling += flight->is_gated && flight->gate == UINT64_MAX;
+        CHECK(!flight->is_gated || flight->state == DRI_FLIGHT_PARKING,
+              "a flight is gated and is not to be parked");
+        CHECK(!flight->is_telling || flight->state == DRI_FLIGHT_LETTER ||
+                  flight->state == DRI_FLIGHT_RESULT,
+              "a flight has no outcome on the way and is counted");
+    }
+    for (const struct dri_flight *flight = core->gated; flight != NULL; flight = flight->next) {
+        CHECK(flight->is_gated && gated-- > 0, "the list of gated flights is torn");
+    }
+    CHECK(gated == 0, "a gated flight is in no list");
+    CHECK(telling == core->gates_telling, "gates are counted wrongly");
+    CHECK(!core->is_gate_due || core->gated == NULL, "a gate was not looked at");
+    return NULL;
+}
+
 static const char *check_timers(const struct dri_core *core)
 {
     const struct dri_timers *timers = &core->timers;
@@ -595,6 +618,7 @@ const char *dri_core_check(const struct dri_core *core)
     fault = fault != NULL ? fault : check_groups(core);
     fault = fault != NULL ? fault : check_slots(core);
     fault = fault != NULL ? fault : check_parked(core);
+    fault = fault != NULL ? fault : check_gates(core);
     fault = fault != NULL ? fault : check_timers(core);
     return fault;
 }

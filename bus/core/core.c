@@ -505,8 +505,8 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
         do {
             dri_park_work(core);
             dri_lanes_dispatch(core);
-        } while (core->touched != 0);
-    } while (dri_groups_fall_back(core) || core->touched != 0);
+        } while (dri_park_is_due(core));
+    } while (dri_groups_fall_back(core) || dri_park_is_due(core));
     if (core->is_draining) {
         dri_groups_drain(core);
     }

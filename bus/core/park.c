@@ -637,6 +637,11 @@ static void look_at(struct dri_core *core, struct dri_parked_key *parked)
     }
 }
 
+bool dri_park_is_due(const struct dri_core *core)
+{
+    return core->touched != 0 || (core->is_gate_due && core->gated != NULL);
+}
+
 void dri_park_work(struct dri_core *core)
 {
     if (core->config.park_max == 0) {

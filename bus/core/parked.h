@@ -115,6 +115,8 @@ void dri_park_due(struct dri_core *core, uint32_t entry);
 void dri_park_touch(struct dri_core *core, const struct dri_key *key);
 /** Whatever the touched keys need now; and what may come out. */
 void dri_park_work(struct dri_core *core);
+/** Whether something has happened since that wants it again. */
+bool dri_park_is_due(const struct dri_core *core);
 /** Park the oldest waiting flights of a slot whose commit cannot say all. */
 void dri_park_relieve(struct dri_core *core, struct dri_slot *slot);
 
