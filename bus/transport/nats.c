@@ -402,9 +402,9 @@ static void nats_unassign(struct dri_transport *transport, uint32_t slot_number,
 static uint64_t nats_next_deadline(struct dri_transport *transport)
 {
     const struct dri_nats *self = self_of(transport);
-    uint64_t all[] = {dri_nats_link_deadline(self), dri_nats_calls_deadline(self),
+    uint64_t all[] = {dri_nats_link_deadline(self),      dri_nats_calls_deadline(self),
                       dri_nats_publishes_deadline(self), dri_nats_slots_deadline(self),
-                      dri_nats_leases_deadline(self), dri_nats_follow_deadline(self)};
+                      dri_nats_leases_deadline(self),    dri_nats_follow_deadline(self)};
     uint64_t first = UINT64_MAX;
     for (size_t i = 0; i < DRI_ARRAY_LEN(all) && !self->is_closed; i++) {
         first = all[i] < first ? all[i] : first;
@@ -535,8 +535,8 @@ static enum dray_status copy_topics(struct dri_nats *self,
         bool follows = topic->use == DRI_USE_PARK || topic->use == DRI_USE_WINDOW;
         if (follows && self->settings.partitions > 1 &&
             self->follow.topics_count < DRI_NATS_FOLLOWERS_MAX) {
-            (void)snprintf(self->follow.topics[self->follow.topics_count++],
-                           DRI_NATS_SUBJECT_BYTES, "%s", topic->topic);
+            (void)snprintf(self->follow.topics[self->follow.topics_count++], DRI_NATS_SUBJECT_BYTES,
+                           "%s", topic->topic);
         }
         if (topic->use != DRI_USE_STATUS || strpbrk(topic->topic, "*>") != NULL) {
             continue;
@@ -621,8 +621,7 @@ static const struct dri_nats_slot *hopeless_source(const struct dri_nats *self)
     for (uint32_t i = 0; i < self->slots_count; i++) {
         const struct dri_nats_slot *slot = &self->slots[i];
         if (slot->state == DRI_NATS_SETUP_WAIT && !dri_nats_follow_has_owner(slot) &&
-            !slot->is_optional &&
-            dray_status_class(slot->setup_status) == DRAY_CLASS_PERMANENT) {
+            !slot->is_optional && dray_status_class(slot->setup_status) == DRAY_CLASS_PERMANENT) {
             return slot;
         }
     }

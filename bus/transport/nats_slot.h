@@ -184,9 +184,10 @@ bool dri_nats_partition_accepts(const struct dri_nats_slot *slot, struct dray_sl
 /** Appends one token of a subject, of signs that a consumer's name and a bucket's keys may have. */
 void dri_nats_append_token(char *text, size_t bytes, const char *token);
 /** Slots for the partitions of a commands source, for their followers and for the bucket. */
-DRAY_MUST_CHECK enum dray_status
-dri_nats_partitions_init(struct dri_nats *self, const struct dri_transport_config *config,
-                         const struct dri_source *source, char ret_text[DRI_NATS_TEXT_BYTES]);
+DRAY_MUST_CHECK enum dray_status dri_nats_partitions_init(struct dri_nats *self,
+                                                          const struct dri_transport_config *config,
+                                                          const struct dri_source *source,
+                                                          char ret_text[DRI_NATS_TEXT_BYTES]);
 
 /** What follows a partition; nats_follow.c. Slots of the followers; before those of the partitions.
  */

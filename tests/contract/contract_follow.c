@@ -474,8 +474,7 @@ static void what_was_settled_of_a_park_log_is_not_read_again_and_a_window_is(voi
         const struct dri_transport_event *event = contract_event(&client, DRI_TE_ASSIGNED, i);
         bool is_park =
             event->as.assigned.role == DRI_ROLE_PARK && contract_it->mode == DRI_SETTLE_WATERMARK;
-        if (event->as.assigned.role == DRI_ROLE_COMMANDS &&
-            contract_it->mode == DRI_SETTLE_EACH) {
+        if (event->as.assigned.role == DRI_ROLE_COMMANDS && contract_it->mode == DRI_SETTLE_EACH) {
             continue; /* has no position of its own that would say what is finished */
         }
         assert_int_equal(event->as.assigned.committed >= 0, is_park);

@@ -76,7 +76,7 @@ int main(int argc, char **argv)
     };
     if (is_partitioned) {
         subject.options[subject.options_count++] = (struct dri_option){"partitions", "4"};
-        subject.options[subject.options_count++] = (struct dri_option){"lease_ms", "2000"};
+        subject.options[subject.options_count++] = (struct dri_option){"lease_ms", "20000"};
     }
     if (is_own) {
         if (!nats_server_is_there()) {
