@@ -127,7 +127,8 @@
       "Time from one try to the next, for routes whose breaker has no `open_ms`.")                 \
     X("worker.park_after_ms", worker.park_after_ms, U32, "30000", 1, 86400000, false,              \
       "A retry that waits longer than this leaves memory: its command waits in the topic "         \
-      "`park.<group>.<commands>`, and what follows of its key behind it, in order. Kafka only.")   \
+      "`park.<group>.<commands>`, and what follows of its key behind it, in order. NATS: only "    \
+      "with `nats.partitions`.")                                                                   \
     X("worker.park_max", worker.park_max, U32, "100000", 0, 16777216, false,                       \
       "Commands of this replica's partitions that may wait there; 64 bytes of memory each. What "  \
       "is more waits in flight. 0: nothing is parked.")                                            \

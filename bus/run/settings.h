@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control.h"
@@ -113,10 +114,15 @@ static inline bool dri_settings_is_exactly_once(const struct dri_settings *setti
            strcmp(settings->worker.delivery, "exactly_once") == 0;
 }
 
-/* On JetStream nothing is parked in this build: what waits does so in memory. */
+/* JetStream has a log that keeps the order of a key only where partitions have owners. */
 static inline bool dri_settings_has_park_log(const struct dri_settings *settings)
 {
-    return settings->worker.park_max != 0 && strncmp(settings->bus, "kafka:", 6) == 0;
+    bool has_owners = strncmp(settings->bus, "kafka:", 6) == 0;
+    for (size_t i = 0; i < settings->options_count; i++) {
+        has_owners = has_owners || (strcmp(settings->options[i].name, "partitions") == 0 &&
+                                    strtoul(settings->options[i].value, NULL, 10) > 1);
+    }
+    return settings->worker.park_max != 0 && has_owners;
 }
 
 #endif

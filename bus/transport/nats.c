@@ -98,6 +98,7 @@ void dri_nats_turn(struct dri_nats *self, struct dri_now now, bool *ret_more)
     dri_nats_leases_step(self, now);
     dri_nats_given_step(self, now);
     dri_nats_slots_step(self, now);
+    dri_nats_follow_step(self, now);
     if (self->wire != NULL) {
         dri_nats_wire_push(self->wire);
     }
@@ -120,15 +121,15 @@ void dri_nats_tell(struct dri_nats *self, enum dray_status status, const char *f
 static void fill_assigned(const struct dri_nats_slot *slot, struct dri_transport_event *ret_event)
 {
     bool is_group = slot->kind == DRI_NATS_GROUP;
-    bool is_window = slot->role == DRI_ROLE_WINDOW;
+    bool follows = slot->role == DRI_ROLE_WINDOW || slot->role == DRI_ROLE_PARK;
     ret_event->as.assigned.role = slot->role;
-    ret_event->as.assigned.mode = is_group || is_window ? DRI_SETTLE_EACH : DRI_SETTLE_WATERMARK;
+    ret_event->as.assigned.mode = is_group || follows ? DRI_SETTLE_EACH : DRI_SETTLE_WATERMARK;
     ret_event->as.assigned.partition = slot->partition;
-    ret_event->as.assigned.committed = is_window ? -1
+    ret_event->as.assigned.committed = follows ? -1
                                        : is_group
                                            ? (slot->is_fresh ? -1 : (int64_t)slot->ack_floor + 1)
                                            : (int64_t)slot->next_seq;
-    ret_event->as.assigned.park = DRI_SLOT_NONE;
+    ret_event->as.assigned.park = slot->park;
     ret_event->as.assigned.window = slot->window;
     ret_event->as.assigned.lease_ns = is_group ? slot->lease_ns : 0;
     ret_event->as.assigned.origin =
@@ -136,28 +137,34 @@ static void fill_assigned(const struct dri_nats_slot *slot, struct dri_transport
     ret_event->as.assigned.topic = dray_slice_text(slot->topic);
 }
 
-/** What has changed with one slot: gone, there again, caught up. */
-static bool next_of_slot(struct dri_nats_slot *slot, struct dri_transport_event *ret_event)
+/** An end, before anything begins. */
+static bool next_end(struct dri_nats_slot *slot, struct dri_transport_event *ret_event)
 {
     bool is_lost = slot->has_lost;
-    bool has_news =
-        slot->has_lost || slot->has_assigned || slot->has_revoked || slot->has_caught_up;
-    if (!has_news || slot->is_internal) {
+    if ((!slot->has_lost && !slot->has_revoked) || slot->is_internal) {
         return false;
     }
     memset(ret_event, 0, sizeof(*ret_event));
     ret_event->slot = slot->number;
     ret_event->epoch = is_lost ? slot->lost_epoch : slot->epoch;
-    if (is_lost) {
-        ret_event->type = DRI_TE_LOST;
-        slot->has_lost = false;
-    } else if (slot->has_assigned) {
+    ret_event->type = is_lost ? DRI_TE_LOST : DRI_TE_REVOKED;
+    slot->has_lost = is_lost ? false : slot->has_lost;
+    slot->has_revoked = is_lost ? slot->has_revoked : false;
+    return true;
+}
+
+static bool next_begin(struct dri_nats_slot *slot, struct dri_transport_event *ret_event)
+{
+    if ((!slot->has_assigned && !slot->has_caught_up) || slot->is_internal) {
+        return false;
+    }
+    memset(ret_event, 0, sizeof(*ret_event));
+    ret_event->slot = slot->number;
+    ret_event->epoch = slot->epoch;
+    if (slot->has_assigned) {
         ret_event->type = DRI_TE_ASSIGNED;
         fill_assigned(slot, ret_event);
         slot->has_assigned = false;
-    } else if (slot->has_revoked) {
-        ret_event->type = DRI_TE_REVOKED;
-        slot->has_revoked = false;
     } else {
         ret_event->type = DRI_TE_CAUGHT_UP;
         slot->has_caught_up = false;
@@ -165,12 +172,27 @@ static bool next_of_slot(struct dri_nats_slot *slot, struct dri_transport_event 
     return true;
 }
 
-static bool next_change(struct dri_nats *self, struct dri_transport_event *ret_event)
+/** What has changed with the slots. What leads ends first and begins last: followers stand before
+ * it in the table. */
+static bool next_of_slots(struct dri_nats *self, struct dri_transport_event *ret_event)
 {
-    for (uint32_t i = 0; i < self->slots_count; i++) {
-        if (next_of_slot(&self->slots[i], ret_event)) {
+    for (uint32_t i = self->slots_count; i-- > 0;) {
+        if (next_end(&self->slots[i], ret_event)) {
             return true;
         }
+    }
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        if (next_begin(&self->slots[i], ret_event)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool next_change(struct dri_nats *self, struct dri_transport_event *ret_event)
+{
+    if (next_of_slots(self, ret_event)) {
+        return true;
     }
     if (self->error_text[0] == '\0') {
         return false;
@@ -184,16 +206,21 @@ static bool next_change(struct dri_nats *self, struct dri_transport_event *ret_e
     return true;
 }
 
-/** Commands wait until the window was read to the end that it had, and the owner knows that. */
+static bool is_behind(const struct dri_nats *self, uint32_t follower)
+{
+    return follower != DRI_SLOT_NONE &&
+           (!self->slots[follower].is_caught_up || self->slots[follower].has_caught_up);
+}
+
+/** Commands wait until their followers were read to the end that these had, and the owner knows
+ * that. */
 static void set_gates(struct dri_nats *self)
 {
     for (uint32_t i = 0; i < self->slots_count; i++) {
         struct dri_nats_slot *slot = &self->slots[i];
-        if (slot->window == DRI_SLOT_NONE) {
-            continue;
+        if (slot->park != DRI_SLOT_NONE || slot->window != DRI_SLOT_NONE) {
+            slot->is_gated = is_behind(self, slot->park) || is_behind(self, slot->window);
         }
-        const struct dri_nats_slot *window = &self->slots[slot->window];
-        slot->is_gated = !window->is_caught_up || window->has_caught_up;
     }
 }
 
@@ -319,10 +346,10 @@ static void nats_settle(struct dri_transport *transport, struct dri_now now,
                         const struct dri_settle *settles, size_t count)
 {
     struct dri_nats *self = self_of(transport);
-    (void)now;
     for (size_t i = 0; i < count && !self->is_closed; i++) {
         dri_nats_deliveries_settle(self, &settles[i]);
     }
+    dri_nats_follow_step(self, now);
     if (self->wire != NULL) {
         dri_nats_wire_push(self->wire);
     }
@@ -361,9 +388,8 @@ static void nats_unassign(struct dri_transport *transport, uint32_t slot_number,
     struct dri_nats *self = self_of(transport);
     struct dri_nats_slot *slot = dri_nats_slot_at(self, slot_number, epoch);
     if (slot != NULL) {
-        if (slot->is_partition) {
-            slot->is_assigned = false; /* it is given up, not lost */
-            dri_nats_lease_release(self, slot, dri_clock_now());
+        if (dri_nats_follow_has_owner(slot)) {
+            dri_nats_follow_unassign(self, slot);
         } else {
             dri_nats_slot_leave(self, slot, dri_clock_now());
         }
@@ -376,9 +402,9 @@ static void nats_unassign(struct dri_transport *transport, uint32_t slot_number,
 static uint64_t nats_next_deadline(struct dri_transport *transport)
 {
     const struct dri_nats *self = self_of(transport);
-    uint64_t all[] = {dri_nats_link_deadline(self), dri_nats_calls_deadline(self),
+    uint64_t all[] = {dri_nats_link_deadline(self),      dri_nats_calls_deadline(self),
                       dri_nats_publishes_deadline(self), dri_nats_slots_deadline(self),
-                      dri_nats_leases_deadline(self)};
+                      dri_nats_leases_deadline(self),    dri_nats_follow_deadline(self)};
     uint64_t first = UINT64_MAX;
     for (size_t i = 0; i < DRI_ARRAY_LEN(all) && !self->is_closed; i++) {
         first = all[i] < first ? all[i] : first;
@@ -436,8 +462,10 @@ static void nats_close(struct dri_transport *transport, uint32_t timeout_ms)
         return;
     }
     uint64_t deadline_ns = now.mono_ns + timeout_ms * UINT64_C(1000000);
+    self->is_closing = true;                /* no new partition */
     self->room = 0;                         /* no new request */
     dri_nats_link_flush(self, deadline_ns); /* what has come by now can be handed back */
+    dri_nats_follow_flush(self, deadline_ns);
     dri_nats_leases_close(self, now);
     for (uint32_t i = 0; i < self->slots_count; i++) {
         if (self->slots[i].state != DRI_NATS_GONE) {
@@ -503,6 +531,12 @@ static enum dray_status copy_topics(struct dri_nats *self,
         if (topic->use == DRI_USE_COMMANDS && self->partitioned[0] == '\0' &&
             strpbrk(topic->topic, "*>") == NULL) {
             (void)snprintf(self->partitioned, sizeof(self->partitioned), "%s", topic->topic);
+        }
+        bool follows = topic->use == DRI_USE_PARK || topic->use == DRI_USE_WINDOW;
+        if (follows && self->settings.partitions > 1 &&
+            self->follow.topics_count < DRI_NATS_FOLLOWERS_MAX) {
+            (void)snprintf(self->follow.topics[self->follow.topics_count++], DRI_NATS_SUBJECT_BYTES,
+                           "%s", topic->topic);
         }
         if (topic->use != DRI_USE_STATUS || strpbrk(topic->topic, "*>") != NULL) {
             continue;
@@ -586,8 +620,8 @@ static const struct dri_nats_slot *hopeless_source(const struct dri_nats *self)
 {
     for (uint32_t i = 0; i < self->slots_count; i++) {
         const struct dri_nats_slot *slot = &self->slots[i];
-        if (slot->state == DRI_NATS_SETUP_WAIT && !slot->is_partition && !slot->is_optional &&
-            dray_status_class(slot->setup_status) == DRAY_CLASS_PERMANENT) {
+        if (slot->state == DRI_NATS_SETUP_WAIT && !dri_nats_follow_has_owner(slot) &&
+            !slot->is_optional && dray_status_class(slot->setup_status) == DRAY_CLASS_PERMANENT) {
             return slot;
         }
     }
@@ -598,7 +632,8 @@ static const struct dri_nats_slot *waiting_source(const struct dri_nats *self)
 {
     for (uint32_t i = 0; i < self->slots_count; i++) {
         const struct dri_nats_slot *slot = &self->slots[i];
-        if (slot->state != DRI_NATS_READY && !slot->is_partition && !slot->is_optional) {
+        if (slot->state != DRI_NATS_READY && !dri_nats_follow_has_owner(slot) &&
+            !slot->is_optional) {
             return slot;
         }
     }
@@ -670,7 +705,8 @@ static enum dray_status bring_up(struct dri_nats *self, const struct dri_transpo
     }
     dri_nats_given_open(self, config->can_create, deadline_ns);
     for (uint32_t i = 0; i < self->slots_count; i++) {
-        self->slots[i].state = self->slots[i].is_partition ? DRI_NATS_GONE : DRI_NATS_SETUP_WAIT;
+        bool is_later = dri_nats_follow_has_owner(&self->slots[i]);
+        self->slots[i].state = is_later ? DRI_NATS_GONE : DRI_NATS_SETUP_WAIT;
     }
     dri_nats_slots_link_up(self);
     return wait_for_sources(self, deadline_ns, ret_text);

@@ -320,6 +320,10 @@ void dri_nats_deliveries_settle(struct dri_nats *self, const struct dri_settle *
     char subject[VERB_BYTES];
     uint32_t index = 0;
     struct dri_nats_slot *slot = dri_nats_slot_at(self, settle->slot, settle->epoch);
+    if (slot != NULL && slot->role == DRI_ROLE_PARK) {
+        dri_nats_follow_settle(self, slot, settle->delivery);
+        return;
+    }
     if (slot != NULL && slot->kind != DRI_NATS_GROUP) {
         return; /* a log has no position to keep */
     }

@@ -53,7 +53,6 @@ void dri_nats_given_init(struct dri_nats *self, const struct dri_source *command
     slot->kind = DRI_NATS_GROUP;
     slot->role = DRI_ROLE_LOG;
     slot->start = DRI_START_EARLIEST;
-    slot->window = DRI_SLOT_NONE;
     slot->is_internal = slot->is_optional = true;
     slot->average_bytes = 512;
     slot->batch_max = DRI_NATS_RESCUES_MAX;

@@ -449,7 +449,9 @@ void dri_nats_leases_step(struct dri_nats *self, struct dri_now now)
         (void)snprintf(text, sizeof(text), "%u", self->settings.lease_ms);
         announce(self, now, text);
     }
-    balance(self, now);
+    if (!self->is_closing) {
+        balance(self, now);
+    }
 }
 
 uint64_t dri_nats_leases_deadline(const struct dri_nats *self)

@@ -147,6 +147,7 @@ void dri_nats_slot_noted(struct dri_nats *self, struct dri_nats_slot *slot, stru
         slot->state = DRI_NATS_SETUP_WAIT;
         slot->setup_at_ns = 0;
         slot->setup_tries = 0;
+        dri_nats_follow_begin(self, slot);
         return;
     }
     if (slot->state != DRI_NATS_SETUP_NOTE ||
@@ -160,7 +161,8 @@ void dri_nats_slot_noted(struct dri_nats *self, struct dri_nats_slot *slot, stru
     }
     DRI_LOG(DRI_LOG_INFO, "NATS-LEASE", "partition taken", DRI_TEXT("partition", slot->topic),
             DRI_TEXT("consumer", slot->consumer), DRI_UINT("floor", slot->ack_floor));
-    dri_nats_slot_ready(self, slot);
+    slot->state = DRI_NATS_SETUP_FOLLOW;
+    dri_nats_follow_join(self, slot);
 }
 
 /* --- the ends ------------------------------------------------------------------------------- */
@@ -179,6 +181,7 @@ void dri_nats_slot_vacate(struct dri_nats *self, struct dri_nats_slot *slot)
     dri_nats_deliveries_drop(self, slot->number);
     dri_free(slot->recent);
     slot->recent = NULL;
+    dri_nats_follow_vacate(self, slot);
 }
 
 void dri_nats_slot_revoke(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
@@ -186,6 +189,7 @@ void dri_nats_slot_revoke(struct dri_nats *self, struct dri_nats_slot *slot, str
     dri_nats_pull_clear(self, slot, now, false);
     if (slot->is_assigned && !slot->has_assigned) {
         slot->has_revoked = true;
+        dri_nats_follow_revoke(self, slot);
         return;
     }
     slot->is_assigned = false; /* nobody knows of it */
@@ -223,7 +227,6 @@ static struct dri_nats_slot *next_slot(struct dri_nats *self)
     struct dri_nats_slot *slot = &self->slots[self->slots_count];
     slot->number = self->slots_count++;
     slot->average_bytes = 512;
-    slot->window = DRI_SLOT_NONE;
     return slot;
 }
 
@@ -240,7 +243,9 @@ static void name_leases(struct dri_nats *self, const char *topic)
                           unique == NULL ? "" : unique + 1);
 }
 
-enum dray_status dri_nats_partitions_init(struct dri_nats *self, const struct dri_source *source,
+enum dray_status dri_nats_partitions_init(struct dri_nats *self,
+                                          const struct dri_transport_config *config,
+                                          const struct dri_source *source,
                                           char ret_text[DRI_NATS_TEXT_BYTES])
 {
     struct dri_nats_leases *leases = &self->leases;
@@ -252,6 +257,10 @@ enum dray_status dri_nats_partitions_init(struct dri_nats *self, const struct dr
         dri_nats_say(ret_text, "nats.partitions: the consumers of partitions come and go; set "
                                "worker.start to earliest or latest");
         return DRAY_EINVALID;
+    }
+    enum dray_status status = dri_nats_follow_init(self, config, ret_text);
+    if (status != DRAY_OK) {
+        return status;
     }
     leases->partitions = self->settings.partitions;
     leases->slot_first = self->slots_count;
@@ -268,6 +277,7 @@ enum dray_status dri_nats_partitions_init(struct dri_nats *self, const struct dr
         (void)snprintf(slot->filter, sizeof(slot->filter), "%s", slot->topic);
         (void)snprintf(slot->consumer_base, sizeof(slot->consumer_base), "%.64s-", self->group);
         dri_nats_append_token(slot->consumer_base, 128, slot->topic);
+        dri_nats_follow_name(self, slot);
     }
     struct dri_nats_slot *log = next_slot(self);
     leases->slot_log = log->number;

@@ -30,6 +30,7 @@
  *   nats_topic.c    streams: find, check, create
  *   nats_slot.c     sources: consumer set-up and loss
  *   nats_partition.c  the slots of partitions: set-up, hand-over
+ *   nats_follow.c   park logs and windows, which go with a partition
  *   nats_progress.c what the consumers say of themselves; one that gives nothing any more
  *   nats_given.c    what a consumer's max_deliver gave up
  *   nats_pull.c     pull requests, and what arrives for them
@@ -203,6 +204,25 @@ void dri_nats_given_examine(struct dri_nats *self, bool can_create, uint64_t dea
 void dri_nats_given_step(struct dri_nats *self, struct dri_now now);
 void dri_nats_given_fini(struct dri_nats *self);
 
+/* --- what goes with a partition ------------------------------------------------------------- */
+
+#define DRI_NATS_ERASING_MAX   16u
+#define DRI_NATS_FOLLOWERS_MAX 2u
+
+/** A message of a park log that the server was told to erase. */
+struct dri_nats_erasing {
+    struct dri_nats_slot *slot; /* NULL: free */
+    uint64_t seq;
+};
+
+struct dri_nats_follow {
+    struct dri_nats_erasing erasing[DRI_NATS_ERASING_MAX];
+    /* Topics that follow, whether or not they are read here: publishes name their partition. */
+    char topics[DRI_NATS_FOLLOWERS_MAX][DRI_NATS_SUBJECT_BYTES];
+    uint32_t topics_count;
+    uint32_t slot_first, slots_count;
+};
+
 /* --- the transport -------------------------------------------------------------------------- */
 
 struct dri_nats_job; /* dialling, nats_link.c */
@@ -219,7 +239,7 @@ struct dri_nats {
     uint64_t max_ack_pending;
     uint64_t window_ms;         /* how long a WINDOW topic keeps a record */
     uint64_t progress_limit_ns; /* 0: nobody looks */
-    bool is_closed;
+    bool is_closing, is_closed;
 
     int epoll_fd;
     struct dri_nats_mailbox *mailbox;
@@ -243,6 +263,7 @@ struct dri_nats {
     uint32_t slots_count, slot_turn;
     struct dri_nats_leases leases;
     struct dri_nats_given given;
+    struct dri_nats_follow follow;
     char partitioned[DRI_NATS_SUBJECT_BYTES]; /* publishes to this subject go to its partitions */
     uint32_t keyless_turn;
     uint64_t pull_number;

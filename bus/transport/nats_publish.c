@@ -180,7 +180,7 @@ bool dri_nats_publishes_next(struct dri_nats *self, struct dri_transport_event *
 /* --- sending -------------------------------------------------------------------------------- */
 
 /** The subject of a publish. A status topic gets the key as its last token, a commands topic with
- *  partitions the one of the key. */
+ *  partitions the one of the key, one that follows it the one that the caller names. */
 static bool subject_of(struct dri_nats *self, const struct dri_publish *publish,
                        char ret_subject[DRI_NATS_SUBJECT_BYTES])
 {
@@ -196,6 +196,13 @@ static bool subject_of(struct dri_nats *self, const struct dri_publish *publish,
         (void)snprintf(ret_subject + len, DRI_NATS_SUBJECT_BYTES - len, ".p.%u",
                        number % self->settings.partitions);
         return len + 8 < DRI_NATS_SUBJECT_BYTES;
+    }
+    for (uint32_t i = 0; publish->partition >= 0 && i < self->follow.topics_count; i++) {
+        if (strcmp(ret_subject, self->follow.topics[i]) == 0) {
+            (void)snprintf(ret_subject + len, DRI_NATS_SUBJECT_BYTES - len, ".p.%d",
+                           (int)publish->partition);
+            return len + 14 < DRI_NATS_SUBJECT_BYTES;
+        }
     }
     if (publish->key.at == NULL || publish->key.len == 0) {
         return true;

@@ -123,7 +123,7 @@ static uint32_t window(const struct dri_nats *self, const struct dri_nats_slot *
     uint64_t wanted = self->settings.pull_batch;
     uint64_t fits = self->memory_bytes == 0 ? wanted : self->memory_bytes / 4 / average;
     wanted = fits < wanted ? fits : wanted;
-    if (slot->is_partition && self->leases.held > 1) {
+    if (dri_nats_follow_has_owner(slot) && self->leases.held > 1) {
         wanted =
             wanted / self->leases.held < PARTITION_LOW ? PARTITION_LOW : wanted / self->leases.held;
     }
@@ -477,6 +477,9 @@ static bool fill_event(struct dri_nats *self, const struct dri_nats_slot *slot,
         out->is_last = waiting->is_given_up ||
                        (slot->deliver_max > 0 &&
                         waiting->deliveries + UINT64_C(1) + DELIVERIES_LEFT > slot->deliver_max);
+    }
+    if (slot->role == DRI_ROLE_PARK) {
+        out->delivery = waiting->stream_seq; /* to be erased by it */
     }
     ret_event->type = DRI_TE_MESSAGE;
     ret_event->slot = slot->number;

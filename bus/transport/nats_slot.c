@@ -61,7 +61,7 @@ void dri_nats_slot_fail(struct dri_nats_slot *slot, struct dri_now now, enum dra
     slot->setup_at_ns = now.mono_ns + (wait > RETRY_MAX_NS ? RETRY_MAX_NS : wait);
     slot->setup_status = status;
     (void)snprintf(slot->setup_text, sizeof(slot->setup_text), "%s: %s", what, why);
-    if (slot->epoch > 0 || slot->is_partition) {
+    if (slot->epoch > 0 || dri_nats_follow_has_owner(slot)) {
         DRI_LOG(DRI_LOG_WARN, "NATS-SOURCE", "source is not available; trying again",
                 DRI_TEXT("topic", slot->topic), DRI_TEXT("why", slot->setup_text));
     }
@@ -92,6 +92,18 @@ static void lose(struct dri_nats *self, struct dri_nats_slot *slot)
     dri_nats_pull_clear(self, slot, dri_clock_now(), false);
     dri_nats_deliveries_drop(self, slot->number);
     slot->is_assigned = false;
+    if (slot->is_partition) {
+        dri_nats_follow_vacate(self, slot);
+        dri_nats_follow_begin(self, slot);
+    }
+}
+
+void dri_nats_slot_assign(struct dri_nats_slot *slot)
+{
+    slot->is_assigned = true;
+    slot->is_paused = false;
+    slot->epoch++;
+    slot->has_assigned = true;
 }
 
 void dri_nats_slot_ready(struct dri_nats *self, struct dri_nats_slot *slot)
@@ -100,11 +112,12 @@ void dri_nats_slot_ready(struct dri_nats *self, struct dri_nats_slot *slot)
     slot->setup_status = DRAY_OK;
     slot->setup_tries = 0;
     slot->pull_at_ns = 0;
+    if (slot->leader != DRI_SLOT_NONE) {
+        dri_nats_follow_join(self, &self->slots[slot->leader]);
+        return;
+    }
     if (!slot->is_assigned) {
-        slot->is_assigned = true;
-        slot->is_paused = false;
-        slot->epoch++;
-        slot->has_assigned = true;
+        dri_nats_slot_assign(slot);
     }
     dri_nats_deliveries_ready(self, slot->number);
 }
@@ -382,8 +395,8 @@ static void create_log(struct dri_nats *self, struct dri_nats_slot *slot, struct
     setup_call(self, slot, now, subject, body, on_log_created);
 }
 
-static void delete_log_consumer(struct dri_nats *self, const struct dri_nats_slot *slot,
-                                struct dri_now now)
+void dri_nats_slot_forget_log(struct dri_nats *self, const struct dri_nats_slot *slot,
+                              struct dri_now now)
 {
     char subject[2 * DRI_NATS_NAME_BYTES + 32];
     if (slot->kind == DRI_NATS_LOG && slot->consumer[0] != '\0') {
@@ -451,6 +464,9 @@ static void on_stream(struct dri_nats *self, void *arg, const struct dri_nats_re
     slot->end_seq = dri_nats_json_uint(reply->json, "state.last_seq", 0) + 1;
     slot->is_end_known = true;
     slot->has_filter = must_filter(self, slot) || !is_all_ours(slot, reply->json);
+    if (is_another && slot->leader != DRI_SLOT_NONE && dri_nats_follow_lose(self, slot)) {
+        return; /* begun again */
+    }
     if (is_another) {
         lose(self, slot);
         slot->ack_floor = 0;
@@ -488,7 +504,11 @@ static void on_found(struct dri_nats *self, void *arg, const struct dri_nats_rep
     }
     if (!dri_nats_json_next(dri_nats_json_find(reply->json, "streams"), &at, &item) ||
         !dri_nats_json_unescape(item, slot->stream, sizeof(slot->stream))) {
-        if (slot->setup_tries > 0) { /* not at the first look: a cluster may be about to elect */
+        bool is_sure = slot->setup_tries > 0; /* not at once: a cluster may be about to elect */
+        if (is_sure && slot->leader != DRI_SLOT_NONE && dri_nats_follow_lose(self, slot)) {
+            return; /* begun again */
+        }
+        if (is_sure) {
             lose(self, slot);
         }
         dri_nats_slot_fail(slot, now, DRAY_ENOTFOUND, slot->topic,
@@ -600,7 +620,7 @@ static void tell_caught_up(struct dri_nats_slot *slot)
     bool is_there =
         slot->kind == DRI_NATS_CORE || slot->is_at_end || slot->next_seq > slot->catch_up_seq;
     if (slot->kind != DRI_NATS_GROUP && !slot->is_caught_up && slot->state == DRI_NATS_READY &&
-        slot->is_assigned && slot->waiting_count == 0 && is_there) {
+        slot->is_assigned && !slot->is_gated && slot->waiting_count == 0 && is_there) {
         slot->is_caught_up = true;
         slot->has_caught_up = true;
     }
@@ -684,7 +704,7 @@ void dri_nats_slot_leave(struct dri_nats *self, struct dri_nats_slot *slot, stru
     dri_nats_pull_clear(self, slot, now, true);
     dri_nats_deliveries_drop(self, slot->number);
     dri_nats_calls_cancel(self, slot);
-    delete_log_consumer(self, slot, now);
+    dri_nats_slot_forget_log(self, slot, now);
     slot->is_assigned = false;
     slot->state = DRI_NATS_GONE;
 }
@@ -725,7 +745,6 @@ static enum dray_status init_one(struct dri_nats *self, struct dri_nats_slot *sl
             (void)snprintf(slot->filter, sizeof(slot->filter), "%.500s.>", source->topic);
         }
     }
-    slot->window = DRI_SLOT_NONE;
     if (source->role == DRI_ROLE_WINDOW) { /* everybody reads all of it */
         slot->kind = DRI_NATS_LOG;
         slot->start = DRI_START_EARLIEST;
@@ -744,29 +763,29 @@ static enum dray_status init_one(struct dri_nats *self, struct dri_nats_slot *sl
 
 /* Without owners of partitions nobody could keep a park log: what would be parked waits in memory.
  */
-static enum dray_status check_followers(const struct dri_nats *self,
-                                        const struct dri_transport_config *config,
-                                        char ret_text[DRI_NATS_TEXT_BYTES])
+static bool is_left_out(const struct dri_nats *self, const struct dri_source *source)
 {
-    for (size_t i = 0; i < config->sources_count; i++) {
-        const struct dri_source *source = &config->sources[i];
-        if (source->role != DRI_ROLE_PARK && source->role != DRI_ROLE_WINDOW) {
-            continue;
-        }
-        if (self->settings.partitions > 1) {
-            dri_nats_say(ret_text,
-                         "\"%.60s\": park logs and windows are not read with nats.partitions in "
-                         "this build; leave nats.partitions out",
-                         source->topic);
-            return DRAY_EUNSUPPORTED;
-        }
-        if (source->role == DRI_ROLE_PARK) {
-            DRI_LOG(DRI_LOG_INFO, "NATS-PARK",
-                    "without nats.partitions nothing is parked: what waits does so in memory",
-                    DRI_TEXT("topic", source->topic));
-        }
+    if (self->settings.partitions > 1) {
+        return source->role == DRI_ROLE_PARK || source->role == DRI_ROLE_WINDOW; /* nats_follow.c */
     }
-    return DRAY_OK;
+    if (source->role == DRI_ROLE_PARK) {
+        DRI_LOG(DRI_LOG_INFO, "NATS-PARK",
+                "without nats.partitions nothing is parked: what waits does so in memory",
+                DRI_TEXT("topic", source->topic));
+    }
+    return source->role == DRI_ROLE_PARK;
+}
+
+/* Each has two followers at most, and the advisories, the bucket, and one to spare are slots. */
+static enum dray_status make_slots(struct dri_nats *self, size_t sources_count)
+{
+    size_t max =
+        sources_count + (1 + DRI_NATS_FOLLOWERS_MAX) * (size_t)self->settings.partitions + 3;
+    self->slots = dri_zalloc_array(max, sizeof(self->slots[0]));
+    for (size_t i = 0; self->slots != NULL && i < max; i++) {
+        self->slots[i].park = self->slots[i].window = self->slots[i].leader = DRI_SLOT_NONE;
+    }
+    return self->slots == NULL ? DRAY_ENOMEM : DRAY_OK;
 }
 
 enum dray_status dri_nats_slots_init(struct dri_nats *self,
@@ -776,16 +795,12 @@ enum dray_status dri_nats_slots_init(struct dri_nats *self,
     bool has_commands = false;
     uint32_t window = DRI_SLOT_NONE;
     const struct dri_source *commands = NULL;
-    self->slots = dri_zalloc_array(config->sources_count + self->settings.partitions + 3,
-                                   sizeof(self->slots[0]));
-    if (self->slots == NULL) {
-        return DRAY_ENOMEM;
-    }
-    enum dray_status status = check_followers(self, config, ret_text);
+    enum dray_status status = make_slots(self, config->sources_count);
     for (int turn = 0; turn < 2; turn++) { /* a window is told before the commands that name it */
         for (size_t i = 0; status == DRAY_OK && i < config->sources_count; i++) {
             const struct dri_source *source = &config->sources[i];
-            if (source->role == DRI_ROLE_PARK || (source->role == DRI_ROLE_WINDOW) != (turn == 0)) {
+            if ((source->role == DRI_ROLE_WINDOW || source->role == DRI_ROLE_PARK) != (turn == 0) ||
+                is_left_out(self, source)) {
                 continue;
             }
             struct dri_nats_slot *slot = &self->slots[self->slots_count];
@@ -809,7 +824,7 @@ enum dray_status dri_nats_slots_init(struct dri_nats *self,
         dri_nats_given_init(self, commands);
     }
     return commands != NULL && self->settings.partitions > 1
-               ? dri_nats_partitions_init(self, commands, ret_text)
+               ? dri_nats_partitions_init(self, config, commands, ret_text)
                : DRAY_OK;
 }
 
@@ -820,6 +835,7 @@ void dri_nats_slots_fini(struct dri_nats *self)
         dri_nats_pull_clear(self, slot, dri_clock_now(), false);
         dri_free(slot->waiting);
         dri_free(slot->recent);
+        dri_free(slot->erase);
     }
     dri_free(self->slots);
     self->slots = NULL;

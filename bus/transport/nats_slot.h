@@ -37,7 +37,8 @@ enum dri_nats_slot_state {
     DRI_NATS_SETUP_STREAM, /* what that stream is */
     DRI_NATS_SETUP_LOOK,   /* is the durable there */
     DRI_NATS_SETUP_CREATE,
-    DRI_NATS_SETUP_NOTE, /* partition: is the new consumer in the record of the lease */
+    DRI_NATS_SETUP_NOTE,   /* partition: is the new consumer in the record of the lease */
+    DRI_NATS_SETUP_FOLLOW, /* partition: are its followers ready */
     DRI_NATS_READY,
     DRI_NATS_GONE, /* unassigned; a partition: not set up, or not now */
 };
@@ -71,8 +72,13 @@ struct dri_nats_slot {
     uint32_t number;
     uint32_t epoch; /* 0: never assigned */
     bool is_assigned, is_paused;
-    bool is_gated;   /* commands: the window has not told its end yet; nothing is asked for */
-    uint32_t window; /* commands: slot of the window that they wait for, or DRI_SLOT_NONE */
+    bool is_gated; /* commands: a follower has not told its end yet; a follower: it is leaving.
+                      Nothing is asked for */
+    uint32_t park, window; /* commands: slots that they wait for, or DRI_SLOT_NONE */
+    uint32_t leader;       /* a follower: slot of its partition of the commands, or DRI_SLOT_NONE */
+    uint64_t *erase;       /* park: sequences that are finished and still in the stream; ring */
+    size_t erase_head, erase_count, erase_capacity;
+    uint64_t erase_at_ns; /* not before */
     /* What poll has still to tell, in this order. */
     bool has_lost, has_assigned, has_revoked, has_caught_up;
     uint32_t lost_epoch;
@@ -155,6 +161,11 @@ void dri_nats_slot_examine(struct dri_nats *self, struct dri_nats_slot *slot, ui
 void dri_nats_slot_fail(struct dri_nats_slot *slot, struct dri_now now, enum dray_status status,
                         const char *what, const char *why);
 void dri_nats_slot_ready(struct dri_nats *self, struct dri_nats_slot *slot);
+/** Ours from now on, in a new epoch; poll tells. */
+void dri_nats_slot_assign(struct dri_nats_slot *slot);
+/** A log: its consumer is not needed any more. */
+void dri_nats_slot_forget_log(struct dri_nats *self, const struct dri_nats_slot *slot,
+                              struct dri_now now);
 void dri_nats_slot_set_lease(struct dri_nats_slot *slot, struct dray_slice config);
 
 /** Partitions; nats_partition.c. The stream is known: find where to go on, and make a consumer. */
@@ -172,10 +183,41 @@ void dri_nats_slot_hold(struct dri_nats *self, struct dri_nats_slot *slot);
 bool dri_nats_partition_accepts(const struct dri_nats_slot *slot, struct dray_slice consumer);
 /** Appends one token of a subject, of signs that a consumer's name and a bucket's keys may have. */
 void dri_nats_append_token(char *text, size_t bytes, const char *token);
-/** Slots for the partitions of a commands source and for the bucket. */
+/** Slots for the partitions of a commands source, for their followers and for the bucket. */
 DRAY_MUST_CHECK enum dray_status dri_nats_partitions_init(struct dri_nats *self,
+                                                          const struct dri_transport_config *config,
                                                           const struct dri_source *source,
                                                           char ret_text[DRI_NATS_TEXT_BYTES]);
+
+/** What follows a partition; nats_follow.c. Slots of the followers; before those of the partitions.
+ */
+DRAY_MUST_CHECK enum dray_status dri_nats_follow_init(struct dri_nats *self,
+                                                      const struct dri_transport_config *config,
+                                                      char ret_text[DRI_NATS_TEXT_BYTES]);
+/** Names the followers of a partition in its slot. */
+void dri_nats_follow_name(struct dri_nats *self, struct dri_nats_slot *leader);
+/** Whether the slot comes and goes with a lease. */
+bool dri_nats_follow_has_owner(const struct dri_nats_slot *slot);
+/** The partition is ours: its followers are looked for, from the start. */
+void dri_nats_follow_begin(struct dri_nats *self, struct dri_nats_slot *leader);
+/** Assigns them all when they are all there. */
+void dri_nats_follow_join(struct dri_nats *self, struct dri_nats_slot *leader);
+/** The followers of a partition are not ours any more. */
+void dri_nats_follow_vacate(struct dri_nats *self, struct dri_nats_slot *leader);
+void dri_nats_follow_revoke(struct dri_nats *self, struct dri_nats_slot *leader);
+/** The log of a follower is gone: its partition goes with it, and is set up again. False: nobody
+ *  had it yet. */
+bool dri_nats_follow_lose(struct dri_nats *self, struct dri_nats_slot *slot);
+/** The owner let this slot go; the partition is given up with the last one, and not before what is
+ *  finished is erased. */
+void dri_nats_follow_unassign(struct dri_nats *self, struct dri_nats_slot *slot);
+/** A message of a park log is finished. */
+void dri_nats_follow_settle(struct dri_nats *self, struct dri_nats_slot *slot, uint64_t seq);
+/** Erases what is finished. */
+void dri_nats_follow_step(struct dri_nats *self, struct dri_now now);
+uint64_t dri_nats_follow_deadline(const struct dri_nats *self);
+/** Until all is erased, the connection is down, or it is deadline_ns. */
+void dri_nats_follow_flush(struct dri_nats *self, uint64_t deadline_ns);
 
 /** Whether a consumer that was made then is the one that we know. */
 bool dri_nats_slot_is_same_consumer(const struct dri_nats_slot *slot, const char *created);

@@ -141,7 +141,8 @@ enum dray_status dri_nats_topic_plan(const struct dri_topic *topic,
     }
     bool has_wildcard = strpbrk(topic->topic, "*>") != NULL;
     bool is_status = topic->use == DRI_USE_STATUS;
-    bool has_rest = topic->use == DRI_USE_COMMANDS || topic->use == DRI_USE_RESULTS;
+    bool has_rest = topic->use == DRI_USE_COMMANDS || topic->use == DRI_USE_RESULTS ||
+                    topic->use == DRI_USE_PARK || topic->use == DRI_USE_WINDOW;
     (void)snprintf(plan->subject, sizeof(plan->subject), is_status && !has_wildcard ? "%s.>" : "%s",
                    topic->topic);
     plan->is_last_per_subject = is_status;
@@ -275,12 +276,14 @@ static enum dray_status judge(const struct dri_nats_settings *settings,
                      "stream %s acknowledges nothing (no_ack); nothing would be safe there", name);
         return DRAY_EINVALID;
     }
-    if (settings->partitions > 1 && topic->use == DRI_USE_COMMANDS) {
+    bool is_partitioned = topic->use == DRI_USE_COMMANDS || topic->use == DRI_USE_PARK ||
+                          topic->use == DRI_USE_WINDOW;
+    if (settings->partitions > 1 && is_partitioned) {
         char below[DRI_NATS_SUBJECT_BYTES + 8];
         (void)snprintf(below, sizeof(below), "%s.p.0", plan->subject);
         if (!stream_covers(info, below)) {
             dri_nats_say(ret_text,
-                         "stream %s does not hold \"%s.>\", where nats.partitions puts commands; "
+                         "stream %s does not hold \"%s.>\", which nats.partitions needs; "
                          "add that subject to it",
                          name, plan->subject);
             return DRAY_EINVALID;
@@ -300,6 +303,14 @@ static enum dray_status judge(const struct dri_nats_settings *settings,
                      name, plan->age_ms == 0 ? "parked commands" : "ids of commands",
                      plan->age_ms == 0 ? "" : "0 or at least ",
                      (unsigned long long)plan->age_ms / 1000u);
+        return DRAY_EINVALID;
+    }
+    if (topic->use == DRI_USE_PARK && settings->partitions > 1 &&
+        dri_nats_json_bool(info, "config.deny_delete")) {
+        dri_nats_say(ret_text,
+                     "stream %s lets nobody delete messages (deny_delete); what is finished of a "
+                     "park log has to go, or it runs again",
+                     name);
         return DRAY_EINVALID;
     }
     if (is_output && window < window_least_ns(settings)) {

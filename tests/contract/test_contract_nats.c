@@ -53,16 +53,20 @@ static void produce(struct contract_subject *self, const struct dri_publish *mes
 int main(int argc, char **argv)
 {
     const char *url = getenv("DRAY_TEST_NATS");
-    bool is_own = argc > 1 && strcmp(argv[1], "--own-server") == 0;
+    bool is_partitioned = argc > 1 && strcmp(argv[1], "--partitioned") == 0;
+    bool is_own = is_partitioned || (argc > 1 && strcmp(argv[1], "--own-server") == 0);
     const char *filter = argc > (is_own ? 2 : 1) ? argv[is_own ? 2 : 1] : NULL;
     struct contract_subject subject = {
-        .name = is_own ? "nats, a server of its own" : "nats",
+        .name = is_partitioned ? "nats, partitions"
+                : is_own       ? "nats, a server of its own"
+                               : "nats",
         .ops = &dri_nats_ops,
         .options = {{"ack_wait_ms", "3000"}, {"publish_timeout_ms", "3000"}},
         .options_count = 2,
         .mode = DRI_SETTLE_EACH,
         .lease_ms = 3000,
-        .partitions = 1,
+        .partitions = is_partitioned ? 4 : 1,
+        .is_partitioned = is_partitioned,
         .has_null = false,
         .has_dedup = true,
         .has_fd = true,
@@ -70,6 +74,10 @@ int main(int argc, char **argv)
         .has_reserved_headers = true,
         .produce = produce,
     };
+    if (is_partitioned) {
+        subject.options[subject.options_count++] = (struct dri_option){"partitions", "4"};
+        subject.options[subject.options_count++] = (struct dri_option){"lease_ms", "20000"};
+    }
     if (is_own) {
         if (!nats_server_is_there()) {
             (void)fprintf(stderr, "skipped: there is no nats-server\n");

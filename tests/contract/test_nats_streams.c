@@ -450,20 +450,48 @@ static void a_window_is_kept_as_long_as_it_is_wanted(void **state)
     contract_fini(&client);
 }
 
-static void with_partitions_followers_are_refused(void **state)
+static void make_kept(const char *topic, const char *const *subjects, int count, bool deny_delete)
+{
+    struct admin admin;
+    jsStreamConfig config;
+    admin_open(&admin);
+    assert_int_equal(jsStreamConfig_Init(&config), NATS_OK);
+    config.Name = stream_of(topic);
+    config.Subjects = (const char **)(uintptr_t)subjects;
+    config.SubjectsLen = count;
+    config.DenyDelete = deny_delete;
+    assert_int_equal(js_AddStream(NULL, admin.js, &config, NULL, NULL), NATS_OK);
+    admin_close(&admin);
+}
+
+static void try_park(const char *topic, const char *wanted)
 {
     struct contract_client client;
-    const char *topic = contract_name("owned"), *window = contract_name("ids");
-    (void)state;
-    contract_init(&client, contract_name("group"));
-    contract_source(&client, topic, DRI_ROLE_COMMANDS, DRI_START_EARLIEST, 0);
-    contract_source(&client, window, DRI_ROLE_WINDOW, DRI_START_EARLIEST, 0);
+    contract_init(&client, NULL);
+    contract_topic(&client, topic, DRI_USE_PARK);
     contract_option(&client, "partitions", "4");
     assert_int_equal(
         subject.ops->open(&client.config, &client.transport, client.text, sizeof(client.text)),
-        DRAY_EUNSUPPORTED);
-    assert_non_null(strstr(client.text, "nats.partitions"));
+        wanted == NULL ? DRAY_OK : DRAY_EINVALID);
+    if (wanted != NULL) {
+        assert_non_null(strstr(client.text, wanted));
+    }
     contract_fini(&client);
+}
+
+static void with_partitions_a_park_log_holds_them_and_lets_go(void **state)
+{
+    const char *made = contract_name("made"), *narrow = contract_name("narrow");
+    const char *kept = contract_name("kept");
+    char below[96];
+    (void)state;
+    try_park(made, NULL); /* by us */
+    try_park(made, NULL); /* and it fits */
+    make_kept(narrow, (const char *const[]){narrow}, 1, false);
+    try_park(narrow, "nats.partitions");
+    (void)snprintf(below, sizeof(below), "%s.>", kept);
+    make_kept(kept, (const char *const[]){kept, below}, 2, true);
+    try_park(kept, "deny_delete");
 }
 
 static void the_lease_of_a_consumer_is_its_first_backoff(void **state)
@@ -592,7 +620,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_check_looks_at_the_consumer_too),
         cmocka_unit_test(a_short_duplicate_window_is_a_warning),
         cmocka_unit_test(a_window_is_kept_as_long_as_it_is_wanted),
-        cmocka_unit_test(with_partitions_followers_are_refused),
+        cmocka_unit_test(with_partitions_a_park_log_holds_them_and_lets_go),
         cmocka_unit_test(the_lease_of_a_consumer_is_its_first_backoff),
         cmocka_unit_test(a_consumer_with_too_few_acks_pending_is_raised),
         cmocka_unit_test(a_stream_of_somebody_else_is_read_by_its_subject_alone),
