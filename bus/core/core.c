@@ -7,6 +7,7 @@
 #include "assert.h"
 #include "machine.h"
 #include "planted.h"
+#include "prefetch.h"
 
 /* The door of the machine: memory, events in, actions out.
  *
@@ -363,6 +364,45 @@ static void on_event(struct dri_core *core, const struct dri_core_event *event)
     DRI_UNREACHABLE();
 }
 
+/* The flight of an event that comes from afar; NULL: none. */
+static struct dri_flight *flight_of(const struct dri_core *core, const struct dri_core_event *event)
+{
+    switch (event->type) {
+    case DRI_CE_DONE:
+        return event->as.flight;
+    case DRI_CE_PUBLISHED: {
+        uint32_t index = (uint32_t)event->as.published.token;
+        return index < core->flights_max ? &core->flights[index] : NULL;
+    }
+    default:
+        return NULL;
+    }
+}
+
+/* Ask for what the events after this one need: prefetch.h. */
+static void look_ahead(const struct dri_core *core, const struct dri_core_event *events,
+                       size_t count)
+{
+    if (count > DRI_PREFETCH_FAR) {
+        dri_prefetch(flight_of(core, &events[DRI_PREFETCH_FAR]), sizeof(struct dri_flight));
+    }
+    if (count > DRI_PREFETCH_NEAR) {
+        const struct dri_core_event *event = &events[DRI_PREFETCH_NEAR];
+        const struct dri_flight *flight =
+            event->type == DRI_CE_RECORD ? event->as.flight : flight_of(core, event);
+        if (flight != NULL && flight->has_key) {
+            dri_map_prefetch(&core->keys.map, 0, flight->key_hash);
+        }
+        if (flight != NULL && flight->key_number != 0) {
+            dri_prefetch(&core->keys.keys[flight->key_number - 1], sizeof(struct dri_key));
+        }
+        if (event->type == DRI_CE_PUBLISHED && flight != NULL) { /* the shell frees them */
+            dri_prefetch(flight->block, DRI_PREFETCH_LINE);
+            dri_prefetch(flight->outcome_block, DRI_PREFETCH_LINE);
+        }
+    }
+}
+
 static void on_timer(struct dri_core *core, uint32_t id)
 {
     if (id < core->flights_max) {
@@ -398,6 +438,7 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
         core->now.mono_ns = now.mono_ns;
     }
     for (size_t i = 0; i < count; i++) {
+        look_ahead(core, &events[i], count - i);
         on_event(core, &events[i]);
     }
     /* After the events: what came just in time is in time. */

@@ -32,6 +32,7 @@
 #include "mem.h"
 #include "outcome.h"
 #include "pool.h"
+#include "prefetch.h"
 #include "transaction.h"
 
 #define EVENTS_MAX   1024u
@@ -471,6 +472,11 @@ static size_t fill_batch(struct dri_engine *engine, struct dri_now now,
     dri_outcomes_begin(engine->outcomes);
     while (jobs < backlog->count && jobs < BATCH_MAX) {
         const struct job *job = backlog_at(backlog, jobs);
+        if (backlog->count - jobs > DRI_PREFETCH_NEAR) {
+            const struct job *next = backlog_at(backlog, jobs + DRI_PREFETCH_NEAR);
+            dri_prefetch_slice(next->flight->result);
+            dri_prefetch_slice(next->flight->key);
+        }
         bool is_gone = engine->transaction != NULL && job->flight->state == DRI_FLIGHT_DROPPED;
         if (is_gone || !dri_outcomes_add(engine->outcomes, now, job->flight, job->outcome)) {
             break;
@@ -574,6 +580,9 @@ static void report_done(struct dri_engine *engine, enum dri_core_event_type type
         event->epoch = engine->done[i]->epoch;
         event->as.flight = engine->done[i];
         dri_grouping_done(engine->grouping, engine->done[i]);
+        if (count - i > DRI_PREFETCH_FAR) {
+            dri_prefetch(engine->done[i + DRI_PREFETCH_FAR], sizeof(struct dri_flight));
+        }
     }
 }
 
@@ -646,6 +655,16 @@ static bool look_for_cancelled(struct dri_engine *engine, struct dri_now now)
     return true;
 }
 
+/* What a message brings was written by a thread of the client library. */
+static void look_ahead(const struct dri_transport_event *event)
+{
+    if (event->type == DRI_TE_MESSAGE) {
+        dri_prefetch_slice(event->as.message.value);
+        dri_prefetch_slice(event->as.message.key);
+        dri_prefetch_slice(event->as.message.headers);
+    }
+}
+
 enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, bool *ret_idle)
 {
     const struct dri_transport_ops *ops = engine->config.transport_ops;
@@ -658,6 +677,9 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
                              EVENTS_MAX, &has_more);
     uint64_t messages_before = engine->stats.messages;
     for (size_t i = 0; i < count; i++) {
+        if (count - i > DRI_PREFETCH_NEAR) {
+            look_ahead(&engine->events[i + DRI_PREFETCH_NEAR]);
+        }
         take_event(engine, now, &engine->events[i]);
     }
     if (engine->stats.messages != messages_before) {

@@ -24,6 +24,7 @@
 
 #include "assert.h"
 #include "card.h"
+#include "decimal.h"
 #include "delay.h"
 #include "headers.h"
 #include "letter.h"
@@ -32,7 +33,8 @@
 #include "sha256.h"
 
 #define BATCH_MAX       512u /* publishes; a flight takes at most two */
-#define ID_BYTES        360u /* "d:<origin>:<offset>" */
+#define ID_BYTES        360u /* "d:<origin>:<offset>" and, when that is taken, ":<ms>" */
+#define ID_SUFFIX_BYTES 22u
 #define LETTER_BYTES    (64u * 1024u)
 #define INBOX_PREFIX    "_INBOX."
 #define MESSAGE_BYTES   320u
@@ -149,12 +151,16 @@ static struct dray_slice make_id(struct dri_outcomes *outcomes, char letter,
                                  const struct dri_flight *flight)
 {
     char *text = (char *)outcomes->arena + outcomes->arena_len;
-    int len = snprintf(text, ID_BYTES, "%c:%s:%" PRIu64, letter,
-                       dri_intake_origin(outcomes->intake, flight->slot), flight->offset);
+    size_t len = 0;
+    text[len++] = letter;
+    text[len++] = ':';
+    len +=
+        dri_decimal_after(text + len, ID_BYTES - ID_SUFFIX_BYTES - len,
+                          dri_intake_origin(outcomes->intake, flight->slot), ':', flight->offset);
     if (flight->is_id_taken) {
-        len += snprintf(text + len, ID_BYTES - (size_t)len, ":%" PRIu64, flight->source_ms);
+        len += dri_decimal_after(text + len, ID_BYTES - len, "", ':', flight->source_ms);
     }
-    return commit(outcomes, (size_t)len);
+    return commit(outcomes, len);
 }
 
 /* From when on a record under our id can be ours; 0: what stands under it is ours for sure. */
@@ -359,11 +365,12 @@ static void describe(const struct dri_outcomes *outcomes, struct dri_now now,
     if (flight->first_failed_ms == 0) {
         flight->first_failed_ms = flight->last_failed_ms;
     }
-    int len = snprintf(texts->source, sizeof(texts->source), "%s/%" PRIu64,
-                       dri_intake_origin(outcomes->intake, flight->slot), flight->offset);
+    size_t len =
+        dri_decimal_after(texts->source, sizeof(texts->source),
+                          dri_intake_origin(outcomes->intake, flight->slot), '/', flight->offset);
     *ret_letter = (struct dri_letter){
         .reason = flight->kind,
-        .source = dray_slice_of(texts->source, (size_t)len),
+        .source = dray_slice_of(texts->source, len),
         .worker = dray_slice_text(outcomes->config.worker),
         .attempts = flight->attempt,
         .first_failed_ms = flight->first_failed_ms,
@@ -446,9 +453,10 @@ static bool add_delay(struct dri_outcomes *outcomes, struct dri_now now, struct 
 {
     char source[ID_BYTES];
     DRI_ASSERT(outcomes->config.delay_topics != NULL);
-    int source_len = snprintf(source, sizeof(source), "%s/%" PRIu64,
-                              dri_intake_origin(outcomes->intake, flight->slot), flight->offset);
-    struct dray_slice from = dray_slice_of(source, (size_t)source_len);
+    size_t source_len =
+        dri_decimal_after(source, sizeof(source), dri_intake_origin(outcomes->intake, flight->slot),
+                          '/', flight->offset);
+    struct dray_slice from = dray_slice_of(source, source_len);
     size_t bytes = dri_delay_headers_max(flight->headers, from);
     void *buffer = reserve(outcomes, bytes + ID_BYTES);
     if (buffer == NULL) {
