@@ -36,6 +36,7 @@
     X(DEPENDENCY_ALONE, 22, "runs what depends on something that is down")                         \
     X(FALLBACK_ALWAYS, 23, "answers with the fallback of a route that is only busy")               \
     X(HALF_TOLD_IS_TOLD, 24, "takes a command for told when only its letter is stored")            \
+    X(ADAPTIVE_BEYOND, 26, "lets an adaptive limit grow beyond its maximum")                       \
     X(LOSE_DELAYED, 30, "settles what is due far away before a delay log has it")                  \
     X(RUN_EARLY, 31, "runs a scheduled command up to a second before its time")
 

@@ -40,6 +40,8 @@
       "scheduled commands that were cancelled before their time")                                  \
     X(DELAYED, "dray_delayed_total", counter,                                                      \
       "scheduled commands put into a delay log, or from one into the next")                        \
+    X(ADAPTIVE_SHRINKS, "dray_adaptive_shrinks_total", counter,                                    \
+      "times that a route's adaptive limit shrank")                                                \
     X(BREAKER_OPENS, "dray_breaker_opens_total", counter, "times that a route's breaker opened")   \
     X(SYSTEMIC_PAUSES, "dray_systemic_pauses_total", counter,                                      \
       "times that dead-lettering paused because most commands failed")                             \

@@ -24,6 +24,7 @@ void dri_gauges_show(struct dri_metrics_page *page, const struct dri_gauges *gau
         {DRI_METRIC_HELD, gauges->core->held},
         {DRI_METRIC_DELAYED, gauges->core->delayed},
         {DRI_METRIC_CANCELLED, gauges->engine->cancelled},
+        {DRI_METRIC_ADAPTIVE_SHRINKS, gauges->core->adaptive_shrinks},
         {DRI_METRIC_BREAKER_OPENS, gauges->core->breaker_opens},
         {DRI_METRIC_SYSTEMIC_PAUSES, gauges->core->systemic_pauses},
         {DRI_METRIC_SYSTEMIC_SPARED, gauges->core->systemic_spared},
