@@ -47,13 +47,13 @@ static int read_asked(const struct dri_cli *cli, struct asked *ret_asked)
 
 static int check(const struct dri_cli *cli)
 {
-    struct asked asked;
+    struct asked asked = {.count = 0};
     return read_asked(cli, &asked);
 }
 
 static int run(struct dri_cli *cli)
 {
-    struct asked asked;
+    struct asked asked = {.count = 0};
     int code = read_asked(cli, &asked);
     if (code != DRI_EXIT_OK) {
         return code;
