@@ -102,9 +102,9 @@ static void end_window(struct dri_adaptive *adaptive, uint32_t running)
 {
     uint64_t mean_ns = adaptive->sum_ns / adaptive->count;
     uint64_t limit_q = adaptive->limit_q;
-    if (adaptive->base_ns == 0 || mean_ns < adaptive->base_ns) {
-        adaptive->base_ns = mean_ns;
-    } else if (limit_q == (uint64_t)adaptive->min * Q && adaptive->peak <= adaptive->min) {
+    bool is_least = adaptive->base_ns == 0 || mean_ns < adaptive->base_ns;
+    bool is_at_min = limit_q == (uint64_t)adaptive->min * Q && adaptive->peak <= adaptive->min;
+    if (is_least || is_at_min) {
         adaptive->base_ns = mean_ns;
     }
     if (adaptive->resume_q != 0) {
