@@ -364,42 +364,53 @@ static void on_event(struct dri_core *core, const struct dri_core_event *event)
     DRI_UNREACHABLE();
 }
 
-/* The flight of an event that comes from afar; NULL: none. */
-static struct dri_flight *flight_of(const struct dri_core *core, const struct dri_core_event *event)
+/* The flight that an event will touch, by its address alone; NULL: none, or it was touched just
+ * now. */
+static const struct dri_flight *far_flight(const struct dri_core *core,
+                                           const struct dri_core_event *event)
 {
-    switch (event->type) {
-    case DRI_CE_DONE:
-        return event->as.flight;
-    case DRI_CE_PUBLISHED: {
+    if (event->type == DRI_CE_PUBLISHED) {
         uint32_t index = (uint32_t)event->as.published.token;
         return index < core->flights_max ? &core->flights[index] : NULL;
     }
+    return event->type == DRI_CE_DONE ? event->as.flight : NULL;
+}
+
+/* The same when it may be read: one that a lane has by now is not. */
+static const struct dri_flight *near_flight(struct dri_core *core,
+                                            const struct dri_core_event *event)
+{
+    switch (event->type) {
+    case DRI_CE_RECORD:
+    case DRI_CE_DONE:
+        return event->as.flight;
+    case DRI_CE_PUBLISHED:
+        return dri_core_publishing(core, event->as.published.token);
     default:
         return NULL;
     }
 }
 
 /* Ask for what the events after this one need: prefetch.h. */
-static void look_ahead(const struct dri_core *core, const struct dri_core_event *events,
-                       size_t count)
+static void look_ahead(struct dri_core *core, const struct dri_core_event *events, size_t count)
 {
     if (count > DRI_PREFETCH_FAR) {
-        dri_prefetch(flight_of(core, &events[DRI_PREFETCH_FAR]), sizeof(struct dri_flight));
+        dri_prefetch(far_flight(core, &events[DRI_PREFETCH_FAR]), sizeof(struct dri_flight));
     }
-    if (count > DRI_PREFETCH_NEAR) {
-        const struct dri_core_event *event = &events[DRI_PREFETCH_NEAR];
-        const struct dri_flight *flight =
-            event->type == DRI_CE_RECORD ? event->as.flight : flight_of(core, event);
-        if (flight != NULL && flight->has_key) {
-            dri_map_prefetch(&core->keys.map, 0, flight->key_hash);
-        }
-        if (flight != NULL && flight->key_number != 0) {
-            dri_prefetch(&core->keys.keys[flight->key_number - 1], sizeof(struct dri_key));
-        }
-        if (event->type == DRI_CE_PUBLISHED && flight != NULL) { /* the shell frees them */
-            dri_prefetch(flight->block, DRI_PREFETCH_LINE);
-            dri_prefetch(flight->outcome_block, DRI_PREFETCH_LINE);
-        }
+    const struct dri_flight *flight =
+        count > DRI_PREFETCH_NEAR ? near_flight(core, &events[DRI_PREFETCH_NEAR]) : NULL;
+    if (flight == NULL) {
+        return;
+    }
+    if (flight->has_key) {
+        dri_map_prefetch(&core->keys.map, 0, flight->key_hash);
+    }
+    if (flight->key_number != 0) {
+        dri_prefetch(&core->keys.keys[flight->key_number - 1], sizeof(struct dri_key));
+    }
+    if (events[DRI_PREFETCH_NEAR].type == DRI_CE_PUBLISHED) { /* the shell frees them */
+        dri_prefetch(flight->block, DRI_PREFETCH_LINE);
+        dri_prefetch(flight->outcome_block, DRI_PREFETCH_LINE);
     }
 }
 

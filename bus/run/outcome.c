@@ -163,6 +163,14 @@ static struct dray_slice make_id(struct dri_outcomes *outcomes, char letter,
     return commit(outcomes, len);
 }
 
+/* "<origin>/<offset>" */
+static struct dray_slice make_source(const struct dri_outcomes *outcomes,
+                                     const struct dri_flight *flight, char text[ID_BYTES])
+{
+    const char *origin = dri_intake_origin(outcomes->intake, flight->slot);
+    return dray_slice_of(text, dri_decimal_after(text, ID_BYTES, origin, '/', flight->offset));
+}
+
 /* From when on a record under our id can be ours; 0: what stands under it is ours for sure. */
 static uint64_t id_from_ms(const struct dri_flight *flight)
 {
@@ -365,12 +373,9 @@ static void describe(const struct dri_outcomes *outcomes, struct dri_now now,
     if (flight->first_failed_ms == 0) {
         flight->first_failed_ms = flight->last_failed_ms;
     }
-    size_t len =
-        dri_decimal_after(texts->source, sizeof(texts->source),
-                          dri_intake_origin(outcomes->intake, flight->slot), '/', flight->offset);
     *ret_letter = (struct dri_letter){
         .reason = flight->kind,
-        .source = dray_slice_of(texts->source, len),
+        .source = make_source(outcomes, flight, texts->source),
         .worker = dray_slice_text(outcomes->config.worker),
         .attempts = flight->attempt,
         .first_failed_ms = flight->first_failed_ms,
@@ -453,10 +458,7 @@ static bool add_delay(struct dri_outcomes *outcomes, struct dri_now now, struct 
 {
     char source[ID_BYTES];
     DRI_ASSERT(outcomes->config.delay_topics != NULL);
-    size_t source_len =
-        dri_decimal_after(source, sizeof(source), dri_intake_origin(outcomes->intake, flight->slot),
-                          '/', flight->offset);
-    struct dray_slice from = dray_slice_of(source, source_len);
+    struct dray_slice from = make_source(outcomes, flight, source);
     size_t bytes = dri_delay_headers_max(flight->headers, from);
     void *buffer = reserve(outcomes, bytes + ID_BYTES);
     if (buffer == NULL) {
