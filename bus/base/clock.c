@@ -40,16 +40,12 @@ struct dri_now dri_clock_now(void)
     return (struct dri_now){.mono_ns = dri_clock_mono_ns(), .wall_ms = dri_clock_wall_ms()};
 }
 
-struct date {
-    uint32_t year, month, day;
-};
-
 /* Both conversions count in years that begin in March, so that the leap day is a year's last, and
  * in eras of 400 years, which all have the same number of days. */
 #define ERA_DAYS          146097u
 #define EPOCH_SINCE_MARCH 719468u /* days from 0000-03-01 to 1970-01-01 */
 
-static struct date date_of_days(uint64_t days)
+struct dri_date dri_clock_date(uint64_t days)
 {
     uint64_t from_zero = days + EPOCH_SINCE_MARCH;
     uint32_t era = (uint32_t)(from_zero / ERA_DAYS);
@@ -58,7 +54,7 @@ static struct date date_of_days(uint64_t days)
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     uint32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     uint32_t month_from_march = (5 * day_of_year + 2) / 153;
-    struct date date = {
+    struct dri_date date = {
         .year = year_of_era + era * 400 + (month_from_march >= 10 ? 1 : 0),
         .month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9,
         .day = day_of_year - (153 * month_from_march + 2) / 5 + 1,
@@ -67,7 +63,7 @@ static struct date date_of_days(uint64_t days)
 }
 
 /** Days since the epoch. Requires: year >= 1970. */
-static uint64_t days_of_date(struct date date)
+static uint64_t days_of_date(struct dri_date date)
 {
     uint64_t year = date.month <= 2 ? date.year - 1 : date.year;
     uint64_t month_from_march = date.month > 2 ? date.month - 3 : date.month + 9;
@@ -78,7 +74,7 @@ static uint64_t days_of_date(struct date date)
 void dri_clock_format(uint64_t wall_ms, char ret_text[DRI_CLOCK_TEXT_BYTES])
 {
     uint64_t ms = wall_ms > YEAR_9999_END ? YEAR_9999_END : wall_ms;
-    struct date date = date_of_days(ms / DAY_MS);
+    struct dri_date date = dri_clock_date(ms / DAY_MS);
     uint32_t of_day = (uint32_t)(ms % DAY_MS);
     (void)snprintf(ret_text, DRI_CLOCK_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
                    date.year % 10000, date.month % 100, date.day % 100, of_day / 3600000,
@@ -120,10 +116,10 @@ static bool read_char(struct reader *reader, const char *any_of)
     return false;
 }
 
-static bool read_date(struct reader *reader, struct date *ret_date)
+static bool read_date(struct reader *reader, struct dri_date *ret_date)
 {
     static const uint8_t month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    struct date date;
+    struct dri_date date;
     if (!read_number(reader, 4, &date.year) || !read_char(reader, "-") ||
         !read_number(reader, 2, &date.month) || !read_char(reader, "-") ||
         !read_number(reader, 2, &date.day)) {
@@ -185,7 +181,7 @@ static bool read_zone(struct reader *reader, int64_t *ret_ms)
 uint64_t dri_clock_parse(const char *text, size_t len)
 {
     struct reader reader = {text, text + len};
-    struct date date = {0};
+    struct dri_date date = {0};
     uint32_t ms = 0;
     int64_t zone_ms = 0;
     if (!read_date(&reader, &date) || !read_char(&reader, "Tt ") || !read_time(&reader, &ms) ||

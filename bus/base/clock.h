@@ -17,6 +17,12 @@ struct dri_now dri_clock_now(void);
 uint64_t dri_clock_mono_ns(void);
 uint64_t dri_clock_wall_ms(void);
 
+/** A day of the Gregorian calendar; months and days count from 1. */
+struct dri_date {
+    uint32_t year, month, day;
+};
+struct dri_date dri_clock_date(uint64_t days_since_epoch);
+
 #define DRI_CLOCK_TEXT_BYTES 32u
 /** RFC 3339 in UTC with milliseconds, "2026-01-31T12:00:00.000Z". */
 void dri_clock_format(uint64_t wall_ms, char ret_text[DRI_CLOCK_TEXT_BYTES]);

@@ -20,6 +20,7 @@ const struct dri_cli_command *const dri_cli_commands[] = {
     &dri_registry_rm_command,
     &dri_registry_status_command,
     &dri_schedule_cancel_command,
+    &dri_schedule_next_command,
     &dri_help_command,
     NULL,
 };

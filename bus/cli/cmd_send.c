@@ -545,6 +545,9 @@ static int check_arguments(const struct sender *sender)
     if (sender->has_input && (dri_cli_has(cli, "payload") || dri_cli_has(cli, "count"))) {
         return dri_cli_usage(cli, "--payload and --count do not go with -f and -");
     }
+    if (sender->has_input && dri_cli_has(cli, "cron")) {
+        return dri_cli_usage(cli, "--cron does not go with -f and -");
+    }
     if (dri_cli_has(cli, "id") && (sender->count != 1 || sender->has_input)) {
         return dri_cli_usage(cli, "--id is for one command");
     }
@@ -691,11 +694,15 @@ static const struct dri_cli_option options[] = {
          "Where the result goes; empty: nobody wants one. Default: the worker's results topic."},
     {.name = "deadline",
      .argument = "SECONDS",
-     .help = "Not run any more when it has not begun by then."},
+     .help = "Not run any more when it has not begun by then; with --cron counted from its tick."},
     {.name = "delay", .argument = "SECONDS", .help = "Not run before then."},
     {.name = "at",
      .argument = "TIME",
      .help = "Not run before this time, as in 2026-12-24T18:00:00Z."},
+    {.name = "cron",
+     .argument = "EXPRESSION",
+     .help = "One command for each of the next --count ticks (UTC), not run before its tick; see "
+             "dray help schedule next."},
     {.name = "timeout",
      .argument = "SECONDS",
      .help = "How long to wait for the broker to store a command; default 30."},
@@ -709,6 +716,8 @@ static const struct dri_cli_example examples[] = {
      "dray send text.digest -c worker.yaml --key customer-7 --payload '{\"text\":\"or not\"}'"},
     {"A thousand a second, for ten seconds",
      "dray send text.digest -c worker.yaml --payload '{\"text\":\"x\"}' --count 10000 --rate 1000"},
+    {"The next thirty working days at six, each only until seven",
+     "dray send report.daily -c worker.yaml --cron '0 6 * * mon-fri' --count 30 --deadline 1h"},
     {"One command for each line",
      "jq -c '.orders[]' all.json | dray send order.create -c worker.yaml -"},
     {"Bytes as they are, to see what becomes of them",

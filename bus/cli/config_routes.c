@@ -24,10 +24,12 @@ static const char *const route_keys[] = {"ns",     "name",    "version", "runtim
                                          "module", "handler", "sha256",  "signature",
                                          "tags",   "weight",  "state",   "policy"};
 static const char *const policy_keys[] = {
-    "timeout_ms", "attempts",        "backoff_ms",  "backoff",   "retry",
-    "budget_ms",  "concurrency",     "rate",        "burst",     "order",
-    "run",        "isolation",       "preload",     "breaker",   "depends",
-    "fallback",   "key_concurrency", "rate_shared", "exhausted", "idempotency"};
+    "timeout_ms",      "attempts",    "backoff_ms",  "backoff",
+    "retry",           "budget_ms",   "concurrency", "rate",
+    "burst",           "order",       "run",         "isolation",
+    "preload",         "breaker",     "depends",     "fallback",
+    "key_concurrency", "rate_shared", "exhausted",   "idempotency",
+    "concurrency_min"};
 static const char *const backoff_keys[] = {"base_ms", "factor", "max_ms", "jitter"};
 static const char *const retry_keys[] = {"timeout",  "network", "unavailable", "conflict",
                                          "internal", "invalid", "not_found",   "rejected",

@@ -81,8 +81,17 @@ int dri_send_form_init(struct dri_send_form *form, const struct dri_cli *cli)
     if (at != NULL && form->at_ms == 0) {
         return dri_cli_usage(cli, "--at: \"%s\" is no time, as in 2026-12-24T18:00:00Z", at);
     }
-    if (at != NULL && dri_cli_has(cli, "delay")) {
-        return dri_cli_usage(cli, "--at and --delay exclude each other");
+    if (dri_cli_has(cli, "at") + dri_cli_has(cli, "delay") + dri_cli_has(cli, "cron") > 1) {
+        return dri_cli_usage(cli, "--at, --delay and --cron exclude each other");
+    }
+    if (dri_cli_has(cli, "cron")) {
+        struct dri_cron_error error;
+        const char *text = dri_cli_value(cli, "cron");
+        if (dri_cron_parse(text, strlen(text), &form->cron, &error) != DRAY_OK) {
+            return dri_cli_usage(cli, "--cron: byte %zu of \"%.80s\": %s", error.at + 1, text,
+                                 error.text);
+        }
+        form->tick_ms = dri_clock_wall_ms();
     }
     if (form->id != NULL && (form->id[0] == '\0' || strlen(form->id) > DRI_ID_BYTES_MAX)) {
         return dri_cli_usage(cli, "--id has to be 1 to %u bytes", DRI_ID_BYTES_MAX);
@@ -152,6 +161,20 @@ static enum dray_status self_check(const struct dri_send_form *form,
     return status;
 }
 
+/* When it may begin; 0: at once. */
+static uint64_t not_before(const struct dri_send_form *form, uint64_t wall_ms)
+{
+    return form->tick_ms != 0    ? form->tick_ms
+           : form->delay_ms != 0 ? wall_ms + form->delay_ms
+                                 : form->at_ms;
+}
+
+static uint64_t deadline(const struct dri_send_form *form, uint64_t wall_ms)
+{
+    uint64_t from_ms = form->tick_ms != 0 ? form->tick_ms : wall_ms;
+    return form->deadline_ms == 0 ? 0 : from_ms + form->deadline_ms;
+}
+
 static enum dray_status envelope_make(const struct dri_send_form *form, struct dray_slice payload,
                                       struct dri_send_message *message, char *ret_text,
                                       size_t text_bytes)
@@ -176,8 +199,8 @@ static enum dray_status envelope_make(const struct dri_send_form *form, struct d
         .tags = dray_slice_of(form->tags, form->tags_len),
         .meta = dray_slice_of(form->meta, form->meta_len),
         .created_ms = wall_ms,
-        .deadline_ms = form->deadline_ms == 0 ? 0 : wall_ms + form->deadline_ms,
-        .not_before_ms = form->delay_ms == 0 ? form->at_ms : wall_ms + form->delay_ms,
+        .deadline_ms = deadline(form, wall_ms),
+        .not_before_ms = not_before(form, wall_ms),
     };
     size_t bytes_max = dri_envelope_encoded_max(&envelope);
     message->bytes = dri_zalloc(bytes_max);
@@ -188,8 +211,7 @@ static enum dray_status envelope_make(const struct dri_send_form *form, struct d
     return status != DRAY_OK ? status : self_check(form, message, ret_text, text_bytes);
 }
 
-enum dray_status dri_send_message_make(const struct dri_send_form *form,
-                                       struct dray_slice payload_json,
+enum dray_status dri_send_message_make(struct dri_send_form *form, struct dray_slice payload_json,
                                        struct dri_send_message *ret_message, char *ret_text,
                                        size_t text_bytes)
 {
@@ -207,6 +229,13 @@ enum dray_status dri_send_message_make(const struct dri_send_form *form,
             snprintf(ret_text, text_bytes,
                      "the payload is no JSON of ours: what stands at byte %u %s", error.offset,
                      error.text);
+            status = DRAY_EINVALID;
+        }
+    }
+    if (status == DRAY_OK && form->tick_ms != 0) {
+        form->tick_ms = dri_cron_next(&form->cron, form->tick_ms);
+        if (form->tick_ms == 0) {
+            snprintf(ret_text, text_bytes, "--cron: no more ticks before the year 10000");
             status = DRAY_EINVALID;
         }
     }

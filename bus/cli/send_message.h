@@ -11,6 +11,7 @@
 #include <dray/status.h>
 
 #include "cli.h"
+#include "cron.h"
 #include "wire/wire_limits.h"
 
 /* send_message.h - commands of `dray send`: from options and a payload to the bytes that travel.
@@ -25,6 +26,8 @@ struct dri_send_form {
     const char *reply_to;                        /* NULL: the worker's choice; "": none */
     uint64_t deadline_ms, delay_ms;              /* from now; 0: none */
     uint64_t at_ms;                              /* wall; 0: none */
+    struct dri_cron cron;                        /* counts when tick_ms is not 0 */
+    uint64_t tick_ms;                            /* the last one that a command was made for */
     uint8_t *tags, *meta;                        /* owned; msgpack maps, NULL: none */
     size_t tags_len, meta_len;
     uint64_t bytes_max; /* of a message */
@@ -44,8 +47,9 @@ struct dri_send_message {
 int dri_send_form_init(struct dri_send_form *form, const struct dri_cli *cli);
 void dri_send_form_fini(struct dri_send_form *form);
 
-/** payload_json absent: no payload. Errors: EINVALID, ELIMIT with ret_text; ENOMEM, EIO. */
-DRAY_MUST_CHECK enum dray_status dri_send_message_make(const struct dri_send_form *form,
+/** payload_json absent: no payload. With a cron expression it is for the next tick. Errors:
+ * EINVALID, ELIMIT with ret_text; ENOMEM, EIO. */
+DRAY_MUST_CHECK enum dray_status dri_send_message_make(struct dri_send_form *form,
                                                        struct dray_slice payload_json,
                                                        struct dri_send_message *ret_message,
                                                        char *ret_text, size_t text_bytes);

@@ -7,6 +7,7 @@
 #include "assert.h"
 #include "machine.h"
 #include "planted.h"
+#include "prefetch.h"
 
 /* The door of the machine: memory, events in, actions out.
  *
@@ -455,6 +456,56 @@ static void on_event(struct dri_core *core, const struct dri_core_event *event)
     DRI_UNREACHABLE();
 }
 
+/* The flight that an event will touch, by its address alone; NULL: none, or it was touched just
+ * now. */
+static const struct dri_flight *far_flight(const struct dri_core *core,
+                                           const struct dri_core_event *event)
+{
+    if (event->type == DRI_CE_PUBLISHED) {
+        uint32_t index = (uint32_t)event->as.published.token;
+        return index < core->flights_max ? &core->flights[index] : NULL;
+    }
+    return event->type == DRI_CE_DONE ? event->as.flight : NULL;
+}
+
+/* The same when it may be read: one that a lane has by now is not. */
+static const struct dri_flight *near_flight(struct dri_core *core,
+                                            const struct dri_core_event *event)
+{
+    switch (event->type) {
+    case DRI_CE_RECORD:
+    case DRI_CE_DONE:
+        return event->as.flight;
+    case DRI_CE_PUBLISHED:
+        return dri_core_publishing(core, event->as.published.token);
+    default:
+        return NULL;
+    }
+}
+
+/* Ask for what the events after this one need: prefetch.h. */
+static void look_ahead(struct dri_core *core, const struct dri_core_event *events, size_t count)
+{
+    if (count > DRI_PREFETCH_FAR) {
+        dri_prefetch(far_flight(core, &events[DRI_PREFETCH_FAR]), sizeof(struct dri_flight));
+    }
+    const struct dri_flight *flight =
+        count > DRI_PREFETCH_NEAR ? near_flight(core, &events[DRI_PREFETCH_NEAR]) : NULL;
+    if (flight == NULL) {
+        return;
+    }
+    if (flight->has_key) {
+        dri_map_prefetch(&core->keys.map, 0, flight->key_hash);
+    }
+    if (flight->key_number != 0) {
+        dri_prefetch(&core->keys.keys[flight->key_number - 1], sizeof(struct dri_key));
+    }
+    if (events[DRI_PREFETCH_NEAR].type == DRI_CE_PUBLISHED) { /* the shell frees them */
+        dri_prefetch(flight->block, DRI_PREFETCH_LINE);
+        dri_prefetch(flight->outcome_block, DRI_PREFETCH_LINE);
+    }
+}
+
 static void on_timer(struct dri_core *core, uint32_t id)
 {
     if (id < core->flights_max) {
@@ -494,6 +545,7 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
         core->now.mono_ns = now.mono_ns;
     }
     for (size_t i = 0; i < count; i++) {
+        look_ahead(core, &events[i], count - i);
         on_event(core, &events[i]);
     }
     /* After the events: what came just in time is in time. */

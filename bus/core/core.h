@@ -243,12 +243,13 @@ uint64_t dri_core_next_deadline(const struct dri_core *core);
 
 /** What holds for the flights of one route together. Zero: no such limit. */
 struct dri_group_limits {
-    uint32_t concurrency; /* flights that run at once */
-    uint32_t rate;        /* starts a second */
-    uint32_t burst;       /* of these, how many at once; 0: 1 */
-    uint32_t share;       /* only one part in so many of rate and burst; 0: all of it */
-    uint32_t failures;    /* in a row that open the breaker */
-    uint32_t open_ms;     /* from then to the probe */
+    uint32_t concurrency;     /* flights that run at once */
+    uint32_t concurrency_min; /* 0: just so many; else from this to concurrency, as it goes */
+    uint32_t rate;            /* starts a second */
+    uint32_t burst;           /* of these, how many at once; 0: 1 */
+    uint32_t share;           /* only one part in so many of rate and burst; 0: all of it */
+    uint32_t failures;        /* in a row that open the breaker */
+    uint32_t open_ms;         /* from then to the probe */
     uint32_t depends[DRI_DEPENDS_MAX]; /* groups whose breakers hold for it, too; 0: no more */
     uint32_t auth_ms;  /* a failure of kind auth opens it for so long; 0: is as any other */
     bool has_fallback; /* while a breaker is open, who wants a result is answered without a run */
@@ -281,6 +282,8 @@ bool dri_core_is_early(const struct dri_flight *flight);
  *  Requires: dri_core_is_early. */
 void dri_core_cancel(struct dri_core *core, struct dri_flight *flight, enum dray_error_kind kind);
 
+/** How many of it may run at once now; 0: no limit. */
+uint32_t dri_core_group_concurrency(const struct dri_core *core, uint32_t number);
 enum dri_breaker dri_core_group_breaker(const struct dri_core *core, uint32_t number);
 /** Grows whenever a breaker of any group opens or closes. */
 uint64_t dri_core_breaker_changes(const struct dri_core *core);
@@ -312,6 +315,7 @@ bool dri_kind_is_unwell(enum dray_error_kind kind);
     X(held, "commands of a paused route that were dead-lettered, to be replayed when it resumes")  \
     X(delayed, "scheduled commands put into a delay log, or from one into the next")               \
     X(breaker_opens, "times that a route's breaker opened")                                        \
+    X(adaptive_shrinks, "times that a route's adaptive limit shrank")                              \
     X(systemic_pauses, "times that dead-lettering paused because most commands failed")            \
     X(systemic_spared, "failed runs that were no attempt because most commands failed")            \
     X(fallbacks, "commands that were answered with their route's fallback result")                 \

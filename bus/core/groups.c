@@ -274,6 +274,19 @@ static enum why why_dependency(const struct dri_core *core, const struct dri_gro
     return why;
 }
 
+/* How many may run at once now; 0: no limit. */
+static uint32_t concurrency_of(const struct dri_group *group)
+{
+    return group->limits.concurrency_min != 0 ? dri_adaptive_limit(&group->adaptive)
+                                              : group->limits.concurrency;
+}
+
+uint32_t dri_core_group_concurrency(const struct dri_core *core, uint32_t number)
+{
+    DRI_ASSERT(number <= core->config.groups_max);
+    return concurrency_of(&core->groups[number]);
+}
+
 static enum why why_blocked(const struct dri_core *core, const struct dri_group *group)
 {
     const struct dri_group_limits *limits = &group->limits;
@@ -293,7 +306,7 @@ static enum why why_blocked(const struct dri_core *core, const struct dri_group 
     if (why != WHY_NOT) {
         return why;
     }
-    if (limits->concurrency != 0 && group->running >= limits->concurrency &&
+    if (limits->concurrency != 0 && group->running >= concurrency_of(group) &&
         !DRI_IS_PLANTED(IGNORE_LIMIT)) {
         return WHY_LIMIT;
     }
@@ -382,11 +395,29 @@ void dri_group_begin(struct dri_core *core, struct dri_flight *flight)
     dri_group_refresh(core, group);
 }
 
+/* What a run says of how many more there may be. Requires: it was run. */
+static void adapt(struct dri_core *core, struct dri_group *group, const struct dri_flight *flight,
+                  uint32_t running)
+{
+    bool has_shrunk = false;
+    if (group->limits.concurrency_min == 0 || flight->is_cancelled) {
+        return;
+    }
+    if (flight->kind == DRAY_KIND_TIMEOUT || flight->kind == DRAY_KIND_UNAVAILABLE) {
+        has_shrunk = dri_adaptive_overload(&group->adaptive, running);
+    } else if (flight->kind == DRAY_KIND_NONE && flight->ended_ns > flight->started_ns) {
+        has_shrunk =
+            dri_adaptive_took(&group->adaptive, running, flight->ended_ns - flight->started_ns);
+    }
+    core->stats.adaptive_shrinks += has_shrunk ? 1 : 0;
+}
+
 bool dri_group_back(struct dri_core *core, struct dri_flight *flight)
 {
     struct dri_group *group = group_of(core, flight);
     bool is_waiting_on = false;
     bool was_limited = group->is_limited;
+    uint32_t running = group->running; /* with this one */
     DRI_ASSERT(group->running > 0);
     group->running -= flight->is_deaf ? 0 : 1; /* else it runs on */
     if (!was_limited && !dri_systemic_counts(core)) {
@@ -395,6 +426,7 @@ bool dri_group_back(struct dri_core *core, struct dri_flight *flight)
         return false;
     }
     if (flight->was_run) {
+        adapt(core, group, flight, running);
         is_waiting_on = dri_breaker_judge(core, group, flight) && !flight->is_stuck;
     } else if (flight->has_token && group->limits.rate != 0 &&
                group->free_ns >= interval_ns(group)) {
@@ -472,6 +504,9 @@ void dri_core_group_set(struct dri_core *core, uint32_t number,
     group->was_set = true;
     group->is_spilling = false;
     group->is_probing = false;
+    if (limits->concurrency_min != 0) {
+        dri_adaptive_reset(&group->adaptive, limits->concurrency_min, limits->concurrency);
+    }
     dri_breaker_reset(core, group);
     core->groups_used = number >= core->groups_used ? number + 1 : core->groups_used;
     dri_breaker_refresh(core, number);

@@ -3,6 +3,7 @@
 #ifndef DRI_MACHINE_H
 #define DRI_MACHINE_H
 
+#include "adaptive.h"
 #include "assert.h"
 #include "breaker.h"
 #include "claims.h"
@@ -63,6 +64,7 @@ struct dri_group {
     uint32_t unanswered; /* stood in its lines when they were looked through for a fallback */
     uint64_t free_ns;    /* when a bucket without burst has its next token */
     uint64_t open_until_ns;
+    struct dri_adaptive adaptive; /* only with limits.concurrency_min */
 };
 
 /** Kinds of actions that a slot can have in the queue, each at most once. */

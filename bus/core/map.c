@@ -3,6 +3,7 @@
 #include "map.h"
 
 #include "assert.h"
+#include "prefetch.h"
 
 uint32_t dri_map_entries(uint32_t count)
 {
@@ -25,6 +26,11 @@ static uint32_t home_of(const struct dri_map *map, uint32_t tag, uint64_t key)
 {
     uint64_t mixed = (key + (uint64_t)tag * 0xd6e8feb86659fd93u) * 0x9e3779b97f4a7c15u;
     return (uint32_t)(mixed >> 32) & map->mask;
+}
+
+void dri_map_prefetch(const struct dri_map *map, uint32_t tag, uint64_t key)
+{
+    dri_prefetch(&map->entries[home_of(map, tag, key)], sizeof(struct dri_map_entry));
 }
 
 /* Where the pair stands, or the empty entry where it would. */

@@ -34,6 +34,9 @@ uint32_t dri_map_entries(uint32_t count);
 /** entries: zeroed, as many as dri_map_entries said. Borrowed for life. */
 void dri_map_init(struct dri_map *map, struct dri_map_entry *entries, uint32_t entries_count);
 
+/** The pair is looked for soon. */
+void dri_map_prefetch(const struct dri_map *map, uint32_t tag, uint64_t key);
+
 /** The value, or UINT32_MAX. */
 uint32_t dri_map_find(const struct dri_map *map, uint32_t tag, uint64_t key);
 

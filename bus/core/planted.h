@@ -40,6 +40,7 @@
     X(FALLBACK_ALWAYS, 23, "answers with the fallback of a route that is only busy")               \
     X(HALF_TOLD_IS_TOLD, 24, "takes a command for told when only its letter is stored")            \
     X(NO_WINDOW_RECORD, 25, "forgets to store one end in four in the window")                      \
+    X(ADAPTIVE_BEYOND, 26, "lets an adaptive limit grow beyond its maximum")                       \
     X(PARK_BEFORE_SETTLED, 27, "parks a command before those of its key before it are settled")    \
     X(LOSE_DELAYED, 30, "settles what is due far away before a delay log has it")                  \
     X(RUN_EARLY, 31, "runs a scheduled command up to a second before its time")

@@ -48,6 +48,8 @@
       "messages settled without a run because the park log has the same one")                      \
     X(PARK_OVERFLOWS, "dray_park_overflows_total", counter,                                        \
       "records of the park log for which there was no place (worker.park_max)")                    \
+    X(ADAPTIVE_SHRINKS, "dray_adaptive_shrinks_total", counter,                                    \
+      "times that a route's adaptive limit shrank")                                                \
     X(BREAKER_OPENS, "dray_breaker_opens_total", counter, "times that a route's breaker opened")   \
     X(SYSTEMIC_PAUSES, "dray_systemic_pauses_total", counter,                                      \
       "times that dead-lettering paused because most commands failed")                             \

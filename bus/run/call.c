@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "assert.h"
+#include "decimal.h"
 #include "executor_inside.h"
 #include "hash.h"
 #include "module.h"
@@ -81,8 +82,8 @@ static void fill_call(struct runner *runner, const struct dri_flight *flight,
     const char *origin = lanes->config.origin != NULL
                              ? lanes->config.origin(lanes->config.origin_arg, flight->slot)
                              : "";
-    int len = snprintf(runner->source, sizeof(runner->source), "%s/%llu", origin,
-                       (unsigned long long)flight->offset);
+    size_t len =
+        dri_decimal_after(runner->source, sizeof(runner->source), origin, '/', flight->offset);
     runner->call = (struct dray_call){
         .bytes = sizeof(runner->call),
         .attempt = flight->attempt,
@@ -97,7 +98,7 @@ static void fill_call(struct runner *runner, const struct dri_flight *flight,
         .meta = envelope->meta,
         .trace = envelope->trace,
         .tracestate = envelope->tracestate,
-        .source = dray_slice_of(runner->source, (size_t)len),
+        .source = dray_slice_of(runner->source, len),
         .worker = dray_slice_text(lanes->config.worker),
         .created_ms = envelope->created_ms,
         .deadline_ms = flight->deadline_ms,

@@ -27,6 +27,7 @@
 #include "log.h"
 #include "mem.h"
 #include "pool.h"
+#include "prefetch.h"
 
 #define MESSAGES_MAX 1000u
 #define NARROW_MAX   32u
@@ -556,6 +557,9 @@ static void report_done(struct dri_engine *engine, enum dri_core_event_type type
         event->epoch = engine->done[i]->epoch;
         event->as.flight = engine->done[i];
         dri_grouping_done(engine->grouping, engine->done[i]);
+        if (count - i > DRI_PREFETCH_FAR) {
+            dri_prefetch(engine->done[i + DRI_PREFETCH_FAR], sizeof(struct dri_flight));
+        }
     }
 }
 
@@ -685,6 +689,16 @@ static void check_parking(struct dri_engine *engine)
     }
 }
 
+/* What a message brings was written by a thread of the client library. */
+static void look_ahead(const struct dri_transport_event *event)
+{
+    if (event->type == DRI_TE_MESSAGE) {
+        dri_prefetch_slice(event->as.message.value);
+        dri_prefetch_slice(event->as.message.key);
+        dri_prefetch_slice(event->as.message.headers);
+    }
+}
+
 enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, bool *ret_idle)
 {
     const struct dri_transport_ops *ops = engine->config.transport_ops;
@@ -701,6 +715,9 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
                              EVENTS_MAX - engine->core_events_count, &has_more);
     uint64_t messages_before = engine->stats.messages;
     for (size_t i = 0; i < count; i++) {
+        if (count - i > DRI_PREFETCH_NEAR) {
+            look_ahead(&engine->events[i + DRI_PREFETCH_NEAR]);
+        }
         take_event(engine, now, &engine->events[i]);
     }
     if (engine->stats.messages != messages_before) {

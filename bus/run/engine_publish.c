@@ -10,6 +10,7 @@
 #include "assert.h"
 #include "engine_private.h"
 #include "mem.h"
+#include "prefetch.h"
 
 #define BATCH_MAX 256u
 
@@ -82,6 +83,11 @@ static size_t fill_batch(struct dri_engine *engine, struct dri_now now,
     dri_outcomes_begin(engine->outcomes);
     while (jobs < backlog->count && jobs < BATCH_MAX) {
         const struct dri_job *job = backlog_at(backlog, jobs);
+        if (backlog->count - jobs > DRI_PREFETCH_NEAR) {
+            const struct dri_job *next = backlog_at(backlog, jobs + DRI_PREFETCH_NEAR);
+            dri_prefetch_slice(next->flight->result);
+            dri_prefetch_slice(next->flight->key);
+        }
         bool is_gone = engine->transaction != NULL && job->flight->state == DRI_FLIGHT_DROPPED;
         if (is_gone || !dri_outcomes_add(engine->outcomes, now, job->flight, job->outcome)) {
             break;

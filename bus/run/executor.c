@@ -148,6 +148,7 @@ enum dray_status dri_lanes_create(const struct dri_lanes_config *config,
         }
     }
     if (status == DRAY_OK) {
+        lanes->keeper_ns = dri_clock_mono_ns();
         lanes->has_keeper = pthread_create(&lanes->keeper, NULL, dri_watchdog_run, lanes) == 0;
         status = lanes->has_keeper ? DRAY_OK : DRAY_EIO;
     }

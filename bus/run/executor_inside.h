@@ -142,6 +142,7 @@ struct lanes {
     /* guarded by calls */
     struct runner *runners; /* owned: those with a thread */
     struct runner *back;    /* owned: those that were stuck and have ended, for the engine */
+    uint64_t keeper_ns;     /* when the keeper was made: it may begin much later */
     bool is_keeper_stopping;
     struct dri_lanes_stats stats;
 };

@@ -29,6 +29,7 @@ void dri_gauges_show(struct dri_metrics_page *page, const struct dri_gauges *gau
         {DRI_METRIC_REWRITTEN, gauges->core->rewritten},
         {DRI_METRIC_COPIES_DROPPED, gauges->core->copies_dropped},
         {DRI_METRIC_PARK_OVERFLOWS, gauges->core->park_overflows},
+        {DRI_METRIC_ADAPTIVE_SHRINKS, gauges->core->adaptive_shrinks},
         {DRI_METRIC_BREAKER_OPENS, gauges->core->breaker_opens},
         {DRI_METRIC_SYSTEMIC_PAUSES, gauges->core->systemic_pauses},
         {DRI_METRIC_SYSTEMIC_SPARED, gauges->core->systemic_spared},

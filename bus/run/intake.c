@@ -15,6 +15,7 @@
 
 #include "assert.h"
 #include "cancelled.h"
+#include "decimal.h"
 #include "hash.h"
 #include "headers.h"
 #include "log.h"
@@ -138,9 +139,9 @@ struct dray_slice dri_intake_source(const struct dri_intake *intake,
     if (flight->park_source.at != NULL) {
         return flight->park_source;
     }
-    int len = snprintf(buffer, DRI_SOURCE_BYTES, "%s/%" PRIu64, intake->origins[flight->slot].text,
-                       flight->offset);
-    return dray_slice_of(buffer, (size_t)len);
+    return dray_slice_of(buffer, dri_decimal_after(buffer, DRI_SOURCE_BYTES,
+                                                   intake->origins[flight->slot].text, '/',
+                                                   flight->offset));
 }
 
 /* Commands of a park log are ordered with those of the partition that they came from; what a

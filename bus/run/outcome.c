@@ -24,6 +24,7 @@
 
 #include "assert.h"
 #include "card.h"
+#include "decimal.h"
 #include "delay.h"
 #include "headers.h"
 #include "letter.h"
@@ -36,6 +37,7 @@
 #define BATCH_MAX        512u /* publishes; a flight takes at most two */
 #define ID_BYTES         400u /* "d:<origin>:<offset>" and two numbers */
 #define ORIGIN_BYTES_MAX 300u
+#define DECIMAL_BYTES    21u /* a separator and a number */
 #define LETTER_BYTES     (64u * 1024u)
 #define INBOX_PREFIX     "_INBOX."
 #define MESSAGE_BYTES    320u
@@ -151,6 +153,12 @@ static struct dray_slice commit(struct dri_outcomes *outcomes, size_t len)
     return slice;
 }
 
+static size_t put(char *text, const uint8_t *at, size_t len)
+{
+    memcpy(text, at, len);
+    return len;
+}
+
 /* "<letter>:<origin>:<offset>" of its source, ":<offset>" in the park log when it is a copy that
  * stands for that record, and ":<ms>" when that is taken; the caller has reserved ID_BYTES. */
 static struct dray_slice make_id(struct dri_outcomes *outcomes, char letter,
@@ -159,20 +167,23 @@ static struct dray_slice make_id(struct dri_outcomes *outcomes, char letter,
     char buffer[DRI_SOURCE_BYTES];
     char *text = (char *)outcomes->arena + outcomes->arena_len;
     struct dray_slice source = dri_intake_source(outcomes->intake, flight, buffer);
-    struct dray_slice origin = dri_source_origin(source);
-    struct dray_slice rest = dray_slice_of(source.at + origin.len, source.len - origin.len);
-    size_t most = ORIGIN_BYTES_MAX;
-    int len = snprintf(text, ID_BYTES, "%c:%.*s:%.*s", letter,
-                       (int)(origin.len < most ? origin.len : most), (const char *)origin.at,
-                       (int)(rest.len > 0 && rest.len <= 21 ? rest.len - 1 : 0),
-                       (const char *)rest.at + (rest.len > 0 ? 1 : 0));
+    size_t origin = dri_source_origin(source).len;
+    size_t rest = source.len - origin;
+    size_t len = 0;
+    text[len++] = letter;
+    text[len++] = ':';
+    len += put(text + len, source.at, origin < ORIGIN_BYTES_MAX ? origin : ORIGIN_BYTES_MAX);
+    text[len++] = ':';
+    if (rest > 0 && rest <= DECIMAL_BYTES) {
+        len += put(text + len, source.at + origin + 1, rest - 1);
+    }
     if (flight->state == DRI_FLIGHT_PARKING && flight->entry != 0) {
-        len += snprintf(text + len, ID_BYTES - (size_t)len, ":%" PRIu64, flight->offset);
+        len += dri_decimal_after(text + len, ID_BYTES - len, "", ':', flight->offset);
     }
     if (flight->is_id_taken) {
-        len += snprintf(text + len, ID_BYTES - (size_t)len, ":%" PRIu64, flight->source_ms);
+        len += dri_decimal_after(text + len, ID_BYTES - len, "", ':', flight->source_ms);
     }
-    return commit(outcomes, (size_t)len);
+    return commit(outcomes, len);
 }
 
 /* From when on a record under our id can be ours; 0: what stands under it is ours for sure. */

@@ -66,6 +66,7 @@ static void limits_of(const struct dri_route_view *view, struct dri_group_limits
     uint32_t burst = policy->burst != 0 ? policy->burst : policy->rate / BURST_SHARE;
     *ret_limits = (struct dri_group_limits){
         .concurrency = policy->concurrency,
+        .concurrency_min = policy->concurrency_min,
         .rate = policy->rate,
         .burst = burst,
         .failures = policy->breaker_failures,

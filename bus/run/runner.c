@@ -15,6 +15,7 @@
 #include "assert.h"
 #include "executor_inside.h"
 #include "mem.h"
+#include "prefetch.h"
 
 void dri_lane_put(struct lane *lane, struct dri_flight *flight)
 {
@@ -55,11 +56,25 @@ static bool run_chain(struct runner *runner, struct dri_flight *chain)
     return true;
 }
 
+/* What the engine wrote for the runs after this one. */
+static void look_ahead(const struct lane *lane)
+{
+    size_t left = lane->chains_count - lane->chains_at;
+    if (left > DRI_PREFETCH_FAR) {
+        dri_prefetch(lane->chains[lane->chains_at + DRI_PREFETCH_FAR], sizeof(struct dri_flight));
+    }
+    if (left > DRI_PREFETCH_NEAR) {
+        const struct dri_flight *next = lane->chains[lane->chains_at + DRI_PREFETCH_NEAR];
+        dri_prefetch_slice(next->value);
+    }
+}
+
 /* False: the lane was taken away. */
 static bool run_chains(struct runner *runner)
 {
     struct lane *lane = runner->lane;
     while (lane->chains_at < lane->chains_count) {
+        look_ahead(lane);
         if (!run_chain(runner, lane->chains[lane->chains_at++])) {
             return false;
         }

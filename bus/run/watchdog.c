@@ -281,15 +281,15 @@ void *dri_watchdog_run(void *arg)
 {
     struct lanes *lanes = arg;
     uint64_t stuck_ns = stuck_after_ns(lanes);
-    uint64_t wanted_ns = NEVER; /* when it meant to wake */
-    uint64_t grace_ns = 0;      /* nobody is overdue before */
+    uint64_t wanted_ns = lanes->keeper_ns; /* when it meant to be here again */
+    uint64_t grace_ns = 0;                 /* nobody is overdue before */
     dri_lock_take(&lanes->calls);
     while (!lanes->is_keeper_stopping) {
         uint64_t now = dri_clock_mono_ns();
-        if (wanted_ns != NEVER && now > wanted_ns && now - wanted_ns > stuck_ns / 2) {
+        if (now > wanted_ns && now - wanted_ns > stuck_ns / 2) {
             grace_ns = now + stuck_ns;
         }
-        wanted_ns = NEVER;
+        wanted_ns = now;
         struct runner *ended = unlink_ended(lanes);
         struct runner *deaf = ended == NULL ? take_overdue(lanes, now, grace_ns) : NULL;
         if (ended != NULL || deaf != NULL) {

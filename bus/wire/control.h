@@ -131,6 +131,7 @@ struct dri_policy {
     uint32_t budget_ms;                      /* no run begins later after the first failure */
     uint32_t kind_attempts[DRAY_KIND_COUNT]; /* by kind of failure, in place of attempts */
     uint32_t concurrency;
+    uint32_t concurrency_min;  /* 0: not adaptive; else at most concurrency */
     uint32_t key_concurrency;  /* of one key at once; only with DRI_ORDER_NONE */
     uint32_t rate;             /* per second */
     uint32_t burst;            /* of these, how many at once */

@@ -100,6 +100,7 @@ static const struct dri_field g_policy_fields[] = {
     POLICY("retry", retry, DRI_FIELD_MAP),
     POLICY("budget_ms", view.policy.budget_ms, DRI_FIELD_U32),
     POLICY("concurrency", view.policy.concurrency, DRI_FIELD_U32),
+    POLICY("concurrency_min", view.policy.concurrency_min, DRI_FIELD_U32),
     POLICY("key_concurrency", view.policy.key_concurrency, DRI_FIELD_U32),
     POLICY("rate", view.policy.rate, DRI_FIELD_U32),
     POLICY("rate_shared", view.policy.is_rate_shared, DRI_FIELD_BOOL),
@@ -468,6 +469,10 @@ static enum dray_status policy_words_read(struct dray_slice route, struct raw *r
         policy->order = (enum dri_order)word;
         policy->has_order = true;
     }
+    if (policy->concurrency_min > policy->concurrency) {
+        return view_fail(route, raw->order, "policy.concurrency_min",
+                         "is more than policy.concurrency, or stands without it", ret_error);
+    }
     if (policy->key_concurrency != 0) {
         if (policy->has_order && policy->order != DRI_ORDER_NONE) {
             return view_fail(route, raw->order, "policy.key_concurrency",
@@ -647,11 +652,12 @@ static uint32_t policy_pairs(const struct dri_policy *policy)
 {
     return 0u + (policy->timeout_ms != 0) + (policy->attempts != 0) + (policy->backoff_count != 0) +
            dri_retry_pairs(policy) + (policy->budget_ms != 0) + (policy->concurrency != 0) +
-           (policy->key_concurrency != 0) + (policy->rate != 0) + policy->is_rate_shared +
-           (policy->exhausted != DRI_EXHAUSTED_DEAD_LETTER) + (policy->window_ms != 0) +
-           (policy->burst != 0) + (policy->breaker_failures != 0) + (policy->depends_count != 0) +
-           !dray_slice_is_absent(policy->fallback) + policy->has_order + policy->has_run +
-           (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
+           (policy->concurrency_min != 0) + (policy->key_concurrency != 0) + (policy->rate != 0) +
+           policy->is_rate_shared + (policy->exhausted != DRI_EXHAUSTED_DEAD_LETTER) +
+           (policy->window_ms != 0) + (policy->burst != 0) + (policy->breaker_failures != 0) +
+           (policy->depends_count != 0) + !dray_slice_is_absent(policy->fallback) +
+           policy->has_order + policy->has_run + (policy->isolation != DRI_ISOLATION_THREAD) +
+           policy->is_preload;
 }
 
 static void policy_add(struct dri_packer *packer, const struct dri_policy *policy)
@@ -673,6 +679,7 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
     dri_retry_add(packer, policy);
     policy_uint_add(packer, "budget_ms", policy->budget_ms);
     policy_uint_add(packer, "concurrency", policy->concurrency);
+    policy_uint_add(packer, "concurrency_min", policy->concurrency_min);
     policy_uint_add(packer, "key_concurrency", policy->key_concurrency);
     policy_uint_add(packer, "rate", policy->rate);
     if (policy->is_rate_shared) {

@@ -157,8 +157,8 @@ def test_points(broker, folder, dice, seed):
     client = clients.connect(broker.url)
     # The first record of each partition settles a bare position: the transactions come behind those.
     early = {"after_receive": 1, "before_publish": 3, "before_settle": PARTITIONS + 3,
-             "after_settle": 3, "after_commit": 2, "before_commit": 2, "before_offsets": 3,
-             "after_offsets": 2, "after_end": 3}
+             "after_settle": 3, "after_commit": 2, "before_commit": 2, "before_offsets": 2,
+             "after_offsets": 2, "after_end": 2}
     for number, point in enumerate(points()):
         at = early.get(point) or dice.randrange(20, 60)
         aborted = one_point(broker, client, folder, (point, at), seed + number)

@@ -38,6 +38,7 @@ ROUTES = [
     route("slow.run", rate=10, burst=1),
     route("free.run", order="none"),
     route("strict.run", order="partition"),
+    route("adapts.run", concurrency=6, concurrency_min=1),
     route("pair.run", key_concurrency=2),
     route("breaks.run", attempts=3, backoff_ms=[20000], breaker={"failures": 3, "open_ms": OPEN_MS}),
     route("denied.run", attempts=3),
@@ -128,6 +129,21 @@ def concurrency(scene):
     assert most_at_once(one) == 1, most_at_once(one)
     assert most_at_once(two) == 2, most_at_once(two)
     assert max(run.end_ns for run in probe) < max(run.start_ns for run in two), "the others waited"
+
+
+def adaptive(scene):
+    """A limit that finds itself grows while runs are fast, and comes down when they begin to take longer."""
+    ids = scene.send("adapts.run", 60, do="sleep", ms=50)
+    fast = scene.wait_runs("adapts.run", 60)
+    assert 1 < most_at_once(fast) <= 6, most_at_once(fast)
+    before = scene.worker.metric("dray_adaptive_shrinks_total")
+    ids += scene.send("adapts.run", 40, first=60, do="sleep", ms=1000)
+    runs = scene.wait_runs("adapts.run", 100)
+    workers.settle_down(lambda: scene.worker.metric("dray_adaptive_shrinks_total") > before, 60, "the limit shrank")
+    assert sorted(run.id for run in runs) == sorted(ids)
+    assert most_at_once(runs) <= 6, most_at_once(runs)
+    slow = sorted((run for run in runs if run.id >= "adapts.run-060"), key=lambda run: run.start_ns)
+    assert min(most_at_once(slow[at:at + 6]) for at in range(6, 30)) < 6, "as many as ever ran at once"
 
 
 def rate(scene):
@@ -244,7 +260,7 @@ def auth(scene):
     assert scene.letters() == []
 
 
-CASES = [concurrency, rate, order, key_concurrency, pause_and_resume, pause_beyond_the_bound, drain_while_paused,
+CASES = [concurrency, adaptive, rate, order, key_concurrency, pause_and_resume, pause_beyond_the_bound, drain_while_paused,
          breaker, auth]
 
 

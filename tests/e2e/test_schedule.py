@@ -23,6 +23,7 @@ GROUP = "plan"
 TOPICS = {"commands": "commands", "results": "results", "dead_letters": "dlq.plan.commands"}
 LEVELS = ("5s", "30s", "3m", "20m", "2h", "1d")
 NEAR, FAR, LATE = 30, 400, 20
+TICKS, TICK_MS = 20, 2000  # longer than AFTER_MS: the last ones wait in a delay log
 AFTER_MS = 20000
 FAR_MS = (45000, 70000)  # through the levels of 30 s and of 5 s
 YEAR_MS = 365 * 86400000
@@ -257,6 +258,48 @@ def far(scenario, letters_before):
     assert set(letters) == set(too_late) | letters_before, set(letters)
 
 
+def ticking(scenario):
+    """One command for each tick of a cron expression, although a replica is killed between two of them."""
+    begin = now_ms()
+    done = subprocess.run([workers.DRAY, "send", "probe.run", "--payload", '{"do": "ok"}', "--cron",
+                           f"*/{TICK_MS // 1000} * * * * *", "--count", str(TICKS), "--deadline", "10m", "-c",
+                           scenario.workers[0].config_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    end = now_ms()
+    names = done.stdout.split()
+    assert len(set(names)) == TICKS, done.stdout
+    sent = {}
+    for message in scenario.client.read(TOPICS["commands"]):
+        envelope = msgpack.unpackb(message.value)
+        if isinstance(envelope["id"], bytes) and envelope["id"].hex() in names:
+            sent[envelope["id"].hex()] = envelope
+    due = {name: sent[name]["not_before"] for name in names}
+    first = due[names[0]]
+    assert begin < first <= end + TICK_MS and first % TICK_MS == 0, (begin, first, end)
+    assert list(due.values()) == [first + TICK_MS * n for n in range(TICKS)], due
+    assert all(sent[name]["deadline"] == at + 600000 for name, at in due.items()), sent
+
+    def starts():
+        found = {}
+        for run in workers.runs(scenario.probe_log):
+            found.setdefault(run.id, []).append((run.start_ns + scenario.wall_of_mono_ns) // 1000000)
+        return {name: found[name] for name in names if name in found}
+    workers.settle_down(lambda: len(starts()) >= TICKS // 4, 120, "the first ticks")
+    killed_at = now_ms()
+    assert len(starts()) < TICKS, "the kill came too late to show anything"
+    victim = scenario.workers[1]
+    victim.kill()
+    victim.start().wait_ready()
+    as_sent = [bytes.fromhex(name) for name in names]
+    workers.settle_down(lambda: scenario.has_succeeded(as_sent), 180, "a command for each tick")
+    ran = starts()
+    for name, at in due.items():
+        assert min(ran[name]) >= at - SLACK_MS, f"{name} ran {at - min(ran[name])} ms before its tick"
+        assert len(ran[name]) == 1 or max(ran[name]) >= killed_at, f"{name} ran twice before the kill"
+    assert not set(names) & set(scenario.letters())
+    print(f"ticks: {TICKS} ran, {sum(len(times) > 1 for times in ran.values())} twice after the kill")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bus", default="nats")
@@ -270,6 +313,7 @@ def main():
                 worker.wait_ready()
             near(scenario, 0)
             far(scenario, cancelled(scenario))
+            ticking(scenario)
             assert [worker.stop() for worker in scenario.workers] == [0, 0]
         finally:
             scenario.close()

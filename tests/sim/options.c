@@ -176,6 +176,17 @@ static void draw_key_concurrency(struct sim_options *options)
     }
 }
 
+static void draw_adaptive(struct sim_options *options)
+{
+    struct chance chance = {chance_mix(options->seed ^ UINT64_C(0x6164617074))};
+    for (uint32_t i = 0; i < options->routes_count; i++) {
+        struct dri_group_limits *limits = &options->routes[i].limits;
+        if (limits->concurrency != 0 && chance_one_in(&chance, 2)) {
+            limits->concurrency_min = chance_between32(&chance, 1, limits->concurrency);
+        }
+    }
+}
+
 /* And from one more. There are enough groups then that none has to go without. */
 static void draw_dependencies(struct sim_options *options)
 {
@@ -283,6 +294,7 @@ void sim_options_draw(uint64_t seed, enum dri_settle_mode mode, struct sim_optio
     }
     draw_routes(options);
     draw_key_concurrency(options);
+    draw_adaptive(options);
     draw_dependencies(options);
     draw_outage(options);
     draw_transactions(options);

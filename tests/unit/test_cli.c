@@ -75,6 +75,18 @@ static void refuses(const char *line, int code, const char *text)
     }
 }
 
+static void the_next_ticks_are_listed(void **state)
+{
+    (void)state;
+    dray(&g_said, "schedule next 0\t0\t29\tfeb\t* --count 2 --from 2026-01-01T00:00:00Z");
+    assert_int_equal(g_said.code, DRI_EXIT_OK);
+    assert_string_equal(g_said.out, "{\"at\":\"2028-02-29T00:00:00.000Z\"}\n"
+                                    "{\"at\":\"2032-02-29T00:00:00.000Z\"}\n");
+    dray(&g_said, "schedule next @yearly --from 9998-06-01T00:00:00Z");
+    assert_int_equal(g_said.code, DRI_EXIT_OK);
+    assert_string_equal(g_said.out, "{\"at\":\"9999-01-01T00:00:00.000Z\"}\n");
+}
+
 static void without_a_command_the_commands_are_listed_and_it_is_a_usage_error(void **state)
 {
     (void)state;
@@ -296,6 +308,18 @@ static void options_are_checked_before_anything_is_done(void **state)
     refuses("send a - -f x --bus nats://h:1", DRI_EXIT_USAGE, "exclude each other");
     refuses("send a - --payload 1 --bus nats://h:1", DRI_EXIT_USAGE, "do not go with");
     refuses("send a --id x --count 2 --bus nats://h:1", DRI_EXIT_USAGE, "--id is for one command");
+    refuses("send a --cron @daily --delay 1 --bus nats://h:1", DRI_EXIT_USAGE,
+            "exclude each other");
+    refuses("send a --cron @daily -f x --bus nats://h:1", DRI_EXIT_USAGE,
+            "--cron does not go with -f and -");
+    refuses("send a --cron 0\t25\t*\t*\t* --bus nats://h:1", DRI_EXIT_USAGE,
+            "--cron: byte 3 of \"0?25?*?*?*\": the hour has to be 0 to 23, not 25");
+    refuses("schedule next", DRI_EXIT_USAGE, "which expression?");
+    refuses("schedule next * * * * *", DRI_EXIT_USAGE, "one expression at a time, quoted");
+    refuses("schedule next *\t*", DRI_EXIT_USAGE, "has 2 fields; there are five");
+    refuses("schedule next @daily --from noon", DRI_EXIT_USAGE, "--from: \"noon\" is no time");
+    refuses("schedule next @daily --count 0", DRI_EXIT_USAGE, "--count has to be a number");
+    refuses("schedule next @daily --from 9999-12-31T12:00:00Z", DRI_EXIT_NO_MATCH, "no tick");
     refuses("send a --wait --reply-to= --bus nats://h:1", DRI_EXIT_USAGE, "nothing to wait for");
     refuses("send a -f /nowhere/x --bus nats://h:1", DRI_EXIT_FAILED, "cannot read /nowhere/x");
 }
@@ -440,6 +464,7 @@ static void the_reference_is_what_the_tables_say(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_next_ticks_are_listed),
         cmocka_unit_test(without_a_command_the_commands_are_listed_and_it_is_a_usage_error),
         cmocka_unit_test(help_that_was_asked_for_goes_to_standard_output),
         cmocka_unit_test(a_command_explains_itself_the_same_both_ways),

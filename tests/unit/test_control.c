@@ -276,6 +276,7 @@ static void a_route_with_limits_is_special(void **state)
         {",\"policy\":{\"depends\":[]}", false},
         {",\"policy\":{\"rate\":10,\"rate_shared\":true}", true},
         {",\"policy\":{\"key_concurrency\":3}", true},
+        {",\"policy\":{\"concurrency\":8,\"concurrency_min\":2}", true},
         {",\"policy\":{\"key_concurrency\":3,\"order\":\"none\"}", true},
         {",\"policy\":{\"fallback\":{\"prices\":[]}}", true},
         {",\"policy\":{\"fallback\":null}", true},
@@ -304,6 +305,7 @@ static void a_route_with_limits_is_special(void **state)
         assert_int_equal(view.policy.breaker_open_ms, policy.breaker_open_ms);
         assert_int_equal(view.policy.depends_count, policy.depends_count);
         assert_true(dray_slice_equal(view.policy.fallback, policy.fallback));
+        assert_int_equal(view.policy.concurrency_min, policy.concurrency_min);
         assert_int_equal(view.policy.key_concurrency, policy.key_concurrency);
         assert_int_equal(view.policy.is_rate_shared, policy.is_rate_shared);
         assert_true(policy.key_concurrency == 0 || view.policy.order == DRI_ORDER_NONE);
@@ -361,6 +363,8 @@ static void refuses_policy(const char *policy, const char *field)
 static void a_bound_for_a_key_needs_no_order(void **state)
 {
     (void)state;
+    refuses_policy("{\"concurrency_min\":2}", "policy.concurrency_min");
+    refuses_policy("{\"concurrency_min\":3,\"concurrency\":2}", "policy.concurrency_min");
     refuses_policy("{\"key_concurrency\":2,\"order\":\"key\"}", "policy.key_concurrency");
 }
 

@@ -497,7 +497,7 @@ static int stand_still(void)
     if (dri_clock_mono_ns() - before_ns < UINT64_C(3500000000)) {
         return 2;
     }
-    for (unsigned i = 0; i < 100; i++) {
+    for (uint64_t go_on_ns = dri_clock_mono_ns(); dri_clock_mono_ns() - go_on_ns < 100000000u;) {
         rest(); /* long enough for the keeper to make the mistake */
     }
     atomic_store(&may_go, true);
