@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 #include "assert.h"
+#include "groups.h"
 #include "machine.h"
 #include "planted.h"
 

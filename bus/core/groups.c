@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+#include "groups.h"
+
 #include "assert.h"
 #include "machine.h"
 #include "planted.h"

@@ -8,6 +8,7 @@
 #include "breaker.h"
 #include "claims.h"
 #include "core.h"
+#include "groups.h"
 #include "keys.h"
 #include "map.h"
 #include "parked.h"

@@ -22,6 +22,7 @@
 #include "assert.h"
 #include "cancelled.h"
 #include "engine_private.h"
+#include "groups.h"
 #include "hash.h"
 #include "letter.h"
 #include "log.h"

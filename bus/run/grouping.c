@@ -28,6 +28,7 @@
 
 #include "assert.h"
 #include "card.h"
+#include "groups.h"
 #include "hash.h"
 #include "log.h"
 #include "mem.h"

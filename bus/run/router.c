@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "assert.h"
+#include "groups.h"
 #include "mem.h"
 #include "registry.h"
 #include "routing.h"

@@ -8,6 +8,7 @@
 
 #include "control.h"
 #include "core.h"
+#include "groups.h"
 
 /* routing.h - what the engine asks about the route of a command before a lane runs it.
  *

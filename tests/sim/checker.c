@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "checker_inside.h"
+#include "groups.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -726,11 +727,13 @@ static void check_overlap(struct sim_checker *checker, uint32_t client,
                               .since_ns = checker->now.mono_ns};
 }
 
-/* One that was answered with a fallback may come again behind its followers in the same way. */
+/* One that was answered with a fallback may come again behind its followers in the same way; so may
+ * one that got its letter as a member of a unit when this was being released. */
 bool sim_may_be_overtaken(const struct sim_checker *checker, const struct sim_command *command)
 {
     const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
-    return sim_may_have_been_held(checker, command) || (route != NULL && route->has_fallback);
+    return sim_may_have_been_held(checker, command) || (route != NULL && route->has_fallback) ||
+           command->is_member;
 }
 
 /* Kafka: whoever reads a partition reads it in order, from where all before has its outcome. */

@@ -9,6 +9,7 @@
  */
 #include "base/assert.h"
 #include "checker_inside.h"
+#include "groups.h"
 
 bool sim_is_unwell(enum dray_error_kind kind)
 {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "core/core.h"
+#include "core/groups.h"
 #include "transport/sim.h"
 #include "wire/control.h"
 

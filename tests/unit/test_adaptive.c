@@ -4,6 +4,7 @@
 #include "core/adaptive.h"
 #include "core_expect.h"
 #include "core_fixture.h"
+#include "groups.h"
 
 /* A limit that finds itself: against a modelled dependency, and in a core. */
 

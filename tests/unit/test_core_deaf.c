@@ -2,6 +2,7 @@
 /* Copyright 2026 The dray authors */
 #include "assert.h"
 #include "core_expect.h"
+#include "groups.h"
 
 /* Handlers that ignore their time limit: their command ends, their key is held until they return.
  * One source, slot 0 in epoch 1, settled by watermark. */

@@ -3,6 +3,7 @@
 #include "assert.h"
 #include "core_expect.h"
 #include "delay.h"
+#include "groups.h"
 
 /* Commands whose time has not come: near ones wait in the core, far ones go to a delay log. */
 

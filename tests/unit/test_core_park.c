@@ -2,6 +2,7 @@
 /* Copyright 2026 The dray authors */
 #include "assert.h"
 #include "core_expect.h"
+#include "groups.h"
 
 /* Commands that wait in a park log. Slot 0 is the source, slot 1 its park log, both in epoch 1 and
  * settled by watermark; what waits longer than 1 s is parked. */

@@ -2,6 +2,7 @@
 /* Copyright 2026 The dray authors */
 #include "assert.h"
 #include "core_expect.h"
+#include "groups.h"
 
 /* Breakers that several routes share: slot 0 in epoch 1; routes READ and MAIL depend on DB, MAIL
  * on SMTP as well, and FREE on nothing. */

@@ -2,6 +2,7 @@
 /* Copyright 2026 The dray authors */
 #include "assert.h"
 #include "core_expect.h"
+#include "groups.h"
 
 /* Answers without a run: slot 0 in epoch 1; group 1 has a breaker and a fallback, group 2 has
  * neither, group 3 has a breaker and depends on nothing. */

@@ -2,6 +2,7 @@
 /* Copyright 2026 The dray authors */
 #include "assert.h"
 #include "core_expect.h"
+#include "groups.h"
 
 /* What may run of a route: one source, slot 0 in epoch 1, two lanes of two chains each; group 1 has
  * the limits, group 2 is another route, group 0 has none. */

@@ -2,6 +2,7 @@
 /* Copyright 2026 The dray authors */
 #include "assert.h"
 #include "core_expect.h"
+#include "groups.h"
 
 /* When most of what ends, ends badly: slot 0 in epoch 1, groups 1 to 3 are routes without limits of
  * their own, half of at least four within a second count. */
