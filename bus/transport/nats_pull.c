@@ -183,13 +183,25 @@ static void renew(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_
     }
 }
 
-void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
+/* 2.9 says nothing either when a consumer is asked that is gone with its stream. Others are looked
+ * for now and then (nats_progress.c), one of a log is now. */
+static void drop_unanswered(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
 {
+    bool is_silent = false;
     for (uint32_t i = slot->pulls_count; i-- > 0;) {
         if (slot->pulls[i].deadline_ns <= now.mono_ns) {
             pull_remove(slot, i);
+            is_silent = true;
         }
     }
+    if (is_silent && slot->kind == DRI_NATS_LOG) {
+        dri_nats_slot_setup_again(self, slot, now);
+    }
+}
+
+void dri_nats_pull_step(struct dri_nats *self, struct dri_nats_slot *slot, struct dri_now now)
+{
+    drop_unanswered(self, slot, now);
     bool can_pull = !slot->is_paused && slot->is_assigned && slot->state == DRI_NATS_READY &&
                     self->wire != NULL && slot->kind != DRI_NATS_CORE && !slot->lease.is_leaving &&
                     !slot->is_gated;

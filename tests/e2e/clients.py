@@ -223,7 +223,18 @@ class Nats:
     def read(self, topic):
         return self._run(self._read(topic))
 
+    async def _has_beyond(self, stream, topic, messages):
+        """Whether there is one behind what was read: a worker erases what is finished of a park log."""
+        import nats.js.errors
+
+        try:
+            last = await self._stream.get_last_msg(stream, topic)
+        except nats.js.errors.NotFoundError:
+            return False
+        return not messages or last.seq > messages[-1].position
+
     async def _read(self, topic):
+        import nats.errors
         import nats.js.errors
 
         try:
@@ -239,7 +250,12 @@ class Nats:
         deadline = time.monotonic() + TIMEOUT_S
         while len(messages) < count:
             assert time.monotonic() < deadline, f"{topic}: {len(messages)} of {count} could be read"
-            message = await reader.next_msg(timeout=30)
+            try:
+                message = await reader.next_msg(timeout=2)
+            except nats.errors.TimeoutError:
+                if not await self._has_beyond(stream, topic, messages):
+                    break
+                continue
             headers = [(n, v.encode()) for n, v in (message.headers or {}).items()]
             key = [v for n, v in headers if n == "dray-key"]
             messages.append(Message(message.metadata.sequence.stream, key[0] if key else None,

@@ -301,7 +301,7 @@ def released_by(folder, url, exhausted):
             assert not scene.client.read(scene.topics["dead_letters"]), "a stopped key makes no letters"
         ran = {run.id for run in scene.runs()}
         assert len(ran) == 4, f"{len(ran)} commands ran of keys that stand still"
-        assert scene.metric("dray_stopped_keys") == 4, scene.metric("dray_stopped_keys")
+        workers.settle_down(lambda: scene.metric("dray_stopped_keys") == 4, 90, "four keys in dray_stopped_keys")
         with open(scene.probe_log + ".gate", "wb"):
             pass
         state = "held" if is_unit else "stopped"
