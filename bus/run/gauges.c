@@ -3,6 +3,37 @@
 #include "gauges.h"
 
 #include "assert.h"
+#include "mem.h"
+
+/* The first round counts, the second one has room for what was counted. */
+struct limits {
+    struct dri_metrics_route *routes;
+    size_t count;
+};
+
+static void take_limit(void *arg, const char *key, uint32_t limit)
+{
+    struct limits *limits = arg;
+    if (limits->routes != NULL) {
+        limits->routes[limits->count] = (struct dri_metrics_route){key, limit};
+    }
+    limits->count++;
+}
+
+void dri_gauges_show_routes(struct dri_metrics_page *page, const struct dri_engine *engine)
+{
+    struct limits limits = {NULL, 0};
+    dri_engine_each_limit(engine, take_limit, &limits);
+    if (limits.count > 0) {
+        limits.routes = dri_zalloc_array(limits.count, sizeof(limits.routes[0]));
+        limits.count = 0;
+    }
+    if (limits.routes != NULL) {
+        dri_engine_each_limit(engine, take_limit, &limits);
+    }
+    dri_metrics_set_routes(page, limits.routes, limits.count);
+    dri_free(limits.routes);
+}
 
 void dri_gauges_show(struct dri_metrics_page *page, const struct dri_gauges *gauges)
 {
