@@ -34,8 +34,7 @@
 #include "version.h"
 #include "wire/json.h"
 
-#define TOPICS      6u /* that are always there */
-#define TOPICS_MAX  (TOPICS + 2 + DRI_DELAY_LEVELS)
+#define TOPICS_MAX  (8u + DRI_DELAY_LEVELS)
 #define TEXT_BYTES  1024u
 #define CHECK_MS    10000u
 #define MODULES_MAX 256u
@@ -203,33 +202,47 @@ static void look_at_exposure(struct doctor *doctor)
     }
 }
 
+/* All that a worker with these settings uses, each with what a user calls it; returns how many. */
+static size_t list_topics(const struct dri_settings *settings,
+                          struct dri_topic ret_topics[TOPICS_MAX],
+                          const char *ret_names[TOPICS_MAX])
+{
+    const struct {
+        const char *name;
+        const char *topic;
+        enum dri_topic_use use;
+        bool is_used;
+    } named[] = {
+        {"commands", settings->topics.commands, DRI_USE_COMMANDS, true},
+        {"results", settings->topics.results, DRI_USE_RESULTS, true},
+        {"dead letters", settings->topics.dead_letters, DRI_USE_DEAD_LETTERS, true},
+        {"replay", settings->topics.replay, DRI_USE_REPLAY, true},
+        {"control", settings->topics.control, DRI_USE_CONTROL, true},
+        {"status", settings->topics.status, DRI_USE_STATUS, true},
+        {"parked", settings->topics.park, DRI_USE_PARK, dri_settings_has_park_log(settings)},
+        {"window", settings->topics.window, DRI_USE_WINDOW, settings->worker.window_ms != 0},
+    };
+    uint32_t levels = settings->worker.delay_after_ms != 0 ? DRI_DELAY_LEVELS : 0;
+    size_t count = 0;
+    for (size_t i = 0; i < DRI_ARRAY_LEN(named); i++) {
+        if (named[i].is_used) {
+            ret_names[count] = named[i].name;
+            ret_topics[count++] = (struct dri_topic){named[i].topic, named[i].use};
+        }
+    }
+    for (uint32_t i = 0; i < levels; i++) {
+        ret_names[count] = "delay";
+        ret_topics[count++] = (struct dri_topic){settings->topics.delay[i], DRI_USE_DELAY};
+    }
+    return count;
+}
+
 static void look_at_broker(struct doctor *doctor)
 {
     const struct dri_settings *settings = &doctor->cli->settings;
-    struct dri_topic topics[TOPICS_MAX] = {
-        {settings->topics.commands, DRI_USE_COMMANDS},
-        {settings->topics.results, DRI_USE_RESULTS},
-        {settings->topics.dead_letters, DRI_USE_DEAD_LETTERS},
-        {settings->topics.replay, DRI_USE_REPLAY},
-        {settings->topics.control, DRI_USE_CONTROL},
-        {settings->topics.status, DRI_USE_STATUS},
-    };
-    const char *names[TOPICS_MAX] = {"commands", "results", "dead letters",
-                                     "replay",   "control", "status"};
-    size_t topics_count = TOPICS;
-    if (dri_settings_has_park_log(settings)) {
-        names[topics_count] = "parked";
-        topics[topics_count++] = (struct dri_topic){settings->topics.park, DRI_USE_PARK};
-    }
-    if (settings->worker.window_ms != 0) {
-        names[topics_count] = "window";
-        topics[topics_count++] = (struct dri_topic){settings->topics.window, DRI_USE_WINDOW};
-    }
-    uint32_t levels = settings->worker.delay_after_ms != 0 ? DRI_DELAY_LEVELS : 0;
-    for (uint32_t i = 0; i < levels; i++) {
-        names[topics_count] = "delay";
-        topics[topics_count++] = (struct dri_topic){settings->topics.delay[i], DRI_USE_DELAY};
-    }
+    struct dri_topic topics[TOPICS_MAX];
+    const char *names[TOPICS_MAX];
+    size_t topics_count = list_topics(settings, topics, names);
     struct dri_topic_report reports[DRI_ARRAY_LEN(topics)];
     struct dri_transport_info info = {.kind = "", .library = "", .server = ""};
     struct dri_transport_config config = {

@@ -138,6 +138,8 @@ static void print_metrics(FILE *to)
     for (size_t i = 0; i < DRI_ARRAY_LEN(rows); i++) {
         fprintf(to, "| `%s` | %s | %s |\n", rows[i].name, rows[i].type, rows[i].help);
     }
+    fprintf(to, "| `%s{route}` | gauge | %s |\n", DRI_METRIC_ADAPTIVE_LIMIT,
+            DRI_METRIC_ADAPTIVE_LIMIT_HELP);
 }
 
 static void print_errors(FILE *to)

@@ -33,6 +33,7 @@ void dri_park_touch(struct dri_core *core, const struct dri_key *key)
 struct dri_parked_key *dri_parked_add(struct dri_core *core, uint64_t hash)
 {
     struct dri_key *key = dri_lanes_key(core, hash);
+    DRI_ASSERT(key != NULL && core->parked_keys != NULL);
     struct dri_parked_key *parked = dri_parked_at(core, key->parked);
     if (parked != NULL) {
         return parked;

@@ -110,7 +110,7 @@ void dri_entry_finish(struct dri_core *core, struct dri_entry *entry);
 void dri_entry_give_up(struct dri_core *core, struct dri_entry *entry);
 /** A park log is revoked or lost: nobody is parked there any more. */
 void dri_park_slot_ends(struct dri_core *core, uint32_t number);
-void dri_park_due(struct dri_core *core, uint32_t entry);
+void dri_park_due(struct dri_core *core, uint32_t number);
 /** Look at a parked key before the step ends. */
 void dri_park_touch(struct dri_core *core, const struct dri_key *key);
 /** Whatever the touched keys need now; and what may come out. */

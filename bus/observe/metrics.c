@@ -10,6 +10,11 @@
  * Calls by function live in cells that a page makes the first time it meets a name. A name is found
  * by its text, behind a small cache by pointer: a route's label may be freed and its address used
  * again, so the pointer alone proves nothing.
+ *
+ * What is shown by route goes as routes go, so it is not counted in cells: a page has one block of
+ * it, and its thread puts another one in the place. A reader takes the block out while it writes it
+ * down and puts it back unless there is a newer one; nobody waits, and a block has one owner at a
+ * time. At worst an old one is shown once more.
  */
 #include "metrics.h"
 
@@ -31,6 +36,7 @@
 #define FUNCTIONS_MAX 1024u /* and one more, "other" */
 #define SLOTS         4096u /* of a page's hash table; a power of two */
 #define NAME_BYTES    260u
+#define KEY_BYTES     1600u /* of a route's key with its escapes */
 #define UNKNOWN       "unknown"
 #define OTHER         "other"
 
@@ -49,13 +55,19 @@ struct cell {
     _Atomic(uint64_t) sum_ns;
 };
 
+struct routes {
+    size_t count;
+    struct dri_metrics_route of[]; /* their keys stand behind */
+};
+
 struct dri_metrics_page {
     struct dri_metrics_page *next; /* immutable once listed */
     _Atomic(uint64_t) values[DRI_METRIC_COUNT];
     _Atomic(struct cell *) cells[FUNCTIONS_MAX + 1]; /* owned; written by the page's thread */
     _Atomic(uint32_t) cells_count;
-    struct cell *slots[SLOTS]; /* the page's thread only */
-    const char *last_name;     /* the page's thread only */
+    _Atomic(struct routes *) routes; /* owned; NULL: none, or a reader has it */
+    struct cell *slots[SLOTS];       /* the page's thread only */
+    const char *last_name;           /* the page's thread only */
     struct cell *last_cell;
 };
 
@@ -104,6 +116,7 @@ void dri_metrics_destroy(struct dri_metrics *metrics)
         for (size_t i = 0; i < atomic_load(&page->cells_count); i++) {
             dri_free(atomic_load(&page->cells[i]));
         }
+        dri_free(atomic_load(&page->routes));
         dri_free(page);
     }
     dri_lock_fini(&metrics->lock);
@@ -132,6 +145,34 @@ void dri_metrics_add(struct dri_metrics_page *page, enum dri_metric metric, uint
 void dri_metrics_set(struct dri_metrics_page *page, enum dri_metric metric, uint64_t value)
 {
     atomic_store_explicit(&page->values[metric], value, memory_order_relaxed);
+}
+
+static struct routes *copy_routes(const struct dri_metrics_route *routes, size_t count)
+{
+    size_t bytes = sizeof(struct routes) + count * sizeof(routes[0]);
+    for (size_t i = 0; i < count; i++) {
+        bytes += strlen(routes[i].key) + 1;
+    }
+    struct routes *copy = dri_zalloc(bytes);
+    if (copy == NULL) {
+        return NULL;
+    }
+    char *key = (char *)&copy->of[count];
+    copy->count = count;
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(routes[i].key) + 1;
+        memcpy(key, routes[i].key, len);
+        copy->of[i] = (struct dri_metrics_route){key, routes[i].adaptive_limit};
+        key += len;
+    }
+    return copy;
+}
+
+void dri_metrics_set_routes(struct dri_metrics_page *page, const struct dri_metrics_route *routes,
+                            size_t count)
+{
+    struct routes *copy = count != 0 ? copy_routes(routes, count) : NULL;
+    dri_free(atomic_exchange(&page->routes, copy));
 }
 
 /* --- calls
@@ -205,7 +246,7 @@ static void add(struct text *text, const char *format, ...) DRAY_FORMAT(2, 3);
 
 static void add(struct text *text, const char *format, ...)
 {
-    char line[1024];
+    char line[2048];
     va_list args;
     va_start(args, format);
     int written = vsnprintf(line, sizeof(line), format, args);
@@ -260,6 +301,25 @@ static void add_values(struct dri_metrics *metrics, struct text *text)
         }
         add(text, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", rows[i].name, rows[i].help,
             rows[i].name, rows[i].type, rows[i].name, sum);
+    }
+}
+
+/* Requires: the lock, so that there is one reader. */
+static void add_routes(struct dri_metrics *metrics, struct text *text)
+{
+    add(text, "# HELP %s %s\n# TYPE %s gauge\n", DRI_METRIC_ADAPTIVE_LIMIT,
+        DRI_METRIC_ADAPTIVE_LIMIT_HELP, DRI_METRIC_ADAPTIVE_LIMIT);
+    for (struct dri_metrics_page *page = metrics->pages; page != NULL; page = page->next) {
+        struct routes *routes = atomic_exchange(&page->routes, NULL);
+        struct routes *none = NULL;
+        for (size_t i = 0; routes != NULL && i < routes->count; i++) {
+            char key[KEY_BYTES];
+            add(text, "%s{route=\"%s\"} %" PRIu64 "\n", DRI_METRIC_ADAPTIVE_LIMIT,
+                label(routes->of[i].key, key, sizeof(key)), routes->of[i].adaptive_limit);
+        }
+        if (routes != NULL && !atomic_compare_exchange_strong(&page->routes, &none, routes)) {
+            dri_free(routes);
+        }
     }
 }
 
@@ -356,6 +416,7 @@ char *dri_metrics_text(struct dri_metrics *metrics, size_t *ret_len)
     size_t count = 0;
     struct cell *cells = merge(metrics, &count);
     add_values(metrics, &text);
+    add_routes(metrics, &text);
     dri_lock_drop(&metrics->lock);
 
     if (cells != NULL) {

@@ -149,6 +149,11 @@
     X(READY, "dray_ready", gauge, "1 when the worker takes commands")                              \
     X(LOG_DROPPED, "dray_log_lines_dropped_total", counter, "log lines dropped by the rate limit")
 
+/** What is shown by route, with the label `route`. */
+#define DRI_METRIC_ADAPTIVE_LIMIT "dray_adaptive_limit_commands"
+#define DRI_METRIC_ADAPTIVE_LIMIT_HELP                                                             \
+    "commands of a route with concurrency_min that may run at once now"
+
 enum dri_metric {
 #define DRI_METRIC_ENUM(name, exported, type, help) DRI_METRIC_##name,
     DRI_METRIC_TABLE(DRI_METRIC_ENUM)
@@ -158,6 +163,11 @@ enum dri_metric {
 
 struct dri_metrics;
 struct dri_metrics_page; /* one thread's */
+
+struct dri_metrics_route {
+    const char *key;
+    uint64_t adaptive_limit;
+};
 
 /** service and version stand in labels. Errors: ENOMEM. */
 DRAY_MUST_CHECK enum dray_status dri_metrics_create(const char *service, const char *worker,
@@ -179,6 +189,11 @@ void dri_metrics_set(struct dri_metrics_page *page, enum dri_metric metric, uint
  * then by text; at most 1,024 functions, the rest count as "other". Threads: the page's. */
 void dri_metrics_call(struct dri_metrics_page *page, const char *function, unsigned kind,
                       uint64_t duration_ns);
+
+/** What the page shows by route, in place of what it showed before; none without memory. Owns:
+ * borrows routes and keys for the call. Threads: the page's. */
+void dri_metrics_set_routes(struct dri_metrics_page *page, const struct dri_metrics_route *routes,
+                            size_t count);
 
 /** The whole exposition (text format 0.0.4). Owns: returns owned (dri_free); NULL: no memory.
  *  Threads: any. */

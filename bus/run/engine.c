@@ -813,6 +813,11 @@ const char *dri_engine_origin(const struct dri_engine *engine, uint32_t slot)
     return dri_intake_origin(engine->intake, slot);
 }
 
+void dri_engine_each_limit(const struct dri_engine *engine, dri_route_limit_fn *fn, void *arg)
+{
+    dri_grouping_each_limit(engine->grouping, fn, arg);
+}
+
 void dri_engine_stats(const struct dri_engine *engine, struct dri_engine_stats *ret_stats,
                       struct dri_core_stats *ret_core)
 {

@@ -135,6 +135,11 @@ bool dri_engine_is_drained(const struct dri_engine *engine, bool *ret_clean);
  * flight of the slot is out (an origin changes only when its slot is assigned anew). */
 const char *dri_engine_origin(const struct dri_engine *engine, uint32_t slot);
 
+typedef void dri_route_limit_fn(void *arg, const char *key, uint32_t limit);
+
+/** Tell each route whose limit finds itself, and how many of it may run at once now. */
+void dri_engine_each_limit(const struct dri_engine *engine, dri_route_limit_fn *fn, void *arg);
+
 void dri_engine_stats(const struct dri_engine *engine, struct dri_engine_stats *ret_stats,
                       struct dri_core_stats *ret_core);
 

@@ -30,4 +30,7 @@ struct dri_gauges {
 
 void dri_gauges_show(struct dri_metrics_page *page, const struct dri_gauges *gauges);
 
+/** What there is by route. Threads: the engine's, which owns the page. */
+void dri_gauges_show_routes(struct dri_metrics_page *page, const struct dri_engine *engine);
+
 #endif

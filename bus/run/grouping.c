@@ -43,6 +43,7 @@ struct known {
     uint64_t revision;        /* whose limits the core has; 0: none */
     bool is_forced;           /* has no limits, but failed with kind auth, or while most do */
     bool is_rate_shared;      /* by all replicas */
+    bool is_adaptive;         /* its limit finds itself */
     bool is_seen;             /* in the present walk */
     bool is_dependency;       /* of routes; the key is its name, which has no slash */
     enum dri_breaker breaker; /* as it was last told of */
@@ -67,7 +68,7 @@ struct dri_grouping {
     uint32_t share; /* of a rate that all replicas share */
     uint32_t dependency_failures, dependency_open_ms;
     bool has_dependencies, is_walking;
-    uint32_t forced_count;
+    uint32_t forced_count, adaptive_count;
     bool has_special, is_inside, is_full_told, has_rest;
     bool is_systemic; /* as it was last told of */
 };
@@ -234,6 +235,13 @@ static uint32_t dependency_of(struct dri_grouping *grouping, struct dray_slice n
     return number_of(grouping, known);
 }
 
+static void set_adaptive(struct dri_grouping *grouping, struct known *known, bool is_adaptive)
+{
+    grouping->adaptive_count += is_adaptive && !known->is_adaptive ? 1 : 0;
+    grouping->adaptive_count -= !is_adaptive && known->is_adaptive ? 1 : 0;
+    known->is_adaptive = is_adaptive;
+}
+
 static void set_limits(struct dri_grouping *grouping, struct known *known,
                        const struct dri_routing *routing)
 {
@@ -244,6 +252,7 @@ static void set_limits(struct dri_grouping *grouping, struct known *known,
         count += limits.depends[count] != 0 ? 1 : 0;
     }
     set_card(grouping, known, routing);
+    set_adaptive(grouping, known, limits.concurrency_min != 0);
     limits.has_fallback = known->card != NULL;
     known->is_rate_shared = routing->is_rate_shared;
     limits.share = known->is_rate_shared ? grouping->share : 0;
@@ -308,6 +317,7 @@ static void forget(struct dri_grouping *grouping, struct known *known)
     grouping->forced_count -= known->is_forced ? 1 : 0;
     known->is_forced = false;
     known->is_rate_shared = false;
+    set_adaptive(grouping, known, false);
     known->revision = 0;
     dri_card_release(&grouping->cards, known->card);
     known->card = NULL;
@@ -369,6 +379,20 @@ void dri_grouping_set_replicas(struct dri_grouping *grouping, uint32_t replicas)
         if (grouping->known[i].is_rate_shared) {
             dri_core_group_share(grouping->core, number_of(grouping, &grouping->known[i]),
                                  grouping->share);
+        }
+    }
+}
+
+void dri_grouping_each_limit(const struct dri_grouping *grouping, dri_route_limit_fn *fn, void *arg)
+{
+    uint32_t left = grouping->adaptive_count;
+    for (uint32_t i = 0; left > 0; i++) {
+        const struct known *known = &grouping->known[i];
+        DRI_ASSERT(i < grouping->known_count);
+        if (known->is_adaptive) {
+            left--;
+            fn(arg, known->key,
+               dri_core_group_concurrency(grouping->core, number_of(grouping, known)));
         }
     }
 }

@@ -37,6 +37,10 @@ void dri_grouping_done(struct dri_grouping *grouping, struct dri_flight *flight)
 /** So many replicas share the rates that are shared, this one among them; 0: not known. */
 void dri_grouping_set_replicas(struct dri_grouping *grouping, uint32_t replicas);
 
+/** As dri_engine_each_limit. */
+void dri_grouping_each_limit(const struct dri_grouping *grouping, dri_route_limit_fn *fn,
+                             void *arg);
+
 /** It is to be published: a fallback's result takes a share of its route's card. In the turn in
  * which the core said so. */
 void dri_grouping_answer(struct dri_grouping *grouping, struct dri_flight *flight);

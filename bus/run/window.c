@@ -217,6 +217,7 @@ static void tidy(struct dri_window *window, struct entry *entry)
 static void forget(struct dri_window *window, struct record *record)
 {
     struct entry *entry = record->entry;
+    DRI_ASSERT(entry != NULL);
     struct log *log = &window->logs[entry->slot];
     *(record->older != NULL ? &record->older->newer : &log->oldest) = record->newer;
     *(record->newer != NULL ? &record->newer->older : &log->newest) = record->older;

@@ -778,6 +778,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         .is_ready = atomic_load(&worker->state) == DRI_WORKER_READY,
     };
     dri_gauges_show(worker->page, &gauges);
+    dri_gauges_show_routes(worker->page, worker->engine);
 }
 
 /* Only from the loop, and in each of its turns: that is what the pulse says. */

@@ -7,7 +7,7 @@
  * begins at 1 and counts through all its partitions.
  */
 #include <ctype.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "assert.h"
@@ -220,12 +220,15 @@ static int32_t partition_in(const struct sim_topic *topic, struct dray_slice sub
                             int32_t wanted)
 {
     size_t len = strlen(topic->name);
-    unsigned int number = 0;
-    char text[16] = "";
+    char text[16] = "", *end = NULL;
     if (subject.len > len && subject.len - len < sizeof(text)) {
         memcpy(text, subject.at + len, subject.len - len);
     }
-    return sscanf(text, ".p.%9u", &number) == 1 ? (int32_t)number : wanted;
+    if (strncmp(text, ".p.", 3) != 0) {
+        return wanted;
+    }
+    unsigned long number = strtoul(text + 3, &end, 10);
+    return end != text + 3 && number <= INT32_MAX ? (int32_t)number : wanted;
 }
 
 static struct sim_partition *choose_partition(struct sim_topic *topic,

@@ -89,7 +89,7 @@ void sim_tell(struct dri_transport *client, const struct dri_transport_event *ev
 void sim_see_slot(const struct dri_transport *client, uint32_t slot, enum dri_sim_sight_type type,
                   uint64_t offset, uint32_t deliveries);
 /** One slot by itself. */
-void sim_slot_assign(struct dri_transport *client, uint32_t slot, enum dri_start start,
+void sim_slot_assign(struct dri_transport *client, uint32_t number, enum dri_start start,
                      uint64_t start_offset);
 void sim_slot_tell_end(struct dri_transport *client, uint32_t slot,
                        enum dri_transport_event_type type);

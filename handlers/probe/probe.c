@@ -21,12 +21,17 @@
  *
  * When DRAY_PROBE_DOWN names a file, that is what stands behind the commands: while it is there, a
  * call whose command stands in it, on a line `<command> <kind> <code>`, does nothing and fails so.
+ *
+ * When DRAY_PROBE_ROOM names a file with a number, so many calls have room behind the commands: a
+ * call that falls asleep as one of more takes longer, as many times as they are more. Without the
+ * file, or with 0, there is room for all.
  */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +52,9 @@ struct probe {
     int log_fd;           /* -1: no log */
     char gate_path[4096]; /* "": no log */
     const char *down;     /* DRAY_PROBE_DOWN; NULL: none */
+    const char *room;     /* DRAY_PROBE_ROOM; NULL: none */
+
+    atomic_uint asleep;
 };
 
 struct task {
@@ -235,7 +243,37 @@ static bool is_down(const struct probe *probe, struct dray_call *call,
     return is_named;
 }
 
-static enum dray_error_kind act(struct dray_call *call, const struct probe *probe,
+/* How many have room behind; 0: all. */
+static unsigned long room_of(const struct probe *probe)
+{
+    char line[24] = "";
+    FILE *file = probe->room != NULL ? fopen(probe->room, "re") : NULL;
+
+    if (file != NULL) {
+        (void)fgets(line, sizeof(line), file); /* an empty file leaves the line as it is */
+        (void)fclose(file);
+    }
+    return strtoul(line, NULL, 10);
+}
+
+/* Sleeps longer when others sleep and there is no room for all. Whether it slept to the end. */
+static bool sleep_among(struct probe *probe, struct dray_call *call, const struct task *task,
+                        uint64_t start_ns)
+{
+    uint64_t time_ns = task->ms * 1000000u;
+    unsigned asleep = atomic_fetch_add(&probe->asleep, 1) + 1;
+    unsigned long room = room_of(probe);
+    bool is_done;
+
+    if (room != 0 && asleep > room) {
+        time_ns = time_ns / room * asleep;
+    }
+    is_done = sleep_until(call, start_ns + time_ns, task->deaf);
+    atomic_fetch_sub(&probe->asleep, 1);
+    return is_done;
+}
+
+static enum dray_error_kind act(struct probe *probe, struct dray_call *call,
                                 const struct task *task, uint64_t start_ns)
 {
     uint64_t end_ns = start_ns + task->ms * 1000000u;
@@ -247,7 +285,7 @@ static enum dray_error_kind act(struct dray_call *call, const struct probe *prob
         return fail(call, task);
     }
     if (dray_slice_equal_text(task->action, "sleep")) {
-        is_done = sleep_until(call, end_ns, task->deaf);
+        is_done = sleep_among(probe, call, task, start_ns);
     } else if (dray_slice_equal_text(task->action, "spin")) {
         is_done = spin_until(call, end_ns, task->deaf);
     } else if (!is_gate && !dray_slice_equal_text(task->action, "ok")) {
@@ -266,7 +304,7 @@ static enum dray_error_kind act(struct dray_call *call, const struct probe *prob
 
 static enum dray_error_kind run(struct dray_call *call)
 {
-    const struct probe *probe = call->user;
+    struct probe *probe = call->user;
     struct task task = {.action = dray_slice_text("ok")};
     uint64_t start_ns = now_ns();
     struct dray_reader reader;
@@ -282,7 +320,7 @@ static enum dray_error_kind run(struct dray_call *call)
         crash();
         kind = dray_call_fail(call, DRAY_KIND_INTERNAL, "probe", "survived a crash");
     } else if (!is_down(probe, call, &kind)) {
-        kind = act(call, probe, &task, start_ns);
+        kind = act(probe, call, &task, start_ns);
     }
     if (!log_call(probe, call, start_ns)) {
         return dray_call_fail(call, DRAY_KIND_INTERNAL, "probe",
@@ -316,6 +354,8 @@ static enum dray_status begin(const struct dray_module_env *env, void **ret_user
     probe->log_fd = -1;
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): as above */
     probe->down = getenv("DRAY_PROBE_DOWN");
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): as above */
+    probe->room = getenv("DRAY_PROBE_ROOM");
     if (path != NULL && path[0] != '\0') {
         probe->log_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
         if (probe->log_fd < 0) {

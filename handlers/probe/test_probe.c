@@ -25,6 +25,7 @@
 extern char **environ;
 
 static char log_path[64];
+static const char *room_path;
 
 static uint64_t clock_ms(clockid_t clock)
 {
@@ -52,10 +53,29 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_with_room(void **state)
+{
+    static char path[] = "/tmp/dray-probe-room-XXXXXX";
+    int fd = mkstemp(path);
+
+    if (fd < 0 || write(fd, "2\n", 2) != 2 || close(fd) != 0) {
+        return -1;
+    }
+    check_env("DRAY_PROBE_ROOM", path);
+    room_path = path;
+    return setup(state);
+}
+
 static int teardown(void **state)
 {
     dray_test_host_close(*state);
     return unlink(log_path);
+}
+
+static int teardown_with_room(void **state)
+{
+    check_env("DRAY_PROBE_ROOM", NULL);
+    return teardown(state) | unlink(room_path);
 }
 
 /* ---- what it does ---- */
@@ -302,6 +322,39 @@ static void lines_of_many_threads_stay_whole(void **state)
     assert_int_equal(800, read_log(lines, 1000));
 }
 
+static void *sleep_once(void *arg)
+{
+    const struct dray_test_call call = {.payload = "{\"do\":\"sleep\",\"ms\":100}"};
+    struct dray_test_outcome *outcome = NULL;
+
+    if (dray_test_host_run(arg, &call, &outcome) == DRAY_OK) {
+        dray_test_outcome_destroy(outcome);
+    }
+    return NULL;
+}
+
+static void who_sleeps_as_one_of_more_than_there_is_room_for_sleeps_longer(void **state)
+{
+    struct line lines[8] = {{.end_ns = 0}};
+    uint64_t longest_ns = 0;
+    pthread_t threads[6];
+
+    for (unsigned i = 0; i < 6; i++) {
+        assert_int_equal(0, pthread_create(&threads[i], NULL, sleep_once, *state));
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        assert_int_equal(0, pthread_join(threads[i], NULL));
+    }
+    assert_int_equal(6, read_log(lines, 8));
+    for (unsigned i = 0; i < 6; i++) {
+        uint64_t took_ns = lines[i].end_ns - lines[i].start_ns;
+
+        assert_true(took_ns >= 100000000);
+        longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
+    }
+    assert_true(longest_ns >= 150000000); /* room for two, and three slept at once */
+}
+
 static void crash_is_a_real_one_and_leaves_its_line(void **state)
 {
     char *const arguments[] = {(char[]){TRY}, (char[]){MODULE}, (char[]){"probe"},
@@ -363,6 +416,9 @@ int main(void)
         CASE(a_result_without_room_is_a_limit),
         CASE(each_call_leaves_one_line),
         CASE(lines_of_many_threads_stay_whole),
+        cmocka_unit_test_setup_teardown(
+            who_sleeps_as_one_of_more_than_there_is_room_for_sleeps_longer, setup_with_room,
+            teardown_with_room),
         CASE(crash_is_a_real_one_and_leaves_its_line),
         CASE(a_log_that_cannot_be_written_is_no_secret),
     };

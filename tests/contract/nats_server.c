@@ -116,17 +116,23 @@ static void run(const struct nats_server *server)
     _exit(127);
 }
 
-static void show_log(const struct nats_server *server)
+/** How many lines of its log have this word; NULL: all, and shows them. */
+static size_t read_log(const struct nats_server *server, const char *word)
 {
     char path[128], line[512];
+    size_t count = 0;
     (void)snprintf(path, sizeof(path), "%s/log", server->folder);
     FILE *file = fopen(path, "re");
     while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        print_error("%s", line);
+        count += word == NULL || strstr(line, word) != NULL ? 1 : 0;
+        if (word == NULL) {
+            print_error("%s", line);
+        }
     }
     if (file != NULL) {
         (void)fclose(file);
     }
+    return count;
 }
 
 void nats_server_start(struct nats_server *server)
@@ -142,7 +148,7 @@ void nats_server_start(struct nats_server *server)
         int status = 0;
         if (waitpid(server->pid, &status, WNOHANG) == server->pid ||
             dri_clock_mono_ns() > until_ns) {
-            show_log(server);
+            (void)read_log(server, NULL);
             fail_msg("nats-server does not come up");
         }
         (void)poll(NULL, 0, 10); /* between two tries to connect */
@@ -151,8 +157,18 @@ void nats_server_start(struct nats_server *server)
 
 void nats_server_reload(struct nats_server *server)
 {
+    static const char done[] = "Reloaded server configuration";
+    uint64_t until_ns = dri_clock_mono_ns() + START_MS * UINT64_C(1000000);
+    size_t before = read_log(server, done);
     write_config(server);
     assert_int_equal(kill(server->pid, SIGHUP), 0);
+    while (read_log(server, done) == before) {
+        if (dri_clock_mono_ns() > until_ns) {
+            (void)read_log(server, NULL);
+            fail_msg("nats-server does not take its configuration over");
+        }
+        (void)poll(NULL, 0, 10); /* between two looks */
+    }
 }
 
 void nats_server_kill(struct nats_server *server)

@@ -28,7 +28,7 @@ int nats_server_begin(int argc, char **argv);
 void nats_server_init(struct nats_server *server);
 /** Runs it and waits until it greets. */
 void nats_server_start(struct nats_server *server);
-/** Takes over what config says now. */
+/** Takes over what config says now; returns when it is in effect. */
 void nats_server_reload(struct nats_server *server);
 /** SIGKILL; data and port stay. */
 void nats_server_kill(struct nats_server *server);

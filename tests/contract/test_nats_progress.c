@@ -30,7 +30,7 @@ static int begin_case(void **state)
         .mode = DRI_SETTLE_EACH,
         .partitions = 1,
         .options = {{"inbox_prefix", "_INBOX_p"}, {"ping_interval_ms", "500"}},
-        .options_count = 2,
+        .options_count = 1, /* pings are for the case in which one is not answered */
     };
     contract_it = &subject;
     return 0;
@@ -95,14 +95,14 @@ static void a_consumer_that_moves_again_is_forgiven(void **state)
     open_watched(&client, topic, 3 * PROGRESS_MS, 3);
     contract_await(&client, DRI_TE_ERROR, 1, NULL);
     assert_true(is_told(&client, 0, DRAY_EBROKER, "no progress"));
+    /* Nobody polls, so nothing is asked for and no time counts, until this is in effect. */
     (void)snprintf(server.config, sizeof(server.config), "%s", WELL);
     nats_server_reload(&server);
     contract_await(&client, DRI_TE_MESSAGE, 3, NULL);
     contract_settle_first(&client, 3);
     (void)snprintf(server.config, sizeof(server.config), "%s", DEAF);
-    nats_server_reload(&server);
+    nats_server_reload(&server); /* what it had open for us is taken away */
     size_t before = contract_count(&client, DRI_TE_ERROR);
-    contract_watch(&client, NULL); /* what it had open for us is taken away */
     contract_fill(&client, topic, 3);
     contract_await(&client, DRI_TE_ERROR, before + 1, NULL);
     assert_true(is_told(&client, before, DRAY_EBROKER, "no progress"));
@@ -192,16 +192,17 @@ static void a_server_that_stands_still_is_waited_for(void **state)
     struct contract_client client;
     const char *topic = contract_name("stopped");
     (void)state;
+    subject.options_count = 2;
     start_server(WELL);
     open_watched(&client, topic, PROGRESS_MS, 3);
     contract_await(&client, DRI_TE_MESSAGE, 3, NULL);
     contract_settle_first(&client, 3);
     nats_server_pause(&server);
-    watch_for(6 * PROGRESS_MS, &client);
+    contract_await(&client, DRI_TE_ERROR, 1, NULL); /* the connection is lost */
+    watch_for(4 * PROGRESS_MS, &client);
     nats_server_resume(&server);
     contract_fill(&client, topic, 3);
     contract_await(&client, DRI_TE_MESSAGE, 6, NULL);
-    assert_true(contract_count(&client, DRI_TE_ERROR) > 0); /* the connection was lost */
     for (size_t i = 0; i < contract_count(&client, DRI_TE_ERROR); i++) {
         assert_true(is_told(&client, i, DRAY_EBROKER, "lost"));
         assert_false(is_told(&client, i, DRAY_EBROKER, "no progress"));

@@ -174,6 +174,7 @@ class Nats:
 
     def __init__(self, url):
         self.url = url
+        self._acks = {}  # topic -> (subscription, sequences)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -274,15 +275,37 @@ class Nats:
         consumers = await self._stream.consumers_info(stream)
         return bool(consumers) and all(c.num_pending == 0 and c.num_ack_pending == 0 for c in consumers)
 
-    def settled_count(self, topic):
-        """How many messages the one consumer of a topic's stream has acknowledged; it reads all of the stream."""
-        return self._run(self._settled_count(topic))
+    def watch_settled(self, topic):
+        """From now on acknowledgements of a topic's messages are seen as they pass; needs its stream.
 
-    async def _settled_count(self, topic):
+        The server's own numbers will not do: 2.9 takes one off delivered.stream_seq, and puts it back on
+        num_pending, when what is to be delivered again finds only the pull request of a client that is gone.
+        """
+        self._acks[topic] = self._run(self._watch_settled(topic)), set()
+
+    async def _watch_settled(self, topic):
         stream = await self._stream.find_stream_name_by_subject(topic)
-        found = await self._stream.consumers_info(stream)
-        assert len(found) == 1, found
-        return found[0].delivered.stream_seq - found[0].num_ack_pending
+        watch = await self.connection.subscribe(f"$JS.ACK.{stream}.>")
+        await self.connection.flush()
+        return watch
+
+    def settled(self, topic):
+        """The sequences that were acknowledged since watch_settled, as far as the server has read them."""
+        watch, settled = self._acks[topic]
+        settled.update(self._run(self._settled(watch)))
+        return settled
+
+    async def _settled(self, watch):
+        await self.connection.flush()
+        found = set()
+        while watch.pending_msgs > 0:
+            message = await watch.next_msg(timeout=30)
+            # $JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>
+            tokens = message.subject.split(".")
+            assert len(tokens) == 9, message.subject
+            if message.data in (b"", b"+ACK"):
+                found.add(int(tokens[5]))
+        return found
 
     def close(self):
         self._run(self.connection.close())

@@ -50,7 +50,7 @@ def wait_for_death(worker, point):
 
 class Remains:
     """What is to be seen after the kill: which numbers a handler ran, and which outcomes are stored in part
-    or as a whole and settled. On JetStream it is known only how many are settled."""
+    or as a whole, and which are settled."""
 
     def __init__(self, client, name, topics, commands, probe_log):
         ids = {msgpack.unpackb(message.value)["id"] for message in client.read(topics["results"])}
@@ -70,30 +70,29 @@ class Remains:
                     members.add(command.number)
         if client.kind == "kafka":
             committed = client.committed(name, topics["commands"])
-            settled = {c.number for c in commands if c.position[1] < committed.get(c.position[0], -1)}
-            self.settled_count = len(settled)
-            ahead = settled - self.complete
+            self.settled = {c.number for c in commands if c.position[1] < committed.get(c.position[0], -1)}
         else:
-            self.settled_count = client.settled_count(topics["commands"])
-            ahead = self.settled_count > len(self.complete)
+            acknowledged = client.settled(topics["commands"])
+            self.settled = {c.number for c in commands if c.position in acknowledged}
+        ahead = self.settled - self.complete
         assert not ahead, f"settled, but the outcome is not stored: {ahead}; {self}"
 
     def __str__(self):
         return (f"{len(self.ran)} ran, {len(self.begun)} outcomes stored, {len(self.complete)} of them whole, "
-                f"{self.settled_count} settled")
+                f"{len(self.settled)} settled")
 
     def check(self, point, at, is_kafka):
         """The kill hit what the point is about."""
         unfit = {
-            "after_receive": self.ran or self.begun or self.settled_count,
+            "after_receive": self.ran or self.begun or self.settled,
             "before_handler": len(self.ran) >= at,
             "after_handler": len(self.ran) < at or not self.ran - self.answered,
             # the first batch: nothing before it; a later one: of commands that ran
             "before_publish": self.begun if at == 1 else not self.ran - self.answered,
-            "after_publish": len(self.begun) <= self.settled_count,
-            "before_settle": len(self.complete) <= self.settled_count,
+            "after_publish": len(self.begun) <= len(self.settled),
+            "before_settle": len(self.complete) <= len(self.settled),
             # an acknowledgement on JetStream may die with the worker; Kafka has answered
-            "after_settle": not self.complete or (is_kafka and self.settled_count == 0),
+            "after_settle": not self.complete or (is_kafka and not self.settled),
         }
         assert not unfit[point], f"{point}:{at}: the kill did not hit its point: {self}"
         assert len(self.complete) < COUNT, f"{point}:{at}: nothing was unfinished: {self}"
@@ -124,6 +123,8 @@ def one_point(broker, client, folder, scene, seed):
     prepare(client, name, topics)
     try:
         worker.start({"DRAY_CRASH_AT": f"{point}:{at}"}).wait_ready()
+        if client.kind == "nats":
+            client.watch_settled(topics["commands"])
         commands = reconcile.make(COUNT, seed, share=share, keys=20, work_ms=WORK_MS)
         positions = client.publish(topics["commands"], [(c.key, c.value, None) for c in commands])
         for command, position in zip(commands, positions):
@@ -147,6 +148,10 @@ def one_point(broker, client, folder, scene, seed):
         if client.kind == "kafka":
             behind = reconcile.lag(client, name, topics["commands"], commands)
             assert not behind, f"{point}:{at}: {behind}"
+        else:
+            workers.settle_down(
+                lambda: client.settled(topics["commands"]) >= set(positions),
+                30, f"{point}:{at}: every command acknowledged")
         return remains, report.duplicate_results + report.duplicate_letters
     finally:
         if worker.is_running():

@@ -8,6 +8,9 @@ What ran when is read from the probe's own log. test_limits.py --bus nats|kafka[
 
 import argparse
 import json
+import os
+import re
+import statistics
 import subprocess
 import sys
 
@@ -19,6 +22,7 @@ from workers import brokers
 GROUP = "lim"
 IN_FLIGHT = 40  # a quarter may wait for paused routes
 OPEN_MS = 2000
+MOST = 16  # of a limit that finds itself
 
 
 def start_broker(name):
@@ -38,7 +42,7 @@ ROUTES = [
     route("slow.run", rate=10, burst=1),
     route("free.run", order="none"),
     route("strict.run", order="partition"),
-    route("adapts.run", concurrency=6, concurrency_min=1),
+    route("adapts.run", concurrency=MOST, concurrency_min=1),
     route("pair.run", key_concurrency=2),
     route("breaks.run", attempts=3, backoff_ms=[20000], breaker={"failures": 3, "open_ms": OPEN_MS}),
     route("denied.run", attempts=3),
@@ -55,7 +59,8 @@ class Scene:
         settings = dict({"settle_ms": 50, "partitions": 1, "lanes": 6, "max_in_flight": IN_FLIGHT}, **settings)
         config = workers.configuration(url, GROUP, self.topics, **settings)
         config["routes"] = ROUTES if routes is None else routes
-        self.worker = workers.Worker(folder, "one", config, env)
+        self.room_path = os.path.join(folder, "room")
+        self.worker = workers.Worker(folder, "one", config, dict({"DRAY_PROBE_ROOM": self.room_path}, **env or {}))
         self.worker.start().wait_ready()
 
     def dray(self, *arguments):
@@ -96,6 +101,18 @@ class Scene:
     def wait_metric(self, name, value, timeout_s=60):
         workers.settle_down(lambda: self.worker.metric(name) == value, timeout_s, f"{name} is {value}")
 
+    def make_room(self, count):
+        """From now on what sleeps as one of more than so many takes as many times longer; 0: there is room for all."""
+        with open(self.room_path + ".new", "w", encoding="ascii") as file:
+            file.write(f"{count}\n")
+        os.rename(self.room_path + ".new", self.room_path)
+
+    def limit(self, key):
+        """Where the limit of a route is that finds its own; 0: that is not shown."""
+        line = rf'^dray_adaptive_limit_commands{{route="{re.escape(key)}"}} (\d+)$'
+        found = re.search(line, self.worker.get("/metrics")[1], re.MULTILINE)
+        return int(found.group(1)) if found else 0
+
     def letters(self):
         return self.client.read(self.topics["dead_letters"])
 
@@ -131,19 +148,51 @@ def concurrency(scene):
     assert max(run.end_ns for run in probe) < max(run.start_ns for run in two), "the others waited"
 
 
+class Load:
+    """Commands of a route keep coming, more than its limit lets run, while somebody looks where that is."""
+
+    def __init__(self, scene, name):
+        self.scene, self.name = scene, name
+        self.ids, self.limits = [], []
+
+    def until(self, condition, what):
+        """Waits until it holds for the limits that were seen since now; returns these."""
+        first = len(self.limits)
+
+        def look():
+            missing = 200 + len(self.scene.runs(self.name)) - len(self.ids)
+            if missing > 0:
+                self.ids += self.scene.send(self.name, missing, first=len(self.ids), do="sleep", ms=50)
+            self.limits.append(self.scene.limit(f"default/{self.name}@1.0.0"))
+            return condition(self.limits[first:])
+
+        workers.settle_down(look, 120, what)
+        return self.limits[first:]
+
+
 def adaptive(scene):
-    """A limit that finds itself grows while runs are fast, and comes down when they begin to take longer."""
-    ids = scene.send("adapts.run", 60, do="sleep", ms=50)
-    fast = scene.wait_runs("adapts.run", 60)
-    assert 1 < most_at_once(fast) <= 6, most_at_once(fast)
-    before = scene.worker.metric("dray_adaptive_shrinks_total")
-    ids += scene.send("adapts.run", 40, first=60, do="sleep", ms=1000)
-    runs = scene.wait_runs("adapts.run", 100)
-    workers.settle_down(lambda: scene.worker.metric("dray_adaptive_shrinks_total") > before, 60, "the limit shrank")
-    assert sorted(run.id for run in runs) == sorted(ids)
-    assert most_at_once(runs) <= 6, most_at_once(runs)
-    slow = sorted((run for run in runs if run.id >= "adapts.run-060"), key=lambda run: run.start_ns)
-    assert min(most_at_once(slow[at:at + 6]) for at in range(6, 30)) < 6, "as many as ever ran at once"
+    """A limit that finds itself: it is where runs begin to wait for each other, and follows when that moves."""
+    load = Load(scene, "adapts.run")
+    load.until(lambda limits: limits[-1] == MOST, "all that may while there is room for all")
+    shrinks = scene.worker.metric("dray_adaptive_shrinks_total")
+    scene.make_room(4)
+    load.until(lambda limits: limits[-1] <= 10, "fewer when they wait")
+    before = len(scene.runs("adapts.run"))
+    stayed = load.until(lambda limits: len(limits) == 25, "where they begin to wait")
+    runs = scene.runs("adapts.run")[before:]
+    assert 4 <= statistics.median(stayed) <= 10, stayed
+    assert most_at_once(runs) < MOST, "as many as ever ran at once"
+    assert scene.worker.metric("dray_adaptive_shrinks_total") > shrinks
+    scene.make_room(1)
+    load.until(lambda limits: limits[-1] <= 4, "fewer still")
+    scene.make_room(0)
+    load.until(lambda limits: limits[-1] == MOST, "all again")
+    runs = scene.wait_runs("adapts.run", len(load.ids))
+    assert sorted(run.id for run in runs) == sorted(load.ids)
+    assert most_at_once(runs) <= MOST, most_at_once(runs)
+    shown = load.limits[load.limits.count(0):]  # from the first command of the route on
+    assert 1 <= min(shown) and max(shown) <= MOST, load.limits
+    print(f"with room for 4: {stayed}; all: {load.limits}")
 
 
 def rate(scene):
@@ -260,6 +309,7 @@ def auth(scene):
     assert scene.letters() == []
 
 
+SETTINGS = {adaptive: {"lanes": MOST + 2}}
 CASES = [concurrency, adaptive, rate, order, key_concurrency, pause_and_resume, pause_beyond_the_bound, drain_while_paused,
          breaker, auth]
 
@@ -275,7 +325,7 @@ def main():
             if arguments.only not in (None, case.__name__):
                 continue
             with workers.Folder(f"limits-{case.__name__}") as folder:
-                scene = Scene(folder, broker.url, client, case.__name__.replace("_", "-"))
+                scene = Scene(folder, broker.url, client, case.__name__.replace("_", "-"), **SETTINGS.get(case, {}))
                 try:
                     case(scene)
                 finally:

@@ -612,6 +612,62 @@ static void a_breaker_that_is_open_closes_when_its_route_is_changed(void **state
     assert_int_equal(fx->running_count, 1);
 }
 
+struct told {
+    char text[256];
+    size_t count;
+};
+
+static void tell(void *arg, const char *key, uint32_t limit)
+{
+    struct told *told = arg;
+    told->count++;
+    (void)snprintf(told->text, sizeof(told->text), "%s %u", key, limit);
+}
+
+static struct told limits_of(const struct fixture *fx)
+{
+    struct told told = {.count = 0};
+    dri_engine_each_limit(fx->engine, tell, &told);
+    return told;
+}
+
+static void a_limit_that_finds_itself_is_told_from_the_first_command_of_its_route_on(void **state)
+{
+    struct fixture *fx = *state;
+    const struct dri_policy adaptive = {.concurrency = 9, .concurrency_min = 2};
+    const struct dri_policy fixed = {.concurrency = 9};
+    put(fx, "a", &adaptive, DRI_ROUTE_ACTIVE);
+    put(fx, "b", &fixed, DRI_ROUTE_ACTIVE);
+    send(fx, "b", NULL);
+    assert_int_equal(limits_of(fx).count, 0);
+    for (unsigned i = 0; i < 6; i++) {
+        send(fx, "a", NULL);
+    }
+    assert_string_equal(limits_of(fx).text, "default/a@1.0.0 2");
+    for (unsigned i = 0; i < 5; i++) {
+        finish(fx, DRAY_KIND_NONE); /* that of b, and a window of a */
+    }
+    assert_string_equal(limits_of(fx).text, "default/a@1.0.0 2");
+    for (unsigned i = 0; i < 6; i++) {
+        send(fx, "a", NULL);
+        finish(fx, DRAY_KIND_NONE);
+    }
+    assert_string_equal(limits_of(fx).text, "default/a@1.0.0 3");
+    assert_int_equal(limits_of(fx).count, 1);
+    put(fx, "a", &fixed, DRI_ROUTE_ACTIVE);
+    send(fx, "a", NULL);
+    assert_int_equal(limits_of(fx).count, 0);
+    put(fx, "a", &adaptive, DRI_ROUTE_ACTIVE);
+    send(fx, "a", NULL);
+    assert_string_equal(limits_of(fx).text, "default/a@1.0.0 2");
+    struct dri_registry_conflict conflict;
+    uint64_t present = fx->revision;
+    test_ok(dri_registry_remove(fx->registry, dray_slice_text("default/a@1.0.0"), present,
+                                ++fx->revision, &conflict));
+    (void)turn(fx);
+    assert_int_equal(limits_of(fx).count, 0);
+}
+
 static void more_routes_than_groups_run_without_limits_until_there_is_room(void **state)
 {
     struct fixture *fx = *state;
@@ -659,6 +715,7 @@ int main(void)
         CASE_LARGE(a_code_that_names_a_dependency_blames_it_alone),
         CASE(a_route_whose_breaker_is_open_answers_with_its_fallback),
         CASE(a_breaker_that_is_open_closes_when_its_route_is_changed),
+        CASE(a_limit_that_finds_itself_is_told_from_the_first_command_of_its_route_on),
         CASE(more_routes_than_groups_run_without_limits_until_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

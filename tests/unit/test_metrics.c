@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <dray/kind.h>
@@ -121,6 +123,100 @@ static void hostile_labels_are_escaped(void **state)
     dri_metrics_destroy(metrics);
 }
 
+static void assert_has_not(struct dri_metrics *metrics, const char *part)
+{
+    char *text = text_of(metrics);
+    if (strstr(text, part) != NULL) {
+        fail_msg("there is \"%s\" in:\n%s", part, text);
+    }
+    dri_free(text);
+}
+
+static void what_is_shown_by_route_takes_the_place_of_what_was_before(void **state)
+{
+    (void)state;
+    struct dri_metrics *metrics = make();
+    struct dri_metrics_page *page = NULL;
+    char key[16] = "n/a@1.0.0";
+    const struct dri_metrics_route both[] = {{key, 3}, {"n/b@1.0.0", 8}};
+    test_ok(dri_metrics_page(metrics, &page));
+    assert_has(metrics, "\n# TYPE dray_adaptive_limit_commands gauge\n");
+    dri_metrics_set_routes(page, both, 2);
+    snprintf(key, sizeof(key), "other"); /* borrowed for the call only */
+    for (unsigned i = 0; i < 2; i++) {
+        assert_has(metrics, "\ndray_adaptive_limit_commands{route=\"n/a@1.0.0\"} 3\n");
+        assert_has(metrics, "\ndray_adaptive_limit_commands{route=\"n/b@1.0.0\"} 8\n");
+    }
+    dri_metrics_set_routes(page, &(struct dri_metrics_route){"n/b@1.0.0", 9}, 1);
+    assert_has(metrics, "\ndray_adaptive_limit_commands{route=\"n/b@1.0.0\"} 9\n");
+    assert_has_not(metrics, "n/a@1.0.0");
+    dri_metrics_set_routes(page, NULL, 0);
+    assert_has_not(metrics, "{route=");
+    dri_metrics_set_routes(page, both, 1);
+    dri_mem_fail_at(1);
+    dri_metrics_set_routes(page, both, 2);
+    dri_mem_fail_at(0);
+    assert_has_not(metrics, "{route=");
+    dri_metrics_destroy(metrics);
+}
+
+static void the_longest_and_oddest_key_of_a_route_fits(void **state)
+{
+    (void)state;
+    struct dri_metrics *metrics = make();
+    struct dri_metrics_page *page = NULL;
+    char key[771]; /* three names and what parts them */
+    memset(key, '"', sizeof(key) - 1);
+    key[sizeof(key) - 1] = '\0';
+    test_ok(dri_metrics_page(metrics, &page));
+    dri_metrics_set_routes(page, &(struct dri_metrics_route){key, 7}, 1);
+    assert_has(metrics, "\\\"\"} 7\n");
+    dri_metrics_destroy(metrics);
+}
+
+struct showing {
+    struct dri_metrics_page *page;
+    atomic_bool is_over;
+};
+
+static void *show_routes(void *arg)
+{
+    struct showing *showing = arg;
+    for (uint64_t i = 1; !atomic_load(&showing->is_over); i++) {
+        const struct dri_metrics_route routes[] = {{"first", i}, {"second", i}};
+        dri_metrics_set_routes(showing->page, routes, 2);
+    }
+    return NULL;
+}
+
+static uint64_t shown_of(const char *text, const char *line)
+{
+    const char *at = strstr(text, line);
+    return at != NULL ? strtoull(at + strlen(line), NULL, 10) : 0;
+}
+
+/* A reader sees all of a block or, for a moment, none. */
+static void reading_races_with_what_is_shown_by_route(void **state)
+{
+    (void)state;
+    struct dri_metrics *metrics = make();
+    struct showing showing = {.page = NULL};
+    pthread_t thread;
+    uint64_t seen = 0;
+    test_ok(dri_metrics_page(metrics, &showing.page));
+    assert_int_equal(pthread_create(&thread, NULL, show_routes, &showing), 0);
+    while (seen < 200) {
+        char *text = text_of(metrics);
+        uint64_t first = shown_of(text, "{route=\"first\"} ");
+        assert_int_equal(first, shown_of(text, "{route=\"second\"} "));
+        seen += first != 0 ? 1 : 0;
+        dri_free(text);
+    }
+    atomic_store(&showing.is_over, true);
+    pthread_join(thread, NULL);
+    dri_metrics_destroy(metrics);
+}
+
 struct counting {
     struct dri_metrics *metrics;
     unsigned failures;
@@ -187,6 +283,9 @@ int main(void)
         cmocka_unit_test(a_label_that_was_freed_and_reused_is_told_apart_by_its_text),
         cmocka_unit_test(more_functions_than_the_bound_count_as_other),
         cmocka_unit_test(hostile_labels_are_escaped),
+        cmocka_unit_test(what_is_shown_by_route_takes_the_place_of_what_was_before),
+        cmocka_unit_test(the_longest_and_oddest_key_of_a_route_fits),
+        cmocka_unit_test(reading_races_with_what_is_shown_by_route),
         cmocka_unit_test(reading_races_with_counting_and_loses_nothing),
         cmocka_unit_test(running_out_of_memory_is_answered_and_leaks_nothing),
     };
