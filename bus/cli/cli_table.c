@@ -17,6 +17,8 @@ const struct dri_cli_command *const dri_cli_commands[] = {
     &dri_registry_resume_command,
     &dri_registry_rm_command,
     &dri_registry_status_command,
+    &dri_registry_history_command,
+    &dri_registry_diff_command,
     &dri_schedule_cancel_command,
     &dri_schedule_next_command,
     &dri_help_command,

@@ -5,7 +5,6 @@
  * What is shown is what the log leads to by the workers' rule, never what one replica says: a
  * listing is right while no worker runs. Whether the replicas are as far is what status shows.
  */
-#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,28 +26,6 @@ struct listing {
     bool is_pretty, is_show;
     size_t shown;
 };
-
-/* A pattern is matched against the whole key; of show it may also be name@version or a name. */
-static bool is_wanted(const struct listing *listing, const struct dri_route *route)
-{
-    const struct dri_cli *cli = listing->tool->cli;
-    if (cli->arguments_count == 0) {
-        return true;
-    }
-    for (size_t i = 0; i < cli->arguments_count; i++) {
-        const char *wanted = cli->arguments[i];
-        const char *short_key = strchr(route->key, '/') + 1;
-        bool is_ours = dray_slice_equal_text(route->view.ns, cli->settings.namespace_) ||
-                       (dray_slice_is_absent(route->view.ns) &&
-                        strcmp(cli->settings.namespace_, "default") == 0);
-        if (fnmatch(wanted, route->key, 0) == 0 ||
-            (is_ours &&
-             (fnmatch(wanted, short_key, 0) == 0 || fnmatch(wanted, route->name_text, 0) == 0))) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static void cell_of(struct dray_slice text, char ret_cell[CELL_BYTES])
 {
@@ -93,7 +70,7 @@ static void add_row(const struct listing *listing, const struct dri_route *route
 static void show_route(void *arg, const struct dri_route *route)
 {
     struct listing *listing = arg;
-    if (!is_wanted(listing, route)) {
+    if (!dri_registry_key_is_wanted(listing->tool->cli, dray_slice_text(route->key))) {
         return;
     }
     listing->shown++;

@@ -10,6 +10,7 @@
  */
 #include "registry_tool.h"
 
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,17 +54,17 @@ static void note_maker(struct dri_registry_tool *tool, const struct dri_control_
         if (tool->makers_count > 0) {
             memcpy(more, tool->makers, tool->makers_count * sizeof(*more));
         }
+        dri_history_fini(&tool->history);
         dri_free(tool->makers);
         tool->makers = more;
         tool->makers_capacity = capacity;
     }
-    struct dray_slice author = outcome->change.author;
+    struct dray_slice author = dri_history_author(outcome->change.author);
     struct dray_slice note = outcome->change.note;
-    const uint8_t *sign = author.at == NULL ? NULL : memchr(author.at, '#', author.len);
     tool->makers[tool->makers_count++] = (struct dri_registry_maker){
         .revision = outcome->revision,
         .ts_ms = outcome->change.ts_ms,
-        .author = dri_strndup(author.at, sign == NULL ? author.len : (size_t)(sign - author.at)),
+        .author = dri_strndup(author.at, author.len),
         .note = dri_strndup(note.at, note.len),
     };
 }
@@ -82,6 +83,10 @@ static void on_control(struct dri_registry_tool *tool, const struct dri_message 
     }
     if (outcome.verdict == DRI_CONTROL_APPLIED) {
         note_maker(tool, &outcome);
+    }
+    if (tool->keeps_history &&
+        dri_history_add(&tool->history, message->value, &outcome) != DRAY_OK) {
+        broken(tool, dray_status_text(DRAY_ENOMEM));
     }
     if (tool->own.at != NULL && !tool->is_own_back && outcome.verdict != DRI_CONTROL_SEEN &&
         dray_slice_equal(message->value, tool->own)) {
@@ -223,9 +228,9 @@ static int read_to_end(struct dri_registry_tool *tool)
     return DRI_EXIT_OK;
 }
 
-int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli *cli,
-                           bool wants_control, bool wants_status)
+static int open_all(struct dri_registry_tool *tool, bool wants_control)
 {
+    const struct dri_cli *cli = tool->cli;
     const struct dri_settings *settings = &cli->settings;
     const struct dri_registry_config registry_config = {.readers_max = 1};
     bool is_nats =
@@ -236,7 +241,6 @@ int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli 
     const struct dri_topic topics[] = {{settings->topics.control, DRI_USE_CONTROL},
                                        {settings->topics.status, DRI_USE_STATUS}};
     struct dri_bus_config config = {.sources = sources, .topics = topics, .topics_count = 2};
-    *tool = (struct dri_registry_tool){.cli = cli, .wants_status = wants_status};
     if (wants_control) {
         if (dri_registry_create(&registry_config, &tool->registry) != DRAY_OK) {
             return dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
@@ -247,7 +251,7 @@ int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli 
             .topic = settings->topics.control, .role = DRI_ROLE_LOG, .start = DRI_START_EARLIEST};
     }
     snprintf(status_topic, sizeof(status_topic), is_nats ? "%s.>" : "%s", settings->topics.status);
-    if (wants_status) {
+    if (tool->wants_status) {
         sources[config.sources_count++] = (struct dri_source){
             .topic = status_topic, .role = DRI_ROLE_LOG, .start = DRI_START_EARLIEST};
     }
@@ -260,6 +264,21 @@ int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli 
         dri_control_log_begin(&tool->log, tool->info.first_offset);
     }
     return read_to_end(tool);
+}
+
+int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli *cli,
+                           bool wants_control, bool wants_status)
+{
+    *tool = (struct dri_registry_tool){.cli = cli, .wants_status = wants_status};
+    return open_all(tool, wants_control);
+}
+
+int dri_registry_tool_open_history(struct dri_registry_tool *tool, const struct dri_cli *cli,
+                                   bool wants_status)
+{
+    *tool =
+        (struct dri_registry_tool){.cli = cli, .wants_status = wants_status, .keeps_history = true};
+    return open_all(tool, true);
 }
 
 void dri_registry_tool_close(struct dri_registry_tool *tool)
@@ -295,6 +314,37 @@ bool dri_replica_is_live(const struct dri_replica *replica)
 {
     return replica->heard_ms + LIVE_MS > dri_clock_wall_ms() &&
            !dray_slice_equal_text(replica->record.state, "gone");
+}
+
+bool dri_registry_key_is_wanted(const struct dri_cli *cli, struct dray_slice key)
+{
+    char whole[DRI_ROUTE_KEY_BYTES_MAX + 1];
+    char name[DRI_ROUTE_KEY_BYTES_MAX + 1];
+    snprintf(whole, sizeof(whole), "%.*s", (int)key.len, (const char *)key.at);
+    const char *slash = strchr(whole, '/');
+    bool is_ours =
+        slash != NULL && dray_slice_equal_text(dray_slice_of(whole, (size_t)(slash - whole)),
+                                               cli->settings.namespace_);
+    snprintf(name, sizeof(name), "%s", slash == NULL ? whole : slash + 1);
+    name[strcspn(name, "@")] = '\0';
+    for (size_t i = 0; i < cli->arguments_count; i++) {
+        const char *wanted = cli->arguments[i];
+        if (fnmatch(wanted, whole, 0) == 0 ||
+            (is_ours && (fnmatch(wanted, slash + 1, 0) == 0 || fnmatch(wanted, name, 0) == 0))) {
+            return true;
+        }
+    }
+    return cli->arguments_count == 0;
+}
+
+int dri_registry_revision_read(const struct dri_cli *cli, const char *text, uint64_t *ret_revision)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 19 || text[digits] != '\0') { /* 19 digits fit */
+        return dri_cli_usage(cli, "\"%s\" is no revision: a whole number, as history shows", text);
+    }
+    *ret_revision = strtoull(text, NULL, 10);
+    return DRI_EXIT_OK;
 }
 
 static void add_maker(const struct dri_registry_maker *maker, struct dri_text *text)

@@ -9,6 +9,7 @@
 
 #include "bus.h"
 #include "cli.h"
+#include "registry_history.h"
 #include "run/control_log.h"
 #include "wire/cancel.h"
 #include "wire/json.h"
@@ -41,11 +42,12 @@ struct dri_registry_tool {
 
     uint32_t control_slot;
     uint32_t assigned[2], caught_up[2]; /* control, status */
-    bool has_control, wants_status, is_broken;
+    bool has_control, wants_status, keeps_history, is_broken;
     char broken_text[256];
 
     struct dri_registry_maker *makers; /* owned; rising */
     size_t makers_count, makers_capacity;
+    struct dri_history history;   /* empty unless keeps_history */
     struct dri_replica *replicas; /* owned */
     size_t replicas_count;
 
@@ -59,8 +61,18 @@ struct dri_registry_tool {
 /** Connect and read both topics to their ends. Prints what is wrong; returns an exit code. */
 int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli *cli,
                            bool wants_control, bool wants_status);
+/** The same with every record of the control topic kept, in tool->history. */
+int dri_registry_tool_open_history(struct dri_registry_tool *tool, const struct dri_cli *cli,
+                                   bool wants_status);
 /** Of a zeroed one a no-op. */
 void dri_registry_tool_close(struct dri_registry_tool *tool);
+
+/** Whether the command's arguments ask for this key: patterns of the whole key, and in one's own
+ *  namespace also of name@version and of the name. Without arguments: any. */
+bool dri_registry_key_is_wanted(const struct dri_cli *cli, struct dray_slice key);
+
+/** A revision as an argument: a whole number. Prints what is wrong; returns an exit code. */
+int dri_registry_revision_read(const struct dri_cli *cli, const char *text, uint64_t *ret_revision);
 
 /** For dri_bus_run with the tool as argument. */
 void dri_registry_tool_on_event(void *arg, const struct dri_transport_event *event);
