@@ -19,6 +19,8 @@ const struct dri_cli_command *const dri_cli_commands[] = {
     &dri_registry_status_command,
     &dri_registry_history_command,
     &dri_registry_diff_command,
+    &dri_registry_rollback_command,
+    &dri_registry_apply_command,
     &dri_schedule_cancel_command,
     &dri_schedule_next_command,
     &dri_help_command,

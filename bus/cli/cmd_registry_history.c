@@ -312,7 +312,6 @@ static void print_difference(void *arg, const struct dri_difference *difference)
 
 static int diff_options(const struct dri_cli *cli, uint64_t ret_revisions[2])
 {
-    ret_revisions[1] = UINT64_MAX;
     if (cli->arguments_count < 1 || cli->arguments_count > 2) {
         return dri_cli_usage(cli, "which revisions? as in: dray registry diff 17, or diff 17 21");
     }
@@ -327,7 +326,7 @@ static int diff_options(const struct dri_cli *cli, uint64_t ret_revisions[2])
 
 static int diff_check(const struct dri_cli *cli)
 {
-    uint64_t revisions[2];
+    uint64_t revisions[2] = {0, UINT64_MAX};
     return diff_options(cli, revisions);
 }
 
@@ -363,7 +362,7 @@ static int diff(const struct dri_registry_tool *tool, const uint64_t revisions[2
 static int diff_run(struct dri_cli *cli)
 {
     struct dri_registry_tool tool;
-    uint64_t revisions[2];
+    uint64_t revisions[2] = {0, UINT64_MAX};
     dri_cli_catch_signals();
     int code = diff_options(cli, revisions);
     if (code != DRI_EXIT_OK) {

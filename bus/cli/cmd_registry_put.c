@@ -13,15 +13,15 @@
 #include "config.h"
 #include "mem.h"
 #include "registry_change.h"
-#include "run/binding.h"
+#include "registry_files.h"
 #include "wire/json.h"
 
 #define TEXT_BYTES 1024u
 
 struct put {
     const struct dri_cli *cli;
-    struct dri_routes routes; /* owned */
-    char (*keys)[DRI_ROUTE_KEY_BYTES_MAX + 1];
+    struct dri_routes routes;      /* owned */
+    struct dri_registry_key *keys; /* owned */
 };
 
 /* ---- a route of the command line ---- */
@@ -207,29 +207,17 @@ static int load(struct put *put)
 
 static int check(struct put *put, struct dri_change_item *items)
 {
-    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
     for (size_t i = 0; i < put->routes.count; i++) {
-        struct dri_route_view view;
-        struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
-        if (dri_route_decode(put->routes.items[i], &limits, &view, &error) != DRAY_OK ||
-            dri_route_key_format(&view, put->keys[i], sizeof(put->keys[i])) != DRAY_OK) {
-            return dri_cli_usage(put->cli, "route: %s%s%s", error.field,
-                                 error.field[0] == '\0' ? "" : " ", error.text);
+        int code = dri_registry_route_check(put->cli, "", put->routes.items[i], &put->keys[i]);
+        if (code != DRI_EXIT_OK) {
+            return code;
         }
-        const char *reason = dri_binding_unsupported(&view);
-        if (reason != NULL) {
-            return dri_cli_fail(put->cli, DRI_EXIT_FAILED, "%s: %s", put->keys[i], reason);
-        }
-        if (!view.has_version) {
-            fprintf(stderr, "dray: warning: %s: no version is given, it counts as 0.0.0\n",
-                    put->keys[i]);
-        }
-        items[i] = (struct dri_change_item){.key = dray_slice_text(put->keys[i]),
+        items[i] = (struct dri_change_item){.key = dray_slice_text(put->keys[i].text),
                                             .route = put->routes.items[i]};
         for (size_t k = 0; k < i; k++) {
-            if (strcmp(put->keys[k], put->keys[i]) == 0) {
+            if (strcmp(put->keys[k].text, put->keys[i].text) == 0) {
                 return dri_cli_fail(put->cli, DRI_EXIT_FAILED, "%s stands there twice",
-                                    put->keys[i]);
+                                    put->keys[i].text);
             }
         }
     }
@@ -281,11 +269,10 @@ static const struct dri_cli_option options[] = {
      .argument = "REV",
      .help = "Only if this is still the revision of the route; default: the present one."},
     {.name = "create", .help = "Only if the route is not there."},
-    {.name = "force", .help = "Whatever is there: read again and try again on a conflict."},
-    {.name = "wait",
-     .argument = "[SECONDS]",
-     .help = "Wait until every live replica has applied it; 30 s when no time is given."},
-    {.name = "note", .argument = "TEXT", .help = "Why; kept with the change."},
+    DRI_REGISTRY_ON_CONFLICT_OPTION,
+    DRI_REGISTRY_FORCE_OPTION,
+    DRI_REGISTRY_WAIT_OPTION,
+    DRI_REGISTRY_NOTE_OPTION,
     {.name = NULL},
 };
 

@@ -70,7 +70,7 @@ static int change_state(struct toggle *toggle, bool must_wait)
 {
     const struct dri_cli *cli = toggle->cli;
     struct dri_registry_edit edit = {
-        .cli = cli, .count = cli->arguments_count, .fill = fill, .fill_arg = toggle};
+        .cli = cli, .count = cli->arguments_count, .fill = fill, .arg = toggle};
     int code = dri_registry_edit_options(&edit);
     edit.is_waiting = edit.is_waiting || must_wait;
     toggle->count = edit.count;
@@ -180,17 +180,12 @@ static int resume_run(struct dri_cli *cli)
     {.name = "base",                                                                               \
      .argument = "REV",                                                                            \
      .help = "Only if this is still the revision of the route; default: the present one."},        \
-        {.name = "force", .help = "Read again and try again on a conflict."},                      \
-    {                                                                                              \
-        .name = "note", .argument = "TEXT", .help = "Why; kept with the change."                   \
-    }
+        DRI_REGISTRY_ON_CONFLICT_OPTION, DRI_REGISTRY_FORCE_OPTION, DRI_REGISTRY_NOTE_OPTION
 
 static const struct dri_cli_option pause_options[] = {
     {.name = "drain",
      .help = "Let what the lanes were handed already run; state `draining` instead of `paused`."},
-    {.name = "wait",
-     .argument = "[SECONDS]",
-     .help = "Wait until every live replica has applied it; 30 s when no time is given."},
+    DRI_REGISTRY_WAIT_OPTION,
     STATE_OPTIONS,
     {.name = NULL},
 };

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* registry_diff.c - differences as people and pipes read them.
+ *
+ * A dry run, a history and a diff print the same lines for the same thing, so whoever has read one
+ * can read the others. Only what differs is printed: a route is some hundred bytes, and its change
+ * is one number.
+ */
 #include "registry_diff.h"
 
 #include <inttypes.h>

@@ -10,6 +10,7 @@
 
 #include "route_diff.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,6 +77,11 @@ static struct dray_slice find(struct dray_slice map, struct dray_slice key)
     return g_absent;
 }
 
+struct dray_slice dri_route_field(struct dray_slice map, const char *key)
+{
+    return find(map, dray_slice_text(key));
+}
+
 /* A map with keys of text: one whose pairs can be looked at by themselves. */
 static bool is_map(struct dray_slice value)
 {
@@ -92,6 +98,14 @@ static bool is_map(struct dray_slice value)
 
 /* ---- the same ---- */
 
+static uint64_t bits_of(double real)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &real, sizeof(bits));
+    return bits;
+}
+
 static bool is_same_scalar(const struct dri_token *a, const struct dri_token *b)
 {
     switch (a->type) {
@@ -104,7 +118,7 @@ static bool is_same_scalar(const struct dri_token *a, const struct dri_token *b)
     case DRI_TOKEN_INT:
         return a->value.i == b->value.i;
     case DRI_TOKEN_FLOAT:
-        return memcmp(&a->value.real, &b->value.real, sizeof(a->value.real)) == 0;
+        return bits_of(a->value.real) == bits_of(b->value.real);
     case DRI_TOKEN_EXT:
         return a->ext_type == b->ext_type && dray_slice_equal(a->bytes, b->bytes);
     case DRI_TOKEN_STR:

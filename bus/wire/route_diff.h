@@ -21,6 +21,9 @@
  *  is the same as nothing. */
 bool dri_value_is_same(struct dray_slice a, struct dray_slice b);
 
+/** The value under a key of a map, absent when there is none. Borrows. */
+struct dray_slice dri_route_field(struct dray_slice map, const char *key);
+
 /** One difference. path: keys joined by dots ("policy.attempts"); absent: not there. */
 typedef void dri_route_difference_fn(void *arg, const char *path, struct dray_slice before,
                                      struct dray_slice after);

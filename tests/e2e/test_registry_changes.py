@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright 2026 The dray authors
+"""Changes of the registry: their history, the way back, whole sets from files, and writers at once.
+
+What the log says is found out by a reader of its own (the class Log), in Python, by the documented rule.
+
+test_registry_changes.py --bus nats|kafka[:VERSION] [--only CASE]
+"""
+
+import hashlib
+import json
+import os
+import sys
+
+import msgpack
+
+import clients
+import registry_bench
+import workers
+from registry_bench import PUT_PROBE
+
+
+class Log:
+    """The control topic, read by the rule of docs/guide/registry.md."""
+
+    def __init__(self, bench):
+        client = clients.connect(bench.broker.url)
+        messages = client.read("dray.control")
+        client.close()
+        self.present = {}  # key -> (revision, bytes of the route)
+        self.changes = {}  # revision -> the change
+        self.accepted = set()
+        for revision, message in enumerate(messages, 1):
+            self.take(revision, message.value)
+        self.end = len(messages)
+
+    def take(self, revision, value):
+        try:
+            change = msgpack.unpackb(msgpack.unpackb(value)["change"])
+        except (ValueError, TypeError, KeyError):
+            return
+        self.changes[revision] = change
+        if any(item["base"] != self.present.get(item["key"], (0,))[0] for item in change["items"]):
+            return
+        self.accepted.add(revision)
+        for item in change["items"]:
+            if item["route"] is None:
+                self.present.pop(item["key"], None)
+            else:
+                self.present[item["key"]] = (revision, msgpack.packb(item["route"]))
+
+    def route(self, key):
+        return msgpack.unpackb(self.present[key][1])
+
+    def digest(self):
+        digest = hashlib.sha256()
+        for key in sorted(self.present):
+            revision, route = self.present[key]
+            digest.update(key.encode() + b"\0" + str(revision).encode() + b"\0"
+                          + str(len(route)).encode() + b"\0" + route)
+        return digest.hexdigest()
+
+
+def history_and_rollback(bench):
+    """Every change is there with author, time, note and verdict; any revision comes back as a new one."""
+    for name in ("one", "two"):
+        bench.start(name)
+    bench.dray("registry", "put", "a.run@1.0.0", *PUT_PROBE, "--policy", '{"attempts": 3}', "--note", "first")
+    bench.dray("registry", "put", "b.run@1.0.0", *PUT_PROBE)
+    (third,), _ = bench.dray("registry", "put", "a.run@1.0.0", *PUT_PROBE, "--policy", '{"attempts": 9}')
+    client = clients.connect(bench.broker.url)
+    client.publish("dray.control", [(None, b"\xc1 no record", None)])
+    stale = msgpack.packb({"kind": "routes", "author": "eve#1", "note": "late", "items": [
+        {"key": "default/a.run@1.0.0", "base": 1, "route": None}]})
+    client.publish("dray.control", [(None, msgpack.packb({"v": 1, "change": stale}), None)])
+    client.close()
+    (gone,), _ = bench.dray("registry", "rm", "b.run@1.0.0")
+    log = Log(bench)
+
+    history, _ = bench.dray("registry", "history", "--diff")
+    assert [change["revision"] for change in history] == list(range(1, log.end + 1)), history
+    by_revision = {change["revision"]: change for change in history}
+    for revision, change in by_revision.items():
+        accepted = revision in log.accepted
+        assert (change["verdict"] == "accepted") == accepted, change
+        if revision in log.changes:
+            said = log.changes[revision]
+            assert change["author"] == said["author"].partition("#")[0] and "ts" in change or not accepted
+            assert change.get("note", "") == (said.get("note") or ""), change
+    put, refused, conflict = (by_revision[third["revision"] + n] for n in range(3))
+    assert put["items"] == [{"key": "default/a.run@1.0.0", "change": "update", "base": put["revision"] - 2, "diff": [
+        {"path": "policy.attempts", "from": 3, "to": 9}]}], put
+    assert refused["verdict"] == "refused" and refused["reason"] and "items" not in refused, refused
+    assert conflict["verdict"] == "conflict" and conflict["author"] == "eve" and conflict["conflict"] == {
+        "key": "default/a.run@1.0.0", "base": 1, "present": put["revision"]}, conflict
+    assert by_revision[gone["revision"]]["items"][0]["change"] == "remove"
+    of_b, _ = bench.dray("registry", "history", "b.run")
+    assert [change["items"][0]["change"] for change in of_b] == ["add", "remove"], of_b
+    last, _ = bench.dray("registry", "history", "--limit", "1")
+    assert [change["revision"] for change in last] == [gone["revision"]], last
+    bench.dray("registry", "history", "nobody.ran", code=3)
+    for replica in bench.replicas:
+        assert replica.metric("dray_control_conflicts_total") == 1 and "CTL-CONFLICT" in replica.log()
+
+    # Back to when both were there and the first had three attempts.
+    before = third["revision"] - 1
+    differing, _ = bench.dray("registry", "diff", str(before))
+    assert [(d["key"], d["change"]) for d in differing] == [
+        ("default/a.run@1.0.0", "update"), ("default/b.run@1.0.0", "remove")], differing
+    planned, _ = bench.dray("registry", "rollback", str(before), "--dry-run")
+    assert [(d["key"], d["change"]) for d in planned] == [
+        ("default/a.run@1.0.0", "update"), ("default/b.run@1.0.0", "add")], planned
+    assert Log(bench).end == log.end, "a dry run writes nothing"
+    back, _ = bench.dray("registry", "rollback", str(before), "--wait=30", "--note", "it leaks")
+    assert len({line["revision"] for line in back}) == 1 and len(back) == 2, back
+    after = Log(bench)
+    assert after.end == log.end + 1 and after.end in after.accepted, "one new change"
+    assert after.changes[after.end]["note"] == f"rollback to revision {before}: it leaks"
+    assert after.route("default/a.run@1.0.0")["policy"] == {"attempts": 3}
+    assert bench.agreed(("one", "two"), after.end) == after.digest()
+    _, err = bench.dray("registry", "diff", str(before))
+    assert "no route is different" in err, err
+    _, err = bench.dray("registry", "rollback", str(before))
+    assert "nothing to do" in err and Log(bench).end == after.end, err
+
+    # One route only, and to where it was not there yet; a rollback of a rollback.
+    bench.dray("registry", "rollback", "1", "a.run@1.0.0")
+    assert set(bench.routes()) == {"default/probe.run@1.0.0", "default/b.run@1.0.0"}
+    bench.dray("registry", "rollback", str(after.end), "--wait=30")
+    assert Log(bench).route("default/a.run@1.0.0")["policy"] == {"attempts": 3}
+    assert bench.send("a.run")[0]["status"] == "ok"
+    bench.dray("registry", "rollback", "999", code=3)
+    bench.dray("registry", "rollback", "1", "nobody.ran", code=3)
+    bench.dray("registry", "rollback", "0", code=2)
+
+
+def write(folder, name, routes):
+    path = os.path.join(folder, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(routes, file)
+    return path
+
+
+def files_of_git(bench):
+    """A folder of files is one change; nothing to do is said; conflicts show both sides."""
+    bench.start("one")
+    folder = os.path.join(bench.folder, "routes")
+    a = dict(workers.PROBE, name="a.run", policy={"attempts": 3})
+    b = dict(workers.PROBE, name="b.run")
+    write(folder, "team/a.yaml", [a])
+    write(folder, "b.yml", b)
+    write(folder, ".hidden.yaml", {"no": "route"})
+    write(folder, "README.md", "none of this is read")
+    planned, _ = bench.dray("registry", "apply", folder, "--dry-run")
+    assert [(d["key"], d["change"]) for d in planned] == [
+        ("default/a.run@1.0.0", "add"), ("default/b.run@1.0.0", "add")], planned
+    assert Log(bench).end == 1
+    lines, _ = bench.dray("registry", "apply", folder, "--wait=30", "--note", "from git")
+    log = Log(bench)
+    assert log.end == 2 and {line["revision"] for line in lines} == {2}, lines
+    assert [item["key"] for item in log.changes[2]["items"]] == [
+        "default/a.run@1.0.0", "default/b.run@1.0.0"], "one change"
+    for arguments in ((), ("--dry-run",), ("--wait=30",)):
+        lines, err = bench.dray("registry", "apply", folder, *arguments)
+        assert lines == [] and "nothing to do" in err, err
+    assert Log(bench).end == 2
+
+    # What is paused stays so, another order of the keys is no change, and only what differs is written.
+    bench.dray("registry", "pause", "b.run@1.0.0")
+    write(folder, "b.yml", dict(reversed(b.items())))
+    write(folder, "team/a.yaml", [dict(a, policy={"attempts": 5})])
+    planned, _ = bench.dray("registry", "apply", folder, "--dry-run")
+    assert planned == [{"key": "default/a.run@1.0.0", "change": "update", "diff": [
+        {"path": "policy.attempts", "from": 3, "to": 5}]}], planned
+    bench.dray("registry", "apply", folder)
+    log = Log(bench)
+    assert log.route("default/b.run@1.0.0")["state"] == "paused"
+    assert [item["key"] for item in log.changes[log.end]["items"]] == ["default/a.run@1.0.0"]
+
+    # Pruning takes out the rest, of one namespace or of all.
+    bench.dray("registry", "put", "other/c.run@1.0.0", *PUT_PROBE)
+    planned, _ = bench.dray("registry", "apply", folder, "--prune", "--ns", "default", "--dry-run")
+    assert [(d["key"], d["change"]) for d in planned] == [("default/probe.run@1.0.0", "remove")], planned
+    _, err = bench.dray("registry", "apply", folder, "--ns", "other", code=1)
+    assert "is not of namespace other" in err, err
+    bench.dray("registry", "apply", folder, "--prune", "--wait=30")
+    assert set(bench.routes()) == {"default/a.run@1.0.0", "default/b.run@1.0.0"}
+
+    # All or nothing: a route that no build runs, one that is there twice, a folder without files.
+    end = Log(bench).end
+    path = write(folder, "bad.yaml", [dict(a, name="new.run"), dict(a, name="exec.run", runtime="exec")])
+    _, err = bench.dray("registry", "apply", folder, code=1)
+    assert "bad.yaml" in err and "runtime exec is not in this build" in err, err
+    write(folder, "bad.yaml", [dict(a, name="new.run"), dict(a, policy={"attempts": 7})])
+    _, err = bench.dray("registry", "apply", folder, code=1)
+    assert "a.run@1.0.0 stands there twice" in err and "bad.yaml" in err and "team/a.yaml" in err, err
+    os.remove(path)
+    empty = os.path.join(bench.folder, "empty")
+    os.makedirs(empty)
+    bench.dray("registry", "apply", empty, "--prune", code=1)
+    assert Log(bench).end == end
+    bench.agreed(("one",), end)
+
+
+def rules_of_a_writer(bench):
+    """refuse, override_warn and merge, by the writer; the log has the one rule."""
+    for name in ("one", "two"):
+        bench.start(name)
+    put = ["registry", "put", "a.run@1.0.0", *PUT_PROBE]
+    (first,), _ = bench.dray(*put, "--policy", '{"attempts": 3, "timeout_ms": 1000}')
+    (second,), _ = bench.dray(*put, "--policy", '{"attempts": 4, "timeout_ms": 1000}', "--note", "theirs")
+    base = ["--base", str(first["revision"])]
+
+    # Another key of the route: both changes are in it.
+    (merged,), err = bench.dray(*put, *base, "--policy", '{"attempts": 3, "timeout_ms": 2000}',
+                                "--on-conflict", "merge", "--note", "mine")
+    assert merged["merged"] == second["revision"] and "is merged with yours" in err, (merged, err)
+    log = Log(bench)
+    assert log.route("default/a.run@1.0.0")["policy"] == {"attempts": 4, "timeout_ms": 2000}
+    assert log.changes[log.end]["note"] == f"mine (merged with revision {second['revision']})"
+
+    # The same key: both sides and which key it is; nothing is written.
+    (conflict,), err = bench.dray(*put, *base, "--policy", '{"attempts": 9, "timeout_ms": 1000}',
+                                  "--on-conflict", "merge", code=1)
+    assert conflict["path"] == "policy.attempts" and conflict["present"] == merged["revision"], conflict
+    assert conflict["yours"]["policy"]["attempts"] == 9 and conflict["theirs"]["policy"]["attempts"] == 4
+    assert "both have changed policy.attempts" in err, err
+    for rule in ([], ["--on-conflict", "refuse"]):
+        (conflict,), err = bench.dray(*put, *base, *rule, code=1)
+        assert conflict["conflict"] and "path" not in conflict, conflict
+    assert Log(bench).end == log.end
+
+    # Overridden, with a warning that says whom.
+    (over,), err = bench.dray(*put, *base, "--policy", '{"attempts": 9}', "--on-conflict", "override_warn")
+    assert over["over"] == merged["revision"] and "is overridden" in err, (over, err)
+    log = Log(bench)
+    assert log.route("default/a.run@1.0.0")["policy"] == {"attempts": 9}
+    assert log.changes[log.end]["note"] == f"(over revision {merged['revision']})"
+    bench.dray("registry", "rm", "a.run@1.0.0", "--base", str(over["revision"]), "--on-conflict", "merge")
+    (conflict,), _ = bench.dray(*put, "--base", str(over["revision"]), "--on-conflict", "merge", code=1)
+    assert conflict["theirs"] is None, "a removal and a change do not merge"
+    bench.dray(*put, "--on-conflict", "sometimes", code=2)
+    bench.dray(*put, "--force", "--on-conflict", "merge", code=2)
+
+    # Ten at once, each with a key of its own: all of them are in the route.
+    bench.dray(*put)
+    path = os.path.join(bench.folder, "tag")
+    race = []
+    (start,), _ = bench.dray("registry", "show", "a.run")
+    for n in range(10):
+        route = dict(start["route"], tags={f"t{n}": str(n)})
+        race.append(bench.popen("registry", "put", "-f", write(bench.folder, f"{path}{n}.yaml", route), "--base",
+                                str(start["revision"]), "--on-conflict", "merge"))
+    for process in race:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, f"{process.returncode}: {out}{err}"
+    log = Log(bench)
+    assert log.route("default/a.run@1.0.0")["tags"] == {f"t{n}": str(n) for n in range(10)}
+    assert bench.agreed(("one", "two"), log.end) == log.digest()
+
+
+CASES = (history_and_rollback, files_of_git, rules_of_a_writer)
+
+
+if __name__ == "__main__":
+    sys.exit(registry_bench.main(__doc__, CASES))
