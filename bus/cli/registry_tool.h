@@ -31,6 +31,8 @@ struct dri_replica {
     uint8_t *bytes;                  /* owned */
     struct dri_status_record record; /* borrows bytes */
     uint64_t heard_ms;               /* wall clock, by the broker's stamp or our own */
+    bool is_gone;                    /* it has said goodbye */
+    bool is_awaited;                 /* it was live at some time of a wait */
 };
 
 struct dri_registry_tool {
@@ -83,6 +85,11 @@ const struct dri_registry_maker *dri_registry_tool_maker(const struct dri_regist
 /** Its last record is younger than 5 s, and it has not said goodbye. */
 bool dri_replica_is_live(const struct dri_replica *replica);
 
+/** Whether its routes are not those that the log leads to; false as long as it is not where we are.
+ */
+bool dri_registry_tool_differs(const struct dri_registry_tool *tool,
+                               const struct dri_replica *replica);
+
 /** {"key","revision","fid","author","ts","note","route"} of a route that is there. */
 void dri_registry_tool_add_route(const struct dri_registry_tool *tool,
                                  const struct dri_route *route, bool is_pretty,
@@ -100,7 +107,7 @@ int dri_registry_tool_cancel(struct dri_registry_tool *tool, const struct dri_ca
                              struct dri_control_outcome *ret_outcome);
 
 /** Wait until every live replica has applied the revision of these items; names those that have
- *  not, and why. Returns an exit code. */
+ *  not, and why. registry_wait.c. Returns an exit code. */
 int dri_registry_tool_wait(struct dri_registry_tool *tool, const struct dri_change_item *items,
                            size_t count, uint64_t revision, uint64_t patience_ms);
 

@@ -254,6 +254,17 @@ class Nats:
         consumers = await self._stream.consumers_info(stream)
         return bool(consumers) and all(c.num_pending == 0 and c.num_ack_pending == 0 for c in consumers)
 
+    def listen(self, subject, hear):
+        """Calls hear(subject, value) for whatever is published from now on."""
+        async def on_message(message):
+            hear(message.subject, message.data)
+
+        self._run(self._listen(subject, on_message))
+
+    async def _listen(self, subject, on_message):
+        await self.connection.subscribe(subject, cb=on_message)
+        await self.connection.flush()
+
     def settled_count(self, topic):
         """How many messages the one consumer of a topic's stream has acknowledged; it reads all of the stream."""
         return self._run(self._settled_count(topic))

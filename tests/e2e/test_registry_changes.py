@@ -11,6 +11,9 @@ test_registry_changes.py --bus nats|kafka[:VERSION] [--only CASE]
 import hashlib
 import json
 import os
+import re
+import shutil
+import signal
 import sys
 
 import msgpack
@@ -261,7 +264,182 @@ def rules_of_a_writer(bench):
     assert bench.agreed(("one", "two"), log.end) == log.digest()
 
 
-CASES = (history_and_rollback, files_of_git, rules_of_a_writer)
+class Status:
+    """Everything that is said on the status topic from now on, by replica."""
+
+    def __init__(self, bench):
+        self.client = clients.connect(bench.broker.url)
+        self.begun = 0
+        self.heard = []
+        if self.client.kind == "nats":  # the stream keeps the last record of each only
+            self.client.listen("dray.status.>", lambda _, value: self.heard.append(value))
+        else:
+            self.begun = len(self.client.read("dray.status"))
+
+    def refusals(self):
+        """worker -> verdicts by revision, of all records."""
+        if self.client.kind != "nats":
+            self.heard = [message.value for message in self.client.read("dray.status")][self.begun:]
+        seen = {}
+        for record in map(msgpack.unpackb, filter(None, self.heard)):
+            for refusal in record.get("refusals", []):
+                seen.setdefault(record["worker"], {})[refusal["revision"]] = refusal["verdict"]
+        return seen
+
+    def close(self):
+        self.client.close()
+
+
+def applied_by(replica):
+    """The revisions that a replica has applied, in its order."""
+    return [int(found) for found in re.findall(r"CTL-APPLIED.*?revision=(\d+)", replica.log())]
+
+
+def fifty_writers(bench):
+    """Each change is accepted exactly once or refused, in one order on all replicas; every refusal is seen."""
+    for name in ("one", "two", "three"):
+        bench.start(name)
+    (shared,), _ = bench.dray("registry", "put", "shared.run@1.0.0", *PUT_PROBE, "--wait=30")
+    status = Status(bench)
+    base = ["--base", str(shared["revision"])]
+    rules = [["shared.run@1.0.0", *PUT_PROBE, *base]] * 24
+    rules += [["new.run@1.0.0", *PUT_PROBE, "--create"]] * 8
+    rules += [[f"own{n}.run@1.0.0", *PUT_PROBE] for n in range(8)]
+    rules += [["forced.run@1.0.0", *PUT_PROBE, "--on-conflict", "override_warn"]] * 10
+    assert len(rules) == 50
+    writers = [bench.popen("registry", "put", *rule, "--note", f"writer-{n}") for n, rule in enumerate(rules)]
+    said = {}
+    for n, process in enumerate(writers):
+        out, err = process.communicate(timeout=240)
+        (line,) = map(json.loads, out.splitlines())
+        assert process.returncode == (1 if line.get("conflict") else 0), f"{process.returncode}: {out}{err}"
+        assert "conflict" in err or process.returncode == 0, err
+        said[n] = line["revision"] if process.returncode == 0 else None
+
+    log = Log(bench)
+    by_writer = {}
+    for revision, change in log.changes.items():
+        note = (change.get("note") or "").split(" ")[0]
+        if note.startswith("writer-"):
+            by_writer.setdefault(int(note[7:]), []).append(revision)
+    for n, revision in said.items():
+        accepted = [r for r in by_writer.get(n, []) if r in log.accepted]
+        assert accepted == ([] if revision is None else [revision]), f"writer {n} was told {revision}: {accepted}"
+    won = [n for n, revision in said.items() if revision is not None]
+    assert len([n for n in won if n < 24]) == 1 and len([n for n in won if 24 <= n < 32]) == 1, said
+    assert len([n for n in won if n >= 32]) == 18, said
+
+    digest = log.digest()
+    assert bench.agreed(("one", "two", "three"), log.end) == digest
+    refused = set(log.changes) - log.accepted
+    assert refused, "somebody was too slow"
+    workers.settle_down(lambda: all(set(status.refusals().get(replica.name, ())) >= refused
+                                    for replica in bench.replicas), 30, "every refusal on the status topic")
+    status.close()
+    for replica in bench.replicas:
+        first = min(applied_by(replica))
+        assert applied_by(replica) == sorted(r for r in log.accepted if r >= first), "one order"
+        conflicts = re.findall(r"level=warn.*CTL-CONFLICT.*?revision=(\d+)", replica.log())
+        assert sorted(map(int, conflicts)) == sorted(refused), f"{replica.name}: {conflicts}"
+        assert replica.metric("dray_control_conflicts_total") == len(refused)
+    for replica in bench.status().values():
+        assert replica["conflicts"] == len(refused) and replica["refused"] == 0, replica
+        assert [r["revision"] for r in replica["refusals"]] == sorted(refused)[-16:], replica
+        assert all(r["verdict"] == "conflict" and r["key"] and r["author"] for r in replica["refusals"]), replica
+    history, _ = bench.dray("registry", "history")
+    assert {c["revision"] for c in history if c["verdict"] == "conflict"} == refused
+
+
+def sha256_of(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def who_has_not(bench):
+    """--wait names each replica that cannot run it, and why; status says the same later."""
+    text = os.path.join(workers.MODULES, "text.so")
+    digest = sha256_of(text)
+    folders = {name: os.path.join(bench.folder, f"modules-{name}") for name in ("bare", "other", "broken")}
+    bench.start("full")
+    for name, folder in folders.items():
+        shutil.copytree(workers.MODULES, folder)
+        bench.start(name, modules=folder)
+    os.remove(os.path.join(folders["bare"], "text.so"))
+    with open(os.path.join(folders["other"], "text.so"), "ab") as file:
+        file.write(b"\0")
+    with open(os.path.join(folders["broken"], "text.so"), "wb") as file:
+        file.write(b"this is no module")
+    route = {"name": "text.digest", "version": "1.0.0", "runtime": "native", "module": "text.so",
+             "handler": "text_digest"}
+
+    def lines(err, name):
+        return [line for line in err.splitlines() if line.startswith(f"dray: {name} ")]
+
+    # Loaded, missing, and two that are no such file.
+    pinned = write(bench.folder, "pinned.yaml", dict(route, sha256=digest))
+    (put,), err = bench.dray("registry", "put", "-f", pinned, "--wait=30", code=1)
+    assert not lines(err, "full"), err
+    for name, word in (("bare", "is not in the module folder"), ("other", "sha256"), ("broken", "sha256")):
+        (line,) = lines(err, name)
+        assert "cannot run it: default/text.digest@1.0.0: " in line and word in line, line
+    status = bench.status()
+    (loaded,) = [module for module in status["full"]["modules"] if module["name"] == "text.so"]
+    assert loaded == {"name": "text.so", "sha256": digest, "routes": 1}, status["full"]
+    assert all(module["name"] != "text.so" for name in folders for module in status[name]["modules"]), status
+    by_key = {line["key"]: line for line in bench.dray("registry", "status", "--routes")[0]}
+    assert by_key["default/probe.run@1.0.0"]["able"] == 4, by_key
+    digest_route = by_key["default/text.digest@1.0.0"]
+    assert (digest_route["live"], digest_route["able"]) == (4, 1), digest_route
+    assert {entry["worker"] for entry in digest_route["unable"]} == set(folders), digest_route
+
+    # Without the pin a file that the loader takes is good; by apply and by rollback it is the same wait.
+    _, err = bench.dray("registry", "apply", write(bench.folder, "free.yaml", route), "--wait=30", code=1)
+    assert lines(err, "bare") and lines(err, "broken") and not lines(err, "other") + lines(err, "full"), err
+    _, err = bench.dray("registry", "rollback", str(put["revision"]), "--wait=30", code=1)
+    assert lines(err, "other") and "sha256" in lines(err, "other")[0], err
+
+    # Built for another signature: nobody runs it.
+    wrong = write(bench.folder, "wrong.yaml", dict(route, name="text.wrong", signature="0" * 64))
+    _, err = bench.dray("registry", "put", "-f", wrong, "--wait=30", code=1)
+    for name in ("full", "other"):
+        (line,) = lines(err, name)
+        assert "another signature" in line, line
+    by_key = {line["key"]: line for line in bench.dray("registry", "status", "--routes")[0]}
+    assert by_key["default/text.wrong@1.0.0"]["able"] == 0, by_key
+
+    # A replica that is where the log ends, with other routes than the log leads to.
+    assert not any(replica["differs"] for replica in bench.status().values())
+    lie = {"v": 1, "worker": "liar", "group": "reg", "state": "ready", "revision": Log(bench).end,
+           "digest": "0" * 64, "failed": []}
+    client = clients.connect(bench.broker.url)
+    topic = "dray.status.liar" if client.kind == "nats" else "dray.status"
+    client.publish(topic, [(b"liar", msgpack.packb(lie), None)])
+    client.close()
+    said, err = bench.dray("registry", "status", code=1)
+    assert [replica["worker"] for replica in said if replica["differs"]] == ["liar"], said
+    assert "liar is at revision" in err and "not those that the log leads to" in err, err
+
+
+def who_hangs(bench):
+    """A replica that is stopped in its tracks is named, also when it has been silent for too long to be live."""
+    bench.start("moves")
+    stalled = bench.start("stalled")
+    leaves = bench.start("leaves")
+    bench.agreed(("moves", "stalled", "leaves"), 1)
+    assert leaves.stop() == 0
+    stalled.process.send_signal(signal.SIGSTOP)
+    try:
+        (put,), err = bench.dray("registry", "put", "hang.run@1.0.0", *PUT_PROBE, "--wait", code=75)
+        assert "stalled has been silent for" in err and "at revision 1, not yet at 2" in err, err
+        assert "moves" not in err and "leaves" not in err, err
+    finally:
+        stalled.process.send_signal(signal.SIGCONT)
+    bench.agreed(("moves", "stalled"), put["revision"])
+    _, err = bench.dray("registry", "rollback", "1", "--wait")
+    assert "stalled" not in err, err
+
+
+CASES = (history_and_rollback, files_of_git, rules_of_a_writer, fifty_writers, who_has_not, who_hangs)
 
 
 if __name__ == "__main__":
