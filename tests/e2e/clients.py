@@ -118,6 +118,17 @@ class Kafka:
         finally:
             consumer.close()
 
+    def tail(self, topic):
+        """A consumer of what is published from now on; the caller polls and closes it."""
+        consumer = self._kafka.Consumer({"bootstrap.servers": self.servers, "group.id": "tail",
+                                         "enable.auto.commit": False, "fetch.wait.max.ms": 10})
+        parts = [self._kafka.TopicPartition(topic, n)
+                 for n in consumer.list_topics(topic, timeout=30).topics[topic].partitions]
+        for part in parts:
+            part.offset = consumer.get_watermark_offsets(part, timeout=30)[1]
+        consumer.assign(parts)
+        return consumer
+
     def committed(self, group, topic):
         """partition -> committed offset (-1: none)."""
         consumer = self._kafka.Consumer({"bootstrap.servers": self.servers, "group.id": group})
