@@ -53,7 +53,6 @@ static void note_maker(struct dri_registry_tool *tool, const struct dri_control_
         if (tool->makers_count > 0) {
             memcpy(more, tool->makers, tool->makers_count * sizeof(*more));
         }
-        dri_history_fini(&tool->history);
         dri_free(tool->makers);
         tool->makers = more;
         tool->makers_capacity = capacity;
@@ -293,6 +292,7 @@ void dri_registry_tool_close(struct dri_registry_tool *tool)
     for (size_t i = 0; i < tool->replicas_count; i++) {
         dri_free(tool->replicas[i].bytes);
     }
+    dri_history_fini(&tool->history);
     dri_free(tool->makers);
     dri_free(tool->replicas);
     *tool = (struct dri_registry_tool){.cli = tool->cli};

@@ -133,9 +133,31 @@ def history_and_rollback(bench):
     bench.dray("registry", "rollback", str(after.end), "--wait=30")
     assert Log(bench).route("default/a.run@1.0.0")["policy"] == {"attempts": 3}
     assert bench.send("a.run")[0]["status"] == "ok"
+
+    # A long history: each of them is there, and the way back from the last to the first.
+    client = clients.connect(bench.broker.url)
+    base, revision = 0, Log(bench).end
+    for n in range(150):
+        client.publish("dray.control", [(None, record("long.run", base, weight=n % 100 + 1), None)])
+        revision += 1
+        base = revision
+    client.close()
+    history, _ = bench.dray("registry", "history", "long.run", "--diff")
+    assert [change["revision"] for change in history] == list(range(revision - 149, revision + 1)), history
+    assert history[149]["items"][0]["diff"] == [{"path": "weight", "from": 49, "to": 50}], history[149]
+    bench.dray("registry", "rollback", str(revision - 149))
+    assert Log(bench).route("default/long.run@1.0.0")["weight"] == 1
+
     bench.dray("registry", "rollback", "999", code=3)
     bench.dray("registry", "rollback", "1", "nobody.ran", code=3)
     bench.dray("registry", "rollback", "0", code=2)
+
+
+def record(name, base, **more):
+    """The bytes of a control record that puts one route."""
+    route = {"name": name, "version": "1.0.0", "runtime": "native", "module": "probe.so", "handler": "probe", **more}
+    change = {"kind": "routes", "items": [{"key": f"default/{name}@1.0.0", "base": base, "route": route}]}
+    return msgpack.packb({"v": 1, "change": msgpack.packb(change)})
 
 
 def write(folder, name, routes):
