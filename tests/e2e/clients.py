@@ -118,6 +118,12 @@ class Kafka:
         finally:
             consumer.close()
 
+    def cut(self, topic, count):
+        """Takes the first messages of a topic with one partition away."""
+        parts = [self._kafka.TopicPartition(topic, 0, count)]
+        for future in self._admin.delete_records(parts).values():
+            future.result(60)
+
     def tail(self, topic):
         """A consumer of what is published from now on; the caller polls and closes it."""
         consumer = self._kafka.Consumer({"bootstrap.servers": self.servers, "group.id": "tail",
@@ -264,6 +270,11 @@ class Nats:
         stream = await self._stream.find_stream_name_by_subject(topic)
         consumers = await self._stream.consumers_info(stream)
         return bool(consumers) and all(c.num_pending == 0 and c.num_ack_pending == 0 for c in consumers)
+
+    def cut(self, topic, count):
+        """Takes the first messages of a stream with one subject away."""
+        name = self._run(self._stream.find_stream_name_by_subject(topic))
+        self._run(self._stream.purge_stream(name, seq=count + 1))
 
     def listen(self, subject, hear):
         """Calls hear(subject, value) for whatever is published from now on."""
