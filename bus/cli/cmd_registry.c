@@ -222,7 +222,7 @@ static const struct dri_cli_example rm_examples[] = {
 const struct dri_cli_command dri_registry_rm_command = {
     .name = "registry rm",
     .summary = "take routes out of the registry",
-    .usage = "KEY... [--base REV | --force] [--wait[=SECONDS]] [--note TEXT]",
+    .usage = "KEY... [--base REV | --force] [--on-conflict RULE] [--wait[=SECONDS]] [--note TEXT]",
     .about =
         "Removes routes by one change: all of them, or none. Commands that are running finish; "
         "later ones become dead letters (unknown_command or version_mismatch). KEY is "

@@ -293,12 +293,16 @@ const struct dri_cli_command dri_registry_put_command = {
     .name = "registry put",
     .summary = "put routes into the registry, on all replicas",
     .usage = "(-f FILE | NAME@VERSION --module M --handler H) [--base REV | --create | --force] "
-             "[--wait[=SECONDS]] [--note TEXT]",
+             "[--on-conflict RULE] [--wait[=SECONDS]] [--note TEXT]",
     .about =
         "Writes one change to the control topic: all of its routes, or none. Every replica applies "
         "it live, in the same order. Without --base the present revision is read first, so a "
-        "change that somebody else makes meanwhile is a conflict and is not overwritten.\n\n"
-        "Prints {\"key\",\"revision\"} for each route. On a conflict it prints both sides.\n\n"
+        "change that somebody else makes meanwhile is a conflict. Then --on-conflict says what to "
+        "do: "
+        "`refuse`; `override_warn`: write over it, and say whom; or `merge`: put both changes into "
+        "the route, unless both have changed the same key.\n\n"
+        "Prints {\"key\",\"revision\"} for each route, with \"over\" or \"merged\", the other's "
+        "revision, after a conflict. When it gives up it prints both sides.\n\n"
         "Exit code 1: a conflict, a refused route, or with --wait a replica that cannot run it. "
         "75: no answer in time, or with --wait a replica that has not applied it yet.",
     .options = options,

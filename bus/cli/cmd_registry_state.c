@@ -207,7 +207,8 @@ static const struct dri_cli_example pause_examples[] = {
 const struct dri_cli_command dri_registry_pause_command = {
     .name = "registry pause",
     .summary = "let a route's commands wait",
-    .usage = "KEY... [--drain] [--base REV | --force] [--wait[=SECONDS]] [--note TEXT]",
+    .usage = "KEY... [--drain] [--base REV | --force] [--on-conflict RULE] [--wait[=SECONDS]] "
+             "[--note TEXT]",
     .about =
         "Sets the state of routes to paused, by one change. What runs finishes; nothing more of "
         "the route begins. Its commands wait in the workers, and with them what stands behind them "
@@ -230,7 +231,7 @@ static const struct dri_cli_example resume_examples[] = {
 const struct dri_cli_command dri_registry_resume_command = {
     .name = "registry resume",
     .summary = "let a paused route's commands run, and replay what was held",
-    .usage = "KEY... [--base REV | --force] [--wait=SECONDS] [--note TEXT]",
+    .usage = "KEY... [--base REV | --force] [--on-conflict RULE] [--wait=SECONDS] [--note TEXT]",
     .about =
         "Sets the state of routes to active, by one change; this also closes an open breaker. What "
         "waits in the workers runs, in the order of each key. When every live replica has applied "
