@@ -94,6 +94,18 @@ static void add_refusals(struct dri_text *line, const struct dri_status_record *
     dri_text_addf(line, "]");
 }
 
+static void add_idle(struct dri_text *line, const struct dri_status_record *record)
+{
+    struct dri_status_idle idle;
+    size_t at = 0;
+    dri_text_addf(line, ",\"idle\":[");
+    for (size_t i = 0; dri_status_next_idle(record, &at, &idle); i++) {
+        dri_text_addf(line, "%s", i == 0 ? "" : ",");
+        dri_text_add_json_string(line, idle.key);
+    }
+    dri_text_addf(line, "],\"idle_all\":%" PRIu64, record->idle_all);
+}
+
 static void print_replica(const struct dri_registry_tool *tool, const struct dri_replica *replica)
 {
     const struct dri_status_record *record = &replica->record;
@@ -123,6 +135,7 @@ static void print_replica(const struct dri_registry_tool *tool, const struct dri
     dri_text_addf(&line, ",\"conflicts\":%" PRIu64 ",\"refused\":%" PRIu64, record->conflicts,
                   record->refused);
     add_refusals(&line, record);
+    add_idle(&line, record);
     dri_text_addf(&line, "}");
     print_line(&line);
 }
@@ -216,10 +229,30 @@ struct routes {
     size_t shown;
 };
 
+/* Whether a replica has called a route's handler since the route was put. */
+enum called {
+    CALLED_NEVER,
+    CALLED_UNKNOWN, /* more routes are idle there than it lists */
+    CALLED_YES
+};
+
 struct ability {
     size_t live, able;
+    enum called called;               /* the best of all who can */
     struct dray_slice worker, reason; /* of the first that cannot */
 };
+
+static enum called called_by(const struct dri_replica *replica, const struct dri_route *route)
+{
+    struct dri_status_idle idle;
+    size_t at = 0;
+    while (dri_status_next_idle(&replica->record, &at, &idle)) {
+        if (idle.revision == route->revision && dray_slice_equal_text(idle.key, route->key)) {
+            return CALLED_NEVER;
+        }
+    }
+    return replica->record.idle_all > replica->record.idle_count ? CALLED_UNKNOWN : CALLED_YES;
+}
 
 /* Whether the replica says that it cannot run this very route. */
 static bool is_unable(const struct dri_replica *replica, const struct dri_route *route,
@@ -249,6 +282,8 @@ static struct ability ability_of(const struct dri_registry_tool *tool,
         }
         ability.live++;
         if (!is_unable(replica, route, &reason)) {
+            enum called called = called_by(replica, route);
+            ability.called = called > ability.called ? called : ability.called;
             ability.able++;
             continue;
         }
@@ -272,8 +307,13 @@ static void print_route(const struct dri_route *route, const struct ability *abi
     dri_text_init(&line);
     dri_text_addf(&line, "{");
     add_text(&line, "key", dray_slice_text(route->key));
-    dri_text_addf(&line, ",\"revision\":%" PRIu64 ",\"live\":%zu,\"able\":%zu,\"unable\":[%s]}",
+    dri_text_addf(&line,
+                  ",\"revision\":%" PRIu64 ",\"live\":%zu,\"able\":%zu,\"called\":%s,"
+                  "\"unable\":[%s]}",
                   route->revision, ability->live, ability->able,
+                  ability->called == CALLED_YES     ? "true"
+                  : ability->called == CALLED_NEVER ? "false"
+                                                    : "null",
                   unable->len == 0 ? "" : unable->at);
     print_line(&line);
 }
@@ -291,7 +331,11 @@ static void add_route(struct dri_table *table, const struct dri_route *route,
                  (const char *)ability->worker.at, (int)ability->reason.len,
                  ability->reason.at == NULL ? "" : (const char *)ability->reason.at);
     }
-    const char *row[] = {route->key, revision, able, why};
+    const char *row[] = {route->key, revision, able,
+                         ability->called == CALLED_YES     ? "yes"
+                         : ability->called == CALLED_NEVER ? "never"
+                                                           : "?",
+                         why};
     dri_table_row(table, row);
 }
 
@@ -318,7 +362,7 @@ static void show_route(void *arg, const struct dri_route *route)
 
 static int print_routes(const struct dri_registry_tool *tool)
 {
-    static const char *const columns[] = {"KEY", "REVISION", "RUNS ON", "WHY NOT"};
+    static const char *const columns[] = {"KEY", "REVISION", "RUNS ON", "CALLED", "WHY NOT"};
     struct routes routes = {.tool = tool, .is_all = true};
     if (!tool->cli->is_json) {
         routes.table = dri_table_create(columns, sizeof(columns) / sizeof(columns[0]));
@@ -437,7 +481,8 @@ static int status_run(struct dri_cli *cli)
 
 static const struct dri_cli_option status_options[] = {
     {.name = "all", .help = "Also those that have been silent for more than 5 s."},
-    {.name = "routes", .help = "The routes instead: on how many live replicas each can run."},
+    {.name = "routes",
+     .help = "The routes instead: on how many live replicas each can run, and was it ever called."},
     {.name = NULL},
 };
 
@@ -461,11 +506,15 @@ const struct dri_cli_command dri_registry_status_command = {
         "\"version\",\"state\",\"digest\",\"admin\",\"pid\",\"revision\",\"ts\",\"age_ms\","
         "\"live\",\"differs\",\"failed\":[{\"key\",\"revision\",\"reason\"}],\"modules\":"
         "[{\"name\",\"sha256\",\"routes\"}],\"conflicts\",\"refused\",\"refusals\":[{\"revision\","
-        "\"verdict\",\"author\",\"key\",\"base\",\"present\",\"reason\"}]}. Refusals are the last "
-        "records of the log that changed nothing.\n\n"
-        "With --routes one line for each route: {\"key\",\"revision\",\"live\",\"able\","
+        "\"verdict\",\"author\",\"key\",\"base\",\"present\",\"reason\"}],\"idle\":[key],"
+        "\"idle_all\"}. Refusals are the last records of the log that changed nothing; idle are "
+        "the "
+        "first of the routes that were never called there.\n\n"
+        "With --routes one line for each route: {\"key\",\"revision\",\"live\",\"able\",\"called\","
         "\"unable\":[{\"worker\",\"reason\"}]}, with the numbers of live replicas and of those "
-        "that can run it.\n\n"
+        "that can run it. \"called\" is false when no command has called it on any of them since "
+        "it "
+        "was put or they were started; null when they cannot tell.\n\n"
         "Exit code 1: the routes of a replica are not those of the log. 3: no replica is live, or "
         "with --routes there is no route.",
     .options = status_options,

@@ -64,8 +64,9 @@ struct gathered {
     struct dri_status_failure failed[DRI_BEAT_FAILED_MAX];
     struct dri_status_module modules[DRI_BEAT_MODULES_MAX];
     struct dri_status_refusal refusals[DRI_BEAT_REFUSALS_MAX];
+    struct dri_status_idle idle[DRI_BEAT_IDLE_MAX];
     const struct dri_module *images[DRI_BEAT_MODULES_MAX];
-    size_t failed_count, modules_count, refusals_count, routes;
+    size_t failed_count, modules_count, refusals_count, idle_count, idle_all, routes;
     char more[64];
 };
 
@@ -102,10 +103,24 @@ static struct dri_status_failure *failure_place(struct gathered *gathered, uint6
     return oldest->revision < revision ? oldest : NULL;
 }
 
+static void gather_idle(struct gathered *gathered, const struct dri_route *route)
+{
+    if (route->handler == NULL ||
+        atomic_load_explicit(&route->was_called, memory_order_relaxed) != 0) {
+        return;
+    }
+    gathered->idle_all++;
+    if (gathered->idle_count < DRI_BEAT_IDLE_MAX) {
+        gathered->idle[gathered->idle_count++] = (struct dri_status_idle){
+            .key = dray_slice_text(route->key), .revision = route->revision};
+    }
+}
+
 static void gather_route(void *arg, const struct dri_route *route)
 {
     struct gathered *gathered = arg;
     gathered->routes++;
+    gather_idle(gathered, route);
     if (route->module != NULL) {
         gather_module(gathered, route);
     }
@@ -183,14 +198,17 @@ enum dray_status dri_beat_encode(struct dri_beat *beat, const char *state, uint6
         .ts_ms = wall_ms,
         .conflicts = beat->conflicts,
         .refused = beat->refused,
+        .idle_all = gathered->idle_all,
     };
     const struct dri_status_lists lists = {
         .failed = gathered->failed,
         .modules = gathered->modules,
         .refusals = gathered->refusals,
+        .idle = gathered->idle,
         .failed_count = gathered->failed_count,
         .modules_count = gathered->modules_count,
         .refusals_count = gathered->refusals_count,
+        .idle_count = gathered->idle_count,
     };
     enum dray_status status =
         dri_status_encode(&record, &lists, buffer, DRI_BEAT_BYTES_MAX, ret_len);

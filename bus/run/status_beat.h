@@ -23,6 +23,8 @@
  *  counted in the last reason. */
 #define DRI_BEAT_FAILED_MAX  64u
 #define DRI_BEAT_MODULES_MAX 64u
+/** How many routes that were never called are listed, by key; all are counted. */
+#define DRI_BEAT_IDLE_MAX 64u
 /** The last records of the log that were refused or a conflict: each is in one beat at least. */
 #define DRI_BEAT_REFUSALS_MAX 16u
 #define DRI_BEAT_BYTES_MAX    (96u << 10)

@@ -187,6 +187,13 @@ struct dri_status_failure {
     struct dray_slice reason;
 };
 
+/** A route that can run there and that no command has called since it was put or the replica began.
+ */
+struct dri_status_idle {
+    struct dray_slice key;
+    uint64_t revision;
+};
+
 /** A module that routes of the replica run in. */
 struct dri_status_module {
     struct dray_slice name, sha256;
@@ -208,9 +215,10 @@ struct dri_status_record {
     struct dray_slice worker, group, host, version, state, digest, admin;
     uint64_t pid, revision, ts_ms;
     uint64_t conflicts, refused; /* records of the log that it has read */
+    uint64_t idle_all;           /* routes that were never called; idle lists the first of them */
     /* decode: msgpack bytes of the arrays, checked */
-    struct dray_slice failed, modules, refusals;
-    uint32_t failed_count, modules_count, refusals_count;
+    struct dray_slice failed, modules, refusals, idle;
+    uint32_t failed_count, modules_count, refusals_count, idle_count;
 };
 
 /** The arrays of a record that is written. */
@@ -218,7 +226,8 @@ struct dri_status_lists {
     const struct dri_status_failure *failed;
     const struct dri_status_module *modules;
     const struct dri_status_refusal *refusals; /* the latest last */
-    size_t failed_count, modules_count, refusals_count;
+    const struct dri_status_idle *idle;
+    size_t failed_count, modules_count, refusals_count, idle_count;
 };
 
 DRAY_MUST_CHECK enum dray_status dri_status_encode(const struct dri_status_record *record,
@@ -234,6 +243,8 @@ bool dri_status_next_failure(const struct dri_status_record *record, size_t *at,
                              struct dri_status_failure *ret_failure);
 bool dri_status_next_module(const struct dri_status_record *record, size_t *at,
                             struct dri_status_module *ret_module);
+bool dri_status_next_idle(const struct dri_status_record *record, size_t *at,
+                          struct dri_status_idle *ret_idle);
 bool dri_status_next_refusal(const struct dri_status_record *record, size_t *at,
                              struct dri_status_refusal *ret_refusal);
 

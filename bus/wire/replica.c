@@ -52,6 +52,8 @@ static const struct dri_field g_fields[] = {
     FIELD("failed", failed, DRI_FIELD_ARRAY, 0),
     FIELD("modules", modules, DRI_FIELD_ARRAY, 0),
     FIELD("refusals", refusals, DRI_FIELD_ARRAY, 0),
+    FIELD("idle", idle, DRI_FIELD_ARRAY, 0),
+    FIELD("idle_all", idle_all, DRI_FIELD_U64, 0),
 };
 
 static const struct dri_field g_failure_fields[] = {
@@ -106,6 +108,18 @@ static const struct dri_field g_refusal_fields[] = {
     REFUSAL("reason", reason, DRI_FIELD_TEXT),
 };
 
+static const struct dri_field g_idle_fields[] = {
+    {.name = "key",
+     .label = "idle.key",
+     .at = offsetof(struct dri_status_idle, key),
+     .type = DRI_FIELD_TEXT,
+     .is_required = true},
+    {.name = "revision",
+     .label = "idle.revision",
+     .at = offsetof(struct dri_status_idle, revision),
+     .type = DRI_FIELD_U64},
+};
+
 /* The arrays of a record: what their items are, and where they go. */
 static const struct list {
     const char *name;
@@ -121,18 +135,22 @@ static const struct list {
     {"refusals", g_refusal_fields, COUNT(g_refusal_fields),
      offsetof(struct dri_status_record, refusals),
      offsetof(struct dri_status_record, refusals_count)},
+    {"idle", g_idle_fields, COUNT(g_idle_fields), offsetof(struct dri_status_record, idle),
+     offsetof(struct dri_status_record, idle_count)},
 };
 
 enum {
     LIST_FAILED,
     LIST_MODULES,
-    LIST_REFUSALS
+    LIST_REFUSALS,
+    LIST_IDLE
 };
 
 union item {
     struct dri_status_failure failure;
     struct dri_status_module module;
     struct dri_status_refusal refusal;
+    struct dri_status_idle idle;
 };
 
 /* ---- encode ---- */
@@ -188,12 +206,27 @@ static void refusals_add(struct dri_packer *packer, const struct dri_status_list
     }
 }
 
+static void idle_add(struct dri_packer *packer, const struct dri_status_record *record,
+                     const struct dri_status_lists *lists)
+{
+    dri_packer_key(packer, "idle");
+    (void)msgpack_pack_array(&packer->pack, lists->idle_count);
+    for (size_t i = 0; i < lists->idle_count; i++) {
+        (void)msgpack_pack_map(&packer->pack, 2);
+        dri_packer_key(packer, "key");
+        dri_packer_str(packer, lists->idle[i].key);
+        dri_packer_add_uint(packer, "revision", lists->idle[i].revision);
+    }
+    dri_packer_add_uint(packer, "idle_all", record->idle_all);
+}
+
 static size_t pairs_of(const struct dri_status_record *record, const struct dri_status_lists *lists)
 {
     return 7u + !dray_slice_is_absent(record->group) + !dray_slice_is_absent(record->host) +
            !dray_slice_is_absent(record->version) + !dray_slice_is_absent(record->digest) +
            !dray_slice_is_absent(record->admin) + (record->conflicts != 0) +
-           (record->refused != 0) + (lists->modules_count != 0) + (lists->refusals_count != 0);
+           (record->refused != 0) + (lists->modules_count != 0) + (lists->refusals_count != 0) +
+           (lists->idle_count != 0 ? 2u : 0u);
 }
 
 enum dray_status dri_status_encode(const struct dri_status_record *record,
@@ -229,6 +262,9 @@ enum dray_status dri_status_encode(const struct dri_status_record *record,
     }
     if (lists->refusals_count != 0) {
         refusals_add(&packer, lists);
+    }
+    if (lists->idle_count != 0) {
+        idle_add(&packer, record, lists);
     }
     return dri_packer_end(&packer, ret_len);
 }
@@ -328,6 +364,13 @@ bool dri_status_next_module(const struct dri_status_record *record, size_t *at,
 {
     memset(ret_module, 0, sizeof(*ret_module));
     return list_next(&g_lists[LIST_MODULES], record, at, ret_module);
+}
+
+bool dri_status_next_idle(const struct dri_status_record *record, size_t *at,
+                          struct dri_status_idle *ret_idle)
+{
+    memset(ret_idle, 0, sizeof(*ret_idle));
+    return list_next(&g_lists[LIST_IDLE], record, at, ret_idle);
 }
 
 bool dri_status_next_refusal(const struct dri_status_record *record, size_t *at,

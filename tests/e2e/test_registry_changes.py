@@ -452,6 +452,33 @@ def who_has_not(bench):
     assert "liar is at revision" in err and "not those that the log leads to" in err, err
 
 
+def never_called(bench):
+    """A route that no command has called on any replica is told from one that was called on one of them."""
+    bench.start("one")
+    bench.start("two")
+    bench.dray("registry", "put", "idle.run@1.0.0", *PUT_PROBE)
+    bench.dray("registry", "put", "busy.run@1.0.0", *PUT_PROBE, "--wait=30")
+    bench.dray("registry", "put", "lost.run@1.0.0", "--module", "none.so", "--handler", "h", "--wait=30", code=1)
+
+    def called():
+        return {line["key"].partition("/")[2]: line["called"] for line in bench.dray("registry", "status", "--routes")[0]}
+
+    names = [f"{name}.run@1.0.0" for name in ("probe", "idle", "busy", "lost")]
+    assert called() == dict.fromkeys(names, False)
+    assert bench.send("busy.run")[0]["status"] == "ok"
+    workers.settle_down(lambda: called() == {**dict.fromkeys(names, False), "busy.run@1.0.0": True}, 30, "a call to show")
+    idle = [replica["idle"] for replica in bench.status().values()]
+    assert sorted(map(len, idle)) == [2, 3] and all("default/idle.run@1.0.0" in keys for keys in idle), idle
+
+    # A change of the route begins anew; more than a replica lists, and nobody knows.
+    bench.dray("registry", "put", "busy.run@1.0.0", *PUT_PROBE, "--policy", '{"attempts": 2}', "--wait=30")
+    assert called()["busy.run@1.0.0"] is False
+    routes = [dict(workers.PROBE, name=f"a.n{n}") for n in range(80)]
+    bench.dray("registry", "apply", write(bench.folder, "many.yaml", routes), "--wait=30")
+    assert called()["probe.run@1.0.0"] is None and called()["a.n0@1.0.0"] is False
+    assert all(replica["idle_all"] == 83 and len(replica["idle"]) == 64 for replica in bench.status().values())
+
+
 def who_hangs(bench):
     """A replica that is stopped in its tracks is named, also when it has been silent for too long to be live."""
     bench.start("moves")
@@ -486,7 +513,7 @@ def log_without_its_beginning(bench):
     assert "its first records are gone" in err, err
 
 
-CASES = (history_and_rollback, files_of_git, rules_of_a_writer, fifty_writers, who_has_not, who_hangs,
+CASES = (history_and_rollback, files_of_git, rules_of_a_writer, fifty_writers, who_has_not, never_called, who_hangs,
          log_without_its_beginning)
 
 

@@ -143,8 +143,11 @@ static enum dray_status status_recode(struct dray_slice message, uint8_t *buffer
         dri_zalloc_array(record.modules_count + 1, sizeof(*modules));
     struct dri_status_refusal *refusals =
         dri_zalloc_array(record.refusals_count + 1, sizeof(*refusals));
-    struct dri_status_lists lists = {.failed = failed, .modules = modules, .refusals = refusals};
-    status = failed == NULL || modules == NULL || refusals == NULL ? DRAY_ENOMEM : DRAY_OK;
+    struct dri_status_idle *idle = dri_zalloc_array(record.idle_count + 1, sizeof(*idle));
+    struct dri_status_lists lists = {
+        .failed = failed, .modules = modules, .refusals = refusals, .idle = idle};
+    bool has_room = failed != NULL && modules != NULL && refusals != NULL && idle != NULL;
+    status = has_room ? DRAY_OK : DRAY_ENOMEM;
     if (status == DRAY_OK) {
         size_t at = 0;
         while (lists.failed_count < record.failed_count &&
@@ -161,7 +164,13 @@ static enum dray_status status_recode(struct dray_slice message, uint8_t *buffer
                dri_status_next_refusal(&record, &at, &refusals[lists.refusals_count])) {
             lists.refusals_count++;
         }
-        bool is_whole = lists.failed_count == record.failed_count &&
+        at = 0;
+        while (lists.idle_count < record.idle_count &&
+               dri_status_next_idle(&record, &at, &idle[lists.idle_count])) {
+            lists.idle_count++;
+        }
+        bool is_whole = lists.idle_count == record.idle_count &&
+                        lists.failed_count == record.failed_count &&
                         lists.modules_count == record.modules_count &&
                         lists.refusals_count == record.refusals_count;
         status = is_whole ? dri_status_encode(&record, &lists, buffer, buffer_bytes, ret_len)
@@ -170,6 +179,7 @@ static enum dray_status status_recode(struct dray_slice message, uint8_t *buffer
     dri_free(failed);
     dri_free(modules);
     dri_free(refusals);
+    dri_free(idle);
     return status;
 }
 

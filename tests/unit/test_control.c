@@ -656,16 +656,18 @@ static void a_status_record_is_read_field_by_field(void **state)
     "\"refusals\":[{\"revision\":18,\"verdict\":\"conflict\",\"author\":\"ann\",\"key\":\"d/"      \
     "x@1.0.0\","                                                                                   \
     "\"base\":4,\"present\":17},{\"revision\":19,\"verdict\":\"refused\",\"reason\":\"is "         \
-    "empty\"}]}"
+    "empty\"}],"                                                                                   \
+    "\"idle\":[{\"key\":\"d/y@1.0.0\",\"revision\":3}],\"idle_all\":1}"
 
 static void a_status_record_names_modules_and_refusals(void **state)
 {
     struct dri_status_record record;
     struct dri_status_module module;
     struct dri_status_refusal refusal;
+    struct dri_status_idle idle;
     struct dri_wire_error error;
     struct dray_slice message = wire_json(STATUS_LISTS);
-    uint8_t buffer[512];
+    uint8_t buffer[1024];
     size_t len = 0;
     size_t at = 0;
 
@@ -690,6 +692,12 @@ static void a_status_record_names_modules_and_refusals(void **state)
     test_slice("is empty", refusal.reason);
     assert_true(dray_slice_is_absent(refusal.key));
     assert_false(dri_status_next_refusal(&record, &at, &refusal));
+    at = 0;
+    assert_true(record.idle_all == 1 && record.idle_count == 1);
+    assert_true(dri_status_next_idle(&record, &at, &idle));
+    test_slice("d/y@1.0.0", idle.key);
+    assert_int_equal(idle.revision, 3);
+    assert_false(dri_status_next_idle(&record, &at, &idle));
 
     /* what is written is what was read, in our own order of keys */
     test_ok(wire_recode_find("status")(message, buffer, sizeof(buffer), &len, &error));
@@ -729,6 +737,8 @@ static void what_is_wrong_with_a_status_is_named(void **state)
             DRAY_EINVALID, "modules.name", "missing");
     refused("status", "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"modules\":7}", DRAY_EINVALID,
             "modules", "array");
+    refused("status", "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"idle\":[{\"revision\":1}]}",
+            DRAY_EINVALID, "idle.key", "missing");
     refused("status",
             "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"refusals\":[{\"revision\":\"x\"}]}",
             DRAY_EINVALID, "refusals.revision", "unsigned");
