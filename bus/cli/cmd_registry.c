@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
-/* cmd_registry.c - dray registry ls, show, rm and status.
+/* cmd_registry.c - dray registry ls, show and rm.
  *
  * What is shown is what the log leads to by the workers' rule, never what one replica says: a
  * listing is right while no worker runs. Whether the replicas are as far is what status shows.
  */
-#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "mem.h"
 #include "registry_change.h"
 #include "registry_tool.h"
 
-#define CELL_BYTES   256u
-#define DIGEST_SHOWN 12
+#define CELL_BYTES 256u
 
 /* ---- ls and show ---- */
 
@@ -27,28 +24,6 @@ struct listing {
     bool is_pretty, is_show;
     size_t shown;
 };
-
-/* A pattern is matched against the whole key; of show it may also be name@version or a name. */
-static bool is_wanted(const struct listing *listing, const struct dri_route *route)
-{
-    const struct dri_cli *cli = listing->tool->cli;
-    if (cli->arguments_count == 0) {
-        return true;
-    }
-    for (size_t i = 0; i < cli->arguments_count; i++) {
-        const char *wanted = cli->arguments[i];
-        const char *short_key = strchr(route->key, '/') + 1;
-        bool is_ours = dray_slice_equal_text(route->view.ns, cli->settings.namespace_) ||
-                       (dray_slice_is_absent(route->view.ns) &&
-                        strcmp(cli->settings.namespace_, "default") == 0);
-        if (fnmatch(wanted, route->key, 0) == 0 ||
-            (is_ours &&
-             (fnmatch(wanted, short_key, 0) == 0 || fnmatch(wanted, route->name_text, 0) == 0))) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static void cell_of(struct dray_slice text, char ret_cell[CELL_BYTES])
 {
@@ -93,7 +68,7 @@ static void add_row(const struct listing *listing, const struct dri_route *route
 static void show_route(void *arg, const struct dri_route *route)
 {
     struct listing *listing = arg;
-    if (!is_wanted(listing, route)) {
+    if (!dri_registry_key_is_wanted(listing->tool->cli, dray_slice_text(route->key))) {
         return;
     }
     listing->shown++;
@@ -193,178 +168,6 @@ static int rm_run(struct dri_cli *cli)
     return code;
 }
 
-/* ---- status ---- */
-
-static void print_replica(const struct dri_replica *replica)
-{
-    const struct dri_status_record *record = &replica->record;
-    struct dri_status_failure failure;
-    struct dri_text line;
-    char when[DRI_CLOCK_TEXT_BYTES];
-    size_t at = 0;
-    uint64_t now_ms = dri_clock_wall_ms();
-    const struct {
-        const char *name;
-        struct dray_slice value;
-    } texts[] = {{"worker", record->worker},   {"group", record->group}, {"host", record->host},
-                 {"version", record->version}, {"state", record->state}, {"digest", record->digest},
-                 {"admin", record->admin}};
-    dri_text_init(&line);
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        dri_text_addf(&line, "%c\"%s\":", i == 0 ? '{' : ',', texts[i].name);
-        dri_text_add_json_string(&line,
-                                 texts[i].value.at == NULL ? dray_slice_text("") : texts[i].value);
-    }
-    dri_clock_format(record->ts_ms, when);
-    dri_text_addf(&line, ",\"pid\":%" PRIu64 ",\"revision\":%" PRIu64 ",\"ts\":\"%s\"", record->pid,
-                  record->revision, when);
-    dri_text_addf(&line, ",\"age_ms\":%" PRIu64 ",\"live\":%s,\"failed\":[",
-                  now_ms > replica->heard_ms ? now_ms - replica->heard_ms : 0,
-                  dri_replica_is_live(replica) ? "true" : "false");
-    for (size_t i = 0; dri_status_next_failure(record, &at, &failure); i++) {
-        dri_text_addf(&line, "%s{\"key\":", i == 0 ? "" : ",");
-        dri_text_add_json_string(&line, failure.key);
-        dri_text_addf(&line, ",\"revision\":%" PRIu64 ",\"reason\":", failure.revision);
-        dri_text_add_json_string(&line,
-                                 failure.reason.at == NULL ? dray_slice_text("") : failure.reason);
-        dri_text_addf(&line, "}");
-    }
-    dri_text_addf(&line, "]}");
-    if (line.status == DRAY_OK) {
-        printf("%s\n", line.at);
-    }
-    dri_text_fini(&line);
-}
-
-static void add_replica(struct dri_table *table, const struct dri_replica *replica)
-{
-    const struct dri_status_record *record = &replica->record;
-    char cells[6][CELL_BYTES];
-    char revision[24];
-    char failed[96];
-    struct dri_status_failure failure;
-    size_t at = 0;
-    cell_of(record->worker, cells[0]);
-    cell_of(record->group, cells[1]);
-    cell_of(record->host, cells[2]);
-    cell_of(record->admin, cells[5]);
-    snprintf(cells[3], CELL_BYTES, "%.*s%s", (int)record->state.len, (const char *)record->state.at,
-             dri_replica_is_live(replica) ? "" : " (silent)");
-    snprintf(cells[4], CELL_BYTES, "%.*s",
-             record->digest.at == NULL                   ? 0
-             : record->digest.len < (size_t)DIGEST_SHOWN ? (int)record->digest.len
-                                                         : DIGEST_SHOWN,
-             record->digest.at == NULL ? "" : (const char *)record->digest.at);
-    snprintf(revision, sizeof(revision), "%" PRIu64, record->revision);
-    snprintf(failed, sizeof(failed), "%" PRIu32, record->failed_count);
-    const char *row[] = {cells[0], cells[1], cells[2], cells[3],
-                         revision, cells[4], cells[5], failed};
-    dri_table_row(table, row);
-    while (dri_status_next_failure(record, &at, &failure)) {
-        char reason[CELL_BYTES];
-        snprintf(reason, sizeof(reason), "%.*s: %.*s", (int)failure.key.len,
-                 (const char *)failure.key.at, (int)failure.reason.len,
-                 failure.reason.at == NULL ? "" : (const char *)failure.reason.at);
-        const char *more[] = {"", "", "", "", "", "", "", reason};
-        dri_table_row(table, more);
-    }
-}
-
-/* "2 live replicas, all at revision 5" or who is not. Returns whether they agree. */
-static void print_summary(const struct dri_registry_tool *tool)
-{
-    const struct dri_replica *first = NULL;
-    size_t live = 0;
-    bool is_same = true;
-    for (size_t i = 0; i < tool->replicas_count; i++) {
-        const struct dri_replica *replica = &tool->replicas[i];
-        if (!dri_replica_is_live(replica)) {
-            continue;
-        }
-        live++;
-        first = first == NULL ? replica : first;
-        is_same = is_same && replica->record.revision == first->record.revision &&
-                  dray_slice_equal(replica->record.digest, first->record.digest);
-    }
-    if (is_same && live > 0) {
-        printf("%zu live replica%s, at revision %" PRIu64 " with the same routes\n", live,
-               live == 1 ? "" : "s", first->record.revision);
-    } else if (live > 0) {
-        printf("%zu live replicas, not all with the same routes\n", live);
-    }
-}
-
-static int compare_workers(const void *a, const void *b)
-{
-    struct dray_slice left = ((const struct dri_replica *)a)->record.worker;
-    struct dray_slice right = ((const struct dri_replica *)b)->record.worker;
-    int order = memcmp(left.at, right.at, left.len < right.len ? left.len : right.len);
-    return order != 0 ? order : (left.len > right.len) - (left.len < right.len);
-}
-
-/* --group: the other groups on this broker are not asked for. */
-static void keep_group(struct dri_registry_tool *tool, const char *group)
-{
-    size_t kept = 0;
-    for (size_t i = 0; group != NULL && i < tool->replicas_count; i++) {
-        if (dray_slice_equal_text(tool->replicas[i].record.group, group)) {
-            tool->replicas[kept++] = tool->replicas[i];
-        } else {
-            dri_free(tool->replicas[i].bytes);
-        }
-    }
-    tool->replicas_count = group == NULL ? tool->replicas_count : kept;
-}
-
-static int print_status(struct dri_registry_tool *tool)
-{
-    static const char *const columns[] = {"WORKER",   "GROUP",  "HOST",  "STATE",
-                                          "REVISION", "DIGEST", "ADMIN", "FAILED"};
-    const struct dri_cli *cli = tool->cli;
-    const char *group = dri_cli_value(cli, "group");
-    bool is_all = dri_cli_has(cli, "all");
-    size_t shown = 0;
-    keep_group(tool, group);
-    struct dri_table *table =
-        cli->is_json ? NULL : dri_table_create(columns, sizeof(columns) / sizeof(columns[0]));
-    if (tool->replicas_count > 0) {
-        qsort(tool->replicas, tool->replicas_count, sizeof(*tool->replicas), compare_workers);
-    }
-    for (size_t i = 0; i < tool->replicas_count; i++) {
-        const struct dri_replica *replica = &tool->replicas[i];
-        if (!is_all && !dri_replica_is_live(replica)) {
-            continue;
-        }
-        shown++;
-        if (table == NULL) {
-            print_replica(replica);
-        } else {
-            add_replica(table, replica);
-        }
-    }
-    if (table != NULL && shown > 0) {
-        (void)dri_table_print(table, stdout, cli->has_colour);
-        print_summary(tool);
-    }
-    dri_table_destroy(table);
-    return shown > 0 ? DRI_EXIT_OK
-                     : dri_cli_fail(cli, DRI_EXIT_NO_MATCH, "no live replica%s%s on %s",
-                                    group == NULL ? "" : " of group ", group == NULL ? "" : group,
-                                    cli->settings.topics.status);
-}
-
-static int status_run(struct dri_cli *cli)
-{
-    struct dri_registry_tool tool;
-    dri_cli_catch_signals();
-    int code = dri_registry_tool_open(&tool, cli, false, true);
-    if (code == DRI_EXIT_OK) {
-        code = print_status(&tool);
-    }
-    dri_registry_tool_close(&tool);
-    return code;
-}
-
 /* ---- the table ---- */
 
 static const struct dri_cli_example ls_examples[] = {
@@ -419,7 +222,7 @@ static const struct dri_cli_example rm_examples[] = {
 const struct dri_cli_command dri_registry_rm_command = {
     .name = "registry rm",
     .summary = "take routes out of the registry",
-    .usage = "KEY... [--base REV | --force] [--wait[=SECONDS]] [--note TEXT]",
+    .usage = "KEY... [--base REV | --force] [--on-conflict RULE] [--wait[=SECONDS]] [--note TEXT]",
     .about =
         "Removes routes by one change: all of them, or none. Commands that are running finish; "
         "later ones become dead letters (unknown_command or version_mismatch). KEY is "
@@ -431,34 +234,4 @@ const struct dri_cli_command dri_registry_rm_command = {
     .needs_settings = true,
     .check = rm_check,
     .run = rm_run,
-};
-
-static const struct dri_cli_option status_options[] = {
-    {.name = "all", .help = "Also those that have been silent for more than 5 s."},
-    {.name = NULL},
-};
-
-static const struct dri_cli_example status_examples[] = {
-    {"Do all replicas have the same routes?", "dray registry status -c worker.yaml"},
-    {NULL, NULL},
-};
-
-const struct dri_cli_command dri_registry_status_command = {
-    .name = "registry status",
-    .summary = "show what each replica has applied",
-    .usage = "[--group NAME] [--all]",
-    .about = "Lists the live replicas: their state, the revision up to which they have read the "
-             "control topic, the digest of their routes, and the routes that they cannot run, with "
-             "the reason. Replicas with one revision have one digest. With --group only the "
-             "replicas of that group.\n\n"
-             "With --json, or in a pipe, one line for each: {\"worker\",\"group\",\"host\","
-             "\"version\",\"state\",\"digest\",\"admin\",\"pid\",\"revision\",\"ts\",\"age_ms\","
-             "\"live\",\"failed\":[{\"key\",\"revision\",\"reason\"}]}.\n\n"
-             "Exit code 3: no replica is live.",
-    .options = status_options,
-    .examples = status_examples,
-    .needs_settings = true,
-    .is_listing = true,
-    .check = dri_cli_no_arguments,
-    .run = status_run,
 };

@@ -13,15 +13,15 @@
 #include "config.h"
 #include "mem.h"
 #include "registry_change.h"
-#include "run/binding.h"
+#include "registry_files.h"
 #include "wire/json.h"
 
 #define TEXT_BYTES 1024u
 
 struct put {
     const struct dri_cli *cli;
-    struct dri_routes routes; /* owned */
-    char (*keys)[DRI_ROUTE_KEY_BYTES_MAX + 1];
+    struct dri_routes routes;      /* owned */
+    struct dri_registry_key *keys; /* owned */
 };
 
 /* ---- a route of the command line ---- */
@@ -207,29 +207,17 @@ static int load(struct put *put)
 
 static int check(struct put *put, struct dri_change_item *items)
 {
-    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
     for (size_t i = 0; i < put->routes.count; i++) {
-        struct dri_route_view view;
-        struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
-        if (dri_route_decode(put->routes.items[i], &limits, &view, &error) != DRAY_OK ||
-            dri_route_key_format(&view, put->keys[i], sizeof(put->keys[i])) != DRAY_OK) {
-            return dri_cli_usage(put->cli, "route: %s%s%s", error.field,
-                                 error.field[0] == '\0' ? "" : " ", error.text);
+        int code = dri_registry_route_check(put->cli, "", put->routes.items[i], &put->keys[i]);
+        if (code != DRI_EXIT_OK) {
+            return code;
         }
-        const char *reason = dri_binding_unsupported(&view);
-        if (reason != NULL) {
-            return dri_cli_fail(put->cli, DRI_EXIT_FAILED, "%s: %s", put->keys[i], reason);
-        }
-        if (!view.has_version) {
-            fprintf(stderr, "dray: warning: %s: no version is given, it counts as 0.0.0\n",
-                    put->keys[i]);
-        }
-        items[i] = (struct dri_change_item){.key = dray_slice_text(put->keys[i]),
+        items[i] = (struct dri_change_item){.key = dray_slice_text(put->keys[i].text),
                                             .route = put->routes.items[i]};
         for (size_t k = 0; k < i; k++) {
-            if (strcmp(put->keys[k], put->keys[i]) == 0) {
+            if (strcmp(put->keys[k].text, put->keys[i].text) == 0) {
                 return dri_cli_fail(put->cli, DRI_EXIT_FAILED, "%s stands there twice",
-                                    put->keys[i]);
+                                    put->keys[i].text);
             }
         }
     }
@@ -281,11 +269,10 @@ static const struct dri_cli_option options[] = {
      .argument = "REV",
      .help = "Only if this is still the revision of the route; default: the present one."},
     {.name = "create", .help = "Only if the route is not there."},
-    {.name = "force", .help = "Whatever is there: read again and try again on a conflict."},
-    {.name = "wait",
-     .argument = "[SECONDS]",
-     .help = "Wait until every live replica has applied it; 30 s when no time is given."},
-    {.name = "note", .argument = "TEXT", .help = "Why; kept with the change."},
+    DRI_REGISTRY_ON_CONFLICT_OPTION,
+    DRI_REGISTRY_FORCE_OPTION,
+    DRI_REGISTRY_WAIT_OPTION,
+    DRI_REGISTRY_NOTE_OPTION,
     {.name = NULL},
 };
 
@@ -306,12 +293,16 @@ const struct dri_cli_command dri_registry_put_command = {
     .name = "registry put",
     .summary = "put routes into the registry, on all replicas",
     .usage = "(-f FILE | NAME@VERSION --module M --handler H) [--base REV | --create | --force] "
-             "[--wait[=SECONDS]] [--note TEXT]",
+             "[--on-conflict RULE] [--wait[=SECONDS]] [--note TEXT]",
     .about =
         "Writes one change to the control topic: all of its routes, or none. Every replica applies "
         "it live, in the same order. Without --base the present revision is read first, so a "
-        "change that somebody else makes meanwhile is a conflict and is not overwritten.\n\n"
-        "Prints {\"key\",\"revision\"} for each route. On a conflict it prints both sides.\n\n"
+        "change that somebody else makes meanwhile is a conflict. Then --on-conflict says what to "
+        "do: "
+        "`refuse`; `override_warn`: write over it, and say whom; or `merge`: put both changes into "
+        "the route, unless both have changed the same key.\n\n"
+        "Prints {\"key\",\"revision\"} for each route, with \"over\" or \"merged\", the other's "
+        "revision, after a conflict. When it gives up it prints both sides.\n\n"
         "Exit code 1: a conflict, a refused route, or with --wait a replica that cannot run it. "
         "75: no answer in time, or with --wait a replica that has not applied it yet.",
     .options = options,

@@ -70,7 +70,7 @@ static int change_state(struct toggle *toggle, bool must_wait)
 {
     const struct dri_cli *cli = toggle->cli;
     struct dri_registry_edit edit = {
-        .cli = cli, .count = cli->arguments_count, .fill = fill, .fill_arg = toggle};
+        .cli = cli, .count = cli->arguments_count, .fill = fill, .arg = toggle};
     int code = dri_registry_edit_options(&edit);
     edit.is_waiting = edit.is_waiting || must_wait;
     toggle->count = edit.count;
@@ -180,17 +180,12 @@ static int resume_run(struct dri_cli *cli)
     {.name = "base",                                                                               \
      .argument = "REV",                                                                            \
      .help = "Only if this is still the revision of the route; default: the present one."},        \
-        {.name = "force", .help = "Read again and try again on a conflict."},                      \
-    {                                                                                              \
-        .name = "note", .argument = "TEXT", .help = "Why; kept with the change."                   \
-    }
+        DRI_REGISTRY_ON_CONFLICT_OPTION, DRI_REGISTRY_FORCE_OPTION, DRI_REGISTRY_NOTE_OPTION
 
 static const struct dri_cli_option pause_options[] = {
     {.name = "drain",
      .help = "Let what the lanes were handed already run; state `draining` instead of `paused`."},
-    {.name = "wait",
-     .argument = "[SECONDS]",
-     .help = "Wait until every live replica has applied it; 30 s when no time is given."},
+    DRI_REGISTRY_WAIT_OPTION,
     STATE_OPTIONS,
     {.name = NULL},
 };
@@ -212,7 +207,8 @@ static const struct dri_cli_example pause_examples[] = {
 const struct dri_cli_command dri_registry_pause_command = {
     .name = "registry pause",
     .summary = "let a route's commands wait",
-    .usage = "KEY... [--drain] [--base REV | --force] [--wait[=SECONDS]] [--note TEXT]",
+    .usage = "KEY... [--drain] [--base REV | --force] [--on-conflict RULE] [--wait[=SECONDS]] "
+             "[--note TEXT]",
     .about =
         "Sets the state of routes to paused, by one change. What runs finishes; nothing more of "
         "the route begins. Its commands wait in the workers, and with them what stands behind them "
@@ -235,7 +231,7 @@ static const struct dri_cli_example resume_examples[] = {
 const struct dri_cli_command dri_registry_resume_command = {
     .name = "registry resume",
     .summary = "let a paused route's commands run, and replay what was held",
-    .usage = "KEY... [--base REV | --force] [--wait=SECONDS] [--note TEXT]",
+    .usage = "KEY... [--base REV | --force] [--on-conflict RULE] [--wait=SECONDS] [--note TEXT]",
     .about =
         "Sets the state of routes to active, by one change; this also closes an open breaker. What "
         "waits in the workers runs, in the order of each key. When every live replica has applied "

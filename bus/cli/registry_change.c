@@ -3,8 +3,9 @@
 /* registry_change.c - a change of the registry, by compare and set.
  *
  * Without --base the revisions that are there when the log was read are the bases, so a change that
- * somebody else makes between our reading and our writing is a conflict, never overwritten. --force
- * reads again and tries again.
+ * somebody else makes between our reading and our writing is a conflict. Whether that is the end of
+ * it, or the writer tries again with other bases, is his own rule (registry_conflict.c); the log
+ * has but the one.
  */
 #include "registry_change.h"
 
@@ -12,21 +13,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
-#include "registry_tool.h"
+#include "mem.h"
+#include "registry_diff.h"
 
-#define TRIES_MAX 30u
-#define WAIT_MS   30000u
+#define TRIES_MAX      60u
+#define WAIT_MS        30000u
+#define NOTE_BYTES_MAX 4000u /* of ours, so that ours and a few words fit into a change */
 
 const struct dri_cli_option dri_registry_rm_options[] = {
     {.name = "base",
      .argument = "REV",
      .help = "Only if this is still the revision of the route; default: the present one."},
-    {.name = "force", .help = "Whatever is there: read again and try again on a conflict."},
-    {.name = "wait",
-     .argument = "[SECONDS]",
-     .help = "Wait until every live replica has applied it; 30 s when no time is given."},
-    {.name = "note", .argument = "TEXT", .help = "Why; kept with the change."},
+    DRI_REGISTRY_ON_CONFLICT_OPTION,
+    DRI_REGISTRY_FORCE_OPTION,
+    DRI_REGISTRY_WAIT_OPTION,
+    DRI_REGISTRY_NOTE_OPTION,
     {.name = NULL},
 };
 
@@ -103,12 +104,33 @@ static int find_versions(struct dri_registry_edit *edit, const struct dri_regist
     return code;
 }
 
+static int read_on_conflict(struct dri_registry_edit *edit)
+{
+    static const char *const words[] = {"refuse", "override_warn", "merge"};
+    const char *word = dri_cli_value(edit->cli, "on-conflict");
+    bool is_force = dri_cli_has(edit->cli, "force");
+    edit->on_conflict = is_force ? DRI_CONFLICT_OVERRIDE : DRI_CONFLICT_REFUSE;
+    if (word == NULL) {
+        return DRI_EXIT_OK;
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(word, words[i]) == 0) {
+            edit->on_conflict = (enum dri_on_conflict)i;
+            return is_force && edit->on_conflict != DRI_CONFLICT_OVERRIDE
+                       ? dri_cli_usage(edit->cli, "--force is --on-conflict override_warn, not %s",
+                                       word)
+                       : DRI_EXIT_OK;
+        }
+    }
+    return dri_cli_usage(edit->cli, "--on-conflict is refuse, override_warn or merge, not \"%s\"",
+                         word);
+}
+
 int dri_registry_edit_options(struct dri_registry_edit *edit)
 {
     const struct dri_cli *cli = edit->cli;
     edit->has_base = dri_cli_has(cli, "base");
     edit->is_create = dri_cli_has(cli, "create");
-    edit->is_force = dri_cli_has(cli, "force");
     edit->is_waiting = dri_cli_has(cli, "wait");
     edit->note = dri_cli_value(cli, "note");
     edit->wait_ms = WAIT_MS;
@@ -116,104 +138,77 @@ int dri_registry_edit_options(struct dri_registry_edit *edit)
         !dri_cli_patience(cli, "wait", &edit->wait_ms)) {
         return DRI_EXIT_USAGE;
     }
-    if (edit->has_base + edit->is_create + edit->is_force > 1) {
+    if (edit->has_base + edit->is_create + dri_cli_has(cli, "force") > 1) {
         return dri_cli_usage(cli, "--base, --create and --force exclude each other");
     }
-    return DRI_EXIT_OK;
-}
-
-/* ---- conflicts ---- */
-
-static void add_side(struct dri_text *text, const char *name, struct dray_slice route)
-{
-    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
-    dri_text_addf(text, ",\"%s\":", name);
-    if (route.at == NULL) {
-        dri_text_addf(text, "null");
-    } else if (dri_msgpack_to_json(route, &limits, false, text) != DRAY_OK) {
-        text->status = DRAY_EINVALID;
-    }
-}
-
-/* Both sides: a sentence on standard error, and the routes as JSON on standard output. */
-static int tell_conflict(const struct dri_registry_edit *edit, const struct dri_registry_tool *tool,
-                         const char *key, uint64_t base, uint64_t present)
-{
-    const struct dri_route *there = dri_registry_find_key(tool->registry, dray_slice_text(key));
-    const struct dri_registry_maker *maker = dri_registry_tool_maker(tool, present);
-    struct dray_slice ours = dray_slice_of(NULL, 0);
-    char who[128] = "";
-    struct dri_text text;
-    for (size_t i = 0; i < edit->count; i++) {
-        if (dray_slice_equal_text(edit->items[i].key, key)) {
-            ours = edit->items[i].route;
-        }
-    }
-    dri_text_init(&text);
-    dri_text_addf(&text, "{\"key\":");
-    dri_text_add_json_string(&text, dray_slice_text(key));
-    dri_text_addf(&text, ",\"conflict\":true,\"base\":%" PRIu64 ",\"present\":%" PRIu64, base,
-                  present);
-    if (maker != NULL && maker->author != NULL && present != 0) {
-        dri_text_addf(&text, ",\"author\":");
-        dri_text_add_json_string(&text, dray_slice_text(maker->author));
-        snprintf(who, sizeof(who), ", put by %.100s", maker->author);
-    }
-    add_side(&text, "yours", ours);
-    add_side(&text, "theirs",
-             there == NULL ? dray_slice_of(NULL, 0)
-                           : dray_slice_of(there->bytes, there->bytes_len));
-    dri_text_addf(&text, "}");
-    if (text.status == DRAY_OK) {
-        printf("%s\n", text.at);
-        (void)fflush(stdout);
-    }
-    dri_text_fini(&text);
-    if (present == 0) {
-        return dri_cli_fail(edit->cli, DRI_EXIT_FAILED,
-                            "conflict: %s is not there, yours is based on revision %" PRIu64, key,
-                            base);
-    }
-    if (base == 0) {
-        return dri_cli_fail(edit->cli, DRI_EXIT_FAILED,
-                            "conflict: %s is there already, at revision %" PRIu64 "%s", key,
-                            present, who);
-    }
-    return dri_cli_fail(edit->cli, DRI_EXIT_FAILED,
-                        "conflict: %s is at revision %" PRIu64 "%s, yours is based on %" PRIu64,
-                        key, present, who, base);
+    return read_on_conflict(edit);
 }
 
 /* ---- the change ---- */
 
-/* What the writer saw. A base that is given and does not fit is a conflict that needs no record. */
-static int fill_bases(const struct dri_registry_edit *edit, const struct dri_registry_tool *tool)
+static int make_fates(struct dri_registry_edit *edit)
 {
-    for (size_t i = 0; i < edit->count; i++) {
+    dri_free(edit->fates);
+    edit->fates = dri_zalloc_array(edit->count == 0 ? 1 : edit->count, sizeof(*edit->fates));
+    return edit->fates != NULL ? DRI_EXIT_OK
+                               : dri_cli_fail(edit->cli, DRI_EXIT_FAILED, "out of memory");
+}
+
+static void drop_fates(struct dri_registry_edit *edit)
+{
+    for (size_t i = 0; edit->fates != NULL && i < edit->count; i++) {
+        dri_free(edit->fates[i].merged);
+        edit->fates[i].merged = NULL;
+    }
+    dri_free(edit->fates);
+    edit->fates = NULL;
+}
+
+/* What is wanted, and what the writer saw. */
+static int begin(struct dri_registry_edit *edit, const struct dri_registry_tool *tool)
+{
+    int code = DRI_EXIT_OK;
+    if (edit->plan != NULL) {
+        drop_fates(edit); /* there are as many as there were items */
+        code = edit->plan(edit->arg, tool, edit);
+    } else if (edit->fill != NULL) {
+        code = edit->fill(edit->arg, tool->registry, edit->items, edit->count);
+    }
+    if (code == DRI_EXIT_OK && edit->fates == NULL) {
+        code = make_fates(edit);
+    }
+    for (size_t i = 0; code == DRI_EXIT_OK && i < edit->count; i++) {
         struct dri_change_item *item = &edit->items[i];
         const struct dri_route *there = dri_registry_find_key(tool->registry, item->key);
-        uint64_t present = there == NULL ? 0 : there->revision;
-        char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
-        snprintf(key, sizeof(key), "%.*s", (int)item->key.len, (const char *)item->key.at);
-        item->base = edit->has_base ? edit->base : edit->is_create ? 0 : present;
+        item->base = edit->has_base    ? edit->base
+                     : edit->is_create ? 0
+                     : there == NULL   ? 0
+                                       : there->revision;
         if (item->route.at == NULL && there == NULL && !edit->has_base) {
-            return dri_cli_fail(edit->cli, DRI_EXIT_NO_MATCH, "there is no route %s", key);
-        }
-        if (item->base != present) {
-            return tell_conflict(edit, tool, key, item->base, present);
+            return dri_cli_fail(edit->cli, DRI_EXIT_NO_MATCH, "there is no route %.*s",
+                                (int)item->key.len, (const char *)item->key.at);
         }
     }
-    return DRI_EXIT_OK;
+    return code;
 }
 
 static void print_accepted(const struct dri_registry_edit *edit, uint64_t revision)
 {
     for (size_t i = 0; i < edit->count; i++) {
         struct dri_text text;
+        if (edit->fates[i].is_done) {
+            continue;
+        }
         dri_text_init(&text);
         dri_text_addf(&text, "{\"key\":");
         dri_text_add_json_string(&text, edit->items[i].key);
-        dri_text_addf(&text, ",\"revision\":%" PRIu64 "}", revision);
+        dri_text_addf(&text, ",\"revision\":%" PRIu64, revision);
+        if (edit->fates[i].other != 0) {
+            dri_text_addf(&text, ",\"%s\":%" PRIu64,
+                          edit->on_conflict == DRI_CONFLICT_MERGE ? "merged" : "over",
+                          edit->fates[i].other);
+        }
+        dri_text_addf(&text, "}");
         if (text.status == DRAY_OK) {
             printf("%s\n", text.at);
         }
@@ -222,31 +217,85 @@ static void print_accepted(const struct dri_registry_edit *edit, uint64_t revisi
     (void)fflush(stdout); /* a closed pipe shows at the end */
 }
 
-static int change(const struct dri_registry_edit *edit, struct dri_registry_tool *tool,
-                  uint64_t *ret_revision)
+/* The note says whom the change was written over, so that the history does. */
+static void make_note(const struct dri_registry_edit *edit, struct dri_text *note)
 {
-    struct dri_control_outcome outcome;
+    dri_text_addf(note, "%s", edit->note == NULL ? "" : edit->note);
+    if (edit->other != 0 && note->len < NOTE_BYTES_MAX) {
+        dri_text_addf(note, "%s(%s revision %" PRIu64 ")", note->len > 0 ? " " : "",
+                      edit->on_conflict == DRI_CONFLICT_MERGE ? "merged with" : "over",
+                      edit->other);
+    }
+}
+
+/* One record out and back, of what there is to write. */
+static int publish(const struct dri_registry_edit *edit, struct dri_registry_tool *tool,
+                   struct dri_control_outcome *ret_outcome, size_t *ret_count)
+{
+    struct dri_change_item *out =
+        dri_zalloc_array(edit->count == 0 ? 1 : edit->count, sizeof(*out));
+    struct dri_text note;
+    size_t count = 0;
     int code = DRI_EXIT_OK;
-    for (unsigned tries = 1;; tries++) {
-        if (edit->fill != NULL) {
-            code = edit->fill(edit->fill_arg, tool->registry, edit->items, edit->count);
-        }
-        if (code == DRI_EXIT_OK) {
-            code = fill_bases(edit, tool);
-        }
-        if (code == DRI_EXIT_OK) {
-            code = dri_registry_tool_change(tool, edit->items, edit->count, edit->note, &outcome);
-        }
-        if (code != DRI_EXIT_OK) {
-            return code;
-        }
-        if (outcome.verdict != DRI_CONTROL_CONFLICT || !edit->is_force || tries == TRIES_MAX) {
-            break;
+    if (out == NULL) {
+        return dri_cli_fail(edit->cli, DRI_EXIT_FAILED, "out of memory");
+    }
+    for (size_t i = 0; i < edit->count; i++) {
+        if (!edit->fates[i].is_done) {
+            out[count++] = edit->items[i];
         }
     }
-    if (outcome.verdict == DRI_CONTROL_CONFLICT) {
-        return tell_conflict(edit, tool, outcome.conflict.key, outcome.conflict.base,
-                             outcome.conflict.present);
+    dri_text_init(&note);
+    make_note(edit, &note);
+    if (count > 0) {
+        const char *text = note.status == DRAY_OK && note.len > 0 ? note.at : NULL;
+        code = dri_registry_tool_change(tool, out, count, text, ret_outcome);
+    }
+    dri_text_fini(&note);
+    dri_free(out);
+    *ret_count = count;
+    return code;
+}
+
+/* Somebody else was faster: what there is to write now. */
+static int think_again(struct dri_registry_edit *edit, const struct dri_registry_tool *tool,
+                       const struct dri_control_outcome *outcome)
+{
+    if (edit->on_conflict == DRI_CONFLICT_REFUSE) {
+        const struct dri_registry_dispute dispute = {.key = outcome->conflict.key,
+                                                     .base = outcome->conflict.base,
+                                                     .present = outcome->conflict.present};
+        return dri_registry_dispute_tell(edit, tool, &dispute);
+    }
+    int code = dri_registry_edit_settle(edit, tool);
+    return code == DRI_EXIT_OK && edit->plan != NULL && edit->on_conflict == DRI_CONFLICT_OVERRIDE
+               ? begin(edit, tool)
+               : code;
+}
+
+static int change(struct dri_registry_edit *edit, struct dri_registry_tool *tool,
+                  uint64_t *ret_revision)
+{
+    struct dri_control_outcome outcome = {.verdict = DRI_CONTROL_APPLIED};
+    size_t count = 0;
+    int code = dri_registry_edit_settle(edit, tool);
+    for (unsigned tries = 1; code == DRI_EXIT_OK; tries++) {
+        code = publish(edit, tool, &outcome, &count);
+        if (code != DRI_EXIT_OK || count == 0 || outcome.verdict != DRI_CONTROL_CONFLICT) {
+            break;
+        }
+        if (tries == TRIES_MAX) {
+            edit->on_conflict = DRI_CONFLICT_REFUSE;
+        }
+        code = think_again(edit, tool, &outcome);
+    }
+    if (code != DRI_EXIT_OK) {
+        return code;
+    }
+    if (count == 0) {
+        fprintf(stderr, "dray: nothing to do: the registry is so already\n");
+        *ret_revision = tool->log.end;
+        return DRI_EXIT_OK;
     }
     if (outcome.verdict != DRI_CONTROL_APPLIED) {
         return dri_cli_fail(edit->cli, DRI_EXIT_FAILED, "the change is refused: %s", outcome.text);
@@ -254,6 +303,37 @@ static int change(const struct dri_registry_edit *edit, struct dri_registry_tool
     *ret_revision = outcome.revision;
     print_accepted(edit, outcome.revision);
     return DRI_EXIT_OK;
+}
+
+/* What a change of a whole set would do. */
+static int show(const struct dri_registry_edit *edit, const struct dri_registry_tool *tool)
+{
+    for (size_t i = 0; i < edit->count; i++) {
+        const struct dri_change_item *item = &edit->items[i];
+        const struct dri_route *there = dri_registry_find_key(tool->registry, item->key);
+        const struct dri_difference difference = {.key = item->key,
+                                                  .before = dri_difference_side(there),
+                                                  .after = item->route,
+                                                  .revision = there == NULL ? 0 : there->revision};
+        dri_difference_print(&difference, edit->cli->is_json);
+    }
+    if (edit->count == 0) {
+        fprintf(stderr, "dray: nothing to do: the registry is so already\n");
+    }
+    return DRI_EXIT_OK;
+}
+
+/* Others may have changed routes of the set that our change did not name. */
+static int look_back(struct dri_registry_edit *edit, const struct dri_registry_tool *tool)
+{
+    int code = begin(edit, tool);
+    for (size_t i = 0; code == DRI_EXIT_OK && i < edit->count; i++) {
+        fprintf(stderr,
+                "dray: warning: %.*s was changed by somebody else meanwhile and is not as you want "
+                "it; run the same command again\n",
+                (int)edit->items[i].key.len, (const char *)edit->items[i].key.at);
+    }
+    return code;
 }
 
 int dri_registry_edit_run(struct dri_registry_edit *edit)
@@ -264,16 +344,28 @@ int dri_registry_edit_run(struct dri_registry_edit *edit)
         return dri_cli_usage(edit->cli, "--base is for one route; there are %zu", edit->count);
     }
     dri_cli_catch_signals();
-    int code = dri_registry_tool_open(&tool, edit->cli, true, edit->is_waiting);
+    int code = edit->needs_history || edit->on_conflict == DRI_CONFLICT_MERGE
+                   ? dri_registry_tool_open_history(&tool, edit->cli, edit->is_waiting)
+                   : dri_registry_tool_open(&tool, edit->cli, true, edit->is_waiting);
     if (code == DRI_EXIT_OK) {
         code = find_versions(edit, &tool);
     }
     if (code == DRI_EXIT_OK) {
+        code = begin(edit, &tool);
+    }
+    if (code == DRI_EXIT_OK && edit->is_dry_run) {
+        code = show(edit, &tool);
+    } else if (code == DRI_EXIT_OK) {
         code = change(edit, &tool, &revision);
+        if (code == DRI_EXIT_OK && edit->is_waiting) {
+            code = dri_registry_tool_wait(&tool, edit->items, edit->count, revision, edit->wait_ms);
+        }
+        if (edit->plan != NULL && revision != 0 && edit->on_conflict != DRI_CONFLICT_MERGE) {
+            int looked = look_back(edit, &tool);
+            code = code == DRI_EXIT_OK ? looked : code;
+        }
     }
-    if (code == DRI_EXIT_OK && edit->is_waiting) {
-        code = dri_registry_tool_wait(&tool, edit->items, edit->count, revision, edit->wait_ms);
-    }
+    drop_fates(edit);
     dri_registry_tool_close(&tool);
     return code;
 }

@@ -10,6 +10,7 @@
  */
 #include "registry_tool.h"
 
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,6 @@
 #define CHANGE_MS    30000u
 #define AGAIN_MS     2000u
 #define LIVE_MS      5000u
-#define OBSERVE_MS   1500u /* a replica speaks every second */
 #define CHANGE_BYTES 1024u
 #define ITEM_BYTES   64u
 #define CONTROL      0
@@ -57,13 +57,12 @@ static void note_maker(struct dri_registry_tool *tool, const struct dri_control_
         tool->makers = more;
         tool->makers_capacity = capacity;
     }
-    struct dray_slice author = outcome->change.author;
+    struct dray_slice author = dri_history_author(outcome->change.author);
     struct dray_slice note = outcome->change.note;
-    const uint8_t *sign = author.at == NULL ? NULL : memchr(author.at, '#', author.len);
     tool->makers[tool->makers_count++] = (struct dri_registry_maker){
         .revision = outcome->revision,
         .ts_ms = outcome->change.ts_ms,
-        .author = dri_strndup(author.at, sign == NULL ? author.len : (size_t)(sign - author.at)),
+        .author = dri_strndup(author.at, author.len),
         .note = dri_strndup(note.at, note.len),
     };
 }
@@ -82,6 +81,10 @@ static void on_control(struct dri_registry_tool *tool, const struct dri_message 
     }
     if (outcome.verdict == DRI_CONTROL_APPLIED) {
         note_maker(tool, &outcome);
+    }
+    if (tool->keeps_history &&
+        dri_history_add(&tool->history, message->value, &outcome) != DRAY_OK) {
+        broken(tool, dray_status_text(DRAY_ENOMEM));
     }
     if (tool->own.at != NULL && !tool->is_own_back && outcome.verdict != DRI_CONTROL_SEEN &&
         dray_slice_equal(message->value, tool->own)) {
@@ -118,6 +121,7 @@ static void on_status(struct dri_registry_tool *tool, const struct dri_message *
         for (size_t i = 0; i < tool->replicas_count; i++) {
             if (dray_slice_equal(tool->replicas[i].record.worker, message->key)) {
                 tool->replicas[i].heard_ms = 0;
+                tool->replicas[i].is_gone = true;
             }
         }
         return;
@@ -141,6 +145,7 @@ static void on_status(struct dri_registry_tool *tool, const struct dri_message *
     dri_free(replica->bytes);
     replica->bytes = bytes;
     replica->record = record;
+    replica->is_gone = dray_slice_equal_text(record.state, "gone");
     replica->heard_ms = is_now ? dri_clock_wall_ms() : stamp_ms;
 }
 
@@ -223,9 +228,9 @@ static int read_to_end(struct dri_registry_tool *tool)
     return DRI_EXIT_OK;
 }
 
-int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli *cli,
-                           bool wants_control, bool wants_status)
+static int open_all(struct dri_registry_tool *tool, bool wants_control)
 {
+    const struct dri_cli *cli = tool->cli;
     const struct dri_settings *settings = &cli->settings;
     const struct dri_registry_config registry_config = {.readers_max = 1};
     bool is_nats =
@@ -236,7 +241,6 @@ int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli 
     const struct dri_topic topics[] = {{settings->topics.control, DRI_USE_CONTROL},
                                        {settings->topics.status, DRI_USE_STATUS}};
     struct dri_bus_config config = {.sources = sources, .topics = topics, .topics_count = 2};
-    *tool = (struct dri_registry_tool){.cli = cli, .wants_status = wants_status};
     if (wants_control) {
         if (dri_registry_create(&registry_config, &tool->registry) != DRAY_OK) {
             return dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
@@ -247,7 +251,7 @@ int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli 
             .topic = settings->topics.control, .role = DRI_ROLE_LOG, .start = DRI_START_EARLIEST};
     }
     snprintf(status_topic, sizeof(status_topic), is_nats ? "%s.>" : "%s", settings->topics.status);
-    if (wants_status) {
+    if (tool->wants_status) {
         sources[config.sources_count++] = (struct dri_source){
             .topic = status_topic, .role = DRI_ROLE_LOG, .start = DRI_START_EARLIEST};
     }
@@ -262,6 +266,21 @@ int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli 
     return read_to_end(tool);
 }
 
+int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli *cli,
+                           bool wants_control, bool wants_status)
+{
+    *tool = (struct dri_registry_tool){.cli = cli, .wants_status = wants_status};
+    return open_all(tool, wants_control);
+}
+
+int dri_registry_tool_open_history(struct dri_registry_tool *tool, const struct dri_cli *cli,
+                                   bool wants_status)
+{
+    *tool =
+        (struct dri_registry_tool){.cli = cli, .wants_status = wants_status, .keeps_history = true};
+    return open_all(tool, true);
+}
+
 void dri_registry_tool_close(struct dri_registry_tool *tool)
 {
     dri_bus_close(tool->bus);
@@ -273,6 +292,7 @@ void dri_registry_tool_close(struct dri_registry_tool *tool)
     for (size_t i = 0; i < tool->replicas_count; i++) {
         dri_free(tool->replicas[i].bytes);
     }
+    dri_history_fini(&tool->history);
     dri_free(tool->makers);
     dri_free(tool->replicas);
     *tool = (struct dri_registry_tool){.cli = tool->cli};
@@ -293,8 +313,38 @@ const struct dri_registry_maker *dri_registry_tool_maker(const struct dri_regist
 
 bool dri_replica_is_live(const struct dri_replica *replica)
 {
-    return replica->heard_ms + LIVE_MS > dri_clock_wall_ms() &&
-           !dray_slice_equal_text(replica->record.state, "gone");
+    return replica->heard_ms + LIVE_MS > dri_clock_wall_ms() && !replica->is_gone;
+}
+
+bool dri_registry_key_is_wanted(const struct dri_cli *cli, struct dray_slice key)
+{
+    char whole[DRI_ROUTE_KEY_BYTES_MAX + 1];
+    char name[DRI_ROUTE_KEY_BYTES_MAX + 1];
+    snprintf(whole, sizeof(whole), "%.*s", (int)key.len, (const char *)key.at);
+    const char *slash = strchr(whole, '/');
+    bool is_ours =
+        slash != NULL && dray_slice_equal_text(dray_slice_of(whole, (size_t)(slash - whole)),
+                                               cli->settings.namespace_);
+    snprintf(name, sizeof(name), "%s", slash == NULL ? whole : slash + 1);
+    name[strcspn(name, "@")] = '\0';
+    for (size_t i = 0; i < cli->arguments_count; i++) {
+        const char *wanted = cli->arguments[i];
+        if (fnmatch(wanted, whole, 0) == 0 ||
+            (is_ours && (fnmatch(wanted, slash + 1, 0) == 0 || fnmatch(wanted, name, 0) == 0))) {
+            return true;
+        }
+    }
+    return cli->arguments_count == 0;
+}
+
+int dri_registry_revision_read(const struct dri_cli *cli, const char *text, uint64_t *ret_revision)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 19 || text[digits] != '\0') { /* 19 digits fit */
+        return dri_cli_usage(cli, "\"%s\" is no revision: a whole number, as history shows", text);
+    }
+    *ret_revision = strtoull(text, NULL, 10);
+    return DRI_EXIT_OK;
 }
 
 static void add_maker(const struct dri_registry_maker *maker, struct dri_text *text)
@@ -331,6 +381,18 @@ void dri_registry_tool_add_route(const struct dri_registry_tool *tool,
     enum dray_status status = dri_msgpack_to_json(dray_slice_of(route->bytes, route->bytes_len),
                                                   &limits, is_pretty, text);
     dri_text_addf(text, "%s}", status == DRAY_OK ? "" : "null");
+}
+
+bool dri_registry_tool_differs(const struct dri_registry_tool *tool,
+                               const struct dri_replica *replica)
+{
+    char digest[65];
+    if (tool->registry == NULL || replica->record.revision != tool->log.end ||
+        dray_slice_is_absent(replica->record.digest)) {
+        return false;
+    }
+    dri_registry_digest(tool->registry, digest);
+    return !dray_slice_equal_text(replica->record.digest, digest);
 }
 
 /* ---- changing ---- */
@@ -502,102 +564,4 @@ int dri_registry_tool_cancel(struct dri_registry_tool *tool, const struct dri_ca
 {
     const struct content content = {.cancels = items, .count = count, .note = note};
     return publish_content(tool, &content, ret_outcome);
-}
-
-/* ---- waiting for the replicas ---- */
-
-struct waiting {
-    struct dri_registry_tool *tool;
-    const struct dri_change_item *items;
-    size_t count;
-    uint64_t revision, begun_ns;
-};
-
-/* Why one of the items cannot run there; absent: it can, or the replica is not so far. */
-static struct dray_slice failure_of(const struct waiting *waiting,
-                                    const struct dri_replica *replica)
-{
-    struct dri_status_failure failure;
-    size_t at = 0;
-    while (dri_status_next_failure(&replica->record, &at, &failure)) {
-        for (size_t i = 0; i < waiting->count; i++) {
-            if (failure.revision == waiting->revision &&
-                dray_slice_equal(failure.key, waiting->items[i].key)) {
-                return failure.reason;
-            }
-        }
-    }
-    return dray_slice_of(NULL, 0);
-}
-
-static bool has_everybody(void *arg)
-{
-    const struct waiting *waiting = arg;
-    if ((dri_clock_mono_ns() - waiting->begun_ns) / 1000000u < OBSERVE_MS) {
-        return false;
-    }
-    for (size_t i = 0; i < waiting->tool->replicas_count; i++) {
-        const struct dri_replica *replica = &waiting->tool->replicas[i];
-        if (dri_replica_is_live(replica) && replica->record.revision < waiting->revision) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int tell_replicas(const struct waiting *waiting, bool is_over)
-{
-    const struct dri_cli *cli = waiting->tool->cli;
-    size_t live = 0;
-    int code = DRI_EXIT_OK;
-    for (size_t i = 0; i < waiting->tool->replicas_count; i++) {
-        const struct dri_replica *replica = &waiting->tool->replicas[i];
-        struct dray_slice worker = replica->record.worker;
-        struct dray_slice reason = failure_of(waiting, replica);
-        if (!dri_replica_is_live(replica)) {
-            continue;
-        }
-        live++;
-        if (replica->record.revision < waiting->revision) {
-            code = dri_cli_fail(cli, DRI_EXIT_TIMEOUT,
-                                "%.*s is at revision %" PRIu64 ", not yet at %" PRIu64,
-                                (int)worker.len, (const char *)worker.at, replica->record.revision,
-                                waiting->revision);
-        } else if (reason.at != NULL) {
-            int failed =
-                dri_cli_fail(cli, DRI_EXIT_FAILED, "%.*s cannot run it: %.*s", (int)worker.len,
-                             (const char *)worker.at, (int)reason.len, (const char *)reason.at);
-            code = code == DRI_EXIT_OK ? failed : code;
-        }
-    }
-    if (live == 0) {
-        fprintf(stderr, "dray: no live replica: nobody has applied it yet\n");
-    }
-    return code == DRI_EXIT_OK && !is_over ? DRI_EXIT_TIMEOUT : code;
-}
-
-int dri_registry_tool_wait(struct dri_registry_tool *tool, const struct dri_change_item *items,
-                           size_t count, uint64_t revision, uint64_t patience_ms)
-{
-    struct waiting waiting = {.tool = tool,
-                              .items = items,
-                              .count = count,
-                              .revision = revision,
-                              .begun_ns = dri_clock_mono_ns()};
-    enum dray_status status = DRAY_ETIMEOUT;
-    uint64_t end_ns = waiting.begun_ns + patience_ms * UINT64_C(1000000);
-    while (status == DRAY_ETIMEOUT && dri_clock_mono_ns() < end_ns) {
-        /* In steps: who falls silent stops counting without an event. */
-        if (has_everybody(&waiting)) {
-            status = DRAY_OK;
-            break;
-        }
-        status = dri_bus_run(tool->bus, 100, dri_registry_tool_on_event, NULL, tool);
-    }
-    if (status != DRAY_OK && status != DRAY_ETIMEOUT) {
-        return dri_cli_fail(tool->cli, DRI_EXIT_TIMEOUT,
-                            "the change is in, but the replicas could not be watched: %s",
-                            dray_status_text(status));
-    }
-    return tell_replicas(&waiting, status == DRAY_OK);
 }

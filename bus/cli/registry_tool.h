@@ -9,6 +9,7 @@
 
 #include "bus.h"
 #include "cli.h"
+#include "registry_history.h"
 #include "run/control_log.h"
 #include "wire/cancel.h"
 #include "wire/json.h"
@@ -30,6 +31,8 @@ struct dri_replica {
     uint8_t *bytes;                  /* owned */
     struct dri_status_record record; /* borrows bytes */
     uint64_t heard_ms;               /* wall clock, by the broker's stamp or our own */
+    bool is_gone;                    /* it has said goodbye */
+    bool is_awaited;                 /* it was live at some time of a wait */
 };
 
 struct dri_registry_tool {
@@ -41,11 +44,12 @@ struct dri_registry_tool {
 
     uint32_t control_slot;
     uint32_t assigned[2], caught_up[2]; /* control, status */
-    bool has_control, wants_status, is_broken;
+    bool has_control, wants_status, keeps_history, is_broken;
     char broken_text[256];
 
     struct dri_registry_maker *makers; /* owned; rising */
     size_t makers_count, makers_capacity;
+    struct dri_history history;   /* empty unless keeps_history */
     struct dri_replica *replicas; /* owned */
     size_t replicas_count;
 
@@ -59,8 +63,18 @@ struct dri_registry_tool {
 /** Connect and read both topics to their ends. Prints what is wrong; returns an exit code. */
 int dri_registry_tool_open(struct dri_registry_tool *tool, const struct dri_cli *cli,
                            bool wants_control, bool wants_status);
+/** The same with every record of the control topic kept, in tool->history. */
+int dri_registry_tool_open_history(struct dri_registry_tool *tool, const struct dri_cli *cli,
+                                   bool wants_status);
 /** Of a zeroed one a no-op. */
 void dri_registry_tool_close(struct dri_registry_tool *tool);
+
+/** Whether the command's arguments ask for this key: patterns of the whole key, and in one's own
+ *  namespace also of name@version and of the name. Without arguments: any. */
+bool dri_registry_key_is_wanted(const struct dri_cli *cli, struct dray_slice key);
+
+/** A revision as an argument: a whole number. Prints what is wrong; returns an exit code. */
+int dri_registry_revision_read(const struct dri_cli *cli, const char *text, uint64_t *ret_revision);
 
 /** For dri_bus_run with the tool as argument. */
 void dri_registry_tool_on_event(void *arg, const struct dri_transport_event *event);
@@ -70,6 +84,11 @@ const struct dri_registry_maker *dri_registry_tool_maker(const struct dri_regist
                                                          uint64_t revision);
 /** Its last record is younger than 5 s, and it has not said goodbye. */
 bool dri_replica_is_live(const struct dri_replica *replica);
+
+/** Whether its routes are not those that the log leads to; false as long as it is not where we are.
+ */
+bool dri_registry_tool_differs(const struct dri_registry_tool *tool,
+                               const struct dri_replica *replica);
 
 /** {"key","revision","fid","author","ts","note","route"} of a route that is there. */
 void dri_registry_tool_add_route(const struct dri_registry_tool *tool,
@@ -88,7 +107,7 @@ int dri_registry_tool_cancel(struct dri_registry_tool *tool, const struct dri_ca
                              struct dri_control_outcome *ret_outcome);
 
 /** Wait until every live replica has applied the revision of these items; names those that have
- *  not, and why. Returns an exit code. */
+ *  not, and why. registry_wait.c. Returns an exit code. */
 int dri_registry_tool_wait(struct dri_registry_tool *tool, const struct dri_change_item *items,
                            size_t count, uint64_t revision, uint64_t patience_ms);
 

@@ -228,6 +228,7 @@ static void on_record(struct dri_control_thread *control, const struct dri_messa
         return;
     }
     dri_control_outcome_tell(&outcome, control->is_checked);
+    dri_beat_note(&control->beat, &outcome);
     control->beat.is_changed = true;
     control->changed_ns = dri_clock_mono_ns();
     if (outcome.verdict == DRI_CONTROL_CANCELS && control->served != NULL) {
@@ -391,6 +392,7 @@ static bool beat_publish(struct dri_control_thread *control, struct dri_now now,
         };
         is_taken = control->ops->publish(control->transport, now, &publish, 1) == 1;
         control->beats_out += is_taken;
+        control->beat.unsaid = is_taken ? 0 : control->beat.unsaid;
     }
     dri_free(buffer);
     return is_taken;
@@ -554,6 +556,9 @@ static bool session_poll(struct dri_control_thread *control, struct dri_now now)
         control->ops->poll(control->transport, now, EVENTS_MAX, events, EVENTS_MAX, &more);
     for (size_t i = 0; i < count; i++) {
         on_event(control, &events[i]);
+        if (control->is_checked && dri_beat_is_full(&control->beat)) {
+            (void)beat_publish(control, now, state_text(control), false);
+        }
     }
     return more;
 }

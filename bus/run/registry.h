@@ -27,7 +27,8 @@
 struct dri_registry;
 struct dri_module;
 
-/** One route. Immutable once in the registry; freed after the last pin and a grace period. */
+/** One route. Immutable once in the registry, but for was_called; freed after the last pin and a
+ *  grace period. */
 struct dri_route {
     /* What a lane needs of every command comes first, in one cache line. */
     const struct dray_handler *handler; /* NULL when it cannot run here */
@@ -35,12 +36,13 @@ struct dri_route {
     uint64_t revision;                  /* that put it */
     uint64_t fid;
     uint32_t number; /* small, for counters by route; reused after the route is freed */
+    _Atomic(uint32_t) was_called; /* its handler, since it was put here */
+    struct dri_route_view view;   /* borrows from bytes */
+    uint8_t *bytes;               /* owned: the route map as it came */
     uint32_t bytes_len;
-    struct dri_route_view view; /* borrows from bytes */
-    uint8_t *bytes;             /* owned: the route map as it came */
-    char *key;                  /* owned: "ns/name@version" */
-    char *name_text;            /* owned: the name with a NUL, for labels */
-    char failure[192];          /* why it cannot run here; "" when it can */
+    char *key;         /* owned: "ns/name@version" */
+    char *name_text;   /* owned: the name with a NUL, for labels */
+    char failure[192]; /* why it cannot run here; "" when it can */
 };
 
 /** Makes a route able to run: loads its module. Called by the writer, outside every lock. May leave
@@ -154,5 +156,8 @@ DRAY_MUST_CHECK enum dray_status dri_registry_pin(struct dri_reader *reader,
                                                   const struct dri_query *query,
                                                   const struct dri_route **ret_route);
 void dri_registry_unpin(struct dri_reader *reader, const struct dri_route *route);
+
+/** The route's handler is about to be called. Requires: it is pinned. Threads: any. */
+void dri_registry_note_call(const struct dri_route *route);
 
 #endif

@@ -194,3 +194,12 @@ void dri_registry_unpin(struct dri_reader *reader, const struct dri_route *route
     atomic_store_explicit(pins, atomic_load_explicit(pins, memory_order_relaxed) - 1,
                           memory_order_release);
 }
+
+void dri_registry_note_call(const struct dri_route *route)
+{
+    /* Relaxed: it is only shown. Written once, so that the line stays shared between the lanes. */
+    if (atomic_load_explicit(&route->was_called, memory_order_relaxed) == 0) {
+        struct dri_route *own = (struct dri_route *)(uintptr_t)route; /* an entry's, not constant */
+        atomic_store_explicit(&own->was_called, 1, memory_order_relaxed);
+    }
+}

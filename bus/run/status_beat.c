@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* status_beat.c - what a replica says of itself.
+ *
+ * Each record is whole: a reader that comes late finds the last one only, so it has the last
+ * refusals of the log besides the state. Who reads on as they come meets every one of them, for the
+ * control thread says those that wait before the next would push one out.
+ */
 #include "status_beat.h"
 
 #include <stdio.h>
@@ -7,6 +13,9 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "mem.h"
+#include "module.h"
+#include "scanner.h"
 
 void dri_beat_init(struct dri_beat *beat)
 {
@@ -16,44 +25,166 @@ void dri_beat_init(struct dri_beat *beat)
     beat->is_changed = true;
 }
 
-struct failures {
-    struct dri_status_failure items[DRI_BEAT_FAILED_MAX];
-    size_t count, routes;
+static void cut(char *ret_text, size_t bytes, struct dray_slice text)
+{
+    size_t len = text.at == NULL ? 0 : dri_utf8_cut(text, bytes - 1);
+    snprintf(ret_text, bytes, "%.*s", (int)len, text.at == NULL ? "" : (const char *)text.at);
+}
+
+void dri_beat_note(struct dri_beat *beat, const struct dri_control_outcome *outcome)
+{
+    bool is_conflict = outcome->verdict == DRI_CONTROL_CONFLICT;
+    if (!is_conflict && outcome->verdict != DRI_CONTROL_REFUSED) {
+        return;
+    }
+    struct dri_beat_refusal *refusal =
+        &beat->refusals[beat->refusals_count++ % DRI_BEAT_REFUSALS_MAX];
+    *refusal = (struct dri_beat_refusal){.revision = outcome->revision,
+                                         .base = outcome->conflict.base,
+                                         .present = outcome->conflict.present,
+                                         .is_conflict = is_conflict};
+    beat->conflicts += is_conflict;
+    beat->refused += !is_conflict;
+    beat->unsaid++;
+    if (outcome->has_change) {
+        cut(refusal->author, sizeof(refusal->author), outcome->change.author);
+    }
+    cut(refusal->key, sizeof(refusal->key), dray_slice_text(outcome->conflict.key));
+    cut(refusal->reason, sizeof(refusal->reason), dray_slice_text(outcome->text));
+}
+
+bool dri_beat_is_full(const struct dri_beat *beat)
+{
+    return beat->unsaid >= DRI_BEAT_REFUSALS_MAX;
+}
+
+/* ---- the lists ---- */
+
+struct gathered {
+    struct dri_status_failure failed[DRI_BEAT_FAILED_MAX];
+    struct dri_status_module modules[DRI_BEAT_MODULES_MAX];
+    struct dri_status_refusal refusals[DRI_BEAT_REFUSALS_MAX];
+    struct dri_status_idle idle[DRI_BEAT_IDLE_MAX];
+    const struct dri_module *images[DRI_BEAT_MODULES_MAX];
+    size_t failed_count, modules_count, refusals_count, idle_count, idle_all, routes;
+    char more[64];
 };
 
-static void gather_failure(void *arg, const struct dri_route *route)
+static void gather_module(struct gathered *gathered, const struct dri_route *route)
 {
-    struct failures *failures = arg;
-    failures->routes++;
+    size_t i = 0;
+    while (i < gathered->modules_count && gathered->images[i] != route->module) {
+        i++;
+    }
+    if (i == DRI_BEAT_MODULES_MAX) {
+        return;
+    }
+    if (i == gathered->modules_count) {
+        gathered->images[gathered->modules_count++] = route->module;
+        gathered->modules[i] =
+            (struct dri_status_module){.name = dray_slice_text(dri_module_name(route->module)),
+                                       .sha256 = dray_slice_text(dri_module_sha256(route->module))};
+    }
+    gathered->modules[i].routes++;
+}
+
+/* Where one more goes: behind the others, or in place of the one that was put first. */
+static struct dri_status_failure *failure_place(struct gathered *gathered, uint64_t revision)
+{
+    if (gathered->failed_count < DRI_BEAT_FAILED_MAX) {
+        return &gathered->failed[gathered->failed_count];
+    }
+    struct dri_status_failure *oldest = &gathered->failed[0];
+    for (size_t i = 1; i < DRI_BEAT_FAILED_MAX; i++) {
+        if (gathered->failed[i].revision < oldest->revision) {
+            oldest = &gathered->failed[i];
+        }
+    }
+    return oldest->revision < revision ? oldest : NULL;
+}
+
+static void gather_idle(struct gathered *gathered, const struct dri_route *route)
+{
+    if (route->handler == NULL ||
+        atomic_load_explicit(&route->was_called, memory_order_relaxed) != 0) {
+        return;
+    }
+    gathered->idle_all++;
+    if (gathered->idle_count < DRI_BEAT_IDLE_MAX) {
+        gathered->idle[gathered->idle_count++] = (struct dri_status_idle){
+            .key = dray_slice_text(route->key), .revision = route->revision};
+    }
+}
+
+static void gather_route(void *arg, const struct dri_route *route)
+{
+    struct gathered *gathered = arg;
+    gathered->routes++;
+    gather_idle(gathered, route);
+    if (route->module != NULL) {
+        gather_module(gathered, route);
+    }
     if (route->failure[0] == '\0') {
         return;
     }
-    if (failures->count < DRI_BEAT_FAILED_MAX) {
-        failures->items[failures->count] =
-            (struct dri_status_failure){.key = dray_slice_text(route->key),
-                                        .revision = route->revision,
-                                        .reason = dray_slice_text(route->failure)};
+    struct dri_status_failure *place = failure_place(gathered, route->revision);
+    if (place != NULL) {
+        *place = (struct dri_status_failure){.key = dray_slice_text(route->key),
+                                             .revision = route->revision,
+                                             .reason = dray_slice_text(route->failure)};
     }
-    failures->count++;
+    gathered->failed_count++;
+}
+
+/* "" stands for: not known. */
+static struct dray_slice text_or_absent(const char *text)
+{
+    return text[0] == '\0' ? dray_slice_of(NULL, 0) : dray_slice_text(text);
+}
+
+static void gather_refusals(struct gathered *gathered, const struct dri_beat *beat)
+{
+    uint64_t first = beat->refusals_count > DRI_BEAT_REFUSALS_MAX
+                         ? beat->refusals_count - DRI_BEAT_REFUSALS_MAX
+                         : 0;
+    for (uint64_t i = first; i < beat->refusals_count; i++) {
+        const struct dri_beat_refusal *refusal = &beat->refusals[i % DRI_BEAT_REFUSALS_MAX];
+        bool is_conflict = refusal->is_conflict;
+        gathered->refusals[gathered->refusals_count++] = (struct dri_status_refusal){
+            .revision = refusal->revision,
+            .verdict = dray_slice_text(is_conflict ? "conflict" : "refused"),
+            .author = text_or_absent(refusal->author),
+            .key = is_conflict ? dray_slice_text(refusal->key) : dray_slice_of(NULL, 0),
+            .base = refusal->base,
+            .present = refusal->present,
+            .reason = is_conflict ? dray_slice_of(NULL, 0) : dray_slice_text(refusal->reason)};
+    }
+}
+
+static void gather(struct gathered *gathered, struct dri_beat *beat)
+{
+    dri_registry_each(beat->registry, gather_route, gathered);
+    beat->routes = gathered->routes;
+    beat->failed = gathered->failed_count;
+    if (gathered->failed_count > DRI_BEAT_FAILED_MAX) {
+        snprintf(gathered->more, sizeof(gathered->more), "this one and %zu more cannot run",
+                 gathered->failed_count - DRI_BEAT_FAILED_MAX);
+        gathered->failed_count = DRI_BEAT_FAILED_MAX;
+        gathered->failed[DRI_BEAT_FAILED_MAX - 1].reason = dray_slice_text(gathered->more);
+    }
+    gather_refusals(gathered, beat);
 }
 
 enum dray_status dri_beat_encode(struct dri_beat *beat, const char *state, uint64_t wall_ms,
                                  uint8_t *buffer, size_t *ret_len)
 {
-    struct failures failures = {.count = 0};
+    struct gathered *gathered = dri_zalloc(sizeof(*gathered)); /* some ten KiB */
     char digest[65];
-    char more[64];
-    dri_registry_each(beat->registry, gather_failure, &failures);
-    dri_registry_digest(beat->registry, digest);
-    beat->routes = failures.routes;
-    beat->failed = failures.count;
-    size_t listed = failures.count;
-    if (listed > DRI_BEAT_FAILED_MAX) {
-        listed = DRI_BEAT_FAILED_MAX;
-        snprintf(more, sizeof(more), "this one and %zu more cannot run",
-                 failures.count - DRI_BEAT_FAILED_MAX);
-        failures.items[listed - 1].reason = dray_slice_text(more);
+    if (gathered == NULL) {
+        return DRAY_ENOMEM;
     }
+    gather(gathered, beat);
+    dri_registry_digest(beat->registry, digest);
     const struct dri_status_record record = {
         .worker = dray_slice_text(beat->worker),
         .group = dray_slice_text(beat->group),
@@ -65,6 +196,22 @@ enum dray_status dri_beat_encode(struct dri_beat *beat, const char *state, uint6
         .pid = (uint64_t)getpid(),
         .revision = dri_registry_revision(beat->registry),
         .ts_ms = wall_ms,
+        .conflicts = beat->conflicts,
+        .refused = beat->refused,
+        .idle_all = gathered->idle_all,
     };
-    return dri_status_encode(&record, failures.items, listed, buffer, DRI_BEAT_BYTES_MAX, ret_len);
+    const struct dri_status_lists lists = {
+        .failed = gathered->failed,
+        .modules = gathered->modules,
+        .refusals = gathered->refusals,
+        .idle = gathered->idle,
+        .failed_count = gathered->failed_count,
+        .modules_count = gathered->modules_count,
+        .refusals_count = gathered->refusals_count,
+        .idle_count = gathered->idle_count,
+    };
+    enum dray_status status =
+        dri_status_encode(&record, &lists, buffer, DRI_BEAT_BYTES_MAX, ret_len);
+    dri_free(gathered);
+    return status;
 }

@@ -10,6 +10,7 @@
 #include <dray/slice.h>
 #include <dray/status.h>
 
+#include "control_log.h"
 #include "registry.h"
 
 /* status_beat.h - what a replica says of itself on the status topic: once a second, and at once
@@ -18,9 +19,21 @@
  * Threads: the registry's writer.
  */
 
-/** How many routes that cannot run here are listed; the rest is counted in the last reason. */
-#define DRI_BEAT_FAILED_MAX 64u
-#define DRI_BEAT_BYTES_MAX  (64u << 10)
+/** How many routes that cannot run here are listed, those of the latest changes; the rest is
+ *  counted in the last reason. */
+#define DRI_BEAT_FAILED_MAX  64u
+#define DRI_BEAT_MODULES_MAX 64u
+/** How many routes that were never called are listed, by key; all are counted. */
+#define DRI_BEAT_IDLE_MAX 64u
+/** The last records of the log that were refused or a conflict: each is in one beat at least. */
+#define DRI_BEAT_REFUSALS_MAX 16u
+#define DRI_BEAT_BYTES_MAX    (96u << 10)
+
+struct dri_beat_refusal {
+    uint64_t revision, base, present;
+    bool is_conflict;
+    char author[64], key[200], reason[160]; /* cut */
+};
 
 struct dri_beat {
     const char *worker, *group, *version, *admin; /* borrowed; admin "": none */
@@ -29,10 +42,19 @@ struct dri_beat {
     uint64_t due_ns;
     bool is_changed;       /* say it at once */
     size_t routes, failed; /* as of the last dri_beat_encode */
+
+    struct dri_beat_refusal refusals[DRI_BEAT_REFUSALS_MAX]; /* a ring */
+    uint64_t refusals_count;                                 /* all that ever were */
+    uint64_t conflicts, refused;                             /* of these */
+    size_t unsaid; /* that are in no beat yet; the caller zeroes it when one was handed over */
 };
 
 /** Fills in the host's name. */
 void dri_beat_init(struct dri_beat *beat);
+/** What became of a record of the log, read for the first time. */
+void dri_beat_note(struct dri_beat *beat, const struct dri_control_outcome *outcome);
+/** Whether one more refusal would push one out that is in no beat yet: say it now. */
+bool dri_beat_is_full(const struct dri_beat *beat);
 /** The record of now. Errors: ELIMIT. buffer: DRI_BEAT_BYTES_MAX bytes. */
 DRAY_MUST_CHECK enum dray_status dri_beat_encode(struct dri_beat *beat, const char *state,
                                                  uint64_t wall_ms, uint8_t *buffer,

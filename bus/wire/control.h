@@ -199,24 +199,66 @@ struct dri_status_failure {
     struct dray_slice reason;
 };
 
+/** A route that can run there and that no command has called since it was put or the replica began.
+ */
+struct dri_status_idle {
+    struct dray_slice key;
+    uint64_t revision;
+};
+
+/** A module that routes of the replica run in. */
+struct dri_status_module {
+    struct dray_slice name, sha256;
+    uint64_t routes;
+};
+
+/** A record of the control topic that changed nothing. */
+struct dri_status_refusal {
+    uint64_t revision;
+    struct dray_slice verdict; /* "conflict" or "refused" */
+    struct dray_slice author;
+    struct dray_slice key; /* of a conflict, as base and present are */
+    uint64_t base, present;
+    struct dray_slice reason; /* of a refused one */
+};
+
 /** A replica's word about itself on the status topic. */
 struct dri_status_record {
     struct dray_slice worker, group, host, version, state, digest, admin;
     uint64_t pid, revision, ts_ms;
-    struct dray_slice failed; /* decode: msgpack bytes of the array, checked */
-    uint32_t failed_count;
+    uint64_t conflicts, refused; /* records of the log that it has read */
+    uint64_t idle_all;           /* routes that were never called; idle lists the first of them */
+    /* decode: msgpack bytes of the arrays, checked */
+    struct dray_slice failed, modules, refusals, idle;
+    uint32_t failed_count, modules_count, refusals_count, idle_count;
+};
+
+/** The arrays of a record that is written. */
+struct dri_status_lists {
+    const struct dri_status_failure *failed;
+    const struct dri_status_module *modules;
+    const struct dri_status_refusal *refusals; /* the latest last */
+    const struct dri_status_idle *idle;
+    size_t failed_count, modules_count, refusals_count, idle_count;
 };
 
 DRAY_MUST_CHECK enum dray_status dri_status_encode(const struct dri_status_record *record,
-                                                   const struct dri_status_failure *failed,
-                                                   size_t failed_count, void *buffer,
-                                                   size_t buffer_bytes, size_t *ret_len);
+                                                   const struct dri_status_lists *lists,
+                                                   void *buffer, size_t buffer_bytes,
+                                                   size_t *ret_len);
 DRAY_MUST_CHECK enum dray_status dri_status_decode(struct dray_slice message,
                                                    const struct dri_wire_limits *limits,
                                                    struct dri_status_record *ret_record,
                                                    struct dri_wire_error *ret_error);
+/** Walk the arrays of a decoded record: set *at to 0 first; false at the end. */
 bool dri_status_next_failure(const struct dri_status_record *record, size_t *at,
                              struct dri_status_failure *ret_failure);
+bool dri_status_next_module(const struct dri_status_record *record, size_t *at,
+                            struct dri_status_module *ret_module);
+bool dri_status_next_idle(const struct dri_status_record *record, size_t *at,
+                          struct dri_status_idle *ret_idle);
+bool dri_status_next_refusal(const struct dri_status_record *record, size_t *at,
+                             struct dri_status_refusal *ret_refusal);
 
 /** fid of design: first 8 bytes, big-endian, of SHA-256 over ns "." name "@" version ":" signature.
  *  signature: 64 hex digits or empty. */

@@ -118,6 +118,23 @@ class Kafka:
         finally:
             consumer.close()
 
+    def cut(self, topic, count):
+        """Takes the first messages of a topic with one partition away."""
+        parts = [self._kafka.TopicPartition(topic, 0, count)]
+        for future in self._admin.delete_records(parts).values():
+            future.result(60)
+
+    def tail(self, topic):
+        """A consumer of what is published from now on; the caller polls and closes it."""
+        consumer = self._kafka.Consumer({"bootstrap.servers": self.servers, "group.id": "tail",
+                                         "enable.auto.commit": False, "fetch.wait.max.ms": 10})
+        parts = [self._kafka.TopicPartition(topic, n)
+                 for n in consumer.list_topics(topic, timeout=30).topics[topic].partitions]
+        for part in parts:
+            part.offset = consumer.get_watermark_offsets(part, timeout=30)[1]
+        consumer.assign(parts)
+        return consumer
+
     def committed(self, group, topic):
         """partition -> committed offset (-1: none)."""
         consumer = self._kafka.Consumer({"bootstrap.servers": self.servers, "group.id": group})
@@ -274,6 +291,22 @@ class Nats:
         stream = await self._stream.find_stream_name_by_subject(topic)
         consumers = await self._stream.consumers_info(stream)
         return bool(consumers) and all(c.num_pending == 0 and c.num_ack_pending == 0 for c in consumers)
+
+    def cut(self, topic, count):
+        """Takes the first messages of a stream with one subject away."""
+        name = self._run(self._stream.find_stream_name_by_subject(topic))
+        self._run(self._stream.purge_stream(name, seq=count + 1))
+
+    def listen(self, subject, hear):
+        """Calls hear(subject, value) for whatever is published from now on."""
+        async def on_message(message):
+            hear(message.subject, message.data)
+
+        self._run(self._listen(subject, on_message))
+
+    async def _listen(self, subject, on_message):
+        await self.connection.subscribe(subject, cb=on_message)
+        await self.connection.flush()
 
     def watch_settled(self, topic):
         """From now on acknowledgements of a topic's messages are seen as they pass; needs its stream.

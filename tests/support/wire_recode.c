@@ -145,25 +145,53 @@ static enum dray_status status_recode(struct dray_slice message, uint8_t *buffer
                                       struct dri_wire_error *ret_error)
 {
     struct dri_status_record record;
-    struct dri_status_failure *failed;
-    size_t at = 0;
-    size_t count = 0;
     enum dray_status status = dri_status_decode(message, &wire_limits, &record, ret_error);
 
     if (status != DRAY_OK) {
         return status;
     }
-    failed = dri_zalloc_array(record.failed_count + 1, sizeof(*failed));
-    if (failed == NULL) {
-        return DRAY_ENOMEM;
+    struct dri_status_failure *failed = dri_zalloc_array(record.failed_count + 1, sizeof(*failed));
+    struct dri_status_module *modules =
+        dri_zalloc_array(record.modules_count + 1, sizeof(*modules));
+    struct dri_status_refusal *refusals =
+        dri_zalloc_array(record.refusals_count + 1, sizeof(*refusals));
+    struct dri_status_idle *idle = dri_zalloc_array(record.idle_count + 1, sizeof(*idle));
+    struct dri_status_lists lists = {
+        .failed = failed, .modules = modules, .refusals = refusals, .idle = idle};
+    bool has_room = failed != NULL && modules != NULL && refusals != NULL && idle != NULL;
+    status = has_room ? DRAY_OK : DRAY_ENOMEM;
+    if (status == DRAY_OK) {
+        size_t at = 0;
+        while (lists.failed_count < record.failed_count &&
+               dri_status_next_failure(&record, &at, &failed[lists.failed_count])) {
+            lists.failed_count++;
+        }
+        at = 0;
+        while (lists.modules_count < record.modules_count &&
+               dri_status_next_module(&record, &at, &modules[lists.modules_count])) {
+            lists.modules_count++;
+        }
+        at = 0;
+        while (lists.refusals_count < record.refusals_count &&
+               dri_status_next_refusal(&record, &at, &refusals[lists.refusals_count])) {
+            lists.refusals_count++;
+        }
+        at = 0;
+        while (lists.idle_count < record.idle_count &&
+               dri_status_next_idle(&record, &at, &idle[lists.idle_count])) {
+            lists.idle_count++;
+        }
+        bool is_whole = lists.idle_count == record.idle_count &&
+                        lists.failed_count == record.failed_count &&
+                        lists.modules_count == record.modules_count &&
+                        lists.refusals_count == record.refusals_count;
+        status = is_whole ? dri_status_encode(&record, &lists, buffer, buffer_bytes, ret_len)
+                          : DRAY_EFATAL;
     }
-    while (count < record.failed_count && dri_status_next_failure(&record, &at, &failed[count])) {
-        count++;
-    }
-    status = count == record.failed_count
-                 ? dri_status_encode(&record, failed, count, buffer, buffer_bytes, ret_len)
-                 : DRAY_EFATAL;
     dri_free(failed);
+    dri_free(modules);
+    dri_free(refusals);
+    dri_free(idle);
     return status;
 }
 

@@ -689,6 +689,66 @@ static void a_status_record_is_read_field_by_field(void **state)
     assert_false(dri_status_next_failure(&record, &at, &failure));
 }
 
+#define STATUS_LISTS                                                                               \
+    "{\"v\":1,\"worker\":\"w\",\"pid\":1,\"state\":\"ready\",\"revision\":19,\"ts\":1,"            \
+    "\"conflicts\":1,\"refused\":1,\"failed\":[],"                                                 \
+    "\"modules\":[{\"name\":\"a.so\",\"sha256\":\"00\",\"routes\":2},{\"name\":\"b.so\","          \
+    "\"routes\":1}],"                                                                              \
+    "\"refusals\":[{\"revision\":18,\"verdict\":\"conflict\",\"author\":\"ann\",\"key\":\"d/"      \
+    "x@1.0.0\","                                                                                   \
+    "\"base\":4,\"present\":17},{\"revision\":19,\"verdict\":\"refused\",\"reason\":\"is "         \
+    "empty\"}],"                                                                                   \
+    "\"idle\":[{\"key\":\"d/y@1.0.0\",\"revision\":3}],\"idle_all\":1}"
+
+static void a_status_record_names_modules_and_refusals(void **state)
+{
+    struct dri_status_record record;
+    struct dri_status_module module;
+    struct dri_status_refusal refusal;
+    struct dri_status_idle idle;
+    struct dri_wire_error error;
+    struct dray_slice message = wire_json(STATUS_LISTS);
+    uint8_t buffer[1024];
+    size_t len = 0;
+    size_t at = 0;
+
+    (void)state;
+    test_ok(dri_status_decode(message, &limits, &record, &error));
+    assert_true(record.conflicts == 1 && record.refused == 1);
+    assert_true(record.modules_count == 2 && record.refusals_count == 2);
+    assert_true(dri_status_next_module(&record, &at, &module));
+    test_slice("a.so", module.name);
+    test_slice("00", module.sha256);
+    assert_int_equal(module.routes, 2);
+    assert_true(dri_status_next_module(&record, &at, &module));
+    assert_true(dray_slice_is_absent(module.sha256));
+    assert_false(dri_status_next_module(&record, &at, &module));
+    at = 0;
+    assert_true(dri_status_next_refusal(&record, &at, &refusal));
+    test_slice("conflict", refusal.verdict);
+    test_slice("ann", refusal.author);
+    test_slice("d/x@1.0.0", refusal.key);
+    assert_true(refusal.revision == 18 && refusal.base == 4 && refusal.present == 17);
+    assert_true(dri_status_next_refusal(&record, &at, &refusal));
+    test_slice("is empty", refusal.reason);
+    assert_true(dray_slice_is_absent(refusal.key));
+    assert_false(dri_status_next_refusal(&record, &at, &refusal));
+    at = 0;
+    assert_true(record.idle_all == 1 && record.idle_count == 1);
+    assert_true(dri_status_next_idle(&record, &at, &idle));
+    test_slice("d/y@1.0.0", idle.key);
+    assert_int_equal(idle.revision, 3);
+    assert_false(dri_status_next_idle(&record, &at, &idle));
+
+    /* what is written is what was read, in our own order of keys */
+    test_ok(wire_recode_find("status")(message, buffer, sizeof(buffer), &len, &error));
+    assert_int_equal(len, message.len);
+    assert_memory_equal(buffer, message.at, len);
+    for (size_t bytes = 0; bytes < message.len; bytes++) {
+        test_status(DRAY_ELIMIT, wire_recode_find("status")(message, buffer, bytes, &len, &error));
+    }
+}
+
 static void a_status_of_a_later_release_is_still_read(void **state)
 {
     struct dri_status_record record;
@@ -714,6 +774,15 @@ static void what_is_wrong_with_a_status_is_named(void **state)
             DRAY_EINVALID, "failed", "not a map");
     refused("status", "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"failed\":[{}]}",
             DRAY_EINVALID, "failed.key", "missing");
+    refused("status", "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"modules\":[{}]}",
+            DRAY_EINVALID, "modules.name", "missing");
+    refused("status", "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"modules\":7}", DRAY_EINVALID,
+            "modules", "array");
+    refused("status", "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"idle\":[{\"revision\":1}]}",
+            DRAY_EINVALID, "idle.key", "missing");
+    refused("status",
+            "{\"v\":1,\"worker\":\"w\",\"state\":\"ready\",\"refusals\":[{\"revision\":\"x\"}]}",
+            DRAY_EINVALID, "refusals.revision", "unsigned");
 }
 
 static void keys_that_are_there_twice_are_refused_everywhere(void **state)
@@ -831,6 +900,7 @@ int main(void)
         CASE(a_key_can_be_taken_apart_in_one_way_only),
         CASE(a_name_has_no_blank_edges_and_no_empty_parts),
         CASE(a_status_record_is_read_field_by_field),
+        CASE(a_status_record_names_modules_and_refusals),
         CASE(a_status_of_a_later_release_is_still_read),
         CASE(what_is_wrong_with_a_status_is_named),
         CASE(keys_that_are_there_twice_are_refused_everywhere),

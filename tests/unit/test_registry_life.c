@@ -35,6 +35,30 @@ static void a_pinned_route_outlives_its_removal(void **state)
     fixture_close(&f);
 }
 
+static void a_call_shows_until_the_route_is_put_again(void **state)
+{
+    struct fixture f;
+    const struct dri_query query = {.name = dray_slice_text("order.create")};
+    const struct dri_route *route = NULL;
+    const struct dri_route *fresh = NULL;
+    (void)state;
+    fixture_open(&f);
+    test_ok(fixture_put(&f, 0, &order));
+    test_ok(dri_registry_pin(f.reader, &query, &route));
+    assert_int_equal(atomic_load(&route->was_called), 0);
+    dri_registry_note_call(route);
+    dri_registry_note_call(route);
+    assert_int_equal(atomic_load(&route->was_called), 1);
+    test_ok(fixture_put(&f, 1, &order));
+    test_ok(dri_registry_pin(f.reader, &query, &fresh));
+    assert_int_equal(atomic_load(&fresh->was_called), 0);
+    dri_registry_note_call(route); /* of what is running still */
+    assert_int_equal(atomic_load(&fresh->was_called), 0);
+    dri_registry_unpin(f.reader, route);
+    dri_registry_unpin(f.reader, fresh);
+    fixture_close(&f);
+}
+
 static void a_route_stays_until_its_last_pin(void **state)
 {
     (void)state;
@@ -335,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pinned_route_outlives_its_removal),
+        cmocka_unit_test(a_call_shows_until_the_route_is_put_again),
         cmocka_unit_test(a_route_stays_until_its_last_pin),
         cmocka_unit_test(a_pin_outlives_its_reader),
         cmocka_unit_test(nothing_is_freed_before_each_reader_was_quiescent),

@@ -35,7 +35,8 @@ static void say(struct fixture *fx, const char *worker, const char *group, const
                                              .digest = dray_slice_text(""),
                                              .admin = dray_slice_text(""),
                                              .ts_ms = 1};
-    test_ok(dri_status_encode(&record, NULL, 0, bytes, sizeof(bytes), &len));
+    const struct dri_status_lists none = {.failed = NULL};
+    test_ok(dri_status_encode(&record, &none, bytes, sizeof(bytes), &len));
     dri_replicas_take(&fx->replicas, dray_slice_text(worker), dray_slice_of(bytes, len),
                       fx->now_ns);
 }

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright 2026 The dray authors */
+#include "registry_fixture.h"
+#include "run/status_beat.h"
+#include "support/test.h"
+
+static uint8_t g_buffer[DRI_BEAT_BYTES_MAX];
+
+static void beat_of(struct dri_beat *beat, const struct dri_registry *registry)
+{
+    *beat = (struct dri_beat){
+        .worker = "w", .group = "g", .version = "0", .admin = "", .registry = registry};
+    dri_beat_init(beat);
+}
+
+static void read_beat(struct dri_beat *beat, struct dri_status_record *ret_record)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    struct dri_wire_error error;
+    size_t len = 0;
+
+    test_ok(dri_beat_encode(beat, "ready", 1, g_buffer, &len));
+    test_ok(dri_status_decode(dray_slice_of(g_buffer, len), &limits, ret_record, &error));
+}
+
+static void a_record_that_was_refused_is_in_the_next_beat(void **state)
+{
+    struct fixture f;
+    struct dri_beat beat;
+    struct dri_status_record record;
+    struct dri_status_refusal refusal;
+    size_t at = 0;
+    const struct dri_control_outcome conflict = {
+        .verdict = DRI_CONTROL_CONFLICT,
+        .revision = 18,
+        .has_change = true,
+        .change = {.author = dray_slice_text("ann@host")},
+        .conflict = {.key = "default/x@1.0.0", .base = 4, .present = 17}};
+    const struct dri_control_outcome refused = {
+        .verdict = DRI_CONTROL_REFUSED, .revision = 19, .text = "the record is empty"};
+    const struct dri_control_outcome applied = {.verdict = DRI_CONTROL_APPLIED, .revision = 20};
+
+    (void)state;
+    fixture_open(&f);
+    beat_of(&beat, f.registry);
+    dri_beat_note(&beat, &conflict);
+    dri_beat_note(&beat, &refused);
+    dri_beat_note(&beat, &applied);
+    read_beat(&beat, &record);
+    assert_true(record.conflicts == 1 && record.refused == 1);
+    assert_int_equal(record.refusals_count, 2);
+    assert_true(dri_status_next_refusal(&record, &at, &refusal));
+    test_slice("conflict", refusal.verdict);
+    test_slice("ann@host", refusal.author);
+    test_slice("default/x@1.0.0", refusal.key);
+    assert_true(refusal.revision == 18 && refusal.base == 4 && refusal.present == 17);
+    assert_true(dri_status_next_refusal(&record, &at, &refusal));
+    test_slice("refused", refusal.verdict);
+    test_slice("the record is empty", refusal.reason);
+    assert_true(dray_slice_is_absent(refusal.key) && refusal.revision == 19);
+    fixture_close(&f);
+}
+
+/* Said whenever it is full, each of many is in some beat; what is kept is the latest. */
+static void of_many_refusals_none_goes_by_unsaid(void **state)
+{
+    struct fixture f;
+    struct dri_beat beat;
+    struct dri_status_record record;
+    struct dri_status_refusal refusal;
+    uint64_t seen = 0;
+
+    (void)state;
+    fixture_open(&f);
+    beat_of(&beat, f.registry);
+    for (uint64_t revision = 1; revision <= 100; revision++) {
+        const struct dri_control_outcome outcome = {.verdict = DRI_CONTROL_CONFLICT,
+                                                    .revision = revision};
+        dri_beat_note(&beat, &outcome);
+        if (dri_beat_is_full(&beat) || revision == 100) {
+            size_t at = 0;
+            read_beat(&beat, &record);
+            beat.unsaid = 0;
+            while (dri_status_next_refusal(&record, &at, &refusal)) {
+                assert_true(refusal.revision <= seen + 1);
+                seen = refusal.revision > seen ? refusal.revision : seen;
+            }
+            assert_true(seen == revision);
+        }
+    }
+    assert_true(record.conflicts == 100 && record.refusals_count == DRI_BEAT_REFUSALS_MAX);
+    fixture_close(&f);
+}
+
+static void no_module(void *arg, struct dri_route *route)
+{
+    (void)arg;
+    (void)snprintf(route->failure, sizeof(route->failure), "it is not there");
+}
+
+/* A writer that waits looks for the routes of his change: they have to be listed. */
+static void of_many_routes_that_fail_the_latest_are_listed(void **state)
+{
+    const struct dri_registry_config config = {.bind = no_module, .readers_max = 1};
+    struct dri_registry *registry = NULL;
+    struct dri_beat beat;
+    struct dri_status_record record;
+    struct dri_status_failure failure;
+    size_t at = 0;
+    bool is_told = false;
+
+    (void)state;
+    test_ok(dri_registry_create(&config, &registry));
+    for (uint64_t revision = 1; revision <= 100; revision++) {
+        struct dri_registry_conflict conflict;
+        uint8_t bytes[256];
+        char name[32];
+        char text[256];
+        size_t len = 0;
+        /* the latest is the first by key */
+        (void)snprintf(name, sizeof(name), "n%03u", (unsigned)(200 - revision));
+        const struct dri_route_view view = {.name = dray_slice_text(name),
+                                            .version = dray_slice_text("1.0.0"),
+                                            .module = dray_slice_text("m.so"),
+                                            .handler = dray_slice_text("h")};
+        test_ok(dri_route_encode(&view, bytes, sizeof(bytes), &len));
+        test_ok(dri_registry_put(registry, 0, revision, dray_slice_of(bytes, len), &conflict, text,
+                                 sizeof(text)));
+    }
+    beat_of(&beat, registry);
+    read_beat(&beat, &record);
+    assert_int_equal(record.failed_count, DRI_BEAT_FAILED_MAX);
+    while (dri_status_next_failure(&record, &at, &failure)) {
+        assert_true(failure.revision > 100 - DRI_BEAT_FAILED_MAX);
+        is_told =
+            is_told || dray_slice_equal_text(failure.reason, "this one and 36 more cannot run");
+    }
+    assert_true(is_told && beat.failed == 100 && beat.routes == 100);
+    dri_registry_destroy(registry);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_that_was_refused_is_in_the_next_beat),
+        cmocka_unit_test(of_many_refusals_none_goes_by_unsaid),
+        cmocka_unit_test(of_many_routes_that_fail_the_latest_are_listed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
