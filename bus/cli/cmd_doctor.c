@@ -205,7 +205,7 @@ static void look_at_exposure(struct doctor *doctor)
 static void look_at_broker(struct doctor *doctor)
 {
     const struct dri_settings *settings = &doctor->cli->settings;
-    struct dri_topic topics[TOPICS + DRI_DELAY_LEVELS] = {
+    struct dri_topic topics[TOPICS + DRI_DELAY_LEVELS + 1] = {
         {settings->topics.commands, DRI_USE_COMMANDS},
         {settings->topics.results, DRI_USE_RESULTS},
         {settings->topics.dead_letters, DRI_USE_DEAD_LETTERS},
@@ -219,6 +219,9 @@ static void look_at_broker(struct doctor *doctor)
     for (uint32_t i = 0; i < levels; i++) {
         topics[TOPICS + i] = (struct dri_topic){settings->topics.delay[i], DRI_USE_DELAY};
     }
+    if (doctor->can_fix) { /* made by the first schedule, too: it is no fault that it is not there */
+        topics[TOPICS + levels] = (struct dri_topic){settings->topics.ticks, DRI_USE_STATUS};
+    }
     struct dri_topic_report reports[DRI_ARRAY_LEN(topics)];
     struct dri_transport_info info = {.kind = "", .library = "", .server = ""};
     struct dri_transport_config config = {
@@ -226,7 +229,7 @@ static void look_at_broker(struct doctor *doctor)
         .group = settings->group,
         .client_id = "dray-doctor",
         .topics = topics,
-        .topics_count = TOPICS + levels,
+        .topics_count = TOPICS + levels + doctor->can_fix,
         .can_create = doctor->can_fix,
         .partitions = settings->worker.partitions,
         .timeout_ms = CHECK_MS,
@@ -260,7 +263,10 @@ static void look_at_broker(struct doctor *doctor)
     }
     for (size_t i = 0; i < DRI_ARRAY_LEN(reports); i++) {
         if (reports[i].topic != NULL) {
-            tell_topic(doctor, &reports[i], i < TOPICS ? names[i] : "delay");
+            tell_topic(doctor, &reports[i],
+                       i < TOPICS            ? names[i]
+                       : i < TOPICS + levels ? "delay"
+                                             : "last ticks");
         }
     }
 }

@@ -72,6 +72,8 @@ struct dri_engine {
 
     uint32_t *epochs; /* owned; by slot, of the last assignment; 0: there was none */
     bool is_quiet;
+    bool has_first; /* partition 0 of the commands topic, in first_slot */
+    uint32_t first_slot;
     uint64_t cancelled_version; /* of which is looked for in what waits */
 
     struct dri_settle settles[ACTIONS_MAX];
@@ -192,6 +194,10 @@ static void take_assigned(struct dri_engine *engine, const struct dri_transport_
     dri_intake_assigned(engine->intake, event);
     DRI_ASSERT(event->slot < engine->config.core.slots_max);
     engine->epochs[event->slot] = event->epoch;
+    if (event->as.assigned.role == DRI_ROLE_COMMANDS && event->as.assigned.partition == 0) {
+        engine->first_slot = event->slot;
+        engine->has_first = true;
+    }
     if (engine->transaction != NULL) {
         dri_transaction_assigned(engine->transaction, event->slot);
     }
@@ -217,6 +223,7 @@ static void take_ended(struct dri_engine *engine, const struct dri_transport_eve
 {
     bool is_lost = event->type == DRI_TE_LOST;
     *(is_lost ? &engine->stats.losses : &engine->stats.revocations) += 1;
+    engine->has_first = engine->has_first && engine->first_slot != event->slot;
     *next_core_event(engine) = (struct dri_core_event){
         .type = is_lost ? DRI_CE_LOST : DRI_CE_REVOKED,
         .slot = event->slot,
@@ -770,6 +777,11 @@ bool dri_engine_is_drained(const struct dri_engine *engine, bool *ret_clean)
 const char *dri_engine_origin(const struct dri_engine *engine, uint32_t slot)
 {
     return dri_intake_origin(engine->intake, slot);
+}
+
+bool dri_engine_has_first(const struct dri_engine *engine)
+{
+    return engine->has_first;
 }
 
 void dri_engine_stats(const struct dri_engine *engine, struct dri_engine_stats *ret_stats,

@@ -125,6 +125,9 @@ bool dri_engine_is_drained(const struct dri_engine *engine, bool *ret_clean);
  * flight of the slot is out (an origin changes only when its slot is assigned anew). */
 const char *dri_engine_origin(const struct dri_engine *engine, uint32_t slot);
 
+/** Whether partition 0 of the commands topic is ours. */
+bool dri_engine_has_first(const struct dri_engine *engine);
+
 void dri_engine_stats(const struct dri_engine *engine, struct dri_engine_stats *ret_stats,
                       struct dri_core_stats *ret_core);
 

@@ -40,6 +40,7 @@
 #include "engine.h"
 #include "envelope.h"
 #include "exit_alarm.h"
+#include "firing_thread.h"
 #include "gauges.h"
 #include "journal.h"
 #include "last_run.h"
@@ -88,6 +89,8 @@ struct dri_worker {
     struct dri_modules *modules;     /* owned */
     struct dri_registry *registry;   /* owned */
     struct dri_cancelled *cancelled; /* owned */
+    struct dri_schedules *schedules; /* owned */
+    struct dri_firing_thread *firing; /* owned */
     const struct dri_transport_ops *ops;
     struct dri_transport *transport;            /* owned */
     struct dri_journal *journal;                /* owned; NULL: it could not be had */
@@ -231,6 +234,9 @@ static enum dray_status make_registry(struct dri_worker *worker)
         .readers_max = threads_max(settings) + 1, /* the router */
     };
     status = dri_cancelled_create(CANCELLED_MAX, &worker->cancelled);
+    if (status == DRAY_OK) {
+        status = dri_schedules_create(settings->group, worker->cancelled, &worker->schedules);
+    }
     return status == DRAY_OK ? dri_registry_create(&config, &worker->registry) : status;
 }
 
@@ -245,6 +251,7 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
         .version = DRAY_VERSION,
         .admin = worker->admin == NULL ? "" : dri_admin_address(worker->admin),
         .cancelled = worker->cancelled,
+        .schedules = worker->schedules,
         .served = &worker->wake,
     };
     struct dri_control_thread *control = NULL;
@@ -444,6 +451,16 @@ static enum dray_status start_admin(struct dri_worker *worker, char *ret_text, s
     return status;
 }
 
+static enum dray_status start_firing(struct dri_worker *worker)
+{
+    const struct dri_firing_config config = {.settings = worker->settings,
+                                             .ops = worker->ops,
+                                             .schedules = worker->schedules,
+                                             .metrics = worker->metrics,
+                                             .worker = worker->id};
+    return dri_firing_start(&config, &worker->firing);
+}
+
 static bool has_inboxes(const struct dri_worker *worker)
 {
     return strcmp(worker->ops->scheme, "kafka") != 0;
@@ -502,7 +519,7 @@ static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t 
     if (status == DRAY_OK) {
         status = make_engine(worker);
     }
-    return status;
+    return status == DRAY_OK ? start_firing(worker) : status;
 }
 
 enum dray_status dri_worker_create(const struct dri_settings *settings,
@@ -577,6 +594,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     }
     stop_lanes(worker, STOP_MS);
     uint32_t close_ms = set_alarm(worker);
+    dri_firing_stop(worker->firing);
     crash_point("before_close");
     if (worker->transport != NULL) {
         worker->ops->close(worker->transport, close_ms);
@@ -591,6 +609,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     dri_control_stop(atomic_load(&worker->control));
     dri_router_destroy(worker->router);
     dri_registry_destroy(worker->registry);
+    dri_schedules_destroy(worker->schedules);
     dri_cancelled_destroy(worker->cancelled);
     dri_modules_destroy(worker->modules);
     dri_metrics_destroy(worker->metrics);
@@ -716,6 +735,8 @@ static void adapt(struct dri_worker *worker, struct dri_now now)
         worker->replicas = replicas;
         dri_engine_set_replicas(worker->engine, replicas);
     }
+    dri_firing_own(worker->firing,
+                   worker->obeyed == REQUEST_NONE && dri_engine_has_first(worker->engine));
 }
 
 static void obey(struct dri_worker *worker, struct dri_now now)
