@@ -353,7 +353,7 @@ static void volley_step(struct dri_firing_thread *thread, struct dri_now now)
         }
     }
     bool is_out = thread->phase != PHASE_IDLE && thread->phase != PHASE_READING;
-    if (is_out && now.mono_ns - thread->phase_ns > ANSWER_NS) {
+    if (is_out && now.mono_ns > thread->phase_ns + ANSWER_NS) {
         broken(thread, "the broker does not answer");
     }
 }
