@@ -14,6 +14,7 @@
 #include "wire/control.h"
 #include "wire/headers.h"
 #include "wire/letter.h"
+#include "wire/schedule.h"
 
 static void replay_try(struct dray_slice message, uint8_t *buffer, size_t size)
 {
@@ -103,6 +104,7 @@ static void walkers_try(struct dray_slice message)
     const struct dri_status_record no_record = {.failed_count = 0};
     struct dri_change_item item;
     struct dri_cancel_item cancel;
+    struct dri_schedule_item schedule;
     struct dri_status_failure failure;
     uint8_t buffer[64];
     size_t at = 0;
@@ -110,6 +112,7 @@ static void walkers_try(struct dray_slice message)
 
     FUZZ_CHECK(!dri_change_next(&no_change, &at, &item));
     FUZZ_CHECK(!dri_cancel_next(&no_change, &at, &cancel));
+    FUZZ_CHECK(!dri_schedule_next(&no_change, &at, &schedule));
     FUZZ_CHECK(dri_change_encode(&no_change, NULL, 0, buffer, sizeof(buffer), &len) == DRAY_OK);
     FUZZ_CHECK(!dri_status_next_failure(&no_record, &at, &failure));
     while (dri_change_next(&change, &at, &item)) {
@@ -117,6 +120,10 @@ static void walkers_try(struct dray_slice message)
     }
     at = 0;
     while (dri_cancel_next(&change, &at, &cancel)) {
+        FUZZ_CHECK(at <= message.len);
+    }
+    at = 0;
+    while (dri_schedule_next(&change, &at, &schedule)) {
         FUZZ_CHECK(at <= message.len);
     }
     at = 0;
