@@ -219,7 +219,8 @@ static void look_at_broker(struct doctor *doctor)
     for (uint32_t i = 0; i < levels; i++) {
         topics[TOPICS + i] = (struct dri_topic){settings->topics.delay[i], DRI_USE_DELAY};
     }
-    if (doctor->can_fix) { /* made by the first schedule, too: it is no fault that it is not there */
+    if (doctor
+            ->can_fix) { /* made by the first schedule, too: it is no fault that it is not there */
         topics[TOPICS + levels] = (struct dri_topic){settings->topics.ticks, DRI_USE_STATUS};
     }
     struct dri_topic_report reports[DRI_ARRAY_LEN(topics)];

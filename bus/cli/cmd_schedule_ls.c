@@ -152,14 +152,10 @@ static void add_row(const struct listing *listing, struct dri_table *table, size
     if (last_ms != 0) {
         dri_clock_format(last_ms, last);
     }
-    const char *cells[] = {schedule->key,
-                           cron,
-                           command,
-                           next,
-                           last,
-                           dri_missed_text(schedule->view.missed),
-                           revision,
-                           listing->lasts[at].worker};
+    const char *cells[] = {schedule->key, cron,
+                           command,       next,
+                           last,          dri_missed_text(schedule->view.missed),
+                           revision,      listing->lasts[at].worker};
     dri_table_row(table, cells);
 }
 

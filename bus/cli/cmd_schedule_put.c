@@ -176,8 +176,7 @@ static int edit_run(const struct edit *edit, const struct dri_cron *cron)
         code = change(edit, &tool, &revision);
     }
     if (code == DRI_EXIT_OK) {
-        print_accepted(edit, revision,
-                       cron == NULL ? 0 : dri_cron_next(cron, dri_clock_wall_ms()));
+        print_accepted(edit, revision, cron == NULL ? 0 : dri_cron_next(cron, dri_clock_wall_ms()));
     }
     if (code == DRI_EXIT_OK && edit->is_waiting) {
         code = dri_registry_tool_wait(&tool, NULL, 0, revision, edit->wait_ms);
@@ -242,9 +241,8 @@ static int try_out(const struct dri_cli *cli, struct dri_send_form *form)
 {
     struct dri_send_message message;
     char text[TEXT_BYTES] = "";
-    enum dray_status status =
-        dri_send_message_make(form, dray_slice_text(dri_cli_value(cli, "payload")), &message, text,
-                              sizeof(text));
+    enum dray_status status = dri_send_message_make(
+        form, dray_slice_text(dri_cli_value(cli, "payload")), &message, text, sizeof(text));
     if (status != DRAY_OK) {
         return dri_cli_fail(cli, status == DRAY_EINVALID ? DRI_EXIT_USAGE : DRI_EXIT_FAILED, "%s",
                             text);
@@ -338,9 +336,7 @@ static int put_run(struct dri_cli *cli)
 }
 
 static const struct dri_cli_option put_options[] = {
-    {.name = "cron",
-     .argument = "EXPRESSION",
-     .help = "When (UTC); see dray help schedule next."},
+    {.name = "cron", .argument = "EXPRESSION", .help = "When (UTC); see dray help schedule next."},
     {.name = "payload",
      .argument = "JSON",
      .help = "The arguments of each command; bytes as {\"$bin\":\"base64\"}."},
@@ -429,8 +425,8 @@ static int rm_check(const struct dri_cli *cli)
         code = DRI_EXIT_USAGE;
     }
     if (code == DRI_EXIT_OK && dri_cli_has(cli, "base") && cli->arguments_count > 1) {
-        code = dri_cli_usage(cli, "--base is for one schedule; there are %zu",
-                             cli->arguments_count);
+        code =
+            dri_cli_usage(cli, "--base is for one schedule; there are %zu", cli->arguments_count);
     }
     return code;
 }

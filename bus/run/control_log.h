@@ -35,9 +35,9 @@ enum dri_control_verdict {
     DRI_CONTROL_CONFLICT,
     DRI_CONTROL_REFUSED,
     DRI_CONTROL_SCHEDULES, /* likewise: schedules were put or removed */
-    DRI_CONTROL_CANCELS, /* it was no change of the registry: ids were cancelled */
-    DRI_CONTROL_IGNORED, /* of a kind that this build does not know */
-    DRI_CONTROL_SEEN,    /* not above what the registry has seen: it was read before */
+    DRI_CONTROL_CANCELS,   /* it was no change of the registry: ids were cancelled */
+    DRI_CONTROL_IGNORED,   /* of a kind that this build does not know */
+    DRI_CONTROL_SEEN,      /* not above what the registry has seen: it was read before */
     DRI_CONTROL_VERDICTS
 };
 

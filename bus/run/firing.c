@@ -166,9 +166,9 @@ enum dray_status dri_firing_learn(struct dri_firing *firing, struct dray_slice k
     if (known == NULL) {
         return DRAY_ENOMEM;
     }
-    bool is_older = revision < known->revision ||
-                    (revision == known->revision && tick_ms <= known->tick_ms &&
-                     known->tick_ms - tick_ms < FUTURE_MS);
+    bool is_older =
+        revision < known->revision || (revision == known->revision && tick_ms <= known->tick_ms &&
+                                       known->tick_ms - tick_ms < FUTURE_MS);
     if (is_older) {
         return DRAY_OK;
     }
@@ -176,8 +176,7 @@ enum dray_status dri_firing_learn(struct dri_firing *firing, struct dray_slice k
     known->tick_ms = tick_ms;
     for (size_t i = 0; i < firing->count; i++) {
         struct item *item = &firing->items[i];
-        bool is_news =
-            tick_ms > item->position_ms || item->position_ms - tick_ms >= FUTURE_MS;
+        bool is_news = tick_ms > item->position_ms || item->position_ms - tick_ms >= FUTURE_MS;
         if (is_news && revision == item->schedule->revision &&
             dray_slice_equal_text(key, item->schedule->key)) {
             item_move(item, tick_ms);

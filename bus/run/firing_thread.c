@@ -51,7 +51,7 @@
 #define SLEEP_MAX_NS  (1000u * NS_PER_MS)
 #define AGAIN_NS      (20u * NS_PER_MS) /* the transport was full */
 #define ANSWER_NS     (60000u * NS_PER_MS)
-#define STALE_MS      60000u              /* a tick that is older needs a fresh session */
+#define STALE_MS      60000u /* a tick that is older needs a fresh session */
 #define FRESH_NS      (10000u * NS_PER_MS)
 #define VOLLEY_MAX    64u
 #define UNACKED_MAX   (2u * VOLLEY_MAX)
@@ -457,8 +457,7 @@ static bool session_turn(struct dri_firing_thread *thread)
     struct dri_transport_event events[EVENTS_MAX];
     struct dri_now now = dri_clock_now();
     bool more = false;
-    size_t count =
-        thread->ops->poll(thread->transport, now, EVENTS_MAX, events, EVENTS_MAX, &more);
+    size_t count = thread->ops->poll(thread->transport, now, EVENTS_MAX, events, EVENTS_MAX, &more);
     for (size_t i = 0; i < count && !thread->is_broken; i++) {
         on_event(thread, &events[i]);
     }

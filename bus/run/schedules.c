@@ -319,8 +319,7 @@ enum dray_status dri_schedules_hold(struct dri_schedules *schedules, const char 
     }
     for (size_t i = 0; status == DRAY_OK && i < schedules->count; i++) {
         struct held *held = schedules->list[i];
-        if (group == NULL ||
-            dri_schedule_key_is_of(dray_slice_text(held->schedule.key), group)) {
+        if (group == NULL || dri_schedule_key_is_of(dray_slice_text(held->schedule.key), group)) {
             atomic_fetch_add(&held->refs, 1);
             list[count++] = &held->schedule;
         }

@@ -51,12 +51,10 @@ void dri_schedules_destroy(struct dri_schedules *schedules);
  *  cancelled and is long over is left out.
  *  Errors: ECONFLICT with *ret_conflict; EINVALID, ELIMIT: an item is wrong, ret_text says how;
  *          ENOMEM: the revision does not count as seen. */
-DRAY_MUST_CHECK enum dray_status dri_schedules_apply(struct dri_schedules *schedules,
-                                                     uint64_t revision,
-                                                     const struct dri_change *change,
-                                                     uint64_t now_ms,
-                                                     struct dri_registry_conflict *ret_conflict,
-                                                     char *ret_text, size_t text_bytes);
+DRAY_MUST_CHECK enum dray_status
+dri_schedules_apply(struct dri_schedules *schedules, uint64_t revision,
+                    const struct dri_change *change, uint64_t now_ms,
+                    struct dri_registry_conflict *ret_conflict, char *ret_text, size_t text_bytes);
 
 /** Grows with each accepted change. */
 uint64_t dri_schedules_version(const struct dri_schedules *schedules);

@@ -83,13 +83,13 @@ struct dri_worker {
     struct dri_live *live;           /* owned; the loop's from run on */
     _Atomic(struct dri_live *) next; /* owned: read again, and not taken up yet; NULL: none */
 
-    struct dri_metrics *metrics;     /* owned */
-    struct dri_metrics_page *page;   /* the loop's */
-    struct dri_admin *admin;         /* owned */
-    struct dri_modules *modules;     /* owned */
-    struct dri_registry *registry;   /* owned */
-    struct dri_cancelled *cancelled; /* owned */
-    struct dri_schedules *schedules; /* owned */
+    struct dri_metrics *metrics;      /* owned */
+    struct dri_metrics_page *page;    /* the loop's */
+    struct dri_admin *admin;          /* owned */
+    struct dri_modules *modules;      /* owned */
+    struct dri_registry *registry;    /* owned */
+    struct dri_cancelled *cancelled;  /* owned */
+    struct dri_schedules *schedules;  /* owned */
     struct dri_firing_thread *firing; /* owned */
     const struct dri_transport_ops *ops;
     struct dri_transport *transport;            /* owned */

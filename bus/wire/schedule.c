@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* schedule.c - what is written about recurring schedules: changes, the map, the last tick.
+ *
+ * A schedule is a template of an envelope (2.1) and an expression. Its map is checked as far as
+ * every replica comes to the same verdict, whatever its settings: the expression ticks, the words
+ * are known, the numbers in their bounds. Whether a worker's limits take the command is seen by who
+ * puts it.
+ *
+ * The id of a tick's command is a hash of what names the tick, so it needs no memory of what was
+ * sent: who fires it again makes the same command, and who cancels it needs not have seen it.
+ */
 #include "schedule.h"
 
 #include <stdio.h>
@@ -49,10 +59,10 @@ static const struct dri_field g_item_fields[] = {
 };
 
 #define VIEW_TEXT(text, member, max)                                                               \
-    {.name = (text),                                                                               \
-     .at = offsetof(struct raw, view.member),                                                      \
-     .type = DRI_FIELD_TEXT,                                                                       \
-     .bytes_max = (max)}
+    {                                                                                              \
+        .name = (text), .at = offsetof(struct raw, view.member), .type = DRI_FIELD_TEXT,           \
+        .bytes_max = (max)                                                                         \
+    }
 
 static const struct dri_field g_fields[] = {
     {.name = "cron",
@@ -363,8 +373,8 @@ enum dray_status dri_tick_decode(struct dray_slice message, const struct dri_wir
     struct dri_tick tick;
 
     memset(&tick, 0, sizeof(tick));
-    enum dray_status status = dri_fields_decode(message, limits, g_tick_fields,
-                                                COUNT(g_tick_fields), &tick, ret_error);
+    enum dray_status status =
+        dri_fields_decode(message, limits, g_tick_fields, COUNT(g_tick_fields), &tick, ret_error);
     if (status == DRAY_OK && !dri_schedule_key_is_valid(tick.key)) {
         status = fail_at(message, tick.key, "key", "is not group/name", ret_error);
     }

@@ -22,9 +22,9 @@
 
 #define DRI_SCHEDULE_NAME_BYTES_MAX 64u
 /** Of "group/name". */
-#define DRI_SCHEDULE_KEY_BYTES_MAX  (2u * DRI_SCHEDULE_NAME_BYTES_MAX + 1u)
-#define DRI_SCHEDULE_CATCH_UP       100u /* ticks, when the schedule does not say */
-#define DRI_SCHEDULE_CATCH_UP_MAX   1000u
+#define DRI_SCHEDULE_KEY_BYTES_MAX (2u * DRI_SCHEDULE_NAME_BYTES_MAX + 1u)
+#define DRI_SCHEDULE_CATCH_UP      100u /* ticks, when the schedule does not say */
+#define DRI_SCHEDULE_CATCH_UP_MAX  1000u
 
 struct dri_schedule_item {
     struct dray_slice key;

@@ -95,6 +95,28 @@ static void route_try(struct dray_slice message)
     }
 }
 
+static void schedule_try(struct dray_slice message)
+{
+    struct dri_schedule_view view;
+    struct dri_wire_error error;
+    uint8_t id[16];
+
+    if (dri_schedule_key_is_valid(message)) {
+        FUZZ_CHECK(dri_schedule_name_is_valid(dri_schedule_key_name(message)));
+    }
+    FUZZ_CHECK(!dri_schedule_key_is_of(message, "a/b"));
+    dri_schedule_id(message, message.len, 7, id);
+    FUZZ_CHECK((id[6] & 0xf0) == 0x80 && (id[8] & 0xc0) == 0x80);
+    if (dri_schedule_decode(message, &wire_limits, &view, &error) == DRAY_OK) {
+        uint8_t buffer[4096];
+        size_t len = 0;
+        FUZZ_CHECK(dri_schedule_encoded_max(&view) > sizeof(buffer) ||
+                   dri_schedule_encode(&view, buffer, dri_schedule_encoded_max(&view), &len) ==
+                       DRAY_OK);
+        FUZZ_CHECK(dri_missed_text(view.missed)[0] != '\0');
+    }
+}
+
 /* The walkers end on bytes that no decoder has checked, too. */
 static void walkers_try(struct dray_slice message)
 {
@@ -183,6 +205,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     walkers_try(message);
     if (strcmp(FUZZ_FORMAT, "route") == 0) {
         route_try(message);
+    }
+    if (strcmp(FUZZ_FORMAT, "schedule") == 0) {
+        schedule_try(message);
     }
     free(first);
     free(second);

@@ -127,8 +127,7 @@ static enum dray_status schedules_recode(struct dray_slice message, uint8_t *buf
     struct dri_schedule_item *items;
     size_t at = 0;
     size_t count = 0;
-    enum dray_status status =
-        dri_schedule_change_decode(message, &wire_limits, &change, ret_error);
+    enum dray_status status = dri_schedule_change_decode(message, &wire_limits, &change, ret_error);
 
     if (status != DRAY_OK) {
         return status;
@@ -140,10 +139,9 @@ static enum dray_status schedules_recode(struct dray_slice message, uint8_t *buf
     while (count < change.items_count && dri_schedule_next(&change, &at, &items[count])) {
         count++;
     }
-    status =
-        count == change.items_count
-            ? dri_schedule_change_encode(&change, items, count, buffer, buffer_bytes, ret_len)
-            : DRAY_EFATAL;
+    status = count == change.items_count
+                 ? dri_schedule_change_encode(&change, items, count, buffer, buffer_bytes, ret_len)
+                 : DRAY_EFATAL;
     dri_free(items);
     return status;
 }
@@ -158,9 +156,8 @@ static enum dray_status schedule_recode(struct dray_slice message, uint8_t *buff
     return status != DRAY_OK ? status : dri_schedule_encode(&view, buffer, buffer_bytes, ret_len);
 }
 
-static enum dray_status tick_recode(struct dray_slice message, uint8_t *buffer,
-                                    size_t buffer_bytes, size_t *ret_len,
-                                    struct dri_wire_error *ret_error)
+static enum dray_status tick_recode(struct dray_slice message, uint8_t *buffer, size_t buffer_bytes,
+                                    size_t *ret_len, struct dri_wire_error *ret_error)
 {
     struct dri_tick tick;
     enum dray_status status = dri_tick_decode(message, &wire_limits, &tick, ret_error);
@@ -210,12 +207,11 @@ wire_recode_fn *wire_recode_find(const char *format)
     static const struct {
         const char *format;
         wire_recode_fn *recode;
-    } formats[] = {{"envelope", envelope_recode}, {"result", result_recode},
-                   {"letter", letter_recode},     {"control", control_recode},
-                   {"change", change_recode},     {"route", route_recode},
-                   {"status", status_recode},     {"cancel", cancel_recode},
-                   {"schedule", schedule_recode}, {"schedules", schedules_recode},
-                   {"tick", tick_recode}};
+    } formats[] = {
+        {"envelope", envelope_recode},   {"result", result_recode}, {"letter", letter_recode},
+        {"control", control_recode},     {"change", change_recode}, {"route", route_recode},
+        {"status", status_recode},       {"cancel", cancel_recode}, {"schedule", schedule_recode},
+        {"schedules", schedules_recode}, {"tick", tick_recode}};
 
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         if (strcmp(format, formats[i].format) == 0) {

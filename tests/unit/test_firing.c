@@ -62,10 +62,10 @@ static void put(struct world *w, const char *key, uint64_t base, const char *cro
     if (cron != NULL) {
         test_ok(dri_schedule_encode(&view, map, sizeof(map), &map_len));
     }
-    const struct dri_schedule_item item = {
-        .key = dray_slice_text(key),
-        .base = base,
-        .schedule = dray_slice_of(cron == NULL ? NULL : map, map_len)};
+    const struct dri_schedule_item item = {.key = dray_slice_text(key),
+                                           .base = base,
+                                           .schedule =
+                                               dray_slice_of(cron == NULL ? NULL : map, map_len)};
     const struct dri_change head = {.ts_ms = since_ms};
     const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
     test_ok(dri_schedule_change_encode(&head, &item, 1, bytes, sizeof(bytes), &len));

@@ -162,8 +162,8 @@ static void what_is_wrong_with_a_change_of_schedules_is_named(void **state)
 static void keys_are_a_group_and_a_name(void **state)
 {
     static const char *const good[] = {"g/a", "A-1_/b_2-", "0/0"};
-    static const char *const bad[] = {"", "g", "/", "g/", "/a", "g/a/b", "g/a b", "g/a.b", "g@/a",
-                                      "g/\xc3\xa4"};
+    static const char *const bad[] = {"",      "g",     "/",     "g/",   "/a",
+                                      "g/a/b", "g/a b", "g/a.b", "g@/a", "g/\xc3\xa4"};
     uint8_t long_name[70];
 
     (void)state;
@@ -232,7 +232,8 @@ static void damaged_bytes_do_no_harm(void **state)
     wire_damage(dray_slice_of(buffer, len), map_try);
     wire_damage(wire_json("{\"v\":1,\"key\":\"g/a\",\"revision\":1,\"tick\":1}"), map_try);
     wire_damage(
-        wire_json("{\"kind\":\"schedule\",\"items\":[{\"key\":\"g/a\",\"base\":0,\"schedule\":{}}]}"),
+        wire_json(
+            "{\"kind\":\"schedule\",\"items\":[{\"key\":\"g/a\",\"base\":0,\"schedule\":{}}]}"),
         map_try);
 }
 

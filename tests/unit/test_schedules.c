@@ -34,9 +34,8 @@ static void close_world(struct world *w)
 static struct dri_schedule_item item_of(struct world *w, const char *key, uint64_t base,
                                         const char *cron)
 {
-    const struct dri_schedule_view view = {.cron = dray_slice_text(cron),
-                                           .command = dray_slice_text("probe.run"),
-                                           .catch_up = 1};
+    const struct dri_schedule_view view = {
+        .cron = dray_slice_text(cron), .command = dray_slice_text("probe.run"), .catch_up = 1};
     size_t len = 0;
     if (cron != NULL) {
         test_ok(dri_schedule_encode(&view, w->map, sizeof(w->map), &len));
