@@ -84,7 +84,7 @@ static int tell_conflict(const struct dri_cli *cli, const char *key, uint64_t ba
                         key, present, base);
 }
 
-static uint64_t present_revision(const struct dri_registry_tool *tool, const char *key)
+static uint64_t present_revision(const struct dri_registry_tool *tool, struct dray_slice key)
 {
     struct dri_schedule **list = NULL;
     size_t count = 0;
@@ -93,7 +93,7 @@ static uint64_t present_revision(const struct dri_registry_tool *tool, const cha
         return 0;
     }
     for (size_t i = 0; i < count; i++) {
-        revision = strcmp(list[i]->key, key) == 0 ? list[i]->revision : revision;
+        revision = dray_slice_equal_text(key, list[i]->key) ? list[i]->revision : revision;
     }
     dri_schedules_let_go(list, count);
     return revision;
@@ -104,7 +104,7 @@ static int fill_bases(const struct edit *edit, const struct dri_registry_tool *t
     const struct dri_cli *cli = edit->cli;
     for (size_t i = 0; i < edit->count; i++) {
         struct dri_schedule_item *item = &edit->items[i];
-        uint64_t present = present_revision(tool, edit->keys[i]);
+        uint64_t present = present_revision(tool, item->key);
         uint64_t base = dri_cli_has(cli, "create") ? 0 : present;
         if (!dri_cli_uint(cli, "base", 0, UINT64_MAX, &base)) {
             return DRI_EXIT_USAGE;

@@ -109,18 +109,20 @@ static void cancel(const struct dri_control_log *log, const struct dri_control_o
 /* Also when the registry has seen it: no snapshot has schedules. */
 static enum dray_status schedule(struct dri_control_log *log, struct dri_control_outcome *outcome)
 {
+    struct dri_schedules_fault fault = {.text = ""};
     if (log->schedules == NULL) {
         return DRAY_OK;
     }
-    enum dray_status status = dri_schedules_apply(
-        log->schedules, outcome->revision, &outcome->change, dri_clock_wall_ms(),
-        &outcome->conflict, outcome->text, sizeof(outcome->text));
+    /* The clock plays no part in what is accepted: it spares ids that are long over. */
+    enum dray_status status = dri_schedules_apply(log->schedules, outcome->revision,
+                                                  &outcome->change, dri_clock_wall_ms(), &fault);
     if (status == DRAY_ECONFLICT) {
         outcome->verdict = DRI_CONTROL_CONFLICT;
+        outcome->conflict = fault.conflict;
         return DRAY_OK;
     }
     if (status == DRAY_EINVALID || status == DRAY_ELIMIT) {
-        outcome->verdict = DRI_CONTROL_REFUSED;
+        outcome->verdict = refuse(outcome, "", fault.text);
         return DRAY_OK;
     }
     return status;

@@ -263,8 +263,7 @@ static void draft_drop(struct draft *draft)
 
 enum dray_status dri_schedules_apply(struct dri_schedules *schedules, uint64_t revision,
                                      const struct dri_change *change, uint64_t now_ms,
-                                     struct dri_registry_conflict *ret_conflict, char *ret_text,
-                                     size_t text_bytes)
+                                     struct dri_schedules_fault *ret_fault)
 {
     struct draft draft;
     struct dri_schedule_item item;
@@ -275,7 +274,7 @@ enum dray_status dri_schedules_apply(struct dri_schedules *schedules, uint64_t r
     }
     if (change->ts_ms == 0) { /* nobody could say which ticks are its */
         schedules->revision = revision;
-        snprintf(ret_text, text_bytes, "ts is missing");
+        snprintf(ret_fault->text, sizeof(ret_fault->text), "ts is missing");
         return DRAY_EINVALID;
     }
     enum dray_status status = draft_make(schedules, change->items_count, &draft);
@@ -283,7 +282,7 @@ enum dray_status dri_schedules_apply(struct dri_schedules *schedules, uint64_t r
         return status;
     }
     while (status == DRAY_OK && dri_schedule_next(change, &at, &item)) {
-        status = draft_item(&draft, revision, change->ts_ms, &item, ret_conflict, &error);
+        status = draft_item(&draft, revision, change->ts_ms, &item, &ret_fault->conflict, &error);
     }
     if (status != DRAY_ENOMEM) {
         schedules->revision = revision;
@@ -293,7 +292,7 @@ enum dray_status dri_schedules_apply(struct dri_schedules *schedules, uint64_t r
         return DRAY_OK;
     }
     if (status == DRAY_EINVALID || status == DRAY_ELIMIT) {
-        snprintf(ret_text, text_bytes, "%s %s", error.field, error.text);
+        snprintf(ret_fault->text, sizeof(ret_fault->text), "%s %s", error.field, error.text);
     }
     draft_drop(&draft);
     return status;

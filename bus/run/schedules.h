@@ -27,6 +27,12 @@
 
 struct dri_schedules;
 
+/** Why a change was not accepted. */
+struct dri_schedules_fault {
+    struct dri_registry_conflict conflict; /* ECONFLICT */
+    char text[128];                        /* EINVALID, ELIMIT */
+};
+
 /** One schedule in one revision. Nobody writes to it; held by reference. */
 struct dri_schedule {
     char key[DRI_SCHEDULE_KEY_BYTES_MAX + 1]; /* "group/name" */
@@ -49,12 +55,13 @@ void dri_schedules_destroy(struct dri_schedules *schedules);
 /** Apply a decoded change of kind schedule: all items or none. A revision that was seen is passed
  *  over (OK), because the log is read from its start again and again. now_ms: what would be
  *  cancelled and is long over is left out.
- *  Errors: ECONFLICT with *ret_conflict; EINVALID, ELIMIT: an item is wrong, ret_text says how;
- *          ENOMEM: the revision does not count as seen. */
-DRAY_MUST_CHECK enum dray_status
-dri_schedules_apply(struct dri_schedules *schedules, uint64_t revision,
-                    const struct dri_change *change, uint64_t now_ms,
-                    struct dri_registry_conflict *ret_conflict, char *ret_text, size_t text_bytes);
+ *  Errors: ECONFLICT, EINVALID, ELIMIT with *ret_fault; ENOMEM: the revision does not count as
+ *          seen. */
+DRAY_MUST_CHECK enum dray_status dri_schedules_apply(struct dri_schedules *schedules,
+                                                     uint64_t revision,
+                                                     const struct dri_change *change,
+                                                     uint64_t now_ms,
+                                                     struct dri_schedules_fault *ret_fault);
 
 /** Grows with each accepted change. */
 uint64_t dri_schedules_version(const struct dri_schedules *schedules);

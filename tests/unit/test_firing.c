@@ -12,9 +12,15 @@
 /* Which ticks become commands, in virtual time: T is a whole minute. A tick is written as seconds
  * after T. */
 
-#define T     UINT64_C(1798761600000)
-#define AHEAD UINT64_C(4000)
-#define SHOTS 2000
+#define T                      UINT64_C(1798761600000)
+#define AHEAD                  UINT64_C(4000)
+#define SHOTS                  2000
+#define RULE(missed, catch_up) ((struct rule){(missed), (catch_up)})
+
+struct rule {
+    enum dri_missed missed;
+    uint32_t catch_up;
+};
 
 struct world {
     struct dri_schedules *schedules;
@@ -46,19 +52,18 @@ static void take_schedules(struct world *w)
 }
 
 /* Put it, or remove it when cron is NULL. */
-static void put(struct world *w, const char *key, uint64_t base, const char *cron,
-                enum dri_missed missed, uint32_t catch_up, uint64_t since_ms)
+static void put(struct world *w, const char *key, uint64_t base, const char *cron, struct rule rule,
+                uint64_t since_ms)
 {
     const struct dri_schedule_view view = {.cron = dray_slice_text(cron),
                                            .command = dray_slice_text("probe.run"),
-                                           .missed = missed,
-                                           .catch_up = catch_up};
+                                           .missed = rule.missed,
+                                           .catch_up = rule.catch_up};
     uint8_t map[512], bytes[1024];
     size_t map_len = 0, len = 0;
     struct dri_change change;
     struct dri_wire_error error;
-    struct dri_registry_conflict conflict;
-    char text[128];
+    struct dri_schedules_fault fault;
     if (cron != NULL) {
         test_ok(dri_schedule_encode(&view, map, sizeof(map), &map_len));
     }
@@ -71,8 +76,7 @@ static void put(struct world *w, const char *key, uint64_t base, const char *cro
     test_ok(dri_schedule_change_encode(&head, &item, 1, bytes, sizeof(bytes), &len));
     test_ok(dri_schedule_change_decode(dray_slice_of(bytes, len), &limits, &change, &error));
     w->revision++;
-    test_ok(dri_schedules_apply(w->schedules, w->revision, &change, since_ms, &conflict, text,
-                                sizeof(text)));
+    test_ok(dri_schedules_apply(w->schedules, w->revision, &change, since_ms, &fault));
     take_schedules(w);
 }
 
@@ -108,9 +112,9 @@ static void ticks_are_given_out_ahead_in_order_and_once(void **state)
     struct world w;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "*/2 * * * * *", DRI_MISSED_ONE, 100, T);
-    put(&w, "g/b", 0, "*/3 * * * * *", DRI_MISSED_ONE, 100, T);
-    put(&w, "other/c", 0, "* * * * * *", DRI_MISSED_ONE, 100, T);
+    put(&w, "g/a", 0, "*/2 * * * * *", RULE(DRI_MISSED_ONE, 100), T);
+    put(&w, "g/b", 0, "*/3 * * * * *", RULE(DRI_MISSED_ONE, 100), T);
+    put(&w, "other/c", 0, "* * * * * *", RULE(DRI_MISSED_ONE, 100), T);
     assert_int_equal(2, dri_firing_count(w.firing));
     assert_true(dri_firing_due_ms(w.firing) == T + 2000 - AHEAD);
     fire(&w, T);
@@ -132,7 +136,7 @@ static void what_was_fired_elsewhere_is_not_fired_again(void **state)
     struct world w;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "* * * * * *", DRI_MISSED_ALL, 100, T);
+    put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ALL, 100), T);
     test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 3000));
     fire(&w, T);
     got(&w, 1, (int64_t[]){4});
@@ -150,7 +154,7 @@ static void after_a_reset_what_is_not_known_to_be_stored_is_given_out_again(void
     struct world w;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "* * * * * *", DRI_MISSED_ALL, 100, T);
+    put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ALL, 100), T);
     fire(&w, T);
     got(&w, 4, (int64_t[]){1, 2, 3, 4});
     dri_firing_reset(w.firing);
@@ -179,7 +183,7 @@ static void missed_ticks_are_skipped_made_up_for_once_or_all_as_the_schedule_say
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct world w;
         open_world(&w);
-        put(&w, "g/a", 0, "* * * * * *", rows[i].missed, rows[i].catch_up, T);
+        put(&w, "g/a", 0, "* * * * * *", RULE(rows[i].missed, rows[i].catch_up), T);
         fire(&w, T + 20000);
         assert_int_equal(24 - rows[i].first + 1, w.got_count);
         assert_int_equal(rows[i].first, w.got[0]);
@@ -198,8 +202,9 @@ static void a_year_away_costs_no_walk_through_the_year(void **state)
     const uint64_t year_ms = UINT64_C(365) * 86400000;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "* * * * * *", DRI_MISSED_ALL, 1000, T - year_ms);
-    put(&w, "g/b", 0, "0 0 29 2 *", DRI_MISSED_ONE, 100, T - 8 * year_ms); /* 2024 was the last */
+    put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ALL, 1000), T - year_ms);
+    put(&w, "g/b", 0, "0 0 29 2 *", RULE(DRI_MISSED_ONE, 100),
+        T - 8 * year_ms); /* 2024 was the last */
     fire(&w, T);
     assert_int_equal(1000 + 1 + 5 + 4, w.got_count); /* and from the moment that is not missed */
     assert_int_equal(1001, w.late_count);
@@ -212,7 +217,7 @@ static void a_tick_that_was_just_missed_is_as_good_as_any(void **state)
     struct world w;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "* * * * * *", DRI_MISSED_SKIP, 100, T);
+    put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_SKIP, 100), T);
     fire(&w, T + 5000);
     assert_int_equal(9, w.got_count);
     assert_int_equal(0, w.late_count);
@@ -225,16 +230,16 @@ static void a_change_decides_from_its_time_on_and_a_removal_ends_it(void **state
     struct world w;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "*/2 * * * * *", DRI_MISSED_ALL, 100, T);
+    put(&w, "g/a", 0, "*/2 * * * * *", RULE(DRI_MISSED_ALL, 100), T);
     fire(&w, T);
     got(&w, 2, (int64_t[]){2, 4});
-    put(&w, "g/a", 1, "1-59/2 * * * * *", DRI_MISSED_ALL, 100, T + 500);
+    put(&w, "g/a", 1, "1-59/2 * * * * *", RULE(DRI_MISSED_ALL, 100), T + 500);
     fire(&w, T + 500);
     got(&w, 2, (int64_t[]){1, 3});
     test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 8000)); /* a late word */
     fire(&w, T + 1000);
     got(&w, 1, (int64_t[]){5});
-    put(&w, "g/a", 2, NULL, DRI_MISSED_ONE, 0, T + 1500);
+    put(&w, "g/a", 2, NULL, RULE(DRI_MISSED_ONE, 0), T + 1500);
     assert_int_equal(0, dri_firing_count(w.firing));
     assert_true(dri_firing_due_ms(w.firing) == UINT64_MAX);
     fire(&w, T + 60000);
@@ -247,9 +252,9 @@ static void other_schedules_keep_their_place_when_one_changes(void **state)
     struct world w;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "* * * * * *", DRI_MISSED_ALL, 100, T);
+    put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ALL, 100), T);
     fire(&w, T);
-    put(&w, "g/b", 0, "0 * * * * *", DRI_MISSED_ALL, 100, T);
+    put(&w, "g/b", 0, "0 * * * * *", RULE(DRI_MISSED_ALL, 100), T);
     fire(&w, T + 1000);
     got(&w, 1, (int64_t[]){5});
     close_world(&w);
@@ -261,15 +266,15 @@ static void a_schedule_that_the_broker_refuses_holds_up_no_other(void **state)
     struct dri_shot shot;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "* * * * * *", DRI_MISSED_ALL, 100, T);
-    put(&w, "g/b", 0, "*/2 * * * * *", DRI_MISSED_ALL, 100, T);
+    put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ALL, 100), T);
+    put(&w, "g/b", 0, "*/2 * * * * *", RULE(DRI_MISSED_ALL, 100), T);
     assert_true(dri_firing_next(w.firing, T, &shot));
     assert_string_equal("g/a", shot.schedule->key);
     dri_firing_refuse(w.firing, shot.schedule);
     dri_firing_reset(w.firing);
     fire(&w, T);
     got(&w, 2, (int64_t[]){2, 4});
-    put(&w, "g/a", 1, "* * * * * *", DRI_MISSED_ALL, 100, T); /* changed: it may fit now */
+    put(&w, "g/a", 1, "* * * * * *", RULE(DRI_MISSED_ALL, 100), T); /* changed: it may fit now */
     fire(&w, T);
     got(&w, 4, (int64_t[]){1, 2, 3, 4});
     close_world(&w);
@@ -282,7 +287,7 @@ static void a_position_from_a_clock_that_was_wrong_is_not_believed(void **state)
     const uint64_t day_ms = 86400000;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "* * * * * *", DRI_MISSED_ALL, 100, T);
+    put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ALL, 100), T);
     test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + day_ms));
     fire(&w, T);
     got(&w, 4, (int64_t[]){1, 2, 3, 4});
@@ -306,7 +311,7 @@ static void replicas_that_take_turns_fire_each_tick_once(void **state)
     uint32_t dice = 12345;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "* * * * * *", DRI_MISSED_ALL, 1000, T);
+    put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ALL, 1000), T);
     for (uint64_t now_ms = T; now_ms < T + 300000;) {
         struct dri_shot shots[64];
         size_t count = 0;
@@ -353,7 +358,7 @@ static void a_shot_is_a_scheduled_command_whose_id_says_which_tick_it_is(void **
     size_t len = 0;
     (void)state;
     open_world(&w);
-    put(&w, "g/a", 0, "*/2 * * * * *", DRI_MISSED_ONE, 100, T);
+    put(&w, "g/a", 0, "*/2 * * * * *", RULE(DRI_MISSED_ONE, 100), T);
     assert_true(dri_firing_next(w.firing, T, &shot));
     test_ok(dri_shot_encode(&shot, T + 5, &bytes, &len));
     test_ok(dri_envelope_decode(dray_slice_of(bytes, len), &limits, &envelope, &error));
@@ -383,7 +388,7 @@ static void without_memory_nothing_is_fired_and_nothing_leaks(void **state)
         struct dri_schedule **list = NULL;
         size_t count = 0;
         open_world(&w);
-        put(&w, "g/a", 0, "* * * * * *", DRI_MISSED_ONE, 100, T);
+        put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ONE, 100), T);
         dri_mem_fail_at(n);
         enum dray_status status = dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 1000);
         if (status == DRAY_OK) {

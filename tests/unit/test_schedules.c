@@ -13,8 +13,7 @@
 struct world {
     struct dri_schedules *schedules;
     struct dri_cancelled *cancelled;
-    struct dri_registry_conflict conflict;
-    char text[128];
+    struct dri_schedules_fault fault;
     uint8_t map[512], bytes[2048];
 };
 
@@ -55,8 +54,7 @@ static enum dray_status apply(struct world *w, uint64_t revision, uint64_t ts_ms
     size_t len = 0;
     test_ok(dri_schedule_change_encode(&head, items, count, w->bytes, sizeof(w->bytes), &len));
     test_ok(dri_schedule_change_decode(dray_slice_of(w->bytes, len), &limits, &change, &error));
-    return dri_schedules_apply(w->schedules, revision, &change, T, &w->conflict, w->text,
-                               sizeof(w->text));
+    return dri_schedules_apply(w->schedules, revision, &change, T, &w->fault);
 }
 
 static enum dray_status put(struct world *w, uint64_t revision, const char *key, uint64_t base,
@@ -99,8 +97,8 @@ static void a_change_is_accepted_only_when_its_base_is_what_is_there(void **stat
     there(&w, "g", "g/a@2 g/b@1");
     there(&w, NULL, "g/a@2 g/b@1 h/a@3");
     test_status(DRAY_ECONFLICT, put(&w, 4, "g/a", 0, "0 * * * *"));
-    assert_string_equal("g/a", w.conflict.key);
-    assert_true(w.conflict.base == 0 && w.conflict.present == 2);
+    assert_string_equal("g/a", w.fault.conflict.key);
+    assert_true(w.fault.conflict.base == 0 && w.fault.conflict.present == 2);
     test_status(DRAY_ECONFLICT, put(&w, 5, "g/c", 2, "0 * * * *"));
     test_status(DRAY_ECONFLICT, put(&w, 6, "g/a", 1, NULL));
     there(&w, "g", "g/a@2 g/b@1");
@@ -125,18 +123,18 @@ static void a_change_of_many_is_taken_whole_or_not_at_all(void **state)
     test_status(DRAY_ECONFLICT, apply(&w, 2, T, items, 2));
     items[1] = item_of(&w, "g/b", 0, "* * * * *");
     test_status(DRAY_EINVALID, apply(&w, 3, T, items, 2));
-    assert_string_equal("items has a key twice", w.text);
+    assert_string_equal("items has a key twice", w.fault.text);
     items[1] = item_of(&w, "g/c", 0, "* * * * *");
     items[1].schedule = dray_slice_of("\x80", 1);
     test_status(DRAY_EINVALID, apply(&w, 4, T, items, 2));
-    assert_string_equal("cron is missing", w.text);
+    assert_string_equal("cron is missing", w.fault.text);
     there(&w, "g", "g/a@1");
     items[1] = item_of(&w, "g/a", 1, NULL);
     items[0] = item_of(&w, "g/b", 0, "* * * * *");
     test_ok(apply(&w, 5, T, items, 2));
     there(&w, "g", "g/b@5");
     test_status(DRAY_EINVALID, apply(&w, 6, 0, items, 1)); /* nobody knows from when on */
-    assert_string_equal("ts is missing", w.text);
+    assert_string_equal("ts is missing", w.fault.text);
     close_world(&w);
 }
 
