@@ -173,8 +173,8 @@ static bool is_wanted(const struct listing *listing, const struct dri_schedule *
 
 static void show_all(struct listing *listing, bool is_pretty)
 {
-    static const char *const columns[] = {"KEY",  "CRON",   "COMMAND",  "NEXT",
-                                          "LAST", "MISSED", "REVISION", "FIRED BY"};
+    static const char *const columns[] = {"KEY",       "CRON",   "COMMAND",  "NEXT",
+                                          "LAST SENT", "MISSED", "REVISION", "BY"};
     const struct dri_cli *cli = listing->cli;
     struct dri_table *table = NULL;
     if (!is_pretty && !cli->is_json) {
