@@ -162,11 +162,12 @@ static void add_row(const struct listing *listing, struct dri_table *table, size
 static bool is_wanted(const struct listing *listing, const struct dri_schedule *schedule)
 {
     const struct dri_cli *cli = listing->cli;
-    struct dray_slice name = dri_schedule_key_name(dray_slice_text(schedule->key));
+    struct dray_slice key = dray_slice_text(schedule->key);
+    struct dray_slice name = dri_schedule_key_name(key);
     bool is_named = cli->arguments_count == 0;
     for (size_t i = 0; i < cli->arguments_count; i++) {
         is_named = is_named || dray_slice_equal_text(name, cli->arguments[i]) ||
-                   strcmp(schedule->key, cli->arguments[i]) == 0;
+                   dray_slice_equal_text(key, cli->arguments[i]);
     }
     return is_named;
 }
