@@ -384,3 +384,25 @@ uint64_t dri_cron_next(const struct dri_cron *cron, uint64_t after_ms)
     }
     return 0;
 }
+
+/* By halves: dri_cron_next never falls when its argument rises. */
+uint64_t dri_cron_last(const struct dri_cron *cron, uint64_t after_ms, uint64_t until_ms)
+{
+    uint64_t low = after_ms;  /* the tick after it counts */
+    uint64_t high = until_ms; /* the tick after it is too late */
+    uint64_t found = dri_cron_next(cron, low);
+    if (found == 0 || found > until_ms) {
+        return 0;
+    }
+    while (high - low > 1) {
+        uint64_t middle = low + (high - low) / 2;
+        uint64_t tick = dri_cron_next(cron, middle);
+        if (tick != 0 && tick <= until_ms) {
+            low = middle;
+            found = tick;
+        } else {
+            high = middle;
+        }
+    }
+    return found;
+}

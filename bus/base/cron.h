@@ -35,4 +35,7 @@ DRAY_MUST_CHECK enum dray_status dri_cron_parse(const char *text, size_t len,
 /** The first tick later than after_ms, in ms since the epoch; 0: none before the year 10000. */
 uint64_t dri_cron_next(const struct dri_cron *cron, uint64_t after_ms);
 
+/** The last tick later than after_ms and not later than until_ms; 0: none. */
+uint64_t dri_cron_last(const struct dri_cron *cron, uint64_t after_ms, uint64_t until_ms);
+
 #endif

@@ -20,6 +20,7 @@
     X(MODULES)                                                                                     \
     X(REGISTRY)                                                                                    \
     X(ROUTE)                                                                                       \
+    X(SCHEDULES)                                                                                   \
     X(CANCELLED)                                                                                   \
     X(LANE)                                                                                        \
     X(TRANSPORT)                                                                                   \

@@ -170,6 +170,7 @@ extern const struct dri_cli_command dri_registry_ls_command, dri_registry_show_c
 extern const struct dri_cli_command dri_help_command, dri_worker_command, dri_send_command,
     dri_doctor_command, dri_dlq_ls_command, dri_dlq_show_command, dri_dlq_groups_command,
     dri_dlq_replay_command, dri_dlq_parked_command, dri_dlq_release_command,
-    dri_schedule_cancel_command, dri_schedule_next_command;
+    dri_schedule_cancel_command, dri_schedule_next_command, dri_schedule_put_command,
+    dri_schedule_rm_command, dri_schedule_ls_command, dri_schedule_show_command;
 
 #endif

@@ -34,7 +34,7 @@
 #include "version.h"
 #include "wire/json.h"
 
-#define TOPICS_MAX  (8u + DRI_DELAY_LEVELS)
+#define TOPICS_MAX  (9u + DRI_DELAY_LEVELS)
 #define TEXT_BYTES  1024u
 #define CHECK_MS    10000u
 #define MODULES_MAX 256u
@@ -203,7 +203,7 @@ static void look_at_exposure(struct doctor *doctor)
 }
 
 /* All that a worker with these settings uses, each with what a user calls it; returns how many. */
-static size_t list_topics(const struct dri_settings *settings,
+static size_t list_topics(const struct dri_settings *settings, bool can_fix,
                           struct dri_topic ret_topics[TOPICS_MAX],
                           const char *ret_names[TOPICS_MAX])
 {
@@ -221,6 +221,8 @@ static size_t list_topics(const struct dri_settings *settings,
         {"status", settings->topics.status, DRI_USE_STATUS, true},
         {"parked", settings->topics.park, DRI_USE_PARK, dri_settings_has_park_log(settings)},
         {"window", settings->topics.window, DRI_USE_WINDOW, settings->worker.window_ms != 0},
+        /* the first schedule makes it, too: it is no fault that it is not there */
+        {"last ticks", settings->topics.ticks, DRI_USE_STATUS, can_fix},
     };
     uint32_t levels = settings->worker.delay_after_ms != 0 ? DRI_DELAY_LEVELS : 0;
     size_t count = 0;
@@ -242,7 +244,7 @@ static void look_at_broker(struct doctor *doctor)
     const struct dri_settings *settings = &doctor->cli->settings;
     struct dri_topic topics[TOPICS_MAX];
     const char *names[TOPICS_MAX];
-    size_t topics_count = list_topics(settings, topics, names);
+    size_t topics_count = list_topics(settings, doctor->can_fix, topics, names);
     struct dri_topic_report reports[DRI_ARRAY_LEN(topics)];
     struct dri_transport_info info = {.kind = "", .library = "", .server = ""};
     struct dri_transport_config config = {

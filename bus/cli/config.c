@@ -375,8 +375,8 @@ static enum dray_status derive_topics(struct dri_config *config, struct dri_sett
         status = entry_set(entry, topic, DRI_ORIGIN_DERIVED, "derived");
         settings->topics.dead_letters = entry->text;
     }
-    const char *const families[] = {"replay", "park", "window"};
-    char **const owners[] = {&config->replay, &config->park, &config->window};
+    const char *const families[] = {"replay", "park", "window", "ticks"};
+    char **const owners[] = {&config->replay, &config->park, &config->window, &config->ticks};
     for (size_t i = 0; status == DRAY_OK && i < DRI_ARRAY_LEN(families); i++) {
         snprintf(topic, sizeof(topic), "%s.%s.%s", families[i], settings->group,
                  settings->topics.commands);
@@ -393,6 +393,7 @@ static enum dray_status derive_topics(struct dri_config *config, struct dri_sett
     settings->topics.replay = config->replay;
     settings->topics.park = config->park;
     settings->topics.window = config->window;
+    settings->topics.ticks = config->ticks;
     return status;
 }
 
@@ -559,6 +560,7 @@ void dri_config_destroy(struct dri_config *config)
     dri_free(config->warnings);
     dri_free(config->replay);
     dri_free(config->park);
+    dri_free(config->ticks);
     for (uint32_t i = 0; i < DRI_DELAY_LEVELS; i++) {
         dri_free(config->delay[i]);
     }

@@ -78,6 +78,7 @@ struct dri_config {
     size_t warnings_count;
     char *replay;                  /* owned; derived topics */
     char *park;                    /* owned */
+    char *ticks;                   /* owned */
     char *delay[DRI_DELAY_LEVELS]; /* owned */
     char *window;                  /* owned */
 };

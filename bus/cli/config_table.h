@@ -86,6 +86,9 @@
       "A scheduled command that is due later than this waits in a delay log of the broker, not "   \
       "in the worker; at least 7000. 0: all of them wait in the worker; no such log is made or "   \
       "read, so let those that wait there come out first.")                                        \
+    X("worker.fire_ahead_ms", worker.fire_ahead_ms, U32, "60000", 0, 300000, false,                \
+      "How long before its tick the command of a schedule is sent. The replica that fires may be " \
+      "away for so long and no tick is late: more than kafka.session.timeout.ms hides its death.") \
     X("worker.message_bytes", worker.message_bytes, SIZE32, "1MiB", 1024, 1073741824, false,       \
       "Largest command that is decoded, and largest result.")                                      \
     X("worker.timeout_ms", worker.timeout_ms, U32, "30000", 1, 86400000, true,                     \

@@ -79,7 +79,7 @@ static void on_control(struct dri_registry_tool *tool, const struct dri_message 
         broken(tool, status == DRAY_EFATAL ? outcome.text : dray_status_text(status));
         return;
     }
-    if (outcome.verdict == DRI_CONTROL_APPLIED) {
+    if (outcome.verdict == DRI_CONTROL_APPLIED || outcome.verdict == DRI_CONTROL_SCHEDULES) {
         note_maker(tool, &outcome);
     }
     if (tool->keeps_history &&
@@ -245,8 +245,12 @@ static int open_all(struct dri_registry_tool *tool, bool wants_control)
         if (dri_registry_create(&registry_config, &tool->registry) != DRAY_OK) {
             return dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
         }
+        if (dri_schedules_create(settings->group, NULL, &tool->schedules) != DRAY_OK) {
+            return dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
+        }
         dri_control_log_init(&tool->log, tool->registry, settings->cluster,
                              settings->topics.control);
+        tool->log.schedules = tool->schedules;
         sources[config.sources_count++] = (struct dri_source){
             .topic = settings->topics.control, .role = DRI_ROLE_LOG, .start = DRI_START_EARLIEST};
     }
@@ -285,6 +289,7 @@ void dri_registry_tool_close(struct dri_registry_tool *tool)
 {
     dri_bus_close(tool->bus);
     dri_registry_destroy(tool->registry);
+    dri_schedules_destroy(tool->schedules);
     for (size_t i = 0; i < tool->makers_count; i++) {
         dri_free(tool->makers[i].author);
         dri_free(tool->makers[i].note);
@@ -347,8 +352,10 @@ int dri_registry_revision_read(const struct dri_cli *cli, const char *text, uint
     return DRI_EXIT_OK;
 }
 
-static void add_maker(const struct dri_registry_maker *maker, struct dri_text *text)
+void dri_registry_tool_add_maker(const struct dri_registry_tool *tool, uint64_t revision,
+                                 struct dri_text *text)
 {
+    const struct dri_registry_maker *maker = dri_registry_tool_maker(tool, revision);
     char when[DRI_CLOCK_TEXT_BYTES];
     if (maker == NULL) {
         return;
@@ -376,7 +383,7 @@ void dri_registry_tool_add_route(const struct dri_registry_tool *tool,
     dri_text_add_json_string(text, dray_slice_text(route->key));
     dri_text_addf(text, ",\"revision\":%" PRIu64 ",\"fid\":\"%016" PRIx64 "\"", route->revision,
                   route->fid);
-    add_maker(dri_registry_tool_maker(tool, route->revision), text);
+    dri_registry_tool_add_maker(tool, route->revision, text);
     dri_text_addf(text, ",\"route\":%s", is_pretty ? "\n" : "");
     enum dray_status status = dri_msgpack_to_json(dray_slice_of(route->bytes, route->bytes_len),
                                                   &limits, is_pretty, text);
@@ -416,10 +423,11 @@ static void author_text(char ret_text[AUTHOR_BYTES])
     }
 }
 
-/* What is put into a record: routes, or ids that are cancelled. */
+/* What is put into a record: one of these. */
 struct content {
     const struct dri_change_item *routes;
-    const struct dri_cancel_item *cancels; /* NULL: routes */
+    const struct dri_cancel_item *cancels;
+    const struct dri_schedule_item *schedules;
     size_t count;
     const char *note;
 };
@@ -427,11 +435,17 @@ struct content {
 static size_t content_bytes(const struct content *content)
 {
     size_t bytes = 0;
-    DRI_ASSERT(content->count == 0 || content->cancels != NULL || content->routes != NULL);
+    DRI_ASSERT(content->count == 0 || content->cancels != NULL || content->routes != NULL ||
+               content->schedules != NULL);
     for (size_t i = 0; i < content->count; i++) {
-        bytes += ITEM_BYTES + (content->cancels != NULL
-                                   ? content->cancels[i].id.len
-                                   : content->routes[i].key.len + content->routes[i].route.len);
+        bytes += ITEM_BYTES;
+        if (content->cancels != NULL) {
+            bytes += content->cancels[i].id.len;
+        } else if (content->schedules != NULL) {
+            bytes += content->schedules[i].key.len + content->schedules[i].schedule.len;
+        } else {
+            bytes += content->routes[i].key.len + content->routes[i].route.len;
+        }
     }
     return bytes;
 }
@@ -456,7 +470,10 @@ static enum dray_status make_record(const struct dri_registry_tool *tool,
     };
     uint8_t *bytes = dri_zalloc(bytes_max);
     enum dray_status status = DRAY_ENOMEM;
-    if (bytes != NULL) {
+    if (bytes != NULL && content->schedules != NULL) {
+        status = dri_schedule_change_encode(&change, content->schedules, content->count, bytes,
+                                            bytes_max, &len);
+    } else if (bytes != NULL) {
         status = content->cancels != NULL
                      ? dri_cancel_encode(&change, content->cancels, content->count, bytes,
                                          bytes_max, &len)
@@ -563,5 +580,13 @@ int dri_registry_tool_cancel(struct dri_registry_tool *tool, const struct dri_ca
                              struct dri_control_outcome *ret_outcome)
 {
     const struct content content = {.cancels = items, .count = count, .note = note};
+    return publish_content(tool, &content, ret_outcome);
+}
+
+int dri_registry_tool_schedule(struct dri_registry_tool *tool,
+                               const struct dri_schedule_item *items, size_t count,
+                               const char *note, struct dri_control_outcome *ret_outcome)
+{
+    const struct content content = {.schedules = items, .count = count, .note = note};
     return publish_content(tool, &content, ret_outcome);
 }

@@ -11,8 +11,10 @@
 #include "cli.h"
 #include "registry_history.h"
 #include "run/control_log.h"
+#include "run/schedules.h"
 #include "wire/cancel.h"
 #include "wire/json.h"
+#include "wire/schedule.h"
 
 /* registry_tool.h - what the registry commands share: the control topic read to its end into a
  * registry of our own, by the workers' rule, and what the replicas say on the status topic.
@@ -39,7 +41,8 @@ struct dri_registry_tool {
     const struct dri_cli *cli;
     struct dri_bus *bus; /* owned */
     struct dri_transport_info info;
-    struct dri_registry *registry; /* owned */
+    struct dri_registry *registry;   /* owned */
+    struct dri_schedules *schedules; /* owned */
     struct dri_control_log log;
 
     uint32_t control_slot;
@@ -105,6 +108,15 @@ int dri_registry_tool_change(struct dri_registry_tool *tool, const struct dri_ch
 int dri_registry_tool_cancel(struct dri_registry_tool *tool, const struct dri_cancel_item *items,
                              size_t count, const char *note,
                              struct dri_control_outcome *ret_outcome);
+
+/** The same for schedules. */
+int dri_registry_tool_schedule(struct dri_registry_tool *tool,
+                               const struct dri_schedule_item *items, size_t count,
+                               const char *note, struct dri_control_outcome *ret_outcome);
+
+/** ,"author","ts","note" of a revision, as far as they are known. */
+void dri_registry_tool_add_maker(const struct dri_registry_tool *tool, uint64_t revision,
+                                 struct dri_text *text);
 
 /** Wait until every live replica has applied the revision of these items; names those that have
  *  not, and why. registry_wait.c. Returns an exit code. */

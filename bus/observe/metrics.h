@@ -48,6 +48,14 @@
       "messages settled without a run because the park log has the same one")                      \
     X(PARK_OVERFLOWS, "dray_park_overflows_total", counter,                                        \
       "records of the park log for which there was no place (worker.park_max)")                    \
+    X(FIRED, "dray_schedule_fired_total", counter,                                                 \
+      "commands that ticks of recurring schedules became")                                         \
+    X(FIRED_BEFORE, "dray_schedule_fired_before_total", counter,                                   \
+      "ticks that another replica had fired already; the broker dropped the second command")       \
+    X(TICKS_MISSED, "dray_schedule_missed_total", counter,                                         \
+      "ticks that passed without a command and get none, by the schedule's rule")                  \
+    X(TICKS_REFUSED, "dray_schedule_refused_total", counter,                                       \
+      "commands of schedules that the broker refused")                                             \
     X(ADAPTIVE_SHRINKS, "dray_adaptive_shrinks_total", counter,                                    \
       "times that a route's adaptive limit shrank")                                                \
     X(BREAKER_OPENS, "dray_breaker_opens_total", counter, "times that a route's breaker opened")   \
@@ -142,6 +150,9 @@
     X(IN_FLIGHT_BYTES, "dray_in_flight_bytes", gauge, "bytes of commands in flight")               \
     X(SETTLE_GAP, "dray_settle_gap_commands", gauge,                                               \
       "commands finished beyond the first unfinished one")                                         \
+    X(SCHEDULES, "dray_schedules", gauge, "recurring schedules of this group")                     \
+    X(FIRING, "dray_schedules_firing", gauge,                                                      \
+      "1 while this replica fires the schedules of its group")                                     \
     X(SLOTS, "dray_assigned_sources", gauge, "sources assigned now")                               \
     X(ROUTES, "dray_routes", gauge, "routes in the registry")                                      \
     X(ROUTES_FAILED, "dray_routes_failed", gauge, "routes that cannot run here")                   \

@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "cancel.h"
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "scanner.h"
+#include "schedule.h"
 
 #define ELEMENTS_MAX  1000000u
 #define WRAPPER_BYTES 64u
@@ -72,6 +74,13 @@ static enum dri_control_verdict read_record(const struct dri_control_log *log,
         }
         return DRI_CONTROL_CANCELS;
     }
+    if (dri_change_is_schedule(&outcome->change)) {
+        if (dri_schedule_change_decode(record.change, &record_limits, &outcome->change, &error) !=
+            DRAY_OK) {
+            return refuse(outcome, error.field, error.text);
+        }
+        return DRI_CONTROL_SCHEDULES;
+    }
     if (!dray_slice_equal_text(outcome->change.kind, "routes")) {
         snprintf(outcome->text, sizeof(outcome->text), "this build knows no changes of this kind");
         return DRI_CONTROL_IGNORED;
@@ -95,6 +104,28 @@ static void cancel(const struct dri_control_log *log, const struct dri_control_o
                 "more commands are cancelled than are remembered; the oldest were forgotten",
                 DRI_UINT("forgotten", forgotten));
     }
+}
+
+/* Also when the registry has seen it: no snapshot has schedules. */
+static enum dray_status schedule(struct dri_control_log *log, struct dri_control_outcome *outcome)
+{
+    struct dri_schedules_fault fault = {.text = ""};
+    if (log->schedules == NULL) {
+        return DRAY_OK;
+    }
+    /* The clock plays no part in what is accepted: it spares ids that are long over. */
+    enum dray_status status = dri_schedules_apply(log->schedules, outcome->revision,
+                                                  &outcome->change, dri_clock_wall_ms(), &fault);
+    if (status == DRAY_ECONFLICT) {
+        outcome->verdict = DRI_CONTROL_CONFLICT;
+        outcome->conflict = fault.conflict;
+        return DRAY_OK;
+    }
+    if (status == DRAY_EINVALID || status == DRAY_ELIMIT) {
+        outcome->verdict = refuse(outcome, "", fault.text);
+        return DRAY_OK;
+    }
+    return status;
 }
 
 static enum dray_status apply(struct dri_control_log *log, struct dri_control_outcome *outcome)
@@ -134,6 +165,11 @@ enum dray_status dri_control_log_take(struct dri_control_log *log, uint64_t offs
     outcome->verdict = read_record(log, value, outcome);
     if (outcome->verdict == DRI_CONTROL_CANCELS) {
         cancel(log, outcome); /* also when it was seen: no snapshot has them */
+    } else if (outcome->verdict == DRI_CONTROL_SCHEDULES) {
+        enum dray_status status = schedule(log, outcome);
+        if (status != DRAY_OK) {
+            return status;
+        }
     }
     if (outcome->revision <= dri_registry_revision(log->registry)) {
         outcome->verdict = DRI_CONTROL_SEEN;
@@ -211,6 +247,12 @@ void dri_control_outcome_tell(const struct dri_control_outcome *outcome, bool is
         break;
     case DRI_CONTROL_CANCELS:
         DRI_LOG(level, "CTL-CANCELS", "scheduled commands were cancelled",
+                DRI_UINT("revision", outcome->revision),
+                DRI_UINT("items", outcome->change.items_count), DRI_SLICE("author", author),
+                DRI_SLICE("note", outcome->change.note));
+        break;
+    case DRI_CONTROL_SCHEDULES:
+        DRI_LOG(level, "CTL-SCHEDULES", "schedules changed",
                 DRI_UINT("revision", outcome->revision),
                 DRI_UINT("items", outcome->change.items_count), DRI_SLICE("author", author),
                 DRI_SLICE("note", outcome->change.note));

@@ -13,6 +13,7 @@
 #include "cancelled.h"
 #include "control.h"
 #include "registry.h"
+#include "schedules.h"
 
 /** How long a cancelled id is remembered whose record does not say: a year and a month. */
 #define DRI_CANCEL_KEPT_MS (UINT64_C(395) * 86400000u)
@@ -33,9 +34,10 @@ enum dri_control_verdict {
     DRI_CONTROL_APPLIED,
     DRI_CONTROL_CONFLICT,
     DRI_CONTROL_REFUSED,
-    DRI_CONTROL_CANCELS, /* it was no change of the registry: ids were cancelled */
-    DRI_CONTROL_IGNORED, /* of a kind that this build does not know */
-    DRI_CONTROL_SEEN,    /* not above what the registry has seen: it was read before */
+    DRI_CONTROL_SCHEDULES, /* likewise: schedules were put or removed */
+    DRI_CONTROL_CANCELS,   /* it was no change of the registry: ids were cancelled */
+    DRI_CONTROL_IGNORED,   /* of a kind that this build does not know */
+    DRI_CONTROL_SEEN,      /* not above what the registry has seen: it was read before */
     DRI_CONTROL_VERDICTS
 };
 
@@ -53,6 +55,7 @@ struct dri_control_log {
     const char *cluster;             /* borrowed */
     const char *topic;               /* borrowed */
     struct dri_cancelled *cancelled; /* borrowed; NULL: nobody wants to know */
+    struct dri_schedules *schedules; /* likewise */
     uint64_t first_offset;
     uint64_t end; /* revision of the last record that was read since begin; 0: none */
     uint64_t counts[DRI_CONTROL_VERDICTS];

@@ -231,7 +231,9 @@ static void on_record(struct dri_control_thread *control, const struct dri_messa
     dri_beat_note(&control->beat, &outcome);
     control->beat.is_changed = true;
     control->changed_ns = dri_clock_mono_ns();
-    if (outcome.verdict == DRI_CONTROL_CANCELS && control->served != NULL) {
+    bool is_plan =
+        outcome.verdict == DRI_CONTROL_CANCELS || outcome.verdict == DRI_CONTROL_SCHEDULES;
+    if (is_plan && control->served != NULL) {
         dri_wake_notify(control->served);
     } else if (outcome.verdict == DRI_CONTROL_APPLIED) {
         if (control->served != NULL) {
@@ -776,6 +778,7 @@ static enum dray_status prepare(struct dri_control_thread *control,
     dri_control_log_init(&control->log, config->registry, config->settings->cluster,
                          config->settings->topics.control);
     control->log.cancelled = config->cancelled;
+    control->log.schedules = config->schedules;
     place_of(control, &place);
     control->snapshot_revision = dri_snapshot_revision(&place);
     dri_lock_init(&control->lock, DRI_LOCK_CONTROL);

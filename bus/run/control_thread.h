@@ -12,6 +12,7 @@
 #include "metrics.h"
 #include "queue.h"
 #include "registry.h"
+#include "schedules.h"
 #include "settings.h"
 #include "transport.h"
 
@@ -31,6 +32,7 @@ struct dri_control_config {
     const char *worker, *version;    /* borrowed */
     const char *admin;               /* "": there is none */
     struct dri_cancelled *cancelled; /* borrowed; takes up what is cancelled; NULL: nobody asks */
+    struct dri_schedules *schedules; /* borrowed; likewise for schedules */
     struct dri_wake *served;         /* notified when the registry has changed; NULL: nobody */
 };
 

@@ -148,6 +148,10 @@ static void take_assigned(struct dri_engine *engine, const struct dri_transport_
         return; /* its end and its messages are nobody else's */
     }
     engine->epochs[event->slot] = event->epoch;
+    if (event->as.assigned.role == DRI_ROLE_COMMANDS && event->as.assigned.partition == 0) {
+        engine->first_slot = event->slot;
+        engine->has_first = true;
+    }
     if (engine->transaction != NULL) {
         dri_transaction_assigned(engine->transaction, event->slot);
     }
@@ -177,6 +181,7 @@ static void take_ended(struct dri_engine *engine, const struct dri_transport_eve
 {
     bool is_lost = event->type == DRI_TE_LOST;
     *(is_lost ? &engine->stats.losses : &engine->stats.revocations) += 1;
+    engine->has_first = engine->has_first && engine->first_slot != event->slot;
     if (is_window_log(engine, event->slot)) {
         dri_window_ended(engine->window, event->slot, event->epoch);
         engine->stats.unassignments++;
@@ -816,6 +821,11 @@ const char *dri_engine_origin(const struct dri_engine *engine, uint32_t slot)
 void dri_engine_each_limit(const struct dri_engine *engine, dri_route_limit_fn *fn, void *arg)
 {
     dri_grouping_each_limit(engine->grouping, fn, arg);
+}
+
+bool dri_engine_has_first(const struct dri_engine *engine)
+{
+    return engine->has_first;
 }
 
 void dri_engine_stats(const struct dri_engine *engine, struct dri_engine_stats *ret_stats,

@@ -140,6 +140,9 @@ typedef void dri_route_limit_fn(void *arg, const char *key, uint32_t limit);
 /** Tell each route whose limit finds itself, and how many of it may run at once now. */
 void dri_engine_each_limit(const struct dri_engine *engine, dri_route_limit_fn *fn, void *arg);
 
+/** Whether partition 0 of the commands topic is ours. */
+bool dri_engine_has_first(const struct dri_engine *engine);
+
 void dri_engine_stats(const struct dri_engine *engine, struct dri_engine_stats *ret_stats,
                       struct dri_core_stats *ret_core);
 

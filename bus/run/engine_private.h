@@ -51,6 +51,8 @@ struct dri_engine {
     struct dri_transaction *transaction; /* owned; NULL: there are none */
 
     uint32_t *epochs; /* owned; by slot, of the last assignment; 0: there was none */
+    bool has_first;   /* partition 0 of the commands topic, in first_slot */
+    uint32_t first_slot;
     bool is_quiet;
     uint64_t cancelled_version; /* of which is looked for in what waits */
     bool is_narrow; /* only park logs are read: there is no room, and they are waited for */

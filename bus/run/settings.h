@@ -34,6 +34,7 @@ struct dri_settings {
         const char *delay[DRI_DELAY_LEVELS]; /* derived: "delay.<level>.<group>.<commands>" */
         const char *park;                    /* derived: "park.<group>.<commands>" */
         const char *window;                  /* derived: "window.<group>.<commands>" */
+        const char *ticks;                   /* derived: "ticks.<group>.<commands>" */
     } topics;
     const char *modules;
     const char *state;
@@ -61,6 +62,7 @@ struct dri_settings {
         uint32_t settle_ms;
         uint32_t revoke_ms;
         uint32_t delay_after_ms; /* 0: scheduled commands wait in memory */
+        uint32_t fire_ahead_ms;  /* a schedule's command is sent so long before its tick */
         uint32_t message_bytes;  /* largest envelope that is decoded */
         uint32_t timeout_ms;     /* default of a route */
         uint32_t close_ms;       /* leaving, after everything was settled or given up */

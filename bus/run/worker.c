@@ -40,6 +40,7 @@
 #include "engine.h"
 #include "envelope.h"
 #include "exit_alarm.h"
+#include "firing_thread.h"
 #include "gauges.h"
 #include "journal.h"
 #include "last_run.h"
@@ -83,12 +84,14 @@ struct dri_worker {
     struct dri_live *live;           /* owned; the loop's from run on */
     _Atomic(struct dri_live *) next; /* owned: read again, and not taken up yet; NULL: none */
 
-    struct dri_metrics *metrics;     /* owned */
-    struct dri_metrics_page *page;   /* the loop's */
-    struct dri_admin *admin;         /* owned */
-    struct dri_modules *modules;     /* owned */
-    struct dri_registry *registry;   /* owned */
-    struct dri_cancelled *cancelled; /* owned */
+    struct dri_metrics *metrics;      /* owned */
+    struct dri_metrics_page *page;    /* the loop's */
+    struct dri_admin *admin;          /* owned */
+    struct dri_modules *modules;      /* owned */
+    struct dri_registry *registry;    /* owned */
+    struct dri_cancelled *cancelled;  /* owned */
+    struct dri_schedules *schedules;  /* owned */
+    struct dri_firing_thread *firing; /* owned */
     const struct dri_transport_ops *ops;
     struct dri_transport *transport;            /* owned */
     struct dri_journal *journal;                /* owned; NULL: it could not be had */
@@ -233,6 +236,9 @@ static enum dray_status make_registry(struct dri_worker *worker)
         .readers_max = threads_max(settings) + 1, /* the router */
     };
     status = dri_cancelled_create(CANCELLED_MAX, &worker->cancelled);
+    if (status == DRAY_OK) {
+        status = dri_schedules_create(settings->group, worker->cancelled, &worker->schedules);
+    }
     return status == DRAY_OK ? dri_registry_create(&config, &worker->registry) : status;
 }
 
@@ -247,6 +253,7 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
         .version = DRAY_VERSION,
         .admin = worker->admin == NULL ? "" : dri_admin_address(worker->admin),
         .cancelled = worker->cancelled,
+        .schedules = worker->schedules,
         .served = &worker->wake,
     };
     struct dri_control_thread *control = NULL;
@@ -441,6 +448,16 @@ static enum dray_status start_admin(struct dri_worker *worker, char *ret_text, s
     return status;
 }
 
+static enum dray_status start_firing(struct dri_worker *worker)
+{
+    const struct dri_firing_config config = {.settings = worker->settings,
+                                             .ops = worker->ops,
+                                             .schedules = worker->schedules,
+                                             .metrics = worker->metrics,
+                                             .worker = worker->id};
+    return dri_firing_start(&config, &worker->firing);
+}
+
 static bool has_inboxes(const struct dri_worker *worker)
 {
     return strcmp(worker->ops->scheme, "kafka") != 0;
@@ -499,7 +516,7 @@ static enum dray_status build(struct dri_worker *worker, char *ret_text, size_t 
     if (status == DRAY_OK) {
         status = make_engine(worker);
     }
-    return status;
+    return status == DRAY_OK ? start_firing(worker) : status;
 }
 
 enum dray_status dri_worker_create(const struct dri_settings *settings,
@@ -574,6 +591,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     }
     stop_lanes(worker, STOP_MS);
     uint32_t close_ms = set_alarm(worker);
+    dri_firing_stop(worker->firing);
     crash_point("before_close");
     if (worker->transport != NULL) {
         worker->ops->close(worker->transport, close_ms);
@@ -588,6 +606,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     dri_control_stop(atomic_load(&worker->control));
     dri_router_destroy(worker->router);
     dri_registry_destroy(worker->registry);
+    dri_schedules_destroy(worker->schedules);
     dri_cancelled_destroy(worker->cancelled);
     dri_modules_destroy(worker->modules);
     dri_metrics_destroy(worker->metrics);
@@ -713,6 +732,8 @@ static void adapt(struct dri_worker *worker, struct dri_now now)
         worker->replicas = replicas;
         dri_engine_set_replicas(worker->engine, replicas);
     }
+    dri_firing_own(worker->firing,
+                   worker->obeyed == REQUEST_NONE && dri_engine_has_first(worker->engine));
 }
 
 static void obey(struct dri_worker *worker, struct dri_now now)

@@ -41,6 +41,11 @@ static void ticks_try(const struct dri_cron *cron, uint64_t from_ms)
         for (uint64_t at = last / 1000 + 1; at * 1000 < tick && at < last / 1000 + 100; at++) {
             FUZZ_CHECK(!is_named(cron, at * 1000));
         }
+        FUZZ_CHECK(dri_cron_last(cron, last, tick) == tick);
+        FUZZ_CHECK(dri_cron_last(cron, last, tick - 1) == 0);
+        uint64_t next = dri_cron_next(cron, tick);
+        FUZZ_CHECK(next == 0 || dri_cron_last(cron, last, next - 1) == tick);
+        FUZZ_CHECK(next != 0 || dri_cron_last(cron, last, tick + 5000) == tick);
         last = tick;
     }
 }

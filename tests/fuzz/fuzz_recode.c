@@ -15,6 +15,7 @@
 #include "wire/headers.h"
 #include "wire/letter.h"
 #include "wire/park.h"
+#include "wire/schedule.h"
 
 static void replay_try(struct dray_slice message, uint8_t *buffer, size_t size)
 {
@@ -116,6 +117,28 @@ static void route_try(struct dray_slice message)
     }
 }
 
+static void schedule_try(struct dray_slice message)
+{
+    struct dri_schedule_view view;
+    struct dri_wire_error error;
+    uint8_t id[16];
+
+    if (dri_schedule_key_is_valid(message)) {
+        FUZZ_CHECK(dri_schedule_name_is_valid(dri_schedule_key_name(message)));
+    }
+    FUZZ_CHECK(!dri_schedule_key_is_of(message, "a/b"));
+    dri_schedule_id(message, message.len, 7, id);
+    FUZZ_CHECK((id[6] & 0xf0) == 0x80 && (id[8] & 0xc0) == 0x80);
+    if (dri_schedule_decode(message, &wire_limits, &view, &error) == DRAY_OK) {
+        uint8_t buffer[4096];
+        size_t len = 0;
+        FUZZ_CHECK(dri_schedule_encoded_max(&view) > sizeof(buffer) ||
+                   dri_schedule_encode(&view, buffer, dri_schedule_encoded_max(&view), &len) ==
+                       DRAY_OK);
+        FUZZ_CHECK(dri_missed_text(view.missed)[0] != '\0');
+    }
+}
+
 /* The walkers end on bytes that no decoder has checked, too. */
 static void walkers_try(struct dray_slice message)
 {
@@ -125,6 +148,7 @@ static void walkers_try(struct dray_slice message)
     const struct dri_status_record no_record = {.failed_count = 0};
     struct dri_change_item item;
     struct dri_cancel_item cancel;
+    struct dri_schedule_item schedule;
     struct dri_status_failure failure;
     uint8_t buffer[64];
     size_t at = 0;
@@ -132,6 +156,7 @@ static void walkers_try(struct dray_slice message)
 
     FUZZ_CHECK(!dri_change_next(&no_change, &at, &item));
     FUZZ_CHECK(!dri_cancel_next(&no_change, &at, &cancel));
+    FUZZ_CHECK(!dri_schedule_next(&no_change, &at, &schedule));
     FUZZ_CHECK(dri_change_encode(&no_change, NULL, 0, buffer, sizeof(buffer), &len) == DRAY_OK);
     FUZZ_CHECK(!dri_status_next_failure(&no_record, &at, &failure));
     while (dri_change_next(&change, &at, &item)) {
@@ -139,6 +164,10 @@ static void walkers_try(struct dray_slice message)
     }
     at = 0;
     while (dri_cancel_next(&change, &at, &cancel)) {
+        FUZZ_CHECK(at <= message.len);
+    }
+    at = 0;
+    while (dri_schedule_next(&change, &at, &schedule)) {
         FUZZ_CHECK(at <= message.len);
     }
     at = 0;
@@ -201,6 +230,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     walkers_try(message);
     if (strcmp(FUZZ_FORMAT, "route") == 0) {
         route_try(message);
+    }
+    if (strcmp(FUZZ_FORMAT, "schedule") == 0) {
+        schedule_try(message);
     }
     free(first);
     free(second);

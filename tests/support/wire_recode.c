@@ -13,6 +13,7 @@
 #include "wire/letter.h"
 #include "wire/park.h"
 #include "wire/result.h"
+#include "wire/schedule.h"
 
 const struct dri_wire_limits wire_limits = {
     .message_bytes = 1024u * 1024u, .depth = 16, .elements = 4096};
@@ -130,6 +131,52 @@ static enum dray_status cancel_recode(struct dray_slice message, uint8_t *buffer
     return status;
 }
 
+static enum dray_status schedules_recode(struct dray_slice message, uint8_t *buffer,
+                                         size_t buffer_bytes, size_t *ret_len,
+                                         struct dri_wire_error *ret_error)
+{
+    struct dri_change change;
+    struct dri_schedule_item *items;
+    size_t at = 0;
+    size_t count = 0;
+    enum dray_status status = dri_schedule_change_decode(message, &wire_limits, &change, ret_error);
+
+    if (status != DRAY_OK) {
+        return status;
+    }
+    items = dri_zalloc_array(change.items_count + 1, sizeof(*items));
+    if (items == NULL) {
+        return DRAY_ENOMEM;
+    }
+    while (count < change.items_count && dri_schedule_next(&change, &at, &items[count])) {
+        count++;
+    }
+    status = count == change.items_count
+                 ? dri_schedule_change_encode(&change, items, count, buffer, buffer_bytes, ret_len)
+                 : DRAY_EFATAL;
+    dri_free(items);
+    return status;
+}
+
+static enum dray_status schedule_recode(struct dray_slice message, uint8_t *buffer,
+                                        size_t buffer_bytes, size_t *ret_len,
+                                        struct dri_wire_error *ret_error)
+{
+    struct dri_schedule_view view;
+    enum dray_status status = dri_schedule_decode(message, &wire_limits, &view, ret_error);
+
+    return status != DRAY_OK ? status : dri_schedule_encode(&view, buffer, buffer_bytes, ret_len);
+}
+
+static enum dray_status tick_recode(struct dray_slice message, uint8_t *buffer, size_t buffer_bytes,
+                                    size_t *ret_len, struct dri_wire_error *ret_error)
+{
+    struct dri_tick tick;
+    enum dray_status status = dri_tick_decode(message, &wire_limits, &tick, ret_error);
+
+    return status != DRAY_OK ? status : dri_tick_encode(&tick, buffer, buffer_bytes, ret_len);
+}
+
 static enum dray_status route_recode(struct dray_slice message, uint8_t *buffer,
                                      size_t buffer_bytes, size_t *ret_len,
                                      struct dri_wire_error *ret_error)
@@ -201,9 +248,10 @@ wire_recode_fn *wire_recode_find(const char *format)
         const char *format;
         wire_recode_fn *recode;
     } formats[] = {
-        {"envelope", envelope_recode}, {"result", result_recode}, {"letter", letter_recode},
-        {"control", control_recode},   {"change", change_recode}, {"route", route_recode},
-        {"status", status_recode},     {"cancel", cancel_recode}, {"park", park_recode}};
+        {"envelope", envelope_recode},   {"result", result_recode}, {"letter", letter_recode},
+        {"control", control_recode},     {"change", change_recode}, {"route", route_recode},
+        {"status", status_recode},       {"cancel", cancel_recode}, {"schedule", schedule_recode},
+        {"schedules", schedules_recode}, {"tick", tick_recode},     {"park", park_recode}};
 
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         if (strcmp(format, formats[i].format) == 0) {

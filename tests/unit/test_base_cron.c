@@ -265,10 +265,33 @@ static void seconds_tick_as_a_walk_by_seconds_says(void **state)
     assert_int_equal(2 * 3 * 3 * 5, ticks);
 }
 
+static void the_last_tick_is_that_before_the_next_one(void **state)
+{
+    static const char *const expressions[] = {"* * * * * *",  "*/7 * * * * *", "30 6 * * *",
+                                              "0 0 29 feb *", "@monthly",      "0 0 13 * fri"};
+    const uint64_t from_ms = UINT64_C(1767225600000); /* 2026-01-01 */
+    (void)state;
+    for (size_t i = 0; i < sizeof(expressions) / sizeof(expressions[0]); i++) {
+        struct dri_cron cron = parse(expressions[i]);
+        uint64_t tick_ms = dri_cron_next(&cron, from_ms);
+        assert_true(dri_cron_last(&cron, from_ms, tick_ms - 1) == 0);
+        for (int n = 0; n < 30; n++) {
+            uint64_t next_ms = dri_cron_next(&cron, tick_ms);
+            assert_true(dri_cron_last(&cron, from_ms, tick_ms) == tick_ms);
+            assert_true(dri_cron_last(&cron, from_ms, next_ms - 1) == tick_ms);
+            assert_true(dri_cron_last(&cron, tick_ms, next_ms - 1) == 0);
+            assert_true(dri_cron_last(&cron, tick_ms - 1, tick_ms) == tick_ms);
+            tick_ms = next_ms;
+        }
+        assert_true(dri_cron_last(&cron, tick_ms, from_ms) == 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_ticks_are_found),
+        cmocka_unit_test(the_last_tick_is_that_before_the_next_one),
         cmocka_unit_test(what_is_no_expression_is_refused_where_it_is_wrong),
         cmocka_unit_test(a_text_ends_where_its_length_says),
         cmocka_unit_test(a_walk_by_minutes_finds_the_same_ticks),

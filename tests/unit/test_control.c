@@ -137,9 +137,9 @@ static void a_change_of_a_later_kind_can_be_told_and_skipped(void **state)
     size_t at = 0;
 
     (void)state;
-    test_ok(dri_change_decode(wire_json("{\"kind\":\"schedule\",\"items\":[5]}"), &limits, &change,
+    test_ok(dri_change_decode(wire_json("{\"kind\":\"signer\",\"items\":[5]}"), &limits, &change,
                               &error));
-    test_slice("schedule", change.kind);
+    test_slice("signer", change.kind);
     assert_int_equal(change.items_count, 0);
     assert_false(dri_change_next(&change, &at, &item));
     at = 0;

@@ -4,6 +4,7 @@
 #include "run/control_log.h"
 #include "support/test.h"
 #include "wire/cancel.h"
+#include "wire/schedule.h"
 
 #define TOPIC "dray.control"
 
@@ -98,6 +99,53 @@ static void a_cancel_is_taken_up_and_leaves_the_registry_as_it_is(void **state)
     assert_int_equal(DRI_CONTROL_REFUSED, f.outcome.verdict);
     assert_false(is_cancelled(&f, "c", 1));
     dri_cancelled_destroy(f.log.cancelled);
+    close_log(&f);
+}
+
+/** The record of a schedule of one name. */
+static struct dray_slice schedule_of(struct log_fixture *f, uint64_t base, const char *cron)
+{
+    const struct dri_change change = {.cluster = dray_slice_text("blue"), .ts_ms = 1000};
+    const struct dri_schedule_view view = {
+        .cron = dray_slice_text(cron), .command = dray_slice_text("a"), .catch_up = 1};
+    uint8_t map[256];
+    size_t len = 0;
+    test_ok(dri_schedule_encode(&view, map, sizeof(map), &len));
+    const struct dri_schedule_item item = {
+        .key = dray_slice_text("g/a"), .base = base, .schedule = dray_slice_of(map, len)};
+    test_ok(dri_schedule_change_encode(&change, &item, 1, f->change, sizeof(f->change), &len));
+    dri_free(f->record);
+    test_ok(dri_control_log_wrap(dray_slice_of(f->change, len), &f->record, &f->record_len));
+    return dray_slice_of(f->record, f->record_len);
+}
+
+static void schedules_are_kept_by_compare_and_set_beside_the_registry(void **state)
+{
+    struct log_fixture f;
+    (void)state;
+    open_log(&f, 0);
+    dri_registry_see(f.base.registry, 2); /* as from a snapshot, which has no schedules */
+    test_ok(dri_schedules_create("g", NULL, &f.log.schedules));
+    test_ok(dri_control_log_take(&f.log, 0, schedule_of(&f, 0, "@daily"), &f.outcome));
+    assert_int_equal(DRI_CONTROL_SEEN, f.outcome.verdict);
+    assert_int_equal(1, dri_schedules_version(f.log.schedules));
+    test_ok(dri_control_log_take(&f.log, 1, schedule_of(&f, 1, "@hourly"), &f.outcome));
+    test_ok(dri_control_log_take(&f.log, 2, schedule_of(&f, 1, "@weekly"), &f.outcome));
+    assert_int_equal(DRI_CONTROL_CONFLICT, f.outcome.verdict);
+    assert_string_equal("g/a", f.outcome.conflict.key);
+    assert_int_equal(2, f.outcome.conflict.present);
+    test_ok(dri_control_log_take(&f.log, 3, schedule_of(&f, 2, "never"), &f.outcome));
+    assert_int_equal(DRI_CONTROL_REFUSED, f.outcome.verdict);
+    test_ok(dri_control_log_take(&f.log, 4, schedule_of(&f, 2, "@weekly"), &f.outcome));
+    assert_int_equal(DRI_CONTROL_SCHEDULES, f.outcome.verdict);
+    assert_int_equal(5, dri_registry_revision(f.base.registry));
+    assert_int_equal(0, f.log.counts[DRI_CONTROL_APPLIED]); /* the seed may still come */
+    assert_int_equal(3, dri_schedules_version(f.log.schedules));
+    dri_control_log_begin(&f.log, 0); /* read again from its start */
+    test_ok(dri_control_log_take(&f.log, 0, schedule_of(&f, 0, "@daily"), &f.outcome));
+    assert_int_equal(DRI_CONTROL_SEEN, f.outcome.verdict);
+    assert_int_equal(3, dri_schedules_version(f.log.schedules));
+    dri_schedules_destroy(f.log.schedules);
     close_log(&f);
 }
 
@@ -232,7 +280,7 @@ static void two_routes_that_would_have_one_function_id_are_refused(void **state)
 static void a_kind_that_is_not_known_here_is_passed_over(void **state)
 {
     (void)state;
-    static const char change[] = "\x81\xa4kind\xa8schedule";
+    static const char change[] = "\x81\xa4kind\xa6signer";
     struct log_fixture f;
     open_log(&f, 0);
     test_ok(dri_control_log_wrap(dray_slice_text(change), &f.record, &f.record_len));
@@ -335,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_record_is_revision_1_on_every_broker),
         cmocka_unit_test(a_cancel_is_taken_up_and_leaves_the_registry_as_it_is),
+        cmocka_unit_test(schedules_are_kept_by_compare_and_set_beside_the_registry),
         cmocka_unit_test(a_cancel_counts_also_when_the_registry_has_seen_it),
         cmocka_unit_test(of_two_writers_with_one_base_the_log_takes_the_first),
         cmocka_unit_test(one_item_that_does_not_match_takes_the_whole_change_with_it),
