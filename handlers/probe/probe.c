@@ -250,7 +250,9 @@ static unsigned long room_of(const struct probe *probe)
     FILE *file = probe->room != NULL ? fopen(probe->room, "re") : NULL;
 
     if (file != NULL) {
-        (void)fgets(line, sizeof(line), file); /* an empty file leaves the line as it is */
+        if (fgets(line, sizeof(line), file) == NULL) {
+            line[0] = '\0';
+        }
         (void)fclose(file);
     }
     return strtoul(line, NULL, 10);

@@ -74,7 +74,7 @@ class Bench:
                 replica["revision"] == revision for replica in seen.values())
 
         try:
-            workers.settle_down(is_so, 30, f"{names} at revision {revision}")
+            workers.settle_down(is_so, 90, f"{names} at revision {revision}")
         except AssertionError as error:
             raise AssertionError(f"{error}: {seen}") from None
         digests = {replica["digest"] for replica in seen.values()}

@@ -414,8 +414,9 @@ def _start_all(args):
     todo = []
     if args.nats:
         todo.append(Nats(directory=args.dir and os.path.join(args.dir, "nats"), keep=args.keep))
-    for version in args.kafka:
+    for version in args.kafka:  # nobody kills these, and a machine with much to do can keep them silent for long
         todo.append(Kafka(version, keep=args.keep, heap_mb=args.heap,
+                          properties={"broker.session.timeout.ms": "60000"},
                           directory=args.dir and os.path.join(args.dir, f"kafka-{version}")))
     return todo
 
