@@ -98,6 +98,7 @@ struct dri_firing_thread {
     /* All below: the thread's. */
     struct dri_metrics_page *page;
     struct dri_firing *firing;  /* owned */
+    bool is_one_by_one;         /* since a volley was refused, until nothing is due */
     struct dri_option *options; /* owned; those of the settings that are for this client */
     size_t options_count;
     uint64_t version; /* of the schedules that firing has */
@@ -175,6 +176,14 @@ static void refuse(struct dri_firing_thread *thread, const struct dri_shot *shot
     dri_firing_refuse(thread->firing, shot->schedule);
 }
 
+/* The command is, and not its topic: that one is missing or not allowed can be mended. On Kafka all
+ * that were sent together are refused with the one at fault, so that it is found by sending one at
+ * a time. */
+static bool is_at_fault(enum dray_status reason)
+{
+    return reason == DRAY_ELIMIT || reason == DRAY_EINVALID;
+}
+
 static void on_published(struct dri_firing_thread *thread, const struct dri_published *published)
 {
     struct volley *volley = &thread->volley;
@@ -190,13 +199,14 @@ static void on_published(struct dri_firing_thread *thread, const struct dri_publ
         }
         return;
     }
-    bool is_final = published->ack == DRI_ACK_NOT_STORED;
-    if (is_final && is_command) {
+    bool is_refused = is_command && is_at_fault(published->reason);
+    if (is_refused && (!thread->is_kafka || volley->count == 1)) {
         refuse(thread, &volley->shots[published->token], dray_status_text(published->reason));
     }
-    if (!is_final || !is_command || thread->is_kafka) { /* a transaction is whole or not at all */
-        broken(thread, is_final ? dray_status_text(published->reason)
-                                : "nobody knows whether a record was stored");
+    if (!is_refused || thread->is_kafka) { /* a transaction is whole or not at all */
+        thread->is_one_by_one = thread->is_one_by_one || is_refused;
+        broken(thread, published->reason != DRAY_OK ? dray_status_text(published->reason)
+                                                    : "nobody knows whether a record was stored");
     }
 }
 
@@ -228,13 +238,15 @@ static bool load(struct dri_firing_thread *thread, struct dri_now now)
     struct dri_shot shot;
     bool is_fresh = now.mono_ns - thread->read_ns < FRESH_NS;
     *volley = (struct volley){.count = 0};
-    while (volley->count < VOLLEY_MAX && dri_firing_next(thread->firing, now.wall_ms, &shot)) {
+    size_t max = thread->is_one_by_one ? 1 : VOLLEY_MAX;
+    while (volley->count < max && dri_firing_next(thread->firing, now.wall_ms, &shot)) {
         if (!is_fresh && shot.tick_ms + STALE_MS < now.wall_ms) {
             thread->is_broken = true;
             return false;
         }
         volley->shots[volley->count++] = shot;
     }
+    thread->is_one_by_one = thread->is_one_by_one && volley->count > 0;
     return volley->count > 0;
 }
 

@@ -38,17 +38,18 @@ struct world {
     struct dri_schedules *schedules;
     struct replica replicas[REPLICAS];
     char group[32], commands[32], ticks[96];
-    uint64_t since_ms;
+    uint64_t since_ms, revision;
     struct dri_transport *reader;
     unsigned fired[TICKS_MAX]; /* by seconds since since_ms */
     size_t read, caught_up, assigned;
 };
 
-static void put_each_second(struct world *w)
+static void put_each_second(struct world *w, const char *name, const char *message_key)
 {
     const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
     const struct dri_schedule_view view = {.cron = dray_slice_text("* * * * * *"),
                                            .command = dray_slice_text("a"),
+                                           .key = dray_slice_text(message_key),
                                            .missed = DRI_MISSED_ALL,
                                            .catch_up = 1000};
     uint8_t map[128], bytes[256];
@@ -59,12 +60,12 @@ static void put_each_second(struct world *w)
     struct dri_schedules_fault fault;
     const struct dri_change head = {.ts_ms = w->since_ms};
     test_ok(dri_schedule_encode(&view, map, sizeof(map), &map_len));
-    snprintf(key, sizeof(key), "%s/a", w->group);
+    snprintf(key, sizeof(key), "%s/%s", w->group, name);
     const struct dri_schedule_item item = {.key = dray_slice_text(key),
                                            .schedule = dray_slice_of(map, map_len)};
     test_ok(dri_schedule_change_encode(&head, &item, 1, bytes, sizeof(bytes), &len));
     test_ok(dri_schedule_change_decode(dray_slice_of(bytes, len), &limits, &change, &error));
-    test_ok(dri_schedules_apply(w->schedules, 1, &change, w->since_ms, &fault));
+    test_ok(dri_schedules_apply(w->schedules, ++w->revision, &change, w->since_ms, &fault));
 }
 
 static void start_replica(struct world *w, size_t at)
@@ -96,7 +97,7 @@ static void open_world(struct world *w, const char *name)
     snprintf(w->commands, sizeof(w->commands), "cmd%s%u", name, (unsigned)getpid());
     snprintf(w->ticks, sizeof(w->ticks), "ticks.%s.%s", w->group, w->commands);
     test_ok(dri_schedules_create(w->group, NULL, &w->schedules));
-    put_each_second(w);
+    put_each_second(w, "a", NULL);
     for (size_t i = 0; i < REPLICAS; i++) {
         start_replica(w, i);
     }
@@ -118,6 +119,26 @@ static void nap(void)
 }
 
 /* ---- the commands topic ---- */
+
+static void make_compacted(struct world *w)
+{
+    const struct dri_topic topic = {w->commands, DRI_USE_STATUS};
+    const struct dri_transport_config config = {.url = bus_url,
+                                                .client_id = "maker",
+                                                .topics = &topic,
+                                                .topics_count = 1,
+                                                .can_create = true,
+                                                .partitions = 3,
+                                                .timeout_ms = 20000,
+                                                .unacked_max = 10,
+                                                .in_flight_max = 10,
+                                                .memory_bytes = UINT64_C(1) << 20};
+    struct dri_transport *maker = NULL;
+    char text[256];
+    test_ok(w->ops->open(&config, &maker, text, sizeof(text)));
+    w->ops->close(maker, 1000);
+    w->ops->destroy(maker);
+}
 
 static void take(struct world *w, const struct dri_message *message)
 {
@@ -252,11 +273,30 @@ static void a_replica_goes_on_where_another_one_stopped(void **state)
     close_world(&w);
 }
 
+/* A compacted topic takes nothing without a key: one schedule is at fault, the other is not. */
+static void one_that_the_broker_refuses_holds_up_no_other(void **state)
+{
+    struct world w;
+    (void)state;
+    if (strncmp(bus_url, "kafka", 5) != 0) {
+        skip();
+    }
+    open_world(&w, "refused");
+    put_each_second(&w, "b", "key");
+    make_compacted(&w);
+    own(&w, 0, true);
+    wait_for_ticks(&w, 4);
+    assert_true(metric_is_positive(&w.replicas[0], "dray_schedule_refused_total"));
+    own(&w, 0, false);
+    close_world(&w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replicas_that_all_believe_it_is_theirs_fire_each_tick_once),
         cmocka_unit_test(a_replica_goes_on_where_another_one_stopped),
+        cmocka_unit_test(one_that_the_broker_refuses_holds_up_no_other),
     };
     bool is_kafka = argc > 1 && strcmp(argv[1], "kafka") == 0;
     bus_url = getenv(is_kafka ? "DRAY_TEST_KAFKA" : "DRAY_TEST_NATS");

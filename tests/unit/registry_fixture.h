@@ -46,8 +46,10 @@ static inline struct dray_slice route_of(const struct spec *spec, uint8_t buffer
 
 /* ---- modules: what bind gives out and unbind takes back ---- */
 
+/* In the place of a module, of which a status record reads the name: it has none. */
 struct image {
     _Atomic(int) is_closed;
+    char nothing[4096];
 };
 
 struct loader {
