@@ -50,6 +50,7 @@
 #define UNPARKED_MAX       256u
 #define LATE_MAX           64u
 #define ENTRIES_SPARE      1024u
+#define PARK_LOGS_MAX      8u /* full ones that may come together when replicas go; untouched pages */
 #define RECENT_MAX         (UINT32_C(1) << 17)
 #define CACHE_LINE         64u
 
@@ -87,7 +88,7 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     uint32_t unparked = config->park_max < UNPARKED_MAX ? config->park_max : UNPARKED_MAX;
     uint32_t late = parks ? LATE_MAX : 0;
     uint32_t flights = config->in_flight_max + config->unacked_max + late + unparked;
-    uint32_t parked = parks ? 2 * config->park_max + ENTRIES_SPARE : 0;
+    uint32_t parked = parks ? PARK_LOGS_MAX * config->park_max + ENTRIES_SPARE : 0;
     uint32_t parked_keys = parks ? parked + config->park_max + flights : 0;
     uint32_t keys_max = flights + (parks ? parked + config->park_max : 0);
     uint32_t entries = dri_map_entries(flights);
