@@ -157,7 +157,7 @@ static struct known *known_add(struct dri_firing *firing, struct dray_slice key)
 }
 
 enum dray_status dri_firing_learn(struct dri_firing *firing, struct dray_slice key,
-                                  uint64_t revision, uint64_t tick_ms)
+                                  uint64_t revision, uint64_t tick_ms, uint64_t now_ms)
 {
     struct known *known = known_of(firing, key);
     if (known == NULL) {
@@ -168,7 +168,7 @@ enum dray_status dri_firing_learn(struct dri_firing *firing, struct dray_slice k
     }
     bool is_older =
         revision < known->revision || (revision == known->revision && tick_ms <= known->tick_ms &&
-                                       known->tick_ms - tick_ms < FUTURE_MS);
+                                       known->tick_ms <= now_ms + FUTURE_MS);
     if (is_older) {
         return DRAY_OK;
     }
@@ -176,7 +176,7 @@ enum dray_status dri_firing_learn(struct dri_firing *firing, struct dray_slice k
     known->tick_ms = tick_ms;
     for (size_t i = 0; i < firing->count; i++) {
         struct item *item = &firing->items[i];
-        bool is_news = tick_ms > item->position_ms || item->position_ms - tick_ms >= FUTURE_MS;
+        bool is_news = tick_ms > item->position_ms || item->position_ms > now_ms + FUTURE_MS;
         if (is_news && revision == item->schedule->revision &&
             dray_slice_equal_text(key, item->schedule->key)) {
             item_move(item, tick_ms);

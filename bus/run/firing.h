@@ -40,10 +40,11 @@ void dri_firing_destroy(struct dri_firing *firing);
 
 /** Forget what was fired, and every shot that was given out: it is about to be told anew. */
 void dri_firing_reset(struct dri_firing *firing);
-/** What was fired last of a schedule, here or elsewhere; an older word changes nothing.
- *  Errors: ENOMEM. */
+/** What was fired last of a schedule, here or elsewhere. An older word changes nothing, however
+ * late it comes, unless what is known lies in a future that cannot be. Errors: ENOMEM. */
 DRAY_MUST_CHECK enum dray_status dri_firing_learn(struct dri_firing *firing, struct dray_slice key,
-                                                  uint64_t revision, uint64_t tick_ms);
+                                                  uint64_t revision, uint64_t tick_ms,
+                                                  uint64_t now_ms);
 /** The schedules that there are now, by key. Consumes list (of dri_schedules_hold).
  *  Errors: ENOMEM, then there are none. */
 DRAY_MUST_CHECK enum dray_status dri_firing_set(struct dri_firing *firing,

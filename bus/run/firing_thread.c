@@ -161,7 +161,8 @@ static void on_record(struct dri_firing_thread *thread, const struct dri_message
                 DRI_TEXT("field", error.field), DRI_TEXT("reason", error.text));
         return;
     }
-    if (dri_firing_learn(thread->firing, tick.key, tick.revision, tick.tick_ms) != DRAY_OK) {
+    if (dri_firing_learn(thread->firing, tick.key, tick.revision, tick.tick_ms,
+                         dri_clock_wall_ms()) != DRAY_OK) {
         broken(thread, dray_status_text(DRAY_ENOMEM));
     }
 }
@@ -222,7 +223,8 @@ static void finish(struct dri_firing_thread *thread)
         }
         *(volley->is_new[i] ? &thread->fired : &thread->duplicates) += 1;
         if (dri_firing_learn(thread->firing, dray_slice_text(shot->schedule->key),
-                             shot->schedule->revision, shot->tick_ms) != DRAY_OK) {
+                             shot->schedule->revision, shot->tick_ms,
+                             dri_clock_wall_ms()) != DRAY_OK) {
             broken(thread, dray_status_text(DRAY_ENOMEM));
         }
     }

@@ -18,6 +18,7 @@
 
 #include "assert.h"
 #include "lock.h"
+#include "log.h"
 #include "mem.h"
 #include "scanner.h"
 
@@ -229,12 +230,18 @@ static void cancel_ahead(const struct dri_schedules *schedules, const struct dri
         return;
     }
     uint64_t tick_ms = dri_cron_next(&gone->cron, changed_ms);
+    size_t forgotten = 0;
     while (tick_ms != 0 && tick_ms <= end_ms) {
         uint8_t id[16];
         dri_schedule_id(dray_slice_text(gone->key), gone->revision, tick_ms, id);
-        (void)dri_cancelled_add(schedules->cancelled, dray_slice_of(id, sizeof(id)), true,
-                                until_ms);
+        forgotten +=
+            dri_cancelled_add(schedules->cancelled, dray_slice_of(id, sizeof(id)), true, until_ms);
         tick_ms = dri_cron_next(&gone->cron, tick_ms);
+    }
+    if (forgotten > 0) {
+        DRI_LOG(DRI_LOG_WARN, "SCH-CANCELLED",
+                "more commands are cancelled than are remembered; the oldest were forgotten",
+                DRI_TEXT("schedule", gone->key), DRI_UINT("forgotten", forgotten));
     }
 }
 

@@ -137,12 +137,13 @@ static void what_was_fired_elsewhere_is_not_fired_again(void **state)
     (void)state;
     open_world(&w);
     put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ALL, 100), T);
-    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 3000));
+    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 3000, T));
     fire(&w, T);
     got(&w, 1, (int64_t[]){4});
-    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 2000)); /* an old word */
-    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 9, T + 9000)); /* not of this one */
-    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/b"), 1, T + 9000));
+    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 2000, T)); /* an old word */
+    test_ok(
+        dri_firing_learn(w.firing, dray_slice_text("g/a"), 9, T + 9000, T)); /* not of this one */
+    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/b"), 1, T + 9000, T));
     fire(&w, T + 1000);
     got(&w, 1, (int64_t[]){5});
     close_world(&w);
@@ -158,7 +159,7 @@ static void after_a_reset_what_is_not_known_to_be_stored_is_given_out_again(void
     fire(&w, T);
     got(&w, 4, (int64_t[]){1, 2, 3, 4});
     dri_firing_reset(w.firing);
-    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 2000));
+    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 2000, T));
     fire(&w, T);
     got(&w, 2, (int64_t[]){3, 4});
     close_world(&w);
@@ -236,7 +237,7 @@ static void a_change_decides_from_its_time_on_and_a_removal_ends_it(void **state
     put(&w, "g/a", 1, "1-59/2 * * * * *", RULE(DRI_MISSED_ALL, 100), T + 500);
     fire(&w, T + 500);
     got(&w, 2, (int64_t[]){1, 3});
-    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 8000)); /* a late word */
+    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 8000, T)); /* a late word */
     fire(&w, T + 1000);
     got(&w, 1, (int64_t[]){5});
     put(&w, "g/a", 2, NULL, RULE(DRI_MISSED_ONE, 0), T + 1500);
@@ -280,6 +281,23 @@ static void a_schedule_that_the_broker_refuses_holds_up_no_other(void **state)
     close_world(&w);
 }
 
+/* Two volleys of a long absence were sent before the record of the first one was read back. */
+static void a_word_that_comes_hours_late_takes_nothing_back(void **state)
+{
+    struct world w;
+    const uint64_t hour_ms = 3600000, now_ms = T + 10 * hour_ms;
+    (void)state;
+    open_world(&w);
+    put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ALL, 100), T);
+    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, now_ms + AHEAD, now_ms));
+    fire(&w, now_ms);
+    got(&w, 0, NULL);
+    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, now_ms - 2 * hour_ms, now_ms));
+    fire(&w, now_ms);
+    got(&w, 0, NULL);
+    close_world(&w);
+}
+
 static void a_position_from_a_clock_that_was_wrong_is_not_believed(void **state)
 {
     struct world w;
@@ -288,14 +306,14 @@ static void a_position_from_a_clock_that_was_wrong_is_not_believed(void **state)
     (void)state;
     open_world(&w);
     put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ALL, 100), T);
-    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + day_ms));
+    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + day_ms, T));
     fire(&w, T);
     got(&w, 4, (int64_t[]){1, 2, 3, 4});
     dri_firing_stats(w.firing, &stats);
     assert_int_equal(1, stats.resumed);
     dri_firing_reset(w.firing);
-    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + day_ms));
-    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 4000)); /* the true one */
+    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + day_ms, T));
+    test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 4000, T)); /* the true one */
     fire(&w, T + 1000);
     got(&w, 1, (int64_t[]){5});
     close_world(&w);
@@ -319,7 +337,7 @@ static void replicas_that_take_turns_fire_each_tick_once(void **state)
         if (dice >> 28 < 6) { /* another one: it reads what is stored */
             dri_firing_reset(w.firing);
             if (stored_ms != 0) {
-                test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, stored_ms));
+                test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, stored_ms, T));
             }
         }
         while (count < 64 && dri_firing_next(w.firing, now_ms, &shots[count])) {
@@ -333,7 +351,7 @@ static void replicas_that_take_turns_fire_each_tick_once(void **state)
         if (is_thrown_away) {
             dri_firing_reset(w.firing);
             if (stored_ms != 0) {
-                test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, stored_ms));
+                test_ok(dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, stored_ms, T));
             }
         }
         now_ms += 100 + (dice >> 8 & 4095);
@@ -390,7 +408,8 @@ static void without_memory_nothing_is_fired_and_nothing_leaks(void **state)
         open_world(&w);
         put(&w, "g/a", 0, "* * * * * *", RULE(DRI_MISSED_ONE, 100), T);
         dri_mem_fail_at(n);
-        enum dray_status status = dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 1000);
+        enum dray_status status =
+            dri_firing_learn(w.firing, dray_slice_text("g/a"), 1, T + 1000, T);
         if (status == DRAY_OK) {
             status = dri_schedules_hold(w.schedules, "g", &list, &count);
         }
@@ -419,6 +438,7 @@ int main(void)
         cmocka_unit_test(a_change_decides_from_its_time_on_and_a_removal_ends_it),
         cmocka_unit_test(other_schedules_keep_their_place_when_one_changes),
         cmocka_unit_test(a_schedule_that_the_broker_refuses_holds_up_no_other),
+        cmocka_unit_test(a_word_that_comes_hours_late_takes_nothing_back),
         cmocka_unit_test(a_position_from_a_clock_that_was_wrong_is_not_believed),
         cmocka_unit_test(replicas_that_take_turns_fire_each_tick_once),
         cmocka_unit_test(a_shot_is_a_scheduled_command_whose_id_says_which_tick_it_is),
