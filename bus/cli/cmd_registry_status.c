@@ -13,16 +13,10 @@
 #include "clock.h"
 #include "mem.h"
 #include "registry_tool.h"
+#include "rows.h"
 
-#define CELL_BYTES    256u
 #define DIGEST_SHOWN  12
 #define MODULES_SHOWN 60u
-
-static void cell_of(struct dray_slice text, char ret_cell[CELL_BYTES])
-{
-    snprintf(ret_cell, CELL_BYTES, "%.*s", text.at == NULL ? 0 : (int)text.len,
-             text.at == NULL ? "" : (const char *)text.at);
-}
 
 static void add_text(struct dri_text *line, const char *name, struct dray_slice value)
 {
@@ -142,7 +136,7 @@ static void print_replica(const struct dri_registry_tool *tool, const struct dri
 
 /* ---- a replica for people ---- */
 
-static void modules_cell(const struct dri_status_record *record, char ret_cell[CELL_BYTES])
+static void modules_cell(const struct dri_status_record *record, char ret_cell[DRI_CELL_BYTES])
 {
     struct dri_status_module module;
     size_t at = 0;
@@ -150,10 +144,10 @@ static void modules_cell(const struct dri_status_record *record, char ret_cell[C
     ret_cell[0] = '\0';
     while (dri_status_next_module(record, &at, &module)) {
         if (len + module.name.len > MODULES_SHOWN) {
-            snprintf(ret_cell + len, CELL_BYTES - len, " ...");
+            snprintf(ret_cell + len, DRI_CELL_BYTES - len, " ...");
             return;
         }
-        snprintf(ret_cell + len, CELL_BYTES - len, "%s%.*s", len == 0 ? "" : " ",
+        snprintf(ret_cell + len, DRI_CELL_BYTES - len, "%s%.*s", len == 0 ? "" : " ",
                  (int)module.name.len, (const char *)module.name.at);
         len = strlen(ret_cell);
     }
@@ -162,19 +156,19 @@ static void modules_cell(const struct dri_status_record *record, char ret_cell[C
 static void add_replica(struct dri_table *table, const struct dri_replica *replica)
 {
     const struct dri_status_record *record = &replica->record;
-    char cells[7][CELL_BYTES];
+    char cells[7][DRI_CELL_BYTES];
     char revision[24];
     char failed[96];
     struct dri_status_failure failure;
     size_t at = 0;
-    cell_of(record->worker, cells[0]);
-    cell_of(record->group, cells[1]);
-    cell_of(record->host, cells[2]);
-    cell_of(record->admin, cells[5]);
+    dri_cell_text(record->worker, cells[0]);
+    dri_cell_text(record->group, cells[1]);
+    dri_cell_text(record->host, cells[2]);
+    dri_cell_text(record->admin, cells[5]);
     modules_cell(record, cells[6]);
-    snprintf(cells[3], CELL_BYTES, "%.*s%s", (int)record->state.len, (const char *)record->state.at,
-             dri_replica_is_live(replica) ? "" : " (silent)");
-    snprintf(cells[4], CELL_BYTES, "%.*s",
+    snprintf(cells[3], DRI_CELL_BYTES, "%.*s%s", (int)record->state.len,
+             (const char *)record->state.at, dri_replica_is_live(replica) ? "" : " (silent)");
+    snprintf(cells[4], DRI_CELL_BYTES, "%.*s",
              record->digest.at == NULL                   ? 0
              : record->digest.len < (size_t)DIGEST_SHOWN ? (int)record->digest.len
                                                          : DIGEST_SHOWN,
@@ -185,7 +179,7 @@ static void add_replica(struct dri_table *table, const struct dri_replica *repli
                          cells[4], cells[5], cells[6], failed};
     dri_table_row(table, row);
     while (dri_status_next_failure(record, &at, &failure)) {
-        char reason[CELL_BYTES];
+        char reason[DRI_CELL_BYTES];
         snprintf(reason, sizeof(reason), "%.*s: %.*s", (int)failure.key.len,
                  (const char *)failure.key.at, (int)failure.reason.len,
                  failure.reason.at == NULL ? "" : (const char *)failure.reason.at);
@@ -323,7 +317,7 @@ static void add_route(struct dri_table *table, const struct dri_route *route,
 {
     char revision[24];
     char able[64];
-    char why[CELL_BYTES] = "";
+    char why[DRI_CELL_BYTES] = "";
     snprintf(revision, sizeof(revision), "%" PRIu64, route->revision);
     snprintf(able, sizeof(able), "%zu of %zu", ability->able, ability->live);
     if (ability->worker.at != NULL) {

@@ -13,14 +13,14 @@
 #include "clock.h"
 #include "mem.h"
 #include "registry_tool.h"
+#include "rows.h"
 
 #define READ_MS     10000u
 #define TOPIC_BYTES 512u
-#define CELL_BYTES  300u
 
 struct last {
     uint64_t revision, tick_ms;
-    char worker[CELL_BYTES];
+    char worker[DRI_CELL_BYTES];
 };
 
 struct listing {
@@ -36,12 +36,6 @@ struct listing {
 
 /* ---- what was fired last ---- */
 
-static void cell_of(struct dray_slice text, char ret_text[CELL_BYTES])
-{
-    snprintf(ret_text, CELL_BYTES, "%.*s", (int)text.len,
-             text.at == NULL ? "" : (const char *)text.at);
-}
-
 static void note_tick(struct listing *listing, struct dray_slice value)
 {
     const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
@@ -55,7 +49,7 @@ static void note_tick(struct listing *listing, struct dray_slice value)
         if (dray_slice_equal_text(tick.key, listing->list[i]->key)) {
             last->revision = tick.revision;
             last->tick_ms = tick.tick_ms;
-            cell_of(tick.worker, last->worker);
+            dri_cell_text(tick.worker, last->worker);
         }
     }
 }
@@ -141,11 +135,11 @@ static void add_row(const struct listing *listing, struct dri_table *table, size
     char revision[24];
     char next[DRI_CLOCK_TEXT_BYTES] = "";
     char last[DRI_CLOCK_TEXT_BYTES] = "";
-    char cron[CELL_BYTES];
-    char command[CELL_BYTES];
+    char cron[DRI_CELL_BYTES];
+    char command[DRI_CELL_BYTES];
     snprintf(revision, sizeof(revision), "%" PRIu64, schedule->revision);
-    cell_of(schedule->view.cron, cron);
-    cell_of(schedule->view.command, command);
+    dri_cell_text(schedule->view.cron, cron);
+    dri_cell_text(schedule->view.command, command);
     if (next_ms != 0) {
         dri_clock_format(next_ms, next);
     }

@@ -133,7 +133,7 @@
       "`park.<group>.<commands>`, and what follows of its key behind it, in order. NATS: only "    \
       "with `nats.partitions`.")                                                                   \
     X("worker.park_max", worker.park_max, U32, "100000", 0, 16777216, false,                       \
-      "Commands of this replica's partitions that may wait there; about 250 bytes of memory "      \
+      "Commands of this replica's partitions that may wait there; some 400 bytes of memory "       \
       "each. What is more waits in flight. 0: nothing is parked.")                                 \
     X("worker.window_ms", worker.window_ms, U32, "0", 0, 2592000000, false,                        \
       "The longest time that a route may remember the ids of its commands "                        \

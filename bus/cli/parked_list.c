@@ -358,7 +358,8 @@ static int read_all(const struct dri_cli *cli, struct reading *reading)
     struct dri_log_walk *walk = NULL;
     enum dray_status status = dri_log_walk_open(&config, &walk, text, sizeof(text));
     if (status == DRAY_ENOTFOUND) {
-        return dri_cli_fail(cli, DRI_EXIT_NO_MATCH, "nothing is parked: %s", text);
+        return dri_cli_fail(cli, DRI_EXIT_NO_MATCH, "nothing is parked: there is no log yet (%s)",
+                            text);
     }
     if (status != DRAY_OK) {
         return dri_cli_fail(cli, (int)dri_exit_for_open(status), "%s", text);
