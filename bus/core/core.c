@@ -679,7 +679,7 @@ void dri_core_stats(const struct dri_core *core, struct dri_core_stats *ret_stat
     stats.stopped_keys = core->entries_stopped;
     stats.bytes = core->bytes;
     stats.settle_gap = 0;
-    for (uint32_t i = 0; i < core->config.slots_max; i++) {
+    for (uint32_t i = 0; i < core->slots_end; i++) {
         const struct dri_slot *slot = &core->slots[i];
         if (slot->is_assigned && slot->is_watermark) {
             stats.settle_gap += dri_tracker_gap(&slot->tracker);

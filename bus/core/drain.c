@@ -66,7 +66,7 @@ void dri_drain_end_now(struct dri_core *core)
             dri_slot_give_up(core, &core->flights[i], &core->stats.dropped_on_drain);
         }
     }
-    for (uint32_t i = 0; i < core->config.slots_max; i++) {
+    for (uint32_t i = 0; i < core->slots_end; i++) {
         if (dri_slot_needs_settle(&core->slots[i], &position)) {
             dri_slot_settle_final(core, &core->slots[i], position);
         }
@@ -81,7 +81,7 @@ void dri_drain_check(struct dri_core *core)
     if (!core->is_draining || core->is_drained || dri_flights_out(core) > 0) {
         return;
     }
-    for (uint32_t i = 0; i < core->config.slots_max; i++) {
+    for (uint32_t i = 0; i < core->slots_end; i++) {
         struct dri_slot *slot = &core->slots[i];
         if (slot->is_revoking) {
             is_over = false;

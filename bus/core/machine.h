@@ -149,6 +149,7 @@ struct dri_core {
     bool is_full;
 
     struct dri_slot *slots;
+    uint32_t slots_end;        /* slots from here on were never assigned */
     struct dri_claims *claims; /* by slot; untouched until its slot is assigned */
     struct dri_tracker_node *nodes;
     struct dri_map deliveries; /* (slot, offset) of EACH slots to flight */

@@ -403,7 +403,7 @@ void dri_park_slot_ends(struct dri_core *core, uint32_t number)
         return;
     }
     dri_unread_slot_ends(core, number);
-    for (uint32_t i = 0; i < core->config.slots_max; i++) {
+    for (uint32_t i = 0; i < core->slots_end; i++) {
         struct dri_slot *slot = &core->slots[i];
         if (slot->is_assigned && !slot->is_park && slot->park == number) {
             slot->park = UINT32_MAX;
@@ -419,7 +419,7 @@ bool dri_core_wants_parked(const struct dri_core *core)
     if (core->unread != 0 || core->entries_stopped != 0) {
         return true;
     }
-    for (uint32_t i = 0; i < core->config.slots_max; i++) {
+    for (uint32_t i = 0; i < core->slots_end; i++) {
         if (dri_park_is_open(&core->slots[i]) && !core->slots[i].is_caught_up) {
             return true;
         }

@@ -375,7 +375,7 @@ static void settle_due(struct dri_core *core, struct dri_slot *slot)
 void dri_slots_barrier(struct dri_core *core)
 {
     core->is_whole = true;
-    for (uint32_t i = 0; i < core->config.slots_max; i++) {
+    for (uint32_t i = 0; i < core->slots_end; i++) {
         struct dri_slot *slot = &core->slots[i];
         uint64_t position;
         if (!slot->is_assigned || !slot->is_watermark ||
@@ -495,6 +495,7 @@ static void restore(struct dri_core *core, struct dri_slot *slot, struct dray_sl
 void dri_slot_assigned(struct dri_core *core, const struct dri_core_event *event)
 {
     struct dri_slot *slot = slot_at(core, event->slot);
+    core->slots_end = event->slot < core->slots_end ? core->slots_end : event->slot + 1;
     if (slot->is_assigned) {
         dri_slot_lost(core, event->slot, slot->epoch);
     }
