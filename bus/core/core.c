@@ -52,6 +52,7 @@
 #define ENTRIES_SPARE      1024u
 #define PARK_LOGS_MAX      8u /* full ones that may come together when replicas go; untouched pages */
 #define RECENT_MAX         (UINT32_C(1) << 17)
+#define TELLING_MAX        (UINT32_C(1) << 17) /* counts; two keys with one place only wait longer */
 #define CACHE_LINE         64u
 
 struct carver {
@@ -128,7 +129,8 @@ static void build(struct dri_core *core, const struct dri_core_config *config,
     core->entries = carve(carver, parked, sizeof(*core->entries));
     core->parked_keys = carve(carver, parked_keys, sizeof(*core->parked_keys));
     struct dri_map_entry *source_table = carve(carver, sources, sizeof(*source_table));
-    uint32_t telling = parks ? dri_map_entries(flights) : 0;
+    uint32_t telling = dri_map_entries(flights);
+    telling = !parks ? 0 : telling < TELLING_MAX ? telling : TELLING_MAX;
     core->telling = carve(carver, telling, sizeof(*core->telling));
     core->telling_mask = telling - 1;
     if (parks) {
@@ -488,7 +490,9 @@ static const struct dri_flight *near_flight(struct dri_core *core,
 static void look_ahead(struct dri_core *core, const struct dri_core_event *events, size_t count)
 {
     if (count > DRI_PREFETCH_FAR) {
-        dri_prefetch(far_flight(core, &events[DRI_PREFETCH_FAR]), sizeof(struct dri_flight));
+        const struct dri_core_event *far = &events[DRI_PREFETCH_FAR];
+        dri_prefetch(far_flight(core, far),
+                     far->type == DRI_CE_DONE ? DRI_FLIGHT_RUN_BYTES : DRI_FLIGHT_CORE_BYTES);
     }
     const struct dri_flight *flight =
         count > DRI_PREFETCH_NEAR ? near_flight(core, &events[DRI_PREFETCH_NEAR]) : NULL;
@@ -497,6 +501,9 @@ static void look_ahead(struct dri_core *core, const struct dri_core_event *event
     }
     if (flight->has_key) {
         dri_map_prefetch(&core->keys.map, 0, flight->key_hash);
+        if (core->config.park_max != 0) {
+            dri_prefetch(&core->telling[flight->key_hash & core->telling_mask], 1);
+        }
     }
     if (flight->key_number != 0) {
         dri_prefetch(&core->keys.keys[flight->key_number - 1], sizeof(struct dri_key));

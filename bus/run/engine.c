@@ -564,7 +564,7 @@ static void report_done(struct dri_engine *engine, enum dri_core_event_type type
         event->as.flight = engine->done[i];
         dri_grouping_done(engine->grouping, engine->done[i]);
         if (count - i > DRI_PREFETCH_FAR) {
-            dri_prefetch(engine->done[i + DRI_PREFETCH_FAR], sizeof(struct dri_flight));
+            dri_prefetch(engine->done[i + DRI_PREFETCH_FAR], DRI_FLIGHT_RUN_BYTES);
         }
     }
 }
