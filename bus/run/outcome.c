@@ -48,11 +48,12 @@
 #define RESULT_TOO_LONG  "the result is larger than the broker takes"
 
 struct dri_outcomes {
-    struct dri_engine_config config; /* immutable but for the patterns */
-    const struct dri_intake *intake; /* borrowed */
-    struct dri_parking *parking;     /* borrowed; NULL: nothing is parked */
-    const struct dri_window *window; /* borrowed; NULL: none */
-    uint8_t *arena;                  /* owned */
+    struct dri_engine_config config;         /* immutable but for the patterns */
+    const struct dri_intake *intake;         /* borrowed */
+    struct dri_parking *parking;             /* borrowed; NULL: nothing is parked */
+    const struct dri_window *window;         /* borrowed; NULL: none */
+    struct dray_slice results_topic, worker; /* of the config */
+    uint8_t *arena;                          /* owned */
     size_t arena_bytes, arena_len;
     struct dri_publish batch[BATCH_MAX];
     size_t batch_count;
@@ -74,6 +75,8 @@ enum dray_status dri_outcomes_create(const struct dri_engine_config *config,
     outcomes->intake = intake;
     outcomes->parking = parking;
     outcomes->window = window;
+    outcomes->results_topic = dray_slice_text(config->results_topic);
+    outcomes->worker = dray_slice_text(config->worker);
     outcomes->arena_bytes = 2 * ((size_t)config->limits.message_bytes + LETTER_BYTES) + 65536u;
     outcomes->arena = dri_zalloc(outcomes->arena_bytes);
     if (outcomes->arena == NULL) {
@@ -160,12 +163,16 @@ static size_t put(char *text, const uint8_t *at, size_t len)
 }
 
 /* "<letter>:<origin>:<offset>" of its source, ":<offset>" in the park log when it is a copy that
- * stands for that record, and ":<ms>" when that is taken; the caller has reserved ID_BYTES. */
+ * stands for that record, and ":<ms>" when that is taken; the caller has reserved ID_BYTES. Absent
+ * where no broker asks for it. */
 static struct dray_slice make_id(struct dri_outcomes *outcomes, char letter,
                                  const struct dri_flight *flight)
 {
     char buffer[DRI_SOURCE_BYTES];
     char *text = (char *)outcomes->arena + outcomes->arena_len;
+    if (!outcomes->config.transport_ops->has_dedup) {
+        return (struct dray_slice){NULL, 0};
+    }
     struct dray_slice source = dri_intake_source(outcomes->intake, flight, buffer);
     size_t origin = dri_source_origin(source).len;
     size_t rest = source.len - origin;
@@ -258,7 +265,7 @@ static struct target target_of(const struct dri_outcomes *outcomes, const struct
                                enum dri_outcome outcome)
 {
     const struct dri_engine_config *config = &outcomes->config;
-    struct target target = {.stored = dray_slice_text(config->results_topic)};
+    struct target target = {.stored = outcomes->results_topic};
     struct dray_slice wanted = flight->envelope.reply_to;
     if (wanted.at == NULL || wanted.len == 0) {
         return target;
@@ -347,7 +354,7 @@ static struct dri_result result_of(const struct dri_outcomes *outcomes, struct d
         .code = flight->error_code,
         .is_dead_letter = flight->kind != DRAY_KIND_NONE,
         .attempt = flight->attempt > 0 ? flight->attempt : 1,
-        .worker = dray_slice_text(outcomes->config.worker),
+        .worker = outcomes->worker,
         .ts_ms = flight->has_window ? dri_window_ended_ms(flight, now) : now.wall_ms,
         .us = (flight->ended_ns - flight->started_ns) / 1000u,
         .trace = flight->envelope.trace,
@@ -472,7 +479,7 @@ static void describe(const struct dri_outcomes *outcomes, struct dri_now now,
     *ret_letter = (struct dri_letter){
         .reason = flight->kind,
         .source = source,
-        .worker = dray_slice_text(outcomes->config.worker),
+        .worker = outcomes->worker,
         .attempts = flight->attempt,
         .first_failed_ms = flight->first_failed_ms,
         .last_failed_ms = flight->last_failed_ms,

@@ -830,6 +830,7 @@ static enum dray_status nats_check(const struct dri_transport_config *config,
 
 const struct dri_transport_ops dri_nats_ops = {
     .scheme = "nats",
+    .has_dedup = true,
     .open = nats_open,
     .poll = nats_poll,
     .fd = nats_fd,

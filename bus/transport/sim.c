@@ -860,6 +860,7 @@ static void sim_destroy_client(struct dri_transport *client)
 
 const struct dri_transport_ops dri_sim_ops = {
     .scheme = "sim",
+    .has_dedup = true,
     .open = sim_open,
     .poll = sim_poll,
     .fd = sim_fd,

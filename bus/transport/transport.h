@@ -175,6 +175,9 @@ struct dri_topic_report {
 struct dri_transport_ops {
     const char *scheme; /* "kafka" */
 
+    /** Whether its broker knows deduplication ids; else nobody looks at dri_publish.dedup_id. */
+    bool has_dedup;
+
     /** Connect, check or create the topics, subscribe. Blocks up to config->timeout_ms.
      *  Owns:   *ret_transport returned owned; config borrows for the call only.
      *  Errors: EBROKER, ETIMEOUT, ENOTFOUND (missing topic), EAUTH, EINVALID (option or topic that

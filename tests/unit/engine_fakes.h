@@ -147,6 +147,7 @@ static inline void fake_resume(struct dri_transport *self, uint32_t slot, uint32
 
 static const struct dri_transport_ops fake_ops = {
     .scheme = "fake",
+    .has_dedup = true,
     .poll = fake_poll,
     .publish = fake_publish,
     .settle = fake_settle,

@@ -82,6 +82,7 @@ static uint64_t fake_next_deadline(struct dri_transport *self)
 
 static const struct dri_transport_ops fake_ops = {
     .scheme = "fake",
+    .has_dedup = true,
     .poll = fake_poll,
     .publish = fake_publish,
     .settle = fake_settle,
