@@ -64,6 +64,10 @@ struct dri_registry_edit {
     dri_registry_fill_fn *fill;    /* NULL: the routes are there already */
     dri_registry_plan_fn *plan;    /* NULL: the items are there already */
     void *arg;                     /* of fill and plan */
+    /* Of plan: the keys of all that it wants to be there, also of what is there already; a wait
+     * looks at them. Borrowed, as the items are. Without a plan: those of the items. */
+    const struct dray_slice *wanted;
+    size_t wanted_count;
     /* Of run. */
     struct dri_registry_fate *fates; /* owned; one an item */
     uint64_t other;                  /* the latest revision that was overridden or merged with */

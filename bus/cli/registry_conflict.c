@@ -134,11 +134,11 @@ static void go_on(const struct open_item *open)
     bool is_merge = open->edit->on_conflict == DRI_CONFLICT_MERGE;
     const char *author = author_of(open->tool, open->present);
     if (open->present == 0) {
-        fprintf(stderr, "dray: warning: %s was removed meanwhile; it is put again\n", open->key);
+        dri_cli_warn("%s was removed meanwhile; it is put again", open->key);
     } else {
-        fprintf(stderr, "dray: warning: %s: revision %" PRIu64 "%s%s %s\n", open->key,
-                open->present, author[0] == '\0' ? "" : " by ", author,
-                is_merge ? "is merged with yours" : "is overridden");
+        dri_cli_warn("%s: revision %" PRIu64 "%s%s %s", open->key, open->present,
+                     author[0] == '\0' ? "" : " by ", author,
+                     is_merge ? "is merged with yours" : "is overridden");
     }
     open->fate->other = open->present;
     if (open->present > open->edit->other) {
