@@ -113,6 +113,10 @@ struct dri_registry_dispute {
     uint64_t base, present;
     const char *path; /* what both have changed, of a merge; NULL: not said */
 };
+/** The sentence on standard error, of a route, a schedule, or whatever the log decides by compare
+ *  and set; and an exit code. */
+int dri_registry_dispute_say(const struct dri_registry_tool *tool,
+                             const struct dri_registry_dispute *dispute);
 /** Print it: a sentence on standard error, the routes as JSON on standard output. Returns an exit
  *  code. */
 int dri_registry_dispute_tell(const struct dri_registry_edit *edit,

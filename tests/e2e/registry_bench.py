@@ -116,7 +116,8 @@ def main(description, cases):
     parser.add_argument("--only")
     arguments = parser.parse_args()
     for case in cases:
-        if arguments.only not in (None, case.__name__):
+        kind = arguments.bus.partition(":")[0]
+        if arguments.only not in (None, case.__name__) or getattr(case, "only", kind) != kind:
             continue
         begun = time.monotonic()
         with workers.Folder("registry") as folder, start_broker(arguments.bus) as broker:

@@ -660,6 +660,9 @@ def log_without_its_beginning(bench):
     assert "its first records are gone" in err, err
 
 
+# What the replica lists and the command line makes of it; the broker has no part in that.
+more_than_is_listed.only = "nats"
+
 CASES = (history_and_rollback, files_of_git, rules_of_a_writer, fifty_writers, who_has_not, never_called,
          more_than_is_listed, somebody_else_meanwhile, who_hangs, log_without_its_beginning)
 
