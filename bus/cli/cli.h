@@ -111,6 +111,14 @@ int dri_cli_no_arguments(const struct dri_cli *cli);
 /** "dray: <text>" on standard error; red on a terminal. Returns code. */
 int dri_cli_fail(const struct dri_cli *cli, int code, const char *format, ...) DRAY_FORMAT(3, 4);
 
+/** "dray: warning: <text>" on standard error. */
+void dri_cli_warn(const char *format, ...) DRAY_FORMAT(1, 2);
+/** A line on standard output, for people. */
+void dri_cli_print(const char *format, ...) DRAY_FORMAT(1, 2);
+/** Replaces each control byte by '?', and mends what is no UTF-8: for whatever a stranger wrote and
+ *  a terminal would obey. The functions here that print do so themselves. */
+void dri_cli_clean(char *text);
+
 /** The exit code of a broker that could not be opened: a time-out there means "unreachable". */
 enum dri_exit dri_exit_for_open(enum dray_status status);
 

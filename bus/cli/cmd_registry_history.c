@@ -5,16 +5,19 @@
  * The history is the log itself: every record, with what the rule says about it, the refused ones
  * too. What a change did to a route is seen by following the registry from record to record.
  */
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "assert.h"
 #include "clock.h"
 #include "registry_diff.h"
 #include "registry_tool.h"
 
 #define CELL_BYTES 256u
 #define KEYS_SHOWN 3u
+#define KIND_SHOWN 32u
 #define COLUMNS    6u
 
 /* ---- history ---- */
@@ -22,12 +25,22 @@
 struct listing {
     const struct dri_registry_tool *tool;
     const struct dri_cli *cli;
-    struct dri_registry *registry; /* owned; as it was before the record at hand */
-    struct dri_table *table;       /* NULL: JSON lines, or with the differences */
-    uint64_t revision;             /* the only one that is shown; 0: all */
+    struct dri_registry *registry;         /* owned; as it was before the record at hand */
+    struct dri_schedules *schedules;       /* owned; likewise */
+    struct dri_schedule **schedules_there; /* held: of schedules, all groups' */
+    size_t schedules_count;
+    struct dri_table *table; /* NULL: JSON lines, or with the differences */
+    uint64_t revision;       /* the only one that is shown; 0: all */
     uint64_t limit;
     bool has_diff;
     size_t shown;
+};
+
+/* An item of a record, of whatever kind. */
+struct entry {
+    struct dray_slice key;
+    uint64_t base;
+    struct dray_slice after; /* absent: a removal */
 };
 
 static bool is_of_routes(const struct dri_history_record *record)
@@ -35,35 +48,90 @@ static bool is_of_routes(const struct dri_history_record *record)
     return record->has_change && dray_slice_equal_text(record->change.kind, "routes");
 }
 
+static bool is_of_schedules(const struct dri_history_record *record)
+{
+    return record->has_change && dri_change_is_schedule(&record->change);
+}
+
+static bool next_entry(const struct dri_history_record *record, size_t *at, struct entry *ret_entry)
+{
+    struct dri_change_item route;
+    struct dri_schedule_item schedule;
+    if (is_of_routes(record) && dri_change_next(&record->change, at, &route)) {
+        *ret_entry = (struct entry){route.key, route.base, route.route};
+        return true;
+    }
+    if (is_of_schedules(record) && dri_schedule_next(&record->change, at, &schedule)) {
+        *ret_entry = (struct entry){schedule.key, schedule.base, schedule.schedule};
+        return true;
+    }
+    return false;
+}
+
+/* A schedule by its key, and by its name when it is of our group; a route as registry ls does. */
+static bool is_entry_wanted(const struct listing *listing, const struct dri_history_record *record,
+                            struct dray_slice key)
+{
+    const struct dri_cli *cli = listing->cli;
+    char text[DRI_SCHEDULE_KEY_BYTES_MAX + 1];
+    if (!is_of_schedules(record)) {
+        return dri_registry_key_is_wanted(cli, key);
+    }
+    bool is_ours = dri_schedule_key_is_of(key, cli->settings.group);
+    snprintf(text, sizeof(text), "%.*s", (int)key.len, (const char *)key.at);
+    for (size_t i = 0; i < cli->arguments_count; i++) {
+        if (fnmatch(cli->arguments[i], text, 0) == 0 ||
+            (is_ours && fnmatch(cli->arguments[i], strchr(text, '/') + 1, 0) == 0)) {
+            return true;
+        }
+    }
+    return cli->arguments_count == 0;
+}
+
 /* Whether the command asks for it. */
 static bool is_wanted(const struct listing *listing, const struct dri_history_record *record)
 {
-    struct dri_change_item item;
+    struct entry entry;
     size_t at = 0;
     if (listing->revision != 0 && record->revision != listing->revision) {
         return false;
     }
-    while (is_of_routes(record) && dri_change_next(&record->change, &at, &item)) {
-        if (dri_registry_key_is_wanted(listing->cli, item.key)) {
+    while (next_entry(record, &at, &entry)) {
+        if (is_entry_wanted(listing, record, entry.key)) {
             return true;
         }
     }
     return listing->cli->arguments_count == 0;
 }
 
+static void find_before(const struct listing *listing, const struct dri_history_record *record,
+                        struct dri_difference *difference)
+{
+    if (is_of_routes(record)) {
+        const struct dri_route *route = dri_registry_find_key(listing->registry, difference->key);
+        difference->before = dri_difference_side(route);
+        difference->revision = route == NULL ? 0 : route->revision;
+        return;
+    }
+    difference->noun = "schedule";
+    for (size_t i = 0; i < listing->schedules_count; i++) {
+        const struct dri_schedule *schedule = listing->schedules_there[i];
+        if (dray_slice_equal_text(difference->key, schedule->key)) {
+            difference->before = dray_slice_of(schedule->bytes, schedule->bytes_len);
+            difference->revision = schedule->revision;
+        }
+    }
+}
+
 /* The next item of a record that is asked for, as a difference from what was there. */
 static bool next_item(const struct listing *listing, const struct dri_history_record *record,
-                      size_t *at, struct dri_change_item *ret_item,
-                      struct dri_difference *ret_difference)
+                      size_t *at, struct entry *ret_entry, struct dri_difference *ret_difference)
 {
-    while (is_of_routes(record) && dri_change_next(&record->change, at, ret_item)) {
-        if (dri_registry_key_is_wanted(listing->cli, ret_item->key)) {
-            const struct dri_route *route = dri_registry_find_key(listing->registry, ret_item->key);
+    while (next_entry(record, at, ret_entry)) {
+        if (is_entry_wanted(listing, record, ret_entry->key)) {
             *ret_difference =
-                (struct dri_difference){.key = ret_item->key,
-                                        .before = dri_difference_side(route),
-                                        .after = ret_item->route,
-                                        .revision = route == NULL ? 0 : route->revision};
+                (struct dri_difference){.key = ret_entry->key, .after = ret_entry->after};
+            find_before(listing, record, ret_difference);
             return true;
         }
     }
@@ -89,7 +157,7 @@ static void time_of(const struct dri_history_record *record, char ret_text[DRI_C
 static void add_items_json(const struct listing *listing, const struct dri_history_record *record,
                            struct dri_text *text)
 {
-    struct dri_change_item item;
+    struct entry item;
     struct dri_difference difference;
     size_t at = 0;
     dri_text_addf(text, ",\"items\":[");
@@ -128,7 +196,7 @@ static void print_json(const struct listing *listing, const struct dri_history_r
                       record->conflict.base, record->conflict.present);
     }
     add_text(&text, "reason", dray_slice_text(record->text));
-    if (is_of_routes(record)) {
+    if (is_of_routes(record) || is_of_schedules(record)) {
         add_items_json(listing, record, &text);
     }
     dri_text_addf(&text, "}");
@@ -138,16 +206,21 @@ static void print_json(const struct listing *listing, const struct dri_history_r
     dri_text_fini(&text);
 }
 
-/* "~ default/order.create@1.0.0, + ..." or "17 routes". */
+/* "~default/order.create@1.0.0 +..." or "17 routes"; "(schedule) +group/name", "(cancel)". */
 static void changes_cell(const struct listing *listing, const struct dri_history_record *record,
                          char ret_cell[CELL_BYTES])
 {
-    struct dri_change_item item;
+    struct entry item;
     struct dri_difference difference;
     size_t at = 0;
     size_t count = 0;
     size_t len = 0;
-    ret_cell[0] = '\0';
+    if (record->has_change && !is_of_routes(record)) {
+        len = (size_t)snprintf(ret_cell, CELL_BYTES, "(%.*s)",
+                               record->change.kind.len < KIND_SHOWN ? (int)record->change.kind.len
+                                                                    : (int)KIND_SHOWN,
+                               (const char *)record->change.kind.at);
+    }
     while (next_item(listing, record, &at, &item, &difference)) {
         char sign = difference.before.at == NULL ? '+' : difference.after.at == NULL ? '-' : '~';
         if (count++ < KEYS_SHOWN && len < CELL_BYTES - 1) {
@@ -157,10 +230,8 @@ static void changes_cell(const struct listing *listing, const struct dri_history
         }
     }
     if (count > KEYS_SHOWN) {
-        snprintf(ret_cell, CELL_BYTES, "%zu routes", count);
-    } else if (record->has_change && !is_of_routes(record)) {
-        snprintf(ret_cell, CELL_BYTES, "(%.*s)", (int)record->change.kind.len,
-                 (const char *)record->change.kind.at);
+        snprintf(ret_cell, CELL_BYTES, "%zu %s", count,
+                 is_of_routes(record) ? "routes" : "schedules");
     }
 }
 
@@ -191,7 +262,7 @@ static void cells_of(const struct listing *listing, const struct dri_history_rec
 static void print_for_people(const struct listing *listing, const struct dri_history_record *record)
 {
     char cells[COLUMNS][CELL_BYTES];
-    struct dri_change_item item;
+    struct entry item;
     struct dri_difference difference;
     struct dri_text text;
     size_t at = 0;
@@ -200,6 +271,9 @@ static void print_for_people(const struct listing *listing, const struct dri_his
         const char *row[] = {cells[0], cells[1], cells[2], cells[3], cells[4], cells[5]};
         dri_table_row(listing->table, row);
         return;
+    }
+    for (size_t i = 0; i < COLUMNS; i++) {
+        dri_cli_clean(cells[i]);
     }
     dri_text_init(&text);
     dri_text_addf(&text, "revision %s  %s  %s  %s%s%s\n", cells[0], cells[1], cells[2], cells[3],
@@ -211,6 +285,27 @@ static void print_for_people(const struct listing *listing, const struct dri_his
         printf("%s", text.at);
     }
     dri_text_fini(&text);
+}
+
+/* The same for schedules: the same rule on the same records. */
+static enum dray_status follow_schedules(struct listing *listing,
+                                         const struct dri_history_record *record)
+{
+    struct dri_schedules_fault fault;
+    if (record->verdict != DRI_CONTROL_SCHEDULES) {
+        return DRAY_OK;
+    }
+    enum dray_status status =
+        dri_schedules_apply(listing->schedules, record->revision, &record->change, 0, &fault);
+    DRI_ASSERT(status == DRAY_OK || status == DRAY_ENOMEM);
+    if (status == DRAY_OK) {
+        dri_schedules_let_go(listing->schedules_there, listing->schedules_count);
+        listing->schedules_there = NULL;
+        listing->schedules_count = 0;
+        status = dri_schedules_hold(listing->schedules, NULL, &listing->schedules_there,
+                                    &listing->schedules_count);
+    }
+    return status;
 }
 
 static int walk(struct listing *listing)
@@ -233,6 +328,9 @@ static int walk(struct listing *listing)
             }
         }
         status = dri_history_apply(record, listing->registry);
+        if (status == DRAY_OK) {
+            status = follow_schedules(listing, record);
+        }
     }
     return status == DRAY_OK
                ? DRI_EXIT_OK
@@ -248,6 +346,10 @@ static int list(struct listing *listing)
     if (dri_registry_create(&config, &listing->registry) != DRAY_OK) {
         return dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
     }
+    if (dri_schedules_create(cli->settings.group, NULL, &listing->schedules) != DRAY_OK) {
+        dri_registry_destroy(listing->registry);
+        return dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");
+    }
     if (!cli->is_json && !listing->has_diff) {
         listing->table = dri_table_create(columns, COLUMNS);
     }
@@ -256,6 +358,8 @@ static int list(struct listing *listing)
         (void)dri_table_print(listing->table, stdout, cli->has_colour);
         dri_table_destroy(listing->table);
     }
+    dri_schedules_let_go(listing->schedules_there, listing->schedules_count);
+    dri_schedules_destroy(listing->schedules);
     dri_registry_destroy(listing->registry);
     if (code == DRI_EXIT_OK && listing->shown == 0) {
         code = dri_cli_fail(cli, DRI_EXIT_NO_MATCH, "no change%s%s",
@@ -399,11 +503,13 @@ const struct dri_cli_command dri_registry_history_command = {
         "Prints the records of the control topic in their order, each with what the rule says "
         "about it: accepted, conflict (somebody else was faster, and it was skipped), refused, or "
         "ignored (of a kind that this build does not know). KEY is a pattern as of `registry ls`; "
-        "then only changes that name such a route, also one that is not there any more.\n\n"
+        "then only changes that name such a route, also one that is not there any more, or such a "
+        "schedule (group/name, of our group the name alone).\n\n"
         "With --json, or in a pipe, one line for each: {\"revision\",\"verdict\",\"kind\",\"ts\","
         "\"author\",\"note\",\"conflict\":{\"key\",\"base\",\"present\"},\"reason\",\"items\":"
         "[{\"key\",\"change\",\"base\"}]}; \"change\" is add, update, remove or same. With --diff "
-        "an addition has its \"route\", a removal what it \"was\", an update \"diff\":[{\"path\","
+        "an addition has its \"route\" or \"schedule\", a removal what it \"was\", an update "
+        "\"diff\":[{\"path\","
         "\"from\",\"to\"}].\n\n"
         "Exit code 3: no change fits.",
     .options = history_options_table,

@@ -84,7 +84,7 @@ static void make_json(const struct dri_cli *cli, struct dri_text *json)
 static void warn(void *arg, const char *text)
 {
     (void)arg;
-    fprintf(stderr, "dray: warning: %s\n", text);
+    dri_cli_warn("%s", text);
 }
 
 static int route_of_arguments(struct put *put)
@@ -207,8 +207,9 @@ static int load(struct put *put)
 
 static int check(struct put *put, struct dri_change_item *items)
 {
+    const char *file = dri_cli_value(put->cli, "file");
     for (size_t i = 0; i < put->routes.count; i++) {
-        int code = dri_registry_route_check(put->cli, "", put->routes.items[i], &put->keys[i]);
+        int code = dri_registry_route_check(put->cli, file, put->routes.items[i], &put->keys[i]);
         if (code != DRI_EXIT_OK) {
             return code;
         }

@@ -66,6 +66,8 @@ static void items_add(struct items *items, struct dray_slice key, struct dray_sl
 struct set {
     const struct dri_cli *cli;
     struct items items;
+    struct dray_slice *wanted; /* owned; the keys of all that is to be there */
+    size_t wanted_count;
     /* apply */
     struct dri_route_files files;
     bool is_prune;
@@ -80,6 +82,7 @@ struct set {
 static void set_fini(struct set *set)
 {
     items_fini(&set->items);
+    dri_free(set->wanted);
     dri_route_files_fini(&set->files);
     dri_registry_destroy(set->target);
 }
@@ -87,10 +90,21 @@ static void set_fini(struct set *set)
 static int begin_items(struct set *set, size_t capacity)
 {
     items_fini(&set->items);
-    if (!items_init(&set->items, capacity)) {
+    dri_free(set->wanted);
+    set->wanted = dri_zalloc_array(capacity + 1, sizeof(*set->wanted));
+    set->wanted_count = 0;
+    if (set->wanted == NULL || !items_init(&set->items, capacity)) {
         return dri_cli_fail(set->cli, DRI_EXIT_FAILED, "out of memory");
     }
     return DRI_EXIT_OK;
+}
+
+static void end_items(const struct set *set, struct dri_registry_edit *edit)
+{
+    edit->items = set->items.items;
+    edit->count = set->items.count;
+    edit->wanted = set->wanted;
+    edit->wanted_count = set->wanted_count;
 }
 
 /* ---- apply ---- */
@@ -162,6 +176,7 @@ static int apply_plan(void *arg, const struct dri_registry_tool *tool,
             dri_registry_find_key(tool->registry, dray_slice_text(from->key.text));
         struct dray_slice route;
         uint8_t *made = NULL;
+        set->wanted[set->wanted_count++] = dray_slice_text(from->key.text);
         code = wanted_route(set, from, there, &route, &made);
         if (code == DRI_EXIT_OK && !dri_value_is_same(route, dri_difference_side(there))) {
             items_add(&set->items, dray_slice_text(from->key.text), route, made);
@@ -172,8 +187,7 @@ static int apply_plan(void *arg, const struct dri_registry_tool *tool,
     if (code == DRI_EXIT_OK && set->is_prune) {
         dri_registry_each(tool->registry, prune_route, set);
     }
-    edit->items = set->items.items;
-    edit->count = set->items.count;
+    end_items(set, edit);
     return code;
 }
 
@@ -232,6 +246,14 @@ static void rollback_route(void *arg, const struct dri_difference *difference)
     }
 }
 
+static void want_route(void *arg, const struct dri_route *route)
+{
+    struct set *set = arg;
+    if (dri_registry_key_is_wanted(&set->rest, dray_slice_text(route->key))) {
+        set->wanted[set->wanted_count++] = dray_slice_text(route->key);
+    }
+}
+
 static void count_fitting(void *arg, const struct dri_route *route)
 {
     struct set *set = arg;
@@ -269,10 +291,10 @@ static int rollback_plan(void *arg, const struct dri_registry_tool *tool,
             begin_items(set, dri_registry_count(tool->registry) + dri_registry_count(set->target));
     }
     if (code == DRI_EXIT_OK) {
+        dri_registry_each(set->target, want_route, set);
         dri_differences_each(tool->registry, set->target, rollback_route, set);
     }
-    edit->items = set->items.items;
-    edit->count = set->items.count;
+    end_items(set, edit);
     return code;
 }
 
@@ -348,9 +370,12 @@ const struct dri_cli_command dri_registry_apply_command = {
         "With --dry-run it prints what would change and writes nothing: for people, or with "
         "--json, or in a pipe, as `registry diff` does. Else it prints {\"key\",\"revision\"} for "
         "each route that it wrote. When the registry is so already it says so and exits with 0.\n\n"
+        "With --wait all routes of the files are looked at, also those that were so already: each "
+        "replica that cannot run one is named.\n\n"
         "Exit code 1: a conflict, both sides are shown; a file that cannot be read; a refused "
-        "route; or with --wait a replica that cannot run one. 75: no answer in time, or with "
-        "--wait a replica that has not applied it.",
+        "route; a route of the set that somebody else has changed meanwhile; or with --wait a "
+        "replica that cannot run one. 75: no answer in time, or with --wait a replica that has not "
+        "applied it.",
     .options = apply_options,
     .examples = apply_examples,
     .needs_settings = true,
@@ -384,8 +409,9 @@ const struct dri_cli_command dri_registry_rollback_command = {
         "With --dry-run it prints what would change and writes nothing. Else it prints "
         "{\"key\",\"revision\"} for each route that it wrote. When the routes are so already it "
         "says so and exits with 0.\n\n"
-        "Exit code 1: a conflict, both sides are shown, or with --wait a replica that cannot run "
-        "a route. 3: there is no such revision or route. 75: no answer in time, or with --wait a "
+        "Exit code 1: a conflict, both sides are shown; a route that somebody else has changed "
+        "meanwhile; or with --wait a replica that cannot run a route. 3: there is no such revision "
+        "or route. 75: no answer in time, or with --wait a "
         "replica that has not applied it.",
     .options = rollback_options,
     .examples = rollback_examples,

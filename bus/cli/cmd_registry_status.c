@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "mem.h"
+#include "registry_replica.h"
 #include "registry_tool.h"
 #include "rows.h"
 
@@ -46,7 +47,7 @@ static void add_failures(struct dri_text *line, const struct dri_status_record *
         add_text(line, "reason", failure.reason);
         dri_text_addf(line, "}");
     }
-    dri_text_addf(line, "]");
+    dri_text_addf(line, "],\"failed_all\":%" PRIu64, dri_replica_failed_all(record));
 }
 
 static void add_modules(struct dri_text *line, const struct dri_status_record *record)
@@ -92,6 +93,10 @@ static void add_idle(struct dri_text *line, const struct dri_status_record *reco
 {
     struct dri_status_idle idle;
     size_t at = 0;
+    if (dray_slice_is_absent(record->idle)) { /* an older release: it is not said */
+        dri_text_addf(line, ",\"idle\":null,\"idle_all\":null");
+        return;
+    }
     dri_text_addf(line, ",\"idle\":[");
     for (size_t i = 0; dri_status_next_idle(record, &at, &idle); i++) {
         dri_text_addf(line, "%s", i == 0 ? "" : ",");
@@ -174,7 +179,7 @@ static void add_replica(struct dri_table *table, const struct dri_replica *repli
                                                          : DIGEST_SHOWN,
              record->digest.at == NULL ? "" : (const char *)record->digest.at);
     snprintf(revision, sizeof(revision), "%" PRIu64, record->revision);
-    snprintf(failed, sizeof(failed), "%" PRIu32, record->failed_count);
+    snprintf(failed, sizeof(failed), "%" PRIu64, dri_replica_failed_all(record));
     const char *row[] = {cells[0], cells[1], cells[2], cells[3], revision,
                          cells[4], cells[5], cells[6], failed};
     dri_table_row(table, row);
@@ -184,6 +189,13 @@ static void add_replica(struct dri_table *table, const struct dri_replica *repli
                  (const char *)failure.key.at, (int)failure.reason.len,
                  failure.reason.at == NULL ? "" : (const char *)failure.reason.at);
         const char *more[] = {"", "", "", "", "", "", "", "", reason};
+        dri_table_row(table, more);
+    }
+    if (dri_replica_failed_all(record) > record->failed_count) {
+        char rest[64];
+        snprintf(rest, sizeof(rest), "and %" PRIu64 " more",
+                 dri_replica_failed_all(record) - record->failed_count);
+        const char *more[] = {"", "", "", "", "", "", "", "", rest};
         dri_table_row(table, more);
     }
 }
@@ -221,81 +233,75 @@ struct routes {
     struct dri_table *table; /* NULL: JSON, or only those that nobody runs are told */
     bool is_all;             /* every route, else those that nobody runs */
     size_t shown;
-};
-
-/* Whether a replica has called a route's handler since the route was put. */
-enum called {
-    CALLED_NEVER,
-    CALLED_UNKNOWN, /* more routes are idle there than it lists */
-    CALLED_YES
+    size_t unknown; /* it is not known whether anybody runs them */
 };
 
 struct ability {
-    size_t live, able;
-    enum called called;               /* the best of all who can */
-    struct dray_slice worker, reason; /* of the first that cannot */
+    size_t live, able, unknown;
+    enum dri_called called;           /* the best of all who can */
+    struct dray_slice worker, reason; /* of the first that cannot, or may not be able to */
 };
 
-static enum called called_by(const struct dri_replica *replica, const struct dri_route *route)
+/* What is printed of those who cannot run a route. */
+struct others {
+    struct dri_text unable;  /* [{"worker","reason"}], without the brackets */
+    struct dri_text unknown; /* [worker] likewise */
+};
+
+static void add_unable(struct dri_text *text, struct dray_slice worker, struct dray_slice reason)
 {
-    struct dri_status_idle idle;
-    size_t at = 0;
-    while (dri_status_next_idle(&replica->record, &at, &idle)) {
-        if (idle.revision == route->revision && dray_slice_equal_text(idle.key, route->key)) {
-            return CALLED_NEVER;
-        }
-    }
-    return replica->record.idle_all > replica->record.idle_count ? CALLED_UNKNOWN : CALLED_YES;
+    dri_text_addf(text, "%s{", text->len == 0 ? "" : ",");
+    add_text(text, "worker", worker);
+    dri_text_addf(text, ",");
+    add_text(text, "reason", reason);
+    dri_text_addf(text, "}");
 }
 
-/* Whether the replica says that it cannot run this very route. */
-static bool is_unable(const struct dri_replica *replica, const struct dri_route *route,
-                      struct dray_slice *ret_reason)
+static void look_at(const struct dri_status_record *record, const struct dri_route *route,
+                    struct ability *ability, struct others *others)
 {
-    struct dri_status_failure failure;
-    size_t at = 0;
-    while (dri_status_next_failure(&replica->record, &at, &failure)) {
-        if (failure.revision == route->revision && dray_slice_equal_text(failure.key, route->key)) {
-            *ret_reason = failure.reason;
-            return true;
-        }
+    struct dray_slice key = dray_slice_text(route->key);
+    struct dray_slice reason = dray_slice_of(NULL, 0);
+    enum dri_called called = DRI_CALLED_NEVER;
+    switch (dri_replica_ability(record, key, route->revision, &reason)) {
+    case DRI_ABILITY_RUNS:
+        called = dri_replica_called(record, key, route->revision);
+        ability->able++;
+        break;
+    case DRI_ABILITY_UNKNOWN:
+        called = DRI_CALLED_UNKNOWN;
+        ability->unknown++;
+        dri_text_addf(&others->unknown, "%s", others->unknown.len == 0 ? "" : ",");
+        dri_text_add_json_string(&others->unknown, record->worker);
+        break;
+    case DRI_ABILITY_NONE:
+    default:
+        add_unable(&others->unable, record->worker, reason);
+        break;
     }
-    *ret_reason = dray_slice_text("is not so far");
-    return replica->record.revision < route->revision;
+    ability->called = called > ability->called ? called : ability->called;
+    if (reason.at != NULL && ability->worker.at == NULL) {
+        ability->worker = record->worker;
+        ability->reason = reason;
+    }
 }
 
 static struct ability ability_of(const struct dri_registry_tool *tool,
-                                 const struct dri_route *route, struct dri_text *unable)
+                                 const struct dri_route *route, struct others *others)
 {
     struct ability ability = {.live = 0};
     for (size_t i = 0; i < tool->replicas_count; i++) {
         const struct dri_replica *replica = &tool->replicas[i];
-        struct dray_slice reason;
-        if (!dri_replica_is_live(replica)) {
-            continue;
-        }
-        ability.live++;
-        if (!is_unable(replica, route, &reason)) {
-            enum called called = called_by(replica, route);
-            ability.called = called > ability.called ? called : ability.called;
-            ability.able++;
-            continue;
-        }
-        dri_text_addf(unable, "%s{", ability.worker.at == NULL ? "" : ",");
-        add_text(unable, "worker", replica->record.worker);
-        dri_text_addf(unable, ",");
-        add_text(unable, "reason", reason);
-        dri_text_addf(unable, "}");
-        if (ability.worker.at == NULL) {
-            ability.worker = replica->record.worker;
-            ability.reason = reason;
+        if (dri_replica_is_live(replica)) {
+            ability.live++;
+            look_at(&replica->record, route, &ability, others);
         }
     }
     return ability;
 }
 
 static void print_route(const struct dri_route *route, const struct ability *ability,
-                        const struct dri_text *unable)
+                        const struct others *others)
 {
     struct dri_text line;
     dri_text_init(&line);
@@ -303,12 +309,13 @@ static void print_route(const struct dri_route *route, const struct ability *abi
     add_text(&line, "key", dray_slice_text(route->key));
     dri_text_addf(&line,
                   ",\"revision\":%" PRIu64 ",\"live\":%zu,\"able\":%zu,\"called\":%s,"
-                  "\"unable\":[%s]}",
+                  "\"unable\":[%s],\"unknown\":[%s]}",
                   route->revision, ability->live, ability->able,
-                  ability->called == CALLED_YES     ? "true"
-                  : ability->called == CALLED_NEVER ? "false"
-                                                    : "null",
-                  unable->len == 0 ? "" : unable->at);
+                  ability->called == DRI_CALLED_YES     ? "true"
+                  : ability->called == DRI_CALLED_NEVER ? "false"
+                                                        : "null",
+                  others->unable.len == 0 ? "" : others->unable.at,
+                  others->unknown.len == 0 ? "" : others->unknown.at);
     print_line(&line);
 }
 
@@ -316,19 +323,24 @@ static void add_route(struct dri_table *table, const struct dri_route *route,
                       const struct ability *ability)
 {
     char revision[24];
-    char able[64];
+    char able[96];
     char why[DRI_CELL_BYTES] = "";
     snprintf(revision, sizeof(revision), "%" PRIu64, route->revision);
-    snprintf(able, sizeof(able), "%zu of %zu", ability->able, ability->live);
+    if (ability->unknown == 0) {
+        snprintf(able, sizeof(able), "%zu of %zu", ability->able, ability->live);
+    } else {
+        snprintf(able, sizeof(able), "%zu to %zu of %zu", ability->able,
+                 ability->able + ability->unknown, ability->live);
+    }
     if (ability->worker.at != NULL) {
         snprintf(why, sizeof(why), "%.*s: %.*s", (int)ability->worker.len,
                  (const char *)ability->worker.at, (int)ability->reason.len,
-                 ability->reason.at == NULL ? "" : (const char *)ability->reason.at);
+                 (const char *)ability->reason.at);
     }
     const char *row[] = {route->key, revision, able,
-                         ability->called == CALLED_YES     ? "yes"
-                         : ability->called == CALLED_NEVER ? "never"
-                                                           : "?",
+                         ability->called == DRI_CALLED_YES     ? "yes"
+                         : ability->called == DRI_CALLED_NEVER ? "never"
+                                                               : "?",
                          why};
     dri_table_row(table, row);
 }
@@ -336,22 +348,27 @@ static void add_route(struct dri_table *table, const struct dri_route *route,
 static void show_route(void *arg, const struct dri_route *route)
 {
     struct routes *routes = arg;
-    struct dri_text unable;
-    dri_text_init(&unable);
-    struct ability ability = ability_of(routes->tool, route, &unable);
-    if (unable.status == DRAY_OK && (routes->is_all || ability.able == 0)) {
+    struct others others;
+    dri_text_init(&others.unable);
+    dri_text_init(&others.unknown);
+    struct ability ability = ability_of(routes->tool, route, &others);
+    bool is_unserved = ability.able == 0 && ability.unknown == 0;
+    bool has_text = others.unable.status == DRAY_OK && others.unknown.status == DRAY_OK;
+    routes->unknown += ability.able == 0 && ability.unknown > 0;
+    if (has_text && (routes->is_all || is_unserved)) {
         routes->shown++;
         if (routes->table != NULL) {
             add_route(routes->table, route, &ability);
         } else if (routes->is_all) {
-            print_route(route, &ability, &unable);
+            print_route(route, &ability, &others);
         } else {
-            printf("no live replica runs %s%s%.*s\n", route->key,
-                   ability.reason.at == NULL ? "" : ": ", (int)ability.reason.len,
-                   ability.reason.at == NULL ? "" : (const char *)ability.reason.at);
+            dri_cli_print("no live replica runs %s%s%.*s", route->key,
+                          ability.reason.at == NULL ? "" : ": ", (int)ability.reason.len,
+                          ability.reason.at == NULL ? "" : (const char *)ability.reason.at);
         }
     }
-    dri_text_fini(&unable);
+    dri_text_fini(&others.unable);
+    dri_text_fini(&others.unknown);
 }
 
 static int print_routes(const struct dri_registry_tool *tool)
@@ -443,6 +460,10 @@ static int print_status(const struct dri_registry_tool *tool)
         if (tool->registry != NULL) {
             dri_registry_each(tool->registry, show_route, &unserved);
         }
+        if (unserved.unknown > 0) {
+            dri_cli_print("of %zu more it is not known: more fail than the replicas list",
+                          unserved.unknown);
+        }
     }
     dri_table_destroy(table);
     return shown > 0 ? tell_different(tool)
@@ -498,15 +519,18 @@ const struct dri_cli_command dri_registry_status_command = {
         "With --group only the replicas of that group.\n\n"
         "With --json, or in a pipe, one line for each: {\"worker\",\"group\",\"host\","
         "\"version\",\"state\",\"digest\",\"admin\",\"pid\",\"revision\",\"ts\",\"age_ms\","
-        "\"live\",\"differs\",\"failed\":[{\"key\",\"revision\",\"reason\"}],\"modules\":"
+        "\"live\",\"differs\",\"failed\":[{\"key\",\"revision\",\"reason\"}],\"failed_all\","
+        "\"modules\":"
         "[{\"name\",\"sha256\",\"routes\"}],\"conflicts\",\"refused\",\"refusals\":[{\"revision\","
         "\"verdict\",\"author\",\"key\",\"base\",\"present\",\"reason\"}],\"idle\":[key],"
         "\"idle_all\"}. Refusals are the last records of the log that changed nothing; idle are "
-        "the "
-        "first of the routes that were never called there.\n\n"
+        "the first of the routes that were never called there, failed the latest 64 that cannot "
+        "run; idle_all and failed_all count them.\n\n"
         "With --routes one line for each route: {\"key\",\"revision\",\"live\",\"able\",\"called\","
-        "\"unable\":[{\"worker\",\"reason\"}]}, with the numbers of live replicas and of those "
-        "that can run it. \"called\" is false when no command has called it on any of them since "
+        "\"unable\":[{\"worker\",\"reason\"}],\"unknown\":[worker]}, with the numbers of live "
+        "replicas and of those that can run it; unknown are those where more routes fail than they "
+        "list, so that this may be one of them. \"called\" is false when no command has called it "
+        "on any of them since "
         "it "
         "was put or they were started; null when they cannot tell.\n\n"
         "Exit code 1: the routes of a replica are not those of the log. 3: no replica is live, or "

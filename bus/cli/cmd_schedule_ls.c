@@ -112,6 +112,9 @@ static void print_json(const struct listing *listing, size_t at, bool is_pretty)
                   schedule->revision);
     add_time(&text, "next", dri_cron_next(&schedule->cron, listing->now_ms));
     add_time(&text, "last", last->tick_ms);
+    if (last->tick_ms != 0) {
+        dri_text_addf(&text, ",\"last_revision\":%" PRIu64, last->revision);
+    }
     if (last->worker[0] != '\0') {
         dri_text_addf(&text, ",\"worker\":");
         dri_text_add_json_string(&text, dray_slice_text(last->worker));
@@ -134,7 +137,8 @@ static void add_row(const struct listing *listing, struct dri_table *table, size
     uint64_t last_ms = listing->lasts[at].tick_ms;
     char revision[24];
     char next[DRI_CLOCK_TEXT_BYTES] = "";
-    char last[DRI_CLOCK_TEXT_BYTES] = "";
+    char when[DRI_CLOCK_TEXT_BYTES] = "";
+    char last[DRI_CLOCK_TEXT_BYTES + 24] = "";
     char cron[DRI_CELL_BYTES];
     char command[DRI_CELL_BYTES];
     snprintf(revision, sizeof(revision), "%" PRIu64, schedule->revision);
@@ -144,7 +148,9 @@ static void add_row(const struct listing *listing, struct dri_table *table, size
         dri_clock_format(next_ms, next);
     }
     if (last_ms != 0) {
-        dri_clock_format(last_ms, last);
+        bool is_former = listing->lasts[at].revision != schedule->revision;
+        dri_clock_format(last_ms, when);
+        snprintf(last, sizeof(last), "%s%s", when, is_former ? " (former)" : "");
     }
     const char *cells[] = {schedule->key, cron,
                            command,       next,
@@ -250,10 +256,13 @@ const struct dri_cli_command dri_schedule_ls_command = {
     .name = "schedule ls",
     .summary = "list the recurring schedules of the group",
     .usage = "[NAME...] [--all]",
-    .about = "One line for each schedule: when it ticks next, which tick was sent last (commands "
-             "are sent ahead, so that may be a tick to come), and by which replica. In JSON "
-             "{\"key\",\"revision\",\"next\",\"last\",\"worker\",\"author\",\"ts\",\"note\","
-             "\"schedule\"}. What was sent last is known of the group in use.",
+    .about =
+        "One line for each schedule: when it ticks next, which tick was sent last (commands "
+        "are sent ahead, so that may be a tick to come), and by which replica. In JSON "
+        "{\"key\",\"revision\",\"next\",\"last\",\"last_revision\",\"worker\",\"author\","
+        "\"ts\",\"note\",\"schedule\"}; last_revision is that of the schedule whose tick it was: "
+        "another one than revision (former) when it was changed since, and no tick of the new "
+        "one was sent yet. What was sent last is known of the group in use.",
     .options = ls_options,
     .examples = ls_examples,
     .needs_settings = true,

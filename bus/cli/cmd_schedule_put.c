@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "mem.h"
+#include "registry_change.h"
 #include "registry_tool.h"
 #include "send_message.h"
 
@@ -63,27 +64,6 @@ static void edit_fini(struct edit *edit)
 
 /* ---- compare and set ---- */
 
-static int tell_conflict(const struct dri_cli *cli, const char *key, uint64_t base,
-                         uint64_t present)
-{
-    if (present == 0) {
-        return dri_cli_fail(cli, DRI_EXIT_FAILED,
-                            "conflict: there is no schedule %s, yours is based on revision %" PRIu64
-                            "; without --base it is made",
-                            key, base);
-    }
-    if (base == 0) {
-        return dri_cli_fail(cli, DRI_EXIT_FAILED,
-                            "conflict: schedule %s is there already, at revision %" PRIu64
-                            "; to replace it: --base %" PRIu64,
-                            key, present, present);
-    }
-    return dri_cli_fail(cli, DRI_EXIT_FAILED,
-                        "conflict: schedule %s is at revision %" PRIu64 ", yours is based on "
-                        "%" PRIu64 "; dray schedule show says what is there now",
-                        key, present, base);
-}
-
 static uint64_t present_revision(const struct dri_registry_tool *tool, struct dray_slice key)
 {
     struct dri_schedule **list = NULL;
@@ -115,7 +95,9 @@ static int fill_bases(const struct edit *edit, const struct dri_registry_tool *t
                                 edit->keys[i]);
         }
         if (base != present) {
-            return tell_conflict(cli, edit->keys[i], base, present);
+            const struct dri_registry_dispute dispute = {
+                .key = edit->keys[i], .base = base, .present = present};
+            return dri_registry_dispute_say(tool, &dispute);
         }
         item->base = base;
     }
@@ -141,8 +123,10 @@ static int change(const struct edit *edit, struct dri_registry_tool *tool, uint6
         }
     }
     if (outcome.verdict == DRI_CONTROL_CONFLICT) {
-        return tell_conflict(cli, outcome.conflict.key, outcome.conflict.base,
-                             outcome.conflict.present);
+        const struct dri_registry_dispute dispute = {.key = outcome.conflict.key,
+                                                     .base = outcome.conflict.base,
+                                                     .present = outcome.conflict.present};
+        return dri_registry_dispute_say(tool, &dispute);
     }
     if (outcome.verdict != DRI_CONTROL_SCHEDULES) {
         return dri_cli_fail(cli, DRI_EXIT_FAILED, "the change is refused: %s", outcome.text);
@@ -225,6 +209,10 @@ static int put_check(const struct dri_cli *cli)
     int code = name_check(cli, cli->arguments[0]);
     if (code == DRI_EXIT_OK) {
         code = dri_send_form_init(&form, cli);
+        if (code == DRI_EXIT_OK && form.deadline_ms > DRI_SCHEDULE_DEADLINE_MAX_MS) {
+            code = dri_cli_usage(cli, "--deadline: at most 3650 days (87600h), not \"%s\"",
+                                 dri_cli_value(cli, "deadline"));
+        }
         dri_send_form_fini(&form);
     }
     if (code == DRI_EXIT_OK && !dri_cli_uint(cli, "base", 0, UINT64_MAX, &number)) {
@@ -358,7 +346,8 @@ static const struct dri_cli_option put_options[] = {
      .help = "Where results go; empty: nobody wants them. Default: the worker's results topic."},
     {.name = "deadline",
      .argument = "SECONDS",
-     .help = "A command that has not begun so long after its tick ends as expired."},
+     .help = "A command that has not begun so long after its tick ends as expired; at most 3650 "
+             "days."},
     {.name = "missed",
      .argument = "RULE",
      .help = "What becomes of ticks at which nobody could fire: skip; one: the last of them is "

@@ -21,8 +21,7 @@
 #define WIDTH_MAX         4096u
 #define PROGRESS_EVERY_NS UINT64_C(100000000)
 
-/* Replaces what a terminal would obey. */
-static void clean(char *text)
+void dri_cli_clean(char *text)
 {
     uint8_t *at = (uint8_t *)text;
     size_t len = strlen(text);
@@ -70,9 +69,10 @@ static bool has_stderr_colour(void)
     return isatty(STDERR_FILENO) == 1 && (no_colour == NULL || no_colour[0] == '\0');
 }
 
-static void say(const char *format, va_list arguments) DRAY_FORMAT(1, 0);
+static void say(const char *what, const char *format, va_list arguments) DRAY_FORMAT(2, 0);
 
-static void say(const char *format, va_list arguments)
+/* what: in front of the first line, "warning: ". */
+static void say(const char *what, const char *format, va_list arguments)
 {
     char text[2048];
     (void)vsnprintf(text, sizeof(text), format, arguments);
@@ -81,9 +81,10 @@ static void say(const char *format, va_list arguments)
         if (end != NULL) {
             *end = '\0';
         }
-        clean(line);
+        dri_cli_clean(line);
         const char *begin = has_stderr_colour() ? "\033[31mdray:\033[0m " : "dray: ";
-        fprintf(stderr, "%s%s\n", line == text ? begin : "      ", line);
+        bool is_first = line == text;
+        fprintf(stderr, "%s%s%s\n", is_first ? begin : "      ", is_first ? what : "", line);
         line = end == NULL ? NULL : end + 1;
     }
 }
@@ -93,16 +94,35 @@ int dri_cli_fail(const struct dri_cli *cli, int code, const char *format, ...)
     va_list arguments;
     (void)cli;
     va_start(arguments, format);
-    say(format, arguments);
+    say("", format, arguments);
     va_end(arguments);
     return code;
+}
+
+void dri_cli_warn(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say("warning: ", format, arguments);
+    va_end(arguments);
+}
+
+void dri_cli_print(const char *format, ...)
+{
+    char text[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    dri_cli_clean(text);
+    printf("%s\n", text);
 }
 
 int dri_cli_usage(const struct dri_cli *cli, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    say(format, arguments);
+    say("", format, arguments);
     va_end(arguments);
     if (cli != NULL && cli->command != NULL) {
         fprintf(stderr, "      dray help %s shows how it is used\n", cli->command->name);
@@ -167,7 +187,7 @@ void dri_table_row(struct dri_table *table, const char *const *cells)
             table->is_cut = true;
             return; /* destroy finds what was copied: the row counts */
         }
-        clean(row[i]);
+        dri_cli_clean(row[i]);
     }
     table->rows++;
 }

@@ -18,6 +18,7 @@
 
 #define TRIES_MAX      60u
 #define WAIT_MS        30000u
+#define LEVEL_MS       2000u
 #define NOTE_BYTES_MAX 4000u /* of ours, so that ours and a few words fit into a change */
 
 const struct dri_cli_option dri_registry_rm_options[] = {
@@ -257,6 +258,39 @@ static int publish(const struct dri_registry_edit *edit, struct dri_registry_too
     return code;
 }
 
+struct over {
+    struct dri_registry_key key;
+    uint64_t other;
+};
+
+/* Planned anew the items are others; whom they are written over is still known. */
+static int plan_again(struct dri_registry_edit *edit, const struct dri_registry_tool *tool)
+{
+    size_t count = 0;
+    struct over *overs = dri_zalloc_array(edit->count + 1, sizeof(*overs));
+    if (overs == NULL) {
+        return dri_cli_fail(edit->cli, DRI_EXIT_FAILED, "out of memory");
+    }
+    for (size_t i = 0; i < edit->count; i++) {
+        if (edit->fates[i].other != 0) {
+            struct over *over = &overs[count++];
+            over->other = edit->fates[i].other;
+            snprintf(over->key.text, sizeof(over->key.text), "%.*s", (int)edit->items[i].key.len,
+                     (const char *)edit->items[i].key.at);
+        }
+    }
+    int code = begin(edit, tool);
+    for (size_t i = 0; code == DRI_EXIT_OK && i < edit->count; i++) {
+        for (size_t k = 0; k < count; k++) {
+            if (dray_slice_equal_text(edit->items[i].key, overs[k].key.text)) {
+                edit->fates[i].other = overs[k].other;
+            }
+        }
+    }
+    dri_free(overs);
+    return code;
+}
+
 /* Somebody else was faster: what there is to write now. */
 static int think_again(struct dri_registry_edit *edit, const struct dri_registry_tool *tool,
                        const struct dri_control_outcome *outcome)
@@ -269,7 +303,7 @@ static int think_again(struct dri_registry_edit *edit, const struct dri_registry
     }
     int code = dri_registry_edit_settle(edit, tool);
     return code == DRI_EXIT_OK && edit->plan != NULL && edit->on_conflict == DRI_CONFLICT_OVERRIDE
-               ? begin(edit, tool)
+               ? plan_again(edit, tool)
                : code;
 }
 
@@ -323,16 +357,47 @@ static int show(const struct dri_registry_edit *edit, const struct dri_registry_
     return DRI_EXIT_OK;
 }
 
+/* Whether we have read as far as the replicas. */
+static bool is_level(void *arg)
+{
+    const struct dri_registry_tool *tool = arg;
+    bool is_all = true;
+    for (size_t i = 0; i < tool->replicas_count; i++) {
+        const struct dri_replica *replica = &tool->replicas[i];
+        is_all =
+            is_all && (!dri_replica_is_live(replica) || replica->record.revision <= tool->log.end);
+    }
+    return is_all;
+}
+
 /* Others may have changed routes of the set that our change did not name. */
 static int look_back(struct dri_registry_edit *edit, const struct dri_registry_tool *tool)
 {
     int code = begin(edit, tool);
     for (size_t i = 0; code == DRI_EXIT_OK && i < edit->count; i++) {
-        fprintf(stderr,
-                "dray: warning: %.*s was changed by somebody else meanwhile and is not as you want "
-                "it; run the same command again\n",
-                (int)edit->items[i].key.len, (const char *)edit->items[i].key.at);
+        dri_cli_warn("%.*s was changed by somebody else meanwhile and is not as you want it; run "
+                     "the same command again",
+                     (int)edit->items[i].key.len, (const char *)edit->items[i].key.at);
     }
+    return code == DRI_EXIT_OK && edit->count > 0 ? DRI_EXIT_FAILED : code;
+}
+
+static int wait_for_replicas(const struct dri_registry_edit *edit, struct dri_registry_tool *tool,
+                             uint64_t revision)
+{
+    if (edit->plan != NULL) {
+        return dri_registry_tool_wait(tool, edit->wanted, edit->wanted_count, revision,
+                                      edit->wait_ms);
+    }
+    struct dray_slice *keys = dri_zalloc_array(edit->count + 1, sizeof(*keys));
+    if (keys == NULL) {
+        return dri_cli_fail(edit->cli, DRI_EXIT_FAILED, "out of memory");
+    }
+    for (size_t i = 0; i < edit->count; i++) {
+        keys[i] = edit->items[i].key;
+    }
+    int code = dri_registry_tool_wait(tool, keys, edit->count, revision, edit->wait_ms);
+    dri_free(keys);
     return code;
 }
 
@@ -358,10 +423,13 @@ int dri_registry_edit_run(struct dri_registry_edit *edit)
     } else if (code == DRI_EXIT_OK) {
         code = change(edit, &tool, &revision);
         if (code == DRI_EXIT_OK && edit->is_waiting) {
-            code = dri_registry_tool_wait(&tool, edit->items, edit->count, revision, edit->wait_ms);
+            code = wait_for_replicas(edit, &tool, revision);
         }
         if (edit->plan != NULL && revision != 0 && edit->on_conflict != DRI_CONFLICT_MERGE) {
+            enum dray_status status =
+                dri_bus_run(tool.bus, LEVEL_MS, dri_registry_tool_on_event, is_level, &tool);
             int looked = look_back(edit, &tool);
+            (void)status; /* what was read counts */
             code = code == DRI_EXIT_OK ? looked : code;
         }
     }

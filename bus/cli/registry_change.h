@@ -64,6 +64,10 @@ struct dri_registry_edit {
     dri_registry_fill_fn *fill;    /* NULL: the routes are there already */
     dri_registry_plan_fn *plan;    /* NULL: the items are there already */
     void *arg;                     /* of fill and plan */
+    /* Of plan: the keys of all that it wants to be there, also of what is there already; a wait
+     * looks at them. Borrowed, as the items are. Without a plan: those of the items. */
+    const struct dray_slice *wanted;
+    size_t wanted_count;
     /* Of run. */
     struct dri_registry_fate *fates; /* owned; one an item */
     uint64_t other;                  /* the latest revision that was overridden or merged with */
@@ -109,6 +113,10 @@ struct dri_registry_dispute {
     uint64_t base, present;
     const char *path; /* what both have changed, of a merge; NULL: not said */
 };
+/** The sentence on standard error, of a route, a schedule, or whatever the log decides by compare
+ *  and set; and an exit code. */
+int dri_registry_dispute_say(const struct dri_registry_tool *tool,
+                             const struct dri_registry_dispute *dispute);
 /** Print it: a sentence on standard error, the routes as JSON on standard output. Returns an exit
  *  code. */
 int dri_registry_dispute_tell(const struct dri_registry_edit *edit,

@@ -78,14 +78,12 @@ static void print_sides(const struct dri_registry_edit *edit, const struct dri_r
     dri_text_fini(&text);
 }
 
-int dri_registry_dispute_tell(const struct dri_registry_edit *edit,
-                              const struct dri_registry_tool *tool,
-                              const struct dri_registry_dispute *dispute)
+int dri_registry_dispute_say(const struct dri_registry_tool *tool,
+                             const struct dri_registry_dispute *dispute)
 {
     char who[128] = "";
     char what[DRI_ROUTE_PATH_BYTES + 32] = "";
     const char *author = author_of(tool, dispute->present);
-    print_sides(edit, tool, dispute);
     if (author[0] != '\0') {
         snprintf(who, sizeof(who), ", put by %.100s", author);
     }
@@ -93,19 +91,27 @@ int dri_registry_dispute_tell(const struct dri_registry_edit *edit,
         snprintf(what, sizeof(what), "; both have changed %s", dispute->path);
     }
     if (dispute->present == 0) {
-        return dri_cli_fail(edit->cli, DRI_EXIT_FAILED,
+        return dri_cli_fail(tool->cli, DRI_EXIT_FAILED,
                             "conflict: %s is not there, yours is based on revision %" PRIu64 "%s",
                             dispute->key, dispute->base, what);
     }
     if (dispute->base == 0) {
-        return dri_cli_fail(edit->cli, DRI_EXIT_FAILED,
+        return dri_cli_fail(tool->cli, DRI_EXIT_FAILED,
                             "conflict: %s is there already, at revision %" PRIu64 "%s%s",
                             dispute->key, dispute->present, who, what);
     }
-    return dri_cli_fail(edit->cli, DRI_EXIT_FAILED,
+    return dri_cli_fail(tool->cli, DRI_EXIT_FAILED,
                         "conflict: %s is at revision %" PRIu64 "%s, yours is based on %" PRIu64
                         "%s",
                         dispute->key, dispute->present, who, dispute->base, what);
+}
+
+int dri_registry_dispute_tell(const struct dri_registry_edit *edit,
+                              const struct dri_registry_tool *tool,
+                              const struct dri_registry_dispute *dispute)
+{
+    print_sides(edit, tool, dispute);
+    return dri_registry_dispute_say(tool, dispute);
 }
 
 /* ---- settling ---- */
@@ -134,11 +140,11 @@ static void go_on(const struct open_item *open)
     bool is_merge = open->edit->on_conflict == DRI_CONFLICT_MERGE;
     const char *author = author_of(open->tool, open->present);
     if (open->present == 0) {
-        fprintf(stderr, "dray: warning: %s was removed meanwhile; it is put again\n", open->key);
+        dri_cli_warn("%s was removed meanwhile; it is put again", open->key);
     } else {
-        fprintf(stderr, "dray: warning: %s: revision %" PRIu64 "%s%s %s\n", open->key,
-                open->present, author[0] == '\0' ? "" : " by ", author,
-                is_merge ? "is merged with yours" : "is overridden");
+        dri_cli_warn("%s: revision %" PRIu64 "%s%s %s", open->key, open->present,
+                     author[0] == '\0' ? "" : " by ", author,
+                     is_merge ? "is merged with yours" : "is overridden");
     }
     open->fate->other = open->present;
     if (open->present > open->edit->other) {

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli.h"
 #include "wire/route_diff.h"
 
 struct dray_slice dri_difference_side(const struct dri_route *route)
@@ -50,7 +51,10 @@ static void on_path(void *arg, const char *path, struct dray_slice before, struc
 {
     struct sink *sink = arg;
     if (sink->indent != NULL) {
-        dri_text_addf(sink->text, "%s    %s: ", sink->indent, path);
+        char shown[DRI_ROUTE_PATH_BYTES];
+        snprintf(shown, sizeof(shown), "%s", path);
+        dri_cli_clean(shown);
+        dri_text_addf(sink->text, "%s    %s: ", sink->indent, shown);
         add_value(sink->text, before, "(not set)");
         dri_text_addf(sink->text, " -> ");
         add_value(sink->text, after, "(not set)");
@@ -74,7 +78,8 @@ void dri_difference_add_json(const struct dri_difference *difference, struct dri
     dri_text_addf(text, ",\"change\":\"%s\"", dri_difference_word(difference));
     if (difference->before.at == NULL || difference->after.at == NULL) {
         bool is_added = difference->before.at == NULL;
-        dri_text_addf(text, ",\"%s\":", is_added ? "route" : "was");
+        const char *noun = difference->noun == NULL ? "route" : difference->noun;
+        dri_text_addf(text, ",\"%s\":", is_added ? noun : "was");
         add_value(text, is_added ? difference->after : difference->before, "null");
         return;
     }
@@ -87,13 +92,12 @@ void dri_difference_add_lines(const struct dri_difference *difference, const cha
                               struct dri_text *text)
 {
     struct sink sink = {.text = text, .indent = indent};
+    char key[DRI_ROUTE_KEY_BYTES_MAX + 1];
     bool is_added = difference->before.at == NULL;
     bool is_removed = difference->after.at == NULL;
-    dri_text_addf(text, "%s%c %.*s", indent,
-                  is_added     ? '+'
-                  : is_removed ? '-'
-                               : '~',
-                  (int)difference->key.len, (const char *)difference->key.at);
+    snprintf(key, sizeof(key), "%.*s", (int)difference->key.len, (const char *)difference->key.at);
+    dri_cli_clean(key);
+    dri_text_addf(text, "%s%c %s", indent, is_added ? '+' : is_removed ? '-' : '~', key);
     if (difference->revision != 0) {
         dri_text_addf(text, " (revision %" PRIu64 ")", difference->revision);
     }

@@ -21,13 +21,14 @@ struct dri_difference {
     struct dray_slice key;
     struct dray_slice before, after;
     uint64_t revision; /* of before; 0: it was not there */
+    const char *noun;  /* of what they are; NULL: "route" */
 };
 
 /** "add", "update", "remove", or "same": the maps mean the same. */
 const char *dri_difference_word(const struct dri_difference *difference);
 
-/** Members of a JSON object, without braces: "key","change", and "route" of an addition, "was" of a
- *  removal, "diff":[{"path","from","to"}] of an update. */
+/** Members of a JSON object, without braces: "key","change", and "route" (the noun) of an addition,
+ * "was" of a removal, "diff":[{"path","from","to"}] of an update. */
 void dri_difference_add_json(const struct dri_difference *difference, struct dri_text *text);
 /** Lines for people: "+ key", "- key" or "~ key", then what. Each begins with indent. */
 void dri_difference_add_lines(const struct dri_difference *difference, const char *indent,

@@ -25,24 +25,29 @@
 #define DEPTH_MAX  16u
 #define FILES_MAX  10000u
 
-int dri_registry_route_check(const struct dri_cli *cli, const char *what, struct dray_slice route,
+int dri_registry_route_check(const struct dri_cli *cli, const char *file, struct dray_slice route,
                              struct dri_registry_key *ret_key)
 {
     const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
     struct dri_route_view view;
     struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
+    char what[TEXT_BYTES] = "";
+    if (file != NULL) {
+        snprintf(what, sizeof(what), "%s: ", file);
+    }
     if (dri_route_decode(route, &limits, &view, &error) != DRAY_OK ||
         dri_route_key_format(&view, ret_key->text, sizeof(ret_key->text)) != DRAY_OK) {
-        return dri_cli_usage(cli, "%sroute: %s%s%s", what, error.field,
-                             error.field[0] == '\0' ? "" : " ", error.text);
+        const char *between = error.field[0] == '\0' ? "" : " ";
+        return file == NULL ? dri_cli_usage(cli, "route: %s%s%s", error.field, between, error.text)
+                            : dri_cli_fail(cli, DRI_EXIT_FAILED, "%sroute: %s%s%s", what,
+                                           error.field, between, error.text);
     }
     const char *reason = dri_binding_unsupported(&view);
     if (reason != NULL) {
         return dri_cli_fail(cli, DRI_EXIT_FAILED, "%s%s: %s", what, ret_key->text, reason);
     }
     if (!view.has_version) {
-        fprintf(stderr, "dray: warning: %s%s: no version is given, it counts as 0.0.0\n", what,
-                ret_key->text);
+        dri_cli_warn("%s%s: no version is given, it counts as 0.0.0", what, ret_key->text);
     }
     return DRI_EXIT_OK;
 }
@@ -155,7 +160,7 @@ static int load_files(const struct dri_cli *cli, struct dri_route_files *files)
             return dri_cli_fail(cli, DRI_EXIT_FAILED, "%s", text);
         }
         for (size_t k = 0; k < files->loaded[i].warnings_count; k++) {
-            fprintf(stderr, "dray: warning: %s\n", files->loaded[i].warnings[k]);
+            dri_cli_warn("%s", files->loaded[i].warnings[k]);
         }
         count += files->loaded[i].count;
     }
@@ -171,16 +176,14 @@ static int compare_routes(const void *a, const void *b)
 
 static int gather(const struct dri_cli *cli, struct dri_route_files *files)
 {
-    char what[TEXT_BYTES];
     int code = DRI_EXIT_OK;
     DRI_ASSERT(files->loaded != NULL && files->routes != NULL);
     for (size_t i = 0; code == DRI_EXIT_OK && i < files->files_count; i++) {
         const struct dri_routes *loaded = &files->loaded[i];
-        snprintf(what, sizeof(what), "%s: ", files->files[i]);
         for (size_t k = 0; code == DRI_EXIT_OK && k < loaded->count; k++) {
             struct dri_file_route *route = &files->routes[files->count];
             *route = (struct dri_file_route){.route = loaded->items[k], .file = files->files[i]};
-            code = dri_registry_route_check(cli, what, route->route, &route->key);
+            code = dri_registry_route_check(cli, files->files[i], route->route, &route->key);
             files->count += code == DRI_EXIT_OK;
         }
     }

@@ -36,8 +36,9 @@ int dri_route_files_load(const struct dri_cli *cli, const char *path,
 void dri_route_files_fini(struct dri_route_files *files);
 
 /** The key of a route that is to be put: decodes it, and refuses what no worker of this build can
- *  run. what: in front of what is printed, as "orders.yaml: ". Returns an exit code. */
-int dri_registry_route_check(const struct dri_cli *cli, const char *what, struct dray_slice route,
+ *  run. file: where it stands; NULL: in the arguments, whose faults are of usage. Returns an exit
+ *  code. */
+int dri_registry_route_check(const struct dri_cli *cli, const char *file, struct dray_slice route,
                              struct dri_registry_key *ret_key);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "assert.h"
 #include "mem.h"
+#include "wire/schedule.h"
 
 static const struct dri_wire_limits record_limits = {
     .message_bytes = UINT32_MAX, .depth = 16, .elements = UINT32_MAX};
@@ -51,6 +52,12 @@ enum dray_status dri_history_add(struct dri_history *history, struct dray_slice 
             dri_control_decode(dray_slice_of(record.bytes, value.len), &record_limits, &control,
                                &error) == DRAY_OK &&
             dri_change_decode(control.change, &record_limits, &record.change, &error) == DRAY_OK;
+        if (record.has_change && dri_change_is_schedule(&record.change)) {
+            /* its items are counted so; one that is refused for them stays as it is */
+            enum dray_status decoded =
+                dri_schedule_change_decode(control.change, &record_limits, &record.change, &error);
+            DRI_ASSERT(decoded == DRAY_OK || outcome->verdict != DRI_CONTROL_SCHEDULES);
+        }
     }
     if (outcome->text[0] != '\0') {
         record.text = dri_strdup(outcome->text);

@@ -118,9 +118,10 @@ int dri_registry_tool_schedule(struct dri_registry_tool *tool,
 void dri_registry_tool_add_maker(const struct dri_registry_tool *tool, uint64_t revision,
                                  struct dri_text *text);
 
-/** Wait until every live replica has applied the revision of these items; names those that have
- *  not, and why. registry_wait.c. Returns an exit code. */
-int dri_registry_tool_wait(struct dri_registry_tool *tool, const struct dri_change_item *items,
+/** Wait until every live replica has applied this revision; names those that have not, and those
+ *  that cannot run one of the routes with these keys, and why. registry_wait.c. Returns an exit
+ *  code. */
+int dri_registry_tool_wait(struct dri_registry_tool *tool, const struct dray_slice *keys,
                            size_t count, uint64_t revision, uint64_t patience_ms);
 
 #endif

@@ -10,34 +10,59 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "registry_replica.h"
 #include "registry_tool.h"
 
 #define OBSERVE_MS 1500u /* a replica speaks every second */
 #define STEP_MS    100u
+#define TOLD_MAX   8u /* routes of one replica; more are counted */
 
 struct waiting {
     struct dri_registry_tool *tool;
-    const struct dri_change_item *items;
+    const struct dray_slice *keys;
     size_t count;
     uint64_t revision, begun_ns;
 };
 
-/* Why one of the items cannot run there; absent: it can, or the replica is not so far. */
-static struct dray_slice failure_of(const struct waiting *waiting,
-                                    const struct dri_replica *replica, struct dray_slice *ret_key)
+/* Which revision of a route the replica has: the one that is there, or, when somebody has put
+ * another one that is not there yet, ours. 0: the route is removed. */
+static uint64_t revision_of(const struct waiting *waiting, const struct dri_replica *replica,
+                            struct dray_slice key)
 {
-    struct dri_status_failure failure;
-    size_t at = 0;
-    while (dri_status_next_failure(&replica->record, &at, &failure)) {
-        for (size_t i = 0; i < waiting->count; i++) {
-            if (failure.revision == waiting->revision &&
-                dray_slice_equal(failure.key, waiting->items[i].key)) {
-                *ret_key = failure.key;
-                return failure.reason;
-            }
-        }
+    const struct dri_route *route = dri_registry_find_key(waiting->tool->registry, key);
+    if (route == NULL) {
+        return 0;
     }
-    return dray_slice_of(NULL, 0);
+    return route->revision <= replica->record.revision ? route->revision : waiting->revision;
+}
+
+/* Names the routes that cannot run there. */
+static int tell_failures(const struct waiting *waiting, const struct dri_replica *replica)
+{
+    const struct dri_cli *cli = waiting->tool->cli;
+    struct dray_slice worker = replica->record.worker;
+    size_t failed = 0;
+    for (size_t i = 0; i < waiting->count; i++) {
+        struct dray_slice key = waiting->keys[i];
+        struct dray_slice reason = dray_slice_text("");
+        uint64_t revision = revision_of(waiting, replica, key);
+        enum dri_ability ability =
+            revision == 0 ? DRI_ABILITY_RUNS
+                          : dri_replica_ability(&replica->record, key, revision, &reason);
+        if (ability == DRI_ABILITY_RUNS || failed++ >= TOLD_MAX) {
+            continue;
+        }
+        (void)dri_cli_fail(cli, DRI_EXIT_FAILED, "%.*s %s: %.*s: %.*s", (int)worker.len,
+                           (const char *)worker.at,
+                           ability == DRI_ABILITY_NONE ? "cannot run it" : "may not run it",
+                           (int)key.len, (const char *)key.at, (int)reason.len,
+                           reason.at == NULL ? "" : (const char *)reason.at);
+    }
+    if (failed > TOLD_MAX) {
+        (void)dri_cli_fail(cli, DRI_EXIT_FAILED, "%.*s: and %zu more routes", (int)worker.len,
+                           (const char *)worker.at, failed - TOLD_MAX);
+    }
+    return failed > 0 ? DRI_EXIT_FAILED : DRI_EXIT_OK;
 }
 
 static bool is_there(const struct waiting *waiting, const struct dri_replica *replica)
@@ -62,8 +87,6 @@ static int tell_replica(const struct waiting *waiting, const struct dri_replica 
 {
     const struct dri_cli *cli = waiting->tool->cli;
     struct dray_slice worker = replica->record.worker;
-    struct dray_slice key = dray_slice_of(NULL, 0);
-    struct dray_slice reason = failure_of(waiting, replica, &key);
     uint64_t now_ms = dri_clock_wall_ms();
     if (!is_there(waiting, replica) && !dri_replica_is_live(replica)) {
         return dri_cli_fail(cli, DRI_EXIT_TIMEOUT,
@@ -78,10 +101,9 @@ static int tell_replica(const struct waiting *waiting, const struct dri_replica 
                             "%.*s is at revision %" PRIu64 ", not yet at %" PRIu64, (int)worker.len,
                             (const char *)worker.at, replica->record.revision, waiting->revision);
     }
-    if (reason.at != NULL) {
-        return dri_cli_fail(cli, DRI_EXIT_FAILED, "%.*s cannot run it: %.*s: %.*s", (int)worker.len,
-                            (const char *)worker.at, (int)key.len, (const char *)key.at,
-                            (int)reason.len, (const char *)reason.at);
+    int code = tell_failures(waiting, replica);
+    if (code != DRI_EXIT_OK) {
+        return code;
     }
     if (dri_registry_tool_differs(waiting->tool, replica)) {
         return dri_cli_fail(cli, DRI_EXIT_FAILED,
@@ -111,11 +133,11 @@ static int tell_replicas(const struct waiting *waiting, bool is_over)
     return code == DRI_EXIT_OK && !is_over ? DRI_EXIT_TIMEOUT : code;
 }
 
-int dri_registry_tool_wait(struct dri_registry_tool *tool, const struct dri_change_item *items,
+int dri_registry_tool_wait(struct dri_registry_tool *tool, const struct dray_slice *keys,
                            size_t count, uint64_t revision, uint64_t patience_ms)
 {
     struct waiting waiting = {.tool = tool,
-                              .items = items,
+                              .keys = keys,
                               .count = count,
                               .revision = revision,
                               .begun_ns = dri_clock_mono_ns()};

@@ -57,8 +57,8 @@
 #define MEMORY_BYTES  (UINT64_C(16) << 20)
 #define UNACKED_MAX   64u
 #define BEATS_OUT_MAX 4u
-#define TOKEN_BEAT    1u
-#define TOKEN_SEED    2u
+#define TOKEN_SEED    0u
+#define TOKEN_BEAT    1u /* and above: what had been said before it */
 #define TEXT_BYTES    512u
 
 enum phase {
@@ -112,6 +112,7 @@ struct dri_control_thread {
     uint64_t session_ns, end_ns;
     uint64_t refused_ns; /* since then nothing of the log is taken; 0: it is sound */
     size_t beats_out;
+    uint64_t beats_said; /* as far as the first of these said it */
     bool is_beat_failing;
 
     struct dri_sharing sharing;
@@ -385,7 +386,7 @@ static bool beat_publish(struct dri_control_thread *control, struct dri_now now,
     if (buffer != NULL &&
         dri_beat_encode(&control->beat, state, now.wall_ms, buffer, &len) == DRAY_OK) {
         const struct dri_publish publish = {
-            .token = TOKEN_BEAT,
+            .token = TOKEN_BEAT + control->beat.said,
             .topic = dray_slice_text(control->settings->topics.status),
             .partition = -1,
             .key = dray_slice_text(control->worker),
@@ -393,8 +394,12 @@ static bool beat_publish(struct dri_control_thread *control, struct dri_now now,
             .headers = dray_slice_of(&none, 0),
         };
         is_taken = control->ops->publish(control->transport, now, &publish, 1) == 1;
-        control->beats_out += is_taken;
-        control->beat.unsaid = is_taken ? 0 : control->beat.unsaid;
+        if (is_taken && control->beats_out++ == 0) {
+            control->beats_said = control->beat.said;
+        }
+        if (is_taken && !is_tombstone) {
+            (void)dri_beat_handed(&control->beat);
+        }
     }
     dri_free(buffer);
     return is_taken;
@@ -408,7 +413,7 @@ static void beat(struct dri_control_thread *control, struct dri_now now)
         return;
     }
     if (beat_publish(control, now, state_text(control), false)) {
-        control->beat.is_changed = false;
+        control->beat.is_changed = dri_beat_has_more(&control->beat);
         control->beat.due_ns = now.mono_ns + BEAT_NS;
         note_counts(control);
     }
@@ -418,6 +423,9 @@ static void on_beat_ack(struct dri_control_thread *control, const struct dri_pub
 {
     bool is_failing = published->ack == DRI_ACK_NOT_STORED;
     control->beats_out -= control->beats_out > 0;
+    if (published->ack != DRI_ACK_STORED) {
+        dri_beat_lost(&control->beat, published->token - TOKEN_BEAT);
+    }
     if (is_failing && !control->is_beat_failing) {
         DRI_LOG(DRI_LOG_WARN, "CTL-STATUS", "the status topic does not take our records",
                 DRI_TEXT("topic", control->settings->topics.status),
@@ -531,6 +539,9 @@ static enum dray_status session_open(struct dri_control_thread *control, char *r
     control->is_at_end = false;
     control->is_checked = false;
     control->is_broken = false;
+    if (control->beats_out > 0) { /* nobody knows of them */
+        dri_beat_lost(&control->beat, control->beats_said);
+    }
     control->beats_out = 0;
     control->refused_ns = 0;
     control->session_ns = dri_clock_mono_ns();
@@ -712,7 +723,10 @@ static void goodbye(struct dri_control_thread *control)
     while (dri_clock_mono_ns() < end_ns && (!is_said || control->beats_out > 0)) {
         struct dri_now now = dri_clock_now();
         bool more = session_poll(control, now);
-        if (!is_said) {
+        bool is_late = dri_clock_mono_ns() + GOODBYE_NS / 2 > end_ns;
+        if (!is_said && dri_beat_has_more(&control->beat)) { /* a tombstone does not say them */
+            (void)beat_publish(control, now, state_text(control), false);
+        } else if (!is_said && (control->beats_out == 0 || is_late)) {
             is_said = beat_publish(control, now, "gone", control->is_kafka);
         }
         if (!more) {

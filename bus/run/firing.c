@@ -45,6 +45,7 @@ struct item {
     uint64_t position_ms;
     uint64_t next_ms;       /* its tick after the position; 0: none */
     uint64_t late_until_ms; /* ticks up to this one are being made up for */
+    uint64_t counted_ms;    /* missed ticks up to here are counted, whatever is reset */
     bool is_refused;
 };
 
@@ -253,7 +254,11 @@ static void pass_missed(struct dri_firing *firing, struct item *item, uint64_t l
     uint32_t keep = keeps[schedule->view.missed];
     keep = keep < schedule->view.catch_up ? keep : schedule->view.catch_up;
     uint64_t begin_ms = keep_last(&schedule->cron, item->position_ms, late_ms, keep);
-    firing->stats.missed += count_ticks(&schedule->cron, item->position_ms, begin_ms);
+    uint64_t from_ms = item->position_ms > item->counted_ms ? item->position_ms : item->counted_ms;
+    if (begin_ms > from_ms) {
+        firing->stats.missed += count_ticks(&schedule->cron, from_ms, begin_ms);
+        item->counted_ms = begin_ms;
+    }
     item->late_until_ms = late_ms;
     item_move(item, begin_ms);
 }

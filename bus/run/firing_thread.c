@@ -50,8 +50,8 @@
 #define RETRY_NS      (1000u * NS_PER_MS)
 #define SLEEP_MAX_NS  (1000u * NS_PER_MS)
 #define AGAIN_NS      (20u * NS_PER_MS) /* the transport was full */
-#define ANSWER_NS     (60000u * NS_PER_MS)
-#define STALE_MS      60000u /* a tick that is older needs a fresh session */
+#define ANSWER_MS     60000u            /* must be shorter than any window of deduplication */
+#define STALE_MS      60000u            /* a tick that is older needs a fresh session */
 #define FRESH_NS      (10000u * NS_PER_MS)
 #define VOLLEY_MAX    64u
 #define UNACKED_MAX   (2u * VOLLEY_MAX)
@@ -85,6 +85,7 @@ struct dri_firing_thread {
     const struct dri_transport_ops *ops;
     struct dri_schedules *schedules;
     const char *worker;
+    uint64_t answer_ns;
     bool is_kafka;
     pthread_t thread;
     bool has_thread;
@@ -350,8 +351,24 @@ static bool is_through(struct dri_firing_thread *thread, struct dri_now now)
     return !thread->is_broken && volley->handed == volley->count && volley->answered == expected;
 }
 
+/* Asked before anything is handed over: a process that was asleep in the middle of a volley would
+ * otherwise send the rest of it, which others have fired meanwhile, and on JetStream longer ago
+ * than the server remembers. Reading has no other limit: a partition without a leader says nothing.
+ */
+static bool is_overdue(const struct dri_firing_thread *thread, struct dri_now now)
+{
+    return thread->phase != PHASE_IDLE && now.mono_ns > thread->phase_ns + thread->answer_ns;
+}
+
 static void volley_step(struct dri_firing_thread *thread, struct dri_now now)
 {
+    if (is_overdue(thread, now)) {
+        broken(thread, thread->phase == PHASE_READING
+                           ? "the topic of the last ticks is not read to its end: the broker does "
+                             "not answer, or one of its partitions has no leader"
+                           : "the broker does not answer");
+        return;
+    }
     if (thread->phase == PHASE_IDLE && load(thread, now)) {
         set_phase(thread, PHASE_COMMANDS);
     }
@@ -366,16 +383,17 @@ static void volley_step(struct dri_firing_thread *thread, struct dri_now now)
             thread->ops->commit(thread->transport, now, false);
         }
     }
-    bool is_out = thread->phase != PHASE_IDLE && thread->phase != PHASE_READING;
-    if (is_out && now.mono_ns > thread->phase_ns + ANSWER_NS) {
-        broken(thread, "the broker does not answer");
-    }
 }
 
 /* ---- a session ---- */
 
 static void on_event(struct dri_firing_thread *thread, const struct dri_transport_event *event)
 {
+    bool is_of_topic = event->type == DRI_TE_ASSIGNED || event->type == DRI_TE_CAUGHT_UP ||
+                       event->type == DRI_TE_MESSAGE;
+    if (is_of_topic && thread->phase == PHASE_READING) {
+        thread->phase_ns = dri_clock_mono_ns(); /* it goes on */
+    }
     switch (event->type) {
     case DRI_TE_ASSIGNED:
         thread->assigned++;
@@ -475,6 +493,7 @@ static bool session_turn(struct dri_firing_thread *thread)
     for (size_t i = 0; i < count && !thread->is_broken; i++) {
         on_event(thread, &events[i]);
     }
+    now = dri_clock_now(); /* we may have been asleep */
     if (thread->phase == PHASE_READING && thread->assigned > 0 &&
         thread->caught_up >= thread->assigned) {
         set_phase(thread, PHASE_IDLE);
@@ -644,6 +663,7 @@ static enum dray_status prepare(struct dri_firing_thread *thread,
     thread->ops = config->ops;
     thread->schedules = config->schedules;
     thread->worker = config->worker;
+    thread->answer_ns = (config->answer_ms == 0 ? ANSWER_MS : config->answer_ms) * NS_PER_MS;
     thread->is_kafka = strcmp(config->ops->scheme, "kafka") == 0;
     enum dray_status status = dri_wake_init(&thread->wake);
     thread->has_wake = status == DRAY_OK;

@@ -26,6 +26,7 @@ struct dri_firing_config {
     struct dri_schedules *schedules; /* borrowed */
     struct dri_metrics *metrics;     /* borrowed */
     const char *worker;              /* borrowed */
+    uint32_t answer_ms; /* the broker is away when it is silent for so long; 0: a minute */
 };
 
 /** Blocks on nothing. Errors: ENOMEM. */

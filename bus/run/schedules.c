@@ -127,7 +127,22 @@ struct draft {
     size_t count;
     struct held **gone; /* owned, borrows the old list: replaced or removed */
     size_t gone_count;
+    struct dray_slice *named; /* owned, borrows the change: the keys of its items so far */
+    size_t named_count;
 };
+
+/* Whether the change has named the key before; from now on it has. A removal leaves no trace in the
+ * list, so that a key that is removed and put again is seen here only. */
+static bool is_named(struct draft *draft, struct dray_slice key)
+{
+    for (size_t i = 0; i < draft->named_count; i++) {
+        if (dray_slice_equal(draft->named[i], key)) {
+            return true;
+        }
+    }
+    draft->named[draft->named_count++] = key;
+    return false;
+}
 
 /* Where the key is, or belongs. */
 static size_t place_of(const struct draft *draft, struct dray_slice key, bool *ret_found)
@@ -176,7 +191,7 @@ static enum dray_status draft_item(struct draft *draft, uint64_t revision, uint6
     struct held *held = NULL;
     size_t at = place_of(draft, item->key, &is_there);
     uint64_t present = is_there ? draft->list[at]->schedule.revision : 0;
-    if (present == revision) {
+    if (is_named(draft, item->key)) {
         *ret_error = (struct dri_wire_error){.field = "items", .text = "has a key twice"};
         return DRAY_EINVALID;
     }
@@ -205,9 +220,11 @@ static enum dray_status draft_make(const struct dri_schedules *schedules, size_t
     struct draft draft = {.count = schedules->count};
     draft.list = dri_zalloc_array(schedules->count + items + 1, sizeof(struct held *));
     draft.gone = dri_zalloc_array(schedules->count + items + 1, sizeof(struct held *));
-    if (draft.list == NULL || draft.gone == NULL) {
+    draft.named = dri_zalloc_array(items + 1, sizeof(*draft.named));
+    if (draft.list == NULL || draft.gone == NULL || draft.named == NULL) {
         dri_free(draft.list);
         dri_free(draft.gone);
+        dri_free(draft.named);
         return DRAY_ENOMEM;
     }
     for (size_t i = 0; i < schedules->count; i++) {
@@ -260,12 +277,14 @@ static void accept(struct dri_schedules *schedules, struct draft *draft, uint64_
     atomic_fetch_add(&schedules->version, 1);
     release_all(old, old_count);
     release_all(draft->gone, draft->gone_count); /* of the draft's own references */
+    dri_free(draft->named);
 }
 
 static void draft_drop(struct draft *draft)
 {
     release_all(draft->list, draft->count);
     release_all(draft->gone, draft->gone_count);
+    dri_free(draft->named);
 }
 
 enum dray_status dri_schedules_apply(struct dri_schedules *schedules, uint64_t revision,

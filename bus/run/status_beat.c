@@ -3,8 +3,9 @@
 /* status_beat.c - what a replica says of itself.
  *
  * Each record is whole: a reader that comes late finds the last one only, so it has the last
- * refusals of the log besides the state. Who reads on as they come meets every one of them, for the
- * control thread says those that wait before the next would push one out.
+ * refusals of the log besides the state. Who reads on as they come meets every one of them: the
+ * control thread says those that wait before there are more than fit, and those of a beat that was
+ * lost come again, the oldest first, in as many beats as they need.
  */
 #include "status_beat.h"
 
@@ -38,14 +39,13 @@ void dri_beat_note(struct dri_beat *beat, const struct dri_control_outcome *outc
         return;
     }
     struct dri_beat_refusal *refusal =
-        &beat->refusals[beat->refusals_count++ % DRI_BEAT_REFUSALS_MAX];
+        &beat->refusals[beat->refusals_count++ % DRI_BEAT_REFUSALS_KEPT];
     *refusal = (struct dri_beat_refusal){.revision = outcome->revision,
                                          .base = outcome->conflict.base,
                                          .present = outcome->conflict.present,
                                          .is_conflict = is_conflict};
     beat->conflicts += is_conflict;
     beat->refused += !is_conflict;
-    beat->unsaid++;
     if (outcome->has_change) {
         cut(refusal->author, sizeof(refusal->author), outcome->change.author);
     }
@@ -53,9 +53,37 @@ void dri_beat_note(struct dri_beat *beat, const struct dri_control_outcome *outc
     cut(refusal->reason, sizeof(refusal->reason), dray_slice_text(outcome->text));
 }
 
+/* The refusals that the next beat lists: the last ones up to this. */
+static uint64_t refusals_end(const struct dri_beat *beat)
+{
+    uint64_t kept = beat->refusals_count > DRI_BEAT_REFUSALS_KEPT
+                        ? beat->refusals_count - DRI_BEAT_REFUSALS_KEPT
+                        : 0;
+    uint64_t said = beat->said > kept ? beat->said : kept;
+    return beat->refusals_count - said > DRI_BEAT_REFUSALS_MAX ? said + DRI_BEAT_REFUSALS_MAX
+                                                               : beat->refusals_count;
+}
+
 bool dri_beat_is_full(const struct dri_beat *beat)
 {
-    return beat->unsaid >= DRI_BEAT_REFUSALS_MAX;
+    return beat->refusals_count - beat->said >= DRI_BEAT_REFUSALS_MAX;
+}
+
+uint64_t dri_beat_handed(struct dri_beat *beat)
+{
+    uint64_t said = beat->said;
+    beat->said = refusals_end(beat);
+    return said;
+}
+
+void dri_beat_lost(struct dri_beat *beat, uint64_t said)
+{
+    beat->said = said < beat->said ? said : beat->said;
+}
+
+bool dri_beat_has_more(const struct dri_beat *beat)
+{
+    return beat->said < beat->refusals_count;
 }
 
 /* ---- the lists ---- */
@@ -66,8 +94,8 @@ struct gathered {
     struct dri_status_refusal refusals[DRI_BEAT_REFUSALS_MAX];
     struct dri_status_idle idle[DRI_BEAT_IDLE_MAX];
     const struct dri_module *images[DRI_BEAT_MODULES_MAX];
-    size_t failed_count, modules_count, refusals_count, idle_count, idle_all, routes;
-    char more[64];
+    size_t failed_count, modules_count, refusals_count, idle_count; /* that are listed */
+    size_t failed_all, idle_all, routes;
 };
 
 static void gather_module(struct gathered *gathered, const struct dri_route *route)
@@ -133,7 +161,8 @@ static void gather_route(void *arg, const struct dri_route *route)
                                              .revision = route->revision,
                                              .reason = dray_slice_text(route->failure)};
     }
-    gathered->failed_count++;
+    gathered->failed_count += gathered->failed_count < DRI_BEAT_FAILED_MAX;
+    gathered->failed_all++;
 }
 
 /* "" stands for: not known. */
@@ -144,11 +173,9 @@ static struct dray_slice text_or_absent(const char *text)
 
 static void gather_refusals(struct gathered *gathered, const struct dri_beat *beat)
 {
-    uint64_t first = beat->refusals_count > DRI_BEAT_REFUSALS_MAX
-                         ? beat->refusals_count - DRI_BEAT_REFUSALS_MAX
-                         : 0;
-    for (uint64_t i = first; i < beat->refusals_count; i++) {
-        const struct dri_beat_refusal *refusal = &beat->refusals[i % DRI_BEAT_REFUSALS_MAX];
+    uint64_t end = refusals_end(beat);
+    for (uint64_t i = end > DRI_BEAT_REFUSALS_MAX ? end - DRI_BEAT_REFUSALS_MAX : 0; i < end; i++) {
+        const struct dri_beat_refusal *refusal = &beat->refusals[i % DRI_BEAT_REFUSALS_KEPT];
         bool is_conflict = refusal->is_conflict;
         gathered->refusals[gathered->refusals_count++] = (struct dri_status_refusal){
             .revision = refusal->revision,
@@ -165,13 +192,7 @@ static void gather(struct gathered *gathered, struct dri_beat *beat)
 {
     dri_registry_each(beat->registry, gather_route, gathered);
     beat->routes = gathered->routes;
-    beat->failed = gathered->failed_count;
-    if (gathered->failed_count > DRI_BEAT_FAILED_MAX) {
-        snprintf(gathered->more, sizeof(gathered->more), "this one and %zu more cannot run",
-                 gathered->failed_count - DRI_BEAT_FAILED_MAX);
-        gathered->failed_count = DRI_BEAT_FAILED_MAX;
-        gathered->failed[DRI_BEAT_FAILED_MAX - 1].reason = dray_slice_text(gathered->more);
-    }
+    beat->failed = gathered->failed_all;
     gather_refusals(gathered, beat);
 }
 
@@ -199,6 +220,7 @@ enum dray_status dri_beat_encode(struct dri_beat *beat, const char *state, uint6
         .conflicts = beat->conflicts,
         .refused = beat->refused,
         .idle_all = gathered->idle_all,
+        .failed_all = gathered->failed_all,
     };
     const struct dri_status_lists lists = {
         .failed = gathered->failed,

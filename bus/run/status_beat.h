@@ -19,15 +19,17 @@
  * Threads: the registry's writer.
  */
 
-/** How many routes that cannot run here are listed, those of the latest changes; the rest is
- *  counted in the last reason. */
+/** How many routes that cannot run here are listed, those of the latest changes; all are counted.
+ */
 #define DRI_BEAT_FAILED_MAX  64u
 #define DRI_BEAT_MODULES_MAX 64u
 /** How many routes that were never called are listed, by key; all are counted. */
 #define DRI_BEAT_IDLE_MAX 64u
 /** The last records of the log that were refused or a conflict: each is in one beat at least. */
 #define DRI_BEAT_REFUSALS_MAX 16u
-#define DRI_BEAT_BYTES_MAX    (96u << 10)
+/** So many are remembered while beats are not stored; what is older then is in the log only. */
+#define DRI_BEAT_REFUSALS_KEPT 128u
+#define DRI_BEAT_BYTES_MAX     (96u << 10)
 
 struct dri_beat_refusal {
     uint64_t revision, base, present;
@@ -43,19 +45,27 @@ struct dri_beat {
     bool is_changed;       /* say it at once */
     size_t routes, failed; /* as of the last dri_beat_encode */
 
-    struct dri_beat_refusal refusals[DRI_BEAT_REFUSALS_MAX]; /* a ring */
-    uint64_t refusals_count;                                 /* all that ever were */
-    uint64_t conflicts, refused;                             /* of these */
-    size_t unsaid; /* that are in no beat yet; the caller zeroes it when one was handed over */
+    struct dri_beat_refusal refusals[DRI_BEAT_REFUSALS_KEPT]; /* a ring */
+    uint64_t refusals_count;                                  /* all that ever were */
+    uint64_t conflicts, refused;                              /* of these */
+    uint64_t said; /* the first so many are in beats that were not lost, as far as is known */
 };
 
 /** Fills in the host's name. */
 void dri_beat_init(struct dri_beat *beat);
 /** What became of a record of the log, read for the first time. */
 void dri_beat_note(struct dri_beat *beat, const struct dri_control_outcome *outcome);
-/** Whether one more refusal would push one out that is in no beat yet: say it now. */
+/** Whether the next beat could not list one more refusal than wait for it: say it now. */
 bool dri_beat_is_full(const struct dri_beat *beat);
-/** The record of now. Errors: ELIMIT. buffer: DRI_BEAT_BYTES_MAX bytes. */
+/** The beat that was encoded last was handed over. Returns what to say if it is lost. */
+uint64_t dri_beat_handed(struct dri_beat *beat);
+/** It was not stored, or nobody knows; said: of dri_beat_handed. What it had new will be in the
+ *  next ones. */
+void dri_beat_lost(struct dri_beat *beat, uint64_t said);
+/** Whether refusals are left that no beat has. */
+bool dri_beat_has_more(const struct dri_beat *beat);
+/** The record of now, with the refusals that are to be said next. Errors: ELIMIT. buffer:
+ * DRI_BEAT_BYTES_MAX bytes. */
 DRAY_MUST_CHECK enum dray_status dri_beat_encode(struct dri_beat *beat, const char *state,
                                                  uint64_t wall_ms, uint8_t *buffer,
                                                  size_t *ret_len);

@@ -228,6 +228,7 @@ struct dri_status_record {
     uint64_t pid, revision, ts_ms;
     uint64_t conflicts, refused; /* records of the log that it has read */
     uint64_t idle_all;           /* routes that were never called; idle lists the first of them */
+    uint64_t failed_all; /* that cannot run there; failed lists the latest. 0: it is not said */
     /* decode: msgpack bytes of the arrays, checked */
     struct dray_slice failed, modules, refusals, idle;
     uint32_t failed_count, modules_count, refusals_count, idle_count;
@@ -238,7 +239,7 @@ struct dri_status_lists {
     const struct dri_status_failure *failed;
     const struct dri_status_module *modules;
     const struct dri_status_refusal *refusals; /* the latest last */
-    const struct dri_status_idle *idle;
+    const struct dri_status_idle *idle;        /* NULL: it is not said; none is another thing */
     size_t failed_count, modules_count, refusals_count, idle_count;
 };
 

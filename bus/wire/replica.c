@@ -4,7 +4,8 @@
 /* replica.c - the status record: what a replica says of itself once a second.
  *
  * A reader takes any word as state: a later release may have more of them, and a listing that fails
- * while replicas are being upgraded fails when it is needed.
+ * while replicas are being upgraded fails when it is needed. Likewise a list that is absent is not
+ * one that is empty: an older release did not write it.
  */
 
 #include <string.h>
@@ -54,6 +55,7 @@ static const struct dri_field g_fields[] = {
     FIELD("refusals", refusals, DRI_FIELD_ARRAY, 0),
     FIELD("idle", idle, DRI_FIELD_ARRAY, 0),
     FIELD("idle_all", idle_all, DRI_FIELD_U64, 0),
+    FIELD("failed_all", failed_all, DRI_FIELD_U64, 0),
 };
 
 static const struct dri_field g_failure_fields[] = {
@@ -226,7 +228,7 @@ static size_t pairs_of(const struct dri_status_record *record, const struct dri_
            !dray_slice_is_absent(record->version) + !dray_slice_is_absent(record->digest) +
            !dray_slice_is_absent(record->admin) + (record->conflicts != 0) +
            (record->refused != 0) + (lists->modules_count != 0) + (lists->refusals_count != 0) +
-           (lists->idle_count != 0 ? 2u : 0u);
+           (lists->idle != NULL ? 2u : 0u) + (record->failed_all != 0);
 }
 
 enum dray_status dri_status_encode(const struct dri_status_record *record,
@@ -257,13 +259,16 @@ enum dray_status dri_status_encode(const struct dri_status_record *record,
         dri_packer_add_uint(&packer, "refused", record->refused);
     }
     failures_add(&packer, lists);
+    if (record->failed_all != 0) {
+        dri_packer_add_uint(&packer, "failed_all", record->failed_all);
+    }
     if (lists->modules_count != 0) {
         modules_add(&packer, lists);
     }
     if (lists->refusals_count != 0) {
         refusals_add(&packer, lists);
     }
-    if (lists->idle_count != 0) {
+    if (lists->idle != NULL) {
         idle_add(&packer, record, lists);
     }
     return dri_packer_end(&packer, ret_len);

@@ -142,12 +142,30 @@ static bool is_same_array(struct dri_scanner *a, struct dri_scanner *b, uint32_t
     return true;
 }
 
+/* Whether the value under each key is the one that is found there. Requires: is_map. */
+static bool has_unique_keys(struct dray_slice map)
+{
+    struct pairs pairs;
+    struct pair pair;
+
+    (void)pairs_begin(&pairs, map);
+    while (pairs_next(&pairs, &pair)) {
+        if (find(map, pair.key.bytes).at != pair.value.at) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Requires: they have equally many pairs. So all keys of a in b are all keys of b, too, when those
+ * of a differ. */
 static bool is_same_map(struct dray_slice a, struct dray_slice b)
 {
     struct pairs pairs;
     struct pair pair;
 
-    if (!is_map(a) || !is_map(b)) { /* with other keys than text: by their bytes */
+    /* with other keys than text, or with one twice: by their bytes */
+    if (!is_map(a) || !is_map(b) || !has_unique_keys(a)) {
         return dray_slice_equal(a, b);
     }
     (void)pairs_begin(&pairs, a);

@@ -309,6 +309,10 @@ enum dray_status dri_schedule_decode(struct dray_slice schedule,
     if (raw.view.catch_up == 0 || raw.view.catch_up > DRI_SCHEDULE_CATCH_UP_MAX) {
         return fail_at(schedule, dray_slice_of(NULL, 0), "catch_up", "is not 1 to 1000", ret_error);
     }
+    if (raw.view.deadline_ms > DRI_SCHEDULE_DEADLINE_MAX_MS) {
+        return fail_at(schedule, dray_slice_of(NULL, 0), "deadline_ms", "is more than 3650 days",
+                       ret_error);
+    }
     if (!dray_slice_is_absent(raw.missed)) {
         size_t word = dri_word_find(raw.missed, g_missed, COUNT(g_missed));
         if (word == WORD_NONE) {

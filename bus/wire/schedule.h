@@ -25,6 +25,8 @@
 #define DRI_SCHEDULE_KEY_BYTES_MAX (2u * DRI_SCHEDULE_NAME_BYTES_MAX + 1u)
 #define DRI_SCHEDULE_CATCH_UP      100u /* ticks, when the schedule does not say */
 #define DRI_SCHEDULE_CATCH_UP_MAX  1000u
+/** Ten years: so that tick and deadline together are a time. */
+#define DRI_SCHEDULE_DEADLINE_MAX_MS (UINT64_C(3650) * 86400000)
 
 struct dri_schedule_item {
     struct dray_slice key;
@@ -45,7 +47,7 @@ struct dri_schedule_view {
     struct dray_slice command; /* the rest as in an envelope */
     struct dray_slice namespace_, version, key, reply_to;
     struct dray_slice payload, tags, meta; /* msgpack bytes, checked; absent: none */
-    uint64_t deadline_ms;                  /* from the tick on; 0: none */
+    uint64_t deadline_ms; /* from the tick on, to DRI_SCHEDULE_DEADLINE_MAX_MS; 0: none */
     enum dri_missed missed;
     uint32_t catch_up; /* 1 to DRI_SCHEDULE_CATCH_UP_MAX */
 };

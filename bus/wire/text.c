@@ -139,12 +139,14 @@ void dri_text_add_json_string(struct dri_text *text, struct dray_slice value)
     dri_text_add(text, "\"", 1);
     for (size_t i = 0; i < value.len; i++) {
         uint8_t byte = value.at[i];
+        bool is_c1 = byte == 0xc2 && value.at[i + 1] < 0xa0; /* UTF-8: there is another byte */
 
-        if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f) {
+        if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f && !is_c1) {
             continue;
         }
         dri_text_add(text, (const char *)value.at + from, i - from);
-        escape_add(text, byte);
+        i += is_c1;
+        escape_add(text, value.at[i]);
         from = i + 1;
     }
     if (value.len > from) {

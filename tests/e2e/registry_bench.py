@@ -4,6 +4,8 @@
 
 import argparse
 import json
+import os
+import pty
 import subprocess
 import time
 
@@ -54,6 +56,22 @@ class Bench:
         assert process.returncode == code, f"dray {arguments} gave {process.returncode}:\n{out}{err}"
         return [json.loads(line) for line in out.splitlines()], err
 
+    def on_terminal(self, *arguments):
+        """What dray prints for people: standard output is a terminal."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen([workers.DRAY, *arguments, "--bus", self.broker.url], stdin=subprocess.DEVNULL,
+                                   stdout=theirs, stderr=subprocess.DEVNULL)
+        os.close(theirs)
+        shown = b""
+        try:
+            while True:
+                shown += os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+        process.wait(timeout=90)
+        return shown.decode(errors="replace").replace("\r\n", "\n")
+
     def routes(self):
         return {route["key"]: route for route in self.dray("registry", "ls")[0]}
 
@@ -98,7 +116,8 @@ def main(description, cases):
     parser.add_argument("--only")
     arguments = parser.parse_args()
     for case in cases:
-        if arguments.only not in (None, case.__name__):
+        kind = arguments.bus.partition(":")[0]
+        if arguments.only not in (None, case.__name__) or getattr(case, "only", kind) != kind:
             continue
         begun = time.monotonic()
         with workers.Folder("registry") as folder, start_broker(arguments.bus) as broker:

@@ -158,7 +158,9 @@ def compare_and_set(scenario):
     """What may be put, and what is refused with the reason."""
     first = scenario.put("pair", "*/2 * * * * *", "--note", "a test", "--create", "--missed", "all")
     error = scenario.dray("schedule", "put", "pair", "probe.run", "--cron", EVERY, "--create", code=1)
-    assert "is there already" in error and str(first) in error, error
+    assert "is there already" in error and f"revision {first}, put by " in error, error
+    error = scenario.dray("schedule", "put", "pair", "probe.run", "--cron", EVERY, "--deadline", "87601h", code=2)
+    assert "--deadline" in error and "3650 days" in error, error
     error = scenario.dray("schedule", "put", "pair", "probe.run", "--cron", EVERY, "--base", str(first + 99), code=1)
     assert "conflict" in error, error
     error = scenario.dray("schedule", "put", "pair", "probe.run", "--cron", "61 * * * * *", code=2)
@@ -206,7 +208,10 @@ def changes(scenario):
     assert line["key"] == f"{GROUP}/gone", line
     known_removal = now_ms()
     scenario.wait_fired("pair", known_change + 2 * AHEAD_MS, "ticks of the changed one")
-    keys = [line["key"] for line in scenario.dray("schedule", "ls")]
+    lines = {line["key"]: line for line in scenario.dray("schedule", "ls")}
+    keys = sorted(lines)
+    pair = lines[f"{GROUP}/pair"]
+    assert pair["last_revision"] == pair["revision"], pair
     assert keys == [f"{GROUP}/{name}" for name in ("all", "one", "pair", "skip")], keys
     return known_change, known_removal
 

@@ -44,6 +44,8 @@ class Log:
         except (ValueError, TypeError, KeyError):
             return
         self.changes[revision] = change
+        if change["kind"] != "routes":
+            return
         if any(item["base"] != self.present.get(item["key"], (0,))[0] for item in change["items"]):
             return
         self.accepted.add(revision)
@@ -148,15 +150,49 @@ def history_and_rollback(bench):
     bench.dray("registry", "rollback", str(revision - 149))
     assert Log(bench).route("default/long.run@1.0.0")["weight"] == 1
 
+    # Schedules are in it by their keys, too, and are followed likewise.
+    base = Log(bench).end
+    schedule = ["schedule", "put", "night", "a.run", "--group", "reg", "--cron", "@daily"]
+    bench.dray(*schedule)
+    bench.dray(*schedule, "--deadline", "1h")
+    bench.dray("schedule", "rm", "night", "--group", "reg")
+    history, _ = bench.dray("registry", "history", "reg/night", "--diff")
+    assert [change["revision"] for change in history] == [base + 1, base + 2, base + 3], history
+    items = [item for change in history for item in change["items"]]
+    assert [(item["key"], item["change"], item["base"]) for item in items] == [
+        ("reg/night", "add", 0), ("reg/night", "update", base + 1), ("reg/night", "remove", base + 2)], items
+    assert items[0]["schedule"]["cron"] == "@daily" and items[2]["was"]["deadline_ms"] == 3600000, items
+    assert items[1]["diff"] == [{"path": "deadline_ms", "from": None, "to": 3600000}], items
+    of_name, _ = bench.dray("registry", "history", "night", "--group", "reg")
+    assert len(of_name) == 3 and not any("diff" in item for change in of_name for item in change["items"]), of_name
+    shown = bench.on_terminal("registry", "history", "--limit", "2")
+    assert "(schedule) ~reg/night" in shown and "(schedule) -reg/night" in shown, shown
+
+    # What a stranger wrote does nothing to a terminal: not in a list, a difference, or a warning.
+    bad = "eve\x1b]0;x\x07\x9b2J"
+    client = clients.connect(bench.broker.url)
+    present = Log(bench).present["default/long.run@1.0.0"][0]
+    client.publish("dray.control", [(None, record("long.run", present, {"author": bad, "note": bad, }, **{
+        "z\x1b\x9b": bad}), None)])
+    client.close()
+    for arguments in (["history"], ["history", "--diff"], ["diff", str(present)], ["show", "long.run"], ["ls"], [
+            "rollback", str(present), "--dry-run"]):
+        shown = bench.on_terminal("registry", *arguments)
+        assert not re.search("[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f]", re.sub("\x1b\\[[01]m", "", shown)), repr(shown)
+        assert "\x1b" not in re.sub("\x1b\\[[01]m", "", shown), repr(shown)
+    _, err = bench.dray("registry", "put", "long.run@1.0.0", *PUT_PROBE, "--base", str(present), "--on-conflict",
+                        "override_warn")
+    assert "is overridden" in err and "eve" in err and not re.search("[\x1b\x07\x9b]", err), repr(err)
+
     bench.dray("registry", "rollback", "999", code=3)
     bench.dray("registry", "rollback", "1", "nobody.ran", code=3)
     bench.dray("registry", "rollback", "0", code=2)
 
 
-def record(name, base, **more):
-    """The bytes of a control record that puts one route."""
+def record(name, base, head=None, **more):
+    """The bytes of a control record that puts one route; head: more of the change, more: of the route."""
     route = {"name": name, "version": "1.0.0", "runtime": "native", "module": "probe.so", "handler": "probe", **more}
-    change = {"kind": "routes", "items": [{"key": f"default/{name}@1.0.0", "base": base, "route": route}]}
+    change = {"kind": "routes", "items": [{"key": f"default/{name}@1.0.0", "base": base, "route": route}], **(head or {})}
     return msgpack.packb({"v": 1, "change": msgpack.packb(change)})
 
 
@@ -221,6 +257,10 @@ def files_of_git(bench):
     write(folder, "bad.yaml", [dict(a, name="new.run"), dict(a, policy={"attempts": 7})])
     _, err = bench.dray("registry", "apply", folder, code=1)
     assert "a.run@1.0.0 stands there twice" in err and "bad.yaml" in err and "team/a.yaml" in err, err
+    write(folder, "bad.yaml", [dict(a, name="no/name")])
+    for arguments in (("apply", folder), ("put", "-f", path)):
+        _, err = bench.dray("registry", *arguments, code=1)
+        assert "bad.yaml:1: route: name" in err, err
     os.remove(path)
     empty = os.path.join(bench.folder, "empty")
     os.makedirs(empty)
@@ -430,6 +470,17 @@ def who_has_not(bench):
     _, err = bench.dray("registry", "rollback", str(put["revision"]), "--wait=30", code=1)
     assert lines(err, "other") and "sha256" in lines(err, "other")[0], err
 
+    # So is one that has nothing to write, or something else: what is there already is looked at.
+    for arguments in (["rollback", str(put["revision"])], ["apply", pinned]):
+        lines_out, err = bench.dray("registry", *arguments, "--wait=30", code=1)
+        assert lines_out == [] and "nothing to do" in err, (lines_out, err)
+        assert not lines(err, "full") and all(len(lines(err, name)) == 1 for name in folders), err
+    both = write(bench.folder, "both.yaml", [dict(route, sha256=digest), dict(workers.PROBE, name="new.run")])
+    (wrote,), err = bench.dray("registry", "apply", both, "--wait=30", code=1)
+    assert wrote["key"] == "default/new.run@1.0.0" and all(len(lines(err, name)) == 1 for name in folders), err
+    _, err = bench.dray("registry", "rollback", str(wrote["revision"]), "new.run@1.0.0", "--wait=30")
+    assert not any(lines(err, name) for name in folders), err
+
     # Built for another signature: nobody runs it.
     wrong = write(bench.folder, "wrong.yaml", dict(route, name="text.wrong", signature="0" * 64))
     _, err = bench.dray("registry", "put", "-f", wrong, "--wait=30", code=1)
@@ -479,6 +530,102 @@ def never_called(bench):
     assert all(replica["idle_all"] == 83 and len(replica["idle"]) == 64 for replica in bench.status().values())
 
 
+def more_than_is_listed(bench):
+    """A replica lists 64 routes that fail: of more it says how many, and nobody takes the rest for able."""
+    bench.start("one")
+    lost = {"runtime": "native", "module": "none.so", "handler": "h", "version": "1.0.0"}
+    folder = os.path.join(bench.folder, "lost")
+    write(folder, "lost.yaml", [dict(lost, name=f"lost.n{n:02}") for n in range(70)])
+    _, err = bench.dray("registry", "apply", folder, "--wait=30", code=1)
+    assert "one cannot run it: default/lost.n00@1.0.0" in err and "one: and 62 more routes" in err, err
+    (one,) = bench.status().values()
+    assert len(one["failed"]) == 64 and one["failed_all"] == 70, one
+    listed = {failed["key"] for failed in one["failed"]}
+    routes = {line["key"]: line for line in bench.dray("registry", "status", "--routes")[0]}
+    for key, line in routes.items():
+        is_lost = "/lost." in key
+        assert line["able"] == 0, line  # of what is older than the change nothing is known
+        assert bool(line["unable"]) == (key in listed) and (line["unknown"] == ["one"]) == (key not in listed), line
+        assert line["called"] is (False if key in listed else None), line
+        assert is_lost or key == "default/probe.run@1.0.0", key
+    shown = bench.on_terminal("registry", "status")
+    assert "and 6 more" in shown and "of 7 more it is not known" in shown, shown
+    shown = bench.on_terminal("registry", "status", "--routes")
+    assert re.search(r"probe.run@1.0.0 +1 +0 to 1 of 1 +[?] ", shown), shown
+    bench.dray("registry", "put", "new.run@1.0.0", *PUT_PROBE, "--wait=30")
+    routes = {line["key"]: line for line in bench.dray("registry", "status", "--routes")[0]}
+    assert routes["default/new.run@1.0.0"]["able"] == 1, "it is younger than what is listed"
+
+    # A replica of an older release, which says neither how many fail nor what is idle.
+    client = clients.connect(bench.broker.url)
+    topic = "dray.status.old" if client.kind == "nats" else "dray.status"
+    end = Log(bench).end
+    old = {"v": 1, "worker": "old", "group": "reg", "state": "ready", "revision": end, "failed": []}
+    client.publish(topic, [(b"old", msgpack.packb(old), None)])
+    client.close()
+    assert bench.replicas[0].stop() == 0
+    routes = {line["key"]: line for line in bench.dray("registry", "status", "--routes")[0]}
+    line = routes["default/new.run@1.0.0"]
+    assert (line["live"], line["able"], line["called"]) == (1, 1, None), line
+    assert bench.status()["old"]["idle"] is None
+
+
+def somebody_else_meanwhile(bench):
+    """A set that is not as it should be in the end is told, and whom --force has written over."""
+    client = clients.connect(bench.broker.url)
+    topic = "dray.status.slow" if client.kind == "nats" else "dray.status"
+
+    def slow(revision):
+        """A replica that is as far as we want: so a wait is not over before."""
+        status = {"v": 1, "worker": "slow", "group": "reg", "state": "ready", "revision": revision, "failed": []}
+        client.publish(topic, [(b"slow", msgpack.packb(status), None)])
+
+    bench.dray("registry", "put", "a.run@1.0.0", *PUT_PROBE)
+    bench.dray("registry", "put", "b.run@1.0.0", *PUT_PROBE)
+    folder = os.path.join(bench.folder, "routes")
+    a, b = (dict(workers.PROBE, name=f"{name}.run", policy={"attempts": 3}) for name in "ab")
+    write(folder, "a.yaml", [a])
+    write(folder, "b.yaml", [dict(workers.PROBE, name="b.run")])
+    for command in ("apply", "rollback"):
+        before = Log(bench).end
+        if command == "rollback":
+            bench.dray("registry", "put", "a.run@1.0.0", *PUT_PROBE)
+        slow(Log(bench).end)
+        process = bench.popen("registry", command, folder if command == "apply" else str(before), "--wait=60")
+        wrote = json.loads(process.stdout.readline())
+        assert wrote["key"] == "default/a.run@1.0.0", wrote
+        client.publish("dray.control", [(None, record("b.run", Log(bench).present["default/b.run@1.0.0"][0], {
+            "author": "eve"}, weight=len(command)), None)])
+        slow(Log(bench).end)
+        out, err = process.communicate(timeout=90)
+        assert process.returncode == 1 and out == "", (process.returncode, out, err)
+        assert "default/b.run@1.0.0 was changed by somebody else meanwhile" in err and "a.run" not in err, err
+    client.close()
+
+    # Writers at once: whoever wrote over somebody says over whom, as his note does.
+    seen = 0
+    for turn in range(10):
+        begun = Log(bench).end
+        files = [write(bench.folder, f"force{n}.yaml", [dict(a, weight=1 + n + 10 * turn), dict(b, weight=1 + n)])
+                 for n in range(6)]
+        race = [bench.popen("registry", "apply", path, "--force", "--note", f"w{n}") for n, path in enumerate(files)]
+        said = {}
+        for n, process in enumerate(race):
+            out, err = process.communicate(timeout=240)
+            assert process.returncode in (0, 1), err
+            for line in map(json.loads, out.splitlines()):
+                said.setdefault(f"w{n}", []).append(line.get("over"))
+        log = Log(bench)
+        for revision in log.accepted:
+            writer, _, over = (log.changes[revision].get("note") or "").partition(" ")
+            if revision > begun and over:
+                assert f"(over revision {max(filter(None, said[writer]))})" == over, (revision, over, said)
+                seen += 1
+        if seen >= 2:
+            break
+    assert seen, "nobody was too slow in ten races"
+
+
 def who_hangs(bench):
     """A replica that is stopped in its tracks is named, also when it has been silent for too long to be live."""
     bench.start("moves")
@@ -513,8 +660,11 @@ def log_without_its_beginning(bench):
     assert "its first records are gone" in err, err
 
 
-CASES = (history_and_rollback, files_of_git, rules_of_a_writer, fifty_writers, who_has_not, never_called, who_hangs,
-         log_without_its_beginning)
+# What the replica lists and the command line makes of it; the broker has no part in that.
+more_than_is_listed.only = "nats"
+
+CASES = (history_and_rollback, files_of_git, rules_of_a_writer, fifty_writers, who_has_not, never_called,
+         more_than_is_listed, somebody_else_meanwhile, who_hangs, log_without_its_beginning)
 
 
 if __name__ == "__main__":

@@ -147,6 +147,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= sides[i].len;
         is_odd = has_twice(sides[i]) || is_odd;
     }
+    FUZZ_CHECK(dri_value_is_same(sides[0], sides[0]));
+    FUZZ_CHECK(dri_value_is_same(sides[0], sides[1]) == dri_value_is_same(sides[1], sides[0]));
     if (!is_odd) {
         check_laws(sides);
         return 0;

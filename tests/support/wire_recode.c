@@ -203,8 +203,10 @@ static enum dray_status status_recode(struct dray_slice message, uint8_t *buffer
     struct dri_status_refusal *refusals =
         dri_zalloc_array(record.refusals_count + 1, sizeof(*refusals));
     struct dri_status_idle *idle = dri_zalloc_array(record.idle_count + 1, sizeof(*idle));
-    struct dri_status_lists lists = {
-        .failed = failed, .modules = modules, .refusals = refusals, .idle = idle};
+    struct dri_status_lists lists = {.failed = failed,
+                                     .modules = modules,
+                                     .refusals = refusals,
+                                     .idle = dray_slice_is_absent(record.idle) ? NULL : idle};
     bool has_room = failed != NULL && modules != NULL && refusals != NULL && idle != NULL;
     status = has_room ? DRAY_OK : DRAY_ENOMEM;
     if (status == DRAY_OK) {

@@ -691,7 +691,7 @@ static void a_status_record_is_read_field_by_field(void **state)
 
 #define STATUS_LISTS                                                                               \
     "{\"v\":1,\"worker\":\"w\",\"pid\":1,\"state\":\"ready\",\"revision\":19,\"ts\":1,"            \
-    "\"conflicts\":1,\"refused\":1,\"failed\":[],"                                                 \
+    "\"conflicts\":1,\"refused\":1,\"failed\":[],\"failed_all\":70,"                               \
     "\"modules\":[{\"name\":\"a.so\",\"sha256\":\"00\",\"routes\":2},{\"name\":\"b.so\","          \
     "\"routes\":1}],"                                                                              \
     "\"refusals\":[{\"revision\":18,\"verdict\":\"conflict\",\"author\":\"ann\",\"key\":\"d/"      \
@@ -714,7 +714,7 @@ static void a_status_record_names_modules_and_refusals(void **state)
 
     (void)state;
     test_ok(dri_status_decode(message, &limits, &record, &error));
-    assert_true(record.conflicts == 1 && record.refused == 1);
+    assert_true(record.conflicts == 1 && record.refused == 1 && record.failed_all == 70);
     assert_true(record.modules_count == 2 && record.refusals_count == 2);
     assert_true(dri_status_next_module(&record, &at, &module));
     test_slice("a.so", module.name);

@@ -17,6 +17,7 @@
 #define TOPIC    "dray.control"
 #define STATUS   "dray.status"
 #define REPLICAS 2
+#define JUNK     50
 
 struct replica {
     struct dri_settings settings;
@@ -197,6 +198,53 @@ static void a_seed_that_was_lost_is_sent_again(void **state)
     replica_fini(&one);
 }
 
+/* More refused records than one status record lists, and a status topic that takes nothing for a
+ * while: in the end it has said all of them. */
+static void refusals_that_the_status_topic_did_not_take_are_said_later(void **state)
+{
+    struct replica one;
+    const struct dri_publish junk = {.topic = dray_slice_text(TOPIC),
+                                     .value = dray_slice_text("\xc1"),
+                                     .headers = dray_slice_text("")};
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    bool is_said[JUNK + 1] = {false};
+    size_t said = 0;
+
+    (void)state;
+    replica_init(&one, 1);
+    open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_ACK_LATE, 0);
+    test_ok(dri_sim_topic_create(broker, TOPIC, 1));
+    test_ok(dri_sim_topic_create(broker, STATUS, 1));
+    for (size_t i = 0; i < JUNK; i++) {
+        int32_t partition;
+        uint64_t offset;
+        test_ok(dri_sim_append(broker, dri_clock_now(), &junk, &partition, &offset));
+    }
+    dri_sim_topic_refuse(broker, STATUS, DRAY_EAGAIN);
+    (void)replica_start(&one);
+    test_ok(one.status);
+    dri_sim_topic_refuse(broker, STATUS, DRAY_OK);
+    replica_stop(&one);
+    for (size_t i = 0; i < records_of(STATUS); i++) {
+        const struct dri_sim_record *record = dri_sim_record_at(broker, STATUS, 0, i);
+        struct dri_status_record status;
+        struct dri_status_refusal refusal;
+        struct dri_wire_error error;
+        size_t at = 0;
+        if (record->value.at != NULL) {
+            test_ok(dri_status_decode(record->value, &limits, &status, &error));
+            while (dri_status_next_refusal(&status, &at, &refusal)) {
+                assert_true(refusal.revision <= JUNK);
+                said += !is_said[refusal.revision];
+                is_said[refusal.revision] = true;
+            }
+        }
+    }
+    assert_int_equal(said, JUNK);
+    dri_sim_forget(BROKER);
+    replica_fini(&one);
+}
+
 static void a_control_topic_that_takes_nothing_stops_the_start(void **state)
 {
     struct replica one;
@@ -282,6 +330,7 @@ int main(void)
         cmocka_unit_test(replicas_that_seed_at_once_come_to_one_registry),
         cmocka_unit_test(a_seed_whose_acknowledgement_is_lost_is_applied_once),
         cmocka_unit_test(a_seed_that_was_lost_is_sent_again),
+        cmocka_unit_test(refusals_that_the_status_topic_did_not_take_are_said_later),
         cmocka_unit_test(a_control_topic_that_takes_nothing_stops_the_start),
         cmocka_unit_test(a_log_that_ends_before_the_snapshot_stops_the_start),
         cmocka_unit_test(a_topic_that_is_away_is_replaced_by_the_snapshot),

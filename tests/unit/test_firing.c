@@ -193,6 +193,15 @@ static void missed_ticks_are_skipped_made_up_for_once_or_all_as_the_schedule_say
         assert_true(missed(&w) == rows[i].left_out);
         fire(&w, T + 20000);
         got(&w, 0, NULL);
+        dri_firing_reset(w.firing); /* nothing was stored: fired again, and counted once */
+        fire(&w, T + 20000);
+        assert_int_equal(rows[i].first, w.got[0]);
+        assert_true(missed(&w) == rows[i].left_out);
+        if (rows[i].missed == DRI_MISSED_SKIP) { /* later there are more, and only those count */
+            dri_firing_reset(w.firing);
+            fire(&w, T + 30000);
+            assert_true(missed(&w) == 25);
+        }
         close_world(&w);
     }
 }

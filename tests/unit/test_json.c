@@ -302,6 +302,19 @@ static void a_string_that_is_no_utf8_is_shown_as_bytes(void **state)
     dri_text_fini(&text);
 }
 
+/* C1 controls are two bytes in UTF-8, and a terminal obeys them. */
+static void what_a_terminal_obeys_is_escaped_and_reads_back(void **state)
+{
+    struct dri_text text;
+
+    (void)state;
+    dri_text_init(&text);
+    dri_text_add_json_string(&text, BYTES("a\x1b[2J\x7f\xc2\x9bm\xc2\xa0\xc3\x9b"));
+    assert_string_equal(text.at, "\"a\\u001b[2J\\u007f\\u009bm\xc2\xa0\xc3\x9b\"");
+    assert_string_equal(printed(wire_json(text.at), false), text.at);
+    dri_text_fini(&text);
+}
+
 static void base64_is_strict(void **state)
 {
     static const char *const bad[] = {
@@ -432,6 +445,7 @@ int main(void)
         CASE(nesting_and_size_are_bounded),
         CASE(pretty_text_is_indented_by_two),
         CASE(a_string_that_is_no_utf8_is_shown_as_bytes),
+        CASE(what_a_terminal_obeys_is_escaped_and_reads_back),
         CASE(base64_is_strict),
         CASE(every_allocation_may_fail),
         CASE(no_damage_to_any_sample_crashes),

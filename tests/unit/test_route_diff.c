@@ -8,6 +8,8 @@
 #include "wire/json.h"
 #include "wire/route_diff.h"
 
+#define BYTES(literal) dray_slice_of((literal), sizeof(literal) - 1)
+
 static int bytes_free(void **state)
 {
     (void)state;
@@ -41,6 +43,13 @@ static void maps_are_the_same_by_key_and_numbers_by_value(void **state)
             fail_msg("%s and %s", rows[i].left, rows[i].right);
         }
     }
+    /* a key twice: both ways by the bytes */
+    assert_false(
+        dri_value_is_same(BYTES("\x82\xa1x\x01\xa1x\x01"), BYTES("\x82\xa1x\x01\xa1y\x02")));
+    assert_false(
+        dri_value_is_same(BYTES("\x82\xa1x\x01\xa1y\x02"), BYTES("\x82\xa1x\x01\xa1x\x01")));
+    assert_true(
+        dri_value_is_same(BYTES("\x82\xa1x\x01\xa1x\x02"), BYTES("\x82\xa1x\x01\xa1x\x02")));
     assert_true(dri_value_is_same(dray_slice_of(wide_seven, sizeof(wide_seven)), wire_json("7")));
     assert_false(dri_value_is_same(dray_slice_of(NULL, 0), wire_json("null")));
     assert_true(dri_value_is_same(dray_slice_of(NULL, 0), dray_slice_of(NULL, 0)));

@@ -106,6 +106,10 @@ static void what_is_wrong_with_a_schedule_is_named(void **state)
     refused("schedule", "{\"cron\":\"@daily\",\"cmd\":\"a\",\"catch_up\":0}", "catch_up", "1000");
     refused("schedule", "{\"cron\":\"@daily\",\"cmd\":\"a\",\"catch_up\":1001}", "catch_up",
             "1000");
+    refused("schedule", "{\"cron\":\"@daily\",\"cmd\":\"a\",\"deadline_ms\":315360000001}",
+            "deadline_ms", "3650 days");
+    refused("schedule", "{\"cron\":\"@daily\",\"cmd\":\"a\",\"deadline_ms\":18446744073709551615}",
+            "deadline_ms", "3650 days");
     refused("schedule", "{\"cron\":\"@daily\",\"cmd\":\"a\",\"tags\":{\"a\":1}}", "tags", "");
 }
 

@@ -133,7 +133,17 @@ static void a_change_of_many_is_taken_whole_or_not_at_all(void **state)
     items[0] = item_of(&w, "g/b", 0, "* * * * *");
     test_ok(apply(&w, 5, T, items, 2));
     there(&w, "g", "g/b@5");
-    test_status(DRAY_EINVALID, apply(&w, 6, 0, items, 1)); /* nobody knows from when on */
+    /* also when the first of the two is a removal, of something or of nothing */
+    for (uint64_t base = 5; base != UINT64_MAX; base = base == 5 ? 0 : UINT64_MAX) {
+        const char *key = base == 5 ? "g/b" : "g/new";
+        items[0] = item_of(&w, key, base, NULL);
+        items[1] = item_of(&w, key, 0, "* * * * *");
+        test_status(DRAY_EINVALID, apply(&w, 6 + (base == 0), T, items, 2));
+        assert_string_equal("items has a key twice", w.fault.text);
+    }
+    there(&w, "g", "g/b@5");
+    items[0] = item_of(&w, "g/b", 5, "* * * * *");
+    test_status(DRAY_EINVALID, apply(&w, 8, 0, items, 1)); /* nobody knows from when on */
     assert_string_equal("ts is missing", w.fault.text);
     close_world(&w);
 }
