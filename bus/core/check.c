@@ -532,6 +532,7 @@ static const char *check_parked_key(const struct dri_core *core, uint32_t number
 static const char *check_parked(const struct dri_core *core)
 {
     uint32_t live = 0;
+    uint32_t taken = 0;
     uint32_t stopped = 0;
     uint32_t keyless = 0;
     uint32_t in_queues = 0;
@@ -542,6 +543,7 @@ static const char *check_parked(const struct dri_core *core)
         const struct dri_entry *entry = &core->entries[i];
         const char *fault = check_entry(core, i);
         CHECK(fault == NULL, fault);
+        taken += entry->state != DRI_ENTRY_FREE;
         asked += entry->flight != 0 || entry->state == DRI_ENTRY_ASKED ||
                  (entry->queued & DRI_ENTRY_UNPARK) != 0;
         if (entry->state != DRI_ENTRY_FREE && entry->state != DRI_ENTRY_DEAD) {
@@ -560,7 +562,8 @@ static const char *check_parked(const struct dri_core *core)
         }
     }
     CHECK(unread == core->unread_count, "copies that are waited for are counted wrongly");
-    CHECK(live == core->entries_used, "entries are counted wrongly");
+    CHECK(live == core->entries_used && taken == core->entries_taken,
+          "entries are counted wrongly");
     CHECK(live == in_queues + keyless, "an entry is in no queue");
     CHECK(stopped == core->entries_stopped, "stopped keys are counted wrongly");
     CHECK(keys == core->parked_keys_used, "parked keys are counted wrongly");

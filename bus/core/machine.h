@@ -176,6 +176,7 @@ struct dri_core {
     struct dri_entry *entries;
     uint32_t entries_max;
     uint32_t entries_fresh, entries_free; /* as with flights; number + 1 */
+    uint32_t entries_taken;               /* not FREE; of these ... */
     uint32_t entries_used;                /* WAITING to OUT */
     uint32_t entries_stopped;             /* of these, STOPPED and HELD */
     struct dri_map sources;               /* source hash of an entry to its number */

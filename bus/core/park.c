@@ -345,10 +345,6 @@ void dri_park_take_in(struct dri_core *core, const struct dri_core_event *event)
     DRI_ASSERT(event->slot < core->config.slots_max);
     struct dri_slot *slot = &core->slots[event->slot];
     struct dri_entry *entry = dri_entry_add(core);
-    if (entry == NULL) {
-        core->stats.park_overflows++;
-        return;
-    }
     bool is_ours = dri_park_is_open(slot) && slot->epoch == event->epoch;
     entry->offset = record->offset;
     entry->order = record->order;

@@ -47,7 +47,12 @@
     X(COPIES_DROPPED, "dray_park_copies_dropped_total", counter,                                   \
       "messages settled without a run because the park log has the same one")                      \
     X(PARK_OVERFLOWS, "dray_park_overflows_total", counter,                                        \
-      "records of the park log for which there was no place (worker.park_max)")                    \
+      "times that a park log was not read on, for want of place or of disk space")                 \
+    X(PARKS_HELD, "dray_park_logs_held", gauge,                                                    \
+      "park logs that are not read on, for want of place (worker.park_max) or of disk space")      \
+    X(SPOOL_KEPT, "dray_park_spool_kept_bytes", gauge,                                             \
+      "bytes of parked commands that are kept in the state folder")                                \
+    X(SPOOL_BYTES, "dray_park_spool_bytes", gauge, "bytes of disk that they take there")           \
     X(FIRED, "dray_schedule_fired_total", counter,                                                 \
       "commands that ticks of recurring schedules became")                                         \
     X(FIRED_BEFORE, "dray_schedule_fired_before_total", counter,                                   \

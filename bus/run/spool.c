@@ -18,9 +18,14 @@
  * The file has no name, so that nothing is left of a worker that was killed; a second worker in the
  * folder has a file of its own. Without a folder the segments are memory: the simulator's.
  *
- * A write that fails keeps nothing: the message stays where it was, and the segment's end does not
- * move. Commands of ordinary size are a write each, which costs microseconds in the page cache;
- * nothing is synced, because what is here is with the broker, too.
+ * A write that fails moves no segment's end: the message is kept in memory instead, in a segment of
+ * its own that is *late*, and so is what is put after it. The owner sees that (dri_spool_is_late),
+ * stops reading, and asks for the late ones to be written from time to time: they have their place
+ * in the file already, so no place that was given changes. Refusing the message was rejected: it
+ * has been read from its log, and is in the broker's order before what comes after it.
+ *
+ * Commands of ordinary size are a write each, which costs microseconds in the page cache; nothing
+ * is synced, because what is here is with the broker, too.
  */
 
 #include "spool.h"
@@ -40,6 +45,7 @@
 #include "mem.h"
 
 #define SEGMENT_BYTES 16777216u
+#define LATE_BYTES    1048576u
 #define PARTS         4u
 #define ABSENT        UINT32_MAX
 #define OFFSET_BITS   40u
@@ -54,12 +60,13 @@ struct head {
 };
 
 struct segment {
-    uint8_t *bytes;    /* without a file: owned; NULL: nothing is kept */
+    uint8_t *bytes;    /* without a file, and of a late one: owned; NULL: nothing is kept there */
     uint64_t base;     /* in the file */
     uint64_t capacity; /* segment_bytes, or more for a message that is larger */
     uint64_t end;      /* filled so far */
     uint64_t kept_bytes;
     uint32_t kept; /* messages */
+    bool is_late;  /* in memory until it can be written */
 };
 
 struct dri_spool {
@@ -68,7 +75,10 @@ struct dri_spool {
     uint64_t bytes;           /* of all segments: where the next one begins */
     struct segment *segments; /* owned */
     uint32_t count, room;
-    uint32_t filling; /* segment that is being filled, once there is one */
+    uint32_t filling;           /* segment that is being filled, once there is one */
+    uint32_t late;              /* segments that are */
+    dri_spool_full_fn *is_full; /* a test's; NULL: the disk alone says */
+    void *arg;
     uint8_t *message; /* owned; of the latest get */
     size_t message_room;
 };
@@ -94,7 +104,8 @@ static enum dray_status trouble_say(const char *what, int error)
     return DRAY_EIO;
 }
 
-static enum dray_status file_write(int fd, struct iovec *parts, int count, uint64_t at)
+/* 0, or the cause. */
+static int file_write(int fd, struct iovec *parts, int count, uint64_t at)
 {
     while ((count = parts_skip(&parts, count, 0)) > 0) {
         ssize_t wrote = pwritev(fd, parts, count, (off_t)at);
@@ -102,12 +113,12 @@ static enum dray_status file_write(int fd, struct iovec *parts, int count, uint6
             continue;
         }
         if (wrote <= 0) {
-            return trouble_say("parked bytes cannot be kept", wrote < 0 ? errno : ENOSPC);
+            return wrote < 0 ? errno : ENOSPC;
         }
         at += (uint64_t)wrote;
         count = parts_skip(&parts, count, (size_t)wrote);
     }
-    return DRAY_OK;
+    return 0;
 }
 
 static enum dray_status file_read(int fd, uint8_t *bytes, size_t len, uint64_t at)
@@ -183,7 +194,13 @@ void dri_spool_destroy(struct dri_spool *spool)
     dri_free(spool);
 }
 
-static enum dray_status segment_add(struct dri_spool *spool, uint64_t bytes)
+void dri_spool_set_full(struct dri_spool *spool, dri_spool_full_fn *is_full, void *arg)
+{
+    spool->is_full = is_full;
+    spool->arg = arg;
+}
+
+static enum dray_status segment_add(struct dri_spool *spool, uint64_t capacity)
 {
     if (spool->count == SEGMENTS_MAX) {
         return trouble_say("parked bytes cannot be kept", EFBIG);
@@ -203,37 +220,41 @@ static enum dray_status segment_add(struct dri_spool *spool, uint64_t bytes)
     }
     struct segment *added = &spool->segments[spool->count];
     memset(added, 0, sizeof(*added));
-    added->capacity = bytes > spool->segment_bytes ? bytes : spool->segment_bytes;
+    added->capacity = capacity;
     added->base = spool->bytes;
     spool->bytes += added->capacity;
     spool->filling = spool->count++;
     return DRAY_OK;
 }
 
+static bool has_room(const struct segment *segment, uint64_t bytes)
+{
+    return segment->capacity - segment->end >= bytes;
+}
+
 /* A segment with room for so much becomes the one that is filled. */
 static enum dray_status room_find(struct dri_spool *spool, uint64_t bytes)
 {
-    if (spool->count > 0) {
-        const struct segment *filling = &spool->segments[spool->filling];
-        if (filling->capacity - filling->end >= bytes) {
-            return DRAY_OK;
-        }
+    if (spool->count > 0 && has_room(&spool->segments[spool->filling], bytes)) {
+        return DRAY_OK;
     }
-    for (uint32_t i = 0; i < spool->count; i++) {
+    for (uint32_t i = 0; i < spool->count && spool->late == 0; i++) {
         if (spool->segments[i].kept == 0 && spool->segments[i].capacity >= bytes) {
             spool->filling = i;
             return DRAY_OK;
         }
     }
-    return segment_add(spool, bytes);
+    uint64_t least = spool->late > 0 ? LATE_BYTES : spool->segment_bytes;
+    enum dray_status status = segment_add(spool, bytes > least ? bytes : least);
+    if (status == DRAY_OK && spool->late > 0) {
+        spool->segments[spool->filling].is_late = true;
+        spool->late++;
+    }
+    return status;
 }
 
-static enum dray_status segment_write(struct dri_spool *spool, struct segment *segment,
-                                      struct iovec *parts, int count)
+static enum dray_status memory_write(struct segment *segment, const struct iovec *parts, int count)
 {
-    if (spool->fd >= 0) {
-        return file_write(spool->fd, parts, count, segment->base + segment->end);
-    }
     if (segment->bytes == NULL) {
         segment->bytes = dri_zalloc(segment->capacity);
         if (segment->bytes == NULL) {
@@ -248,6 +269,37 @@ static enum dray_status segment_write(struct dri_spool *spool, struct segment *s
         }
     }
     return DRAY_OK;
+}
+
+/* 0, or the cause. */
+static int disk_write(const struct dri_spool *spool, const struct segment *segment,
+                      const struct iovec *parts, int count)
+{
+    struct iovec left[PARTS + 1];
+    if (spool->is_full != NULL && spool->is_full(spool->arg)) {
+        return ENOSPC;
+    }
+    memcpy(left, parts, (size_t)count * sizeof(*parts));
+    return spool->fd < 0 ? 0 : file_write(spool->fd, left, count, segment->base + segment->end);
+}
+
+/* To the segment that is filled; when that is the file's and cannot be written, to a late one. */
+static enum dray_status parts_write(struct dri_spool *spool, const struct iovec *parts, int count,
+                                    uint64_t bytes)
+{
+    struct segment *segment = &spool->segments[spool->filling];
+    int error = segment->is_late ? 0 : disk_write(spool, segment, parts, count);
+    if (error != 0) {
+        (void)trouble_say("parked bytes cannot be written, and stay in memory", error);
+        enum dray_status status = segment_add(spool, bytes > LATE_BYTES ? bytes : LATE_BYTES);
+        if (status != DRAY_OK) {
+            return status;
+        }
+        segment = &spool->segments[spool->filling];
+        segment->is_late = true;
+        spool->late++;
+    }
+    return segment->is_late || spool->fd < 0 ? memory_write(segment, parts, count) : DRAY_OK;
 }
 
 enum dray_status dri_spool_put(struct dri_spool *spool, const struct dri_spooled *message,
@@ -270,11 +322,11 @@ enum dray_status dri_spool_put(struct dri_spool *spool, const struct dri_spooled
     if (status != DRAY_OK) {
         return status;
     }
-    struct segment *segment = &spool->segments[spool->filling];
-    status = segment_write(spool, segment, parts, PARTS + 1);
+    status = parts_write(spool, parts, PARTS + 1, bytes);
     if (status != DRAY_OK) {
         return status;
     }
+    struct segment *segment = &spool->segments[spool->filling];
     *ret_place = ((uint64_t)spool->filling + 1) << OFFSET_BITS | segment->end;
     segment->end += bytes;
     segment->kept_bytes += bytes;
@@ -294,7 +346,7 @@ static struct segment *segment_of(const struct dri_spool *spool, uint64_t place)
 static enum dray_status segment_read(const struct dri_spool *spool, const struct segment *segment,
                                      uint64_t offset, void *bytes, size_t len)
 {
-    if (spool->fd >= 0) {
+    if (segment->bytes == NULL) {
         return file_read(spool->fd, bytes, len, segment->base + offset);
     }
     if (len > 0) {
@@ -362,6 +414,10 @@ enum dray_status dri_spool_get(struct dri_spool *spool, uint64_t place,
  * keeps the file larger. */
 static void segment_empty(struct dri_spool *spool, struct segment *segment)
 {
+    if (segment->is_late) {
+        segment->is_late = false;
+        spool->late--;
+    }
     if (spool->fd >= 0) {
         (void)fallocate(spool->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)segment->base,
                         (off_t)segment->capacity);
@@ -382,6 +438,36 @@ void dri_spool_drop(struct dri_spool *spool, uint64_t place)
     } else if (segment_read(spool, segment, place & OFFSET_MASK, &head, sizeof(head)) == DRAY_OK) {
         segment->kept_bytes -= sizeof(head) + head_bytes(&head);
     }
+}
+
+bool dri_spool_is_late(const struct dri_spool *spool)
+{
+    return spool->late > 0;
+}
+
+bool dri_spool_catch_up(struct dri_spool *spool)
+{
+    for (uint32_t i = 0; i < spool->count && spool->late > 0; i++) {
+        struct segment *segment = &spool->segments[i];
+        struct iovec all = {segment->bytes, segment->end};
+        if (!segment->is_late) {
+            continue;
+        }
+        uint64_t end = segment->end;
+        segment->end = 0;
+        int error = disk_write(spool, segment, &all, 1);
+        segment->end = end;
+        if (error != 0) {
+            return false;
+        }
+        if (spool->fd >= 0) {
+            dri_free(segment->bytes);
+            segment->bytes = NULL;
+        }
+        segment->is_late = false;
+        spool->late--;
+    }
+    return true;
 }
 
 void dri_spool_stats(const struct dri_spool *spool, uint64_t *ret_kept, uint64_t *ret_file)

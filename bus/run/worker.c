@@ -117,9 +117,10 @@ struct dri_worker {
     uint64_t pulse_due_ns;
     _Atomic(uint64_t) turned_ns; /* the loop's last turn, for /livez; 0: there is none yet */
     _Atomic(uint32_t) stall_ms;
-    _Atomic(bool) is_systemic;  /* most commands fail: for /readyz */
-    enum dri_last_run last_run; /* how the one before this ended */
-    bool has_run, is_clean;     /* how this one ended */
+    _Atomic(bool) is_systemic;    /* most commands fail: for /readyz */
+    _Atomic(uint32_t) parks_held; /* park logs that are not read on: the same */
+    enum dri_last_run last_run;   /* how the one before this ended */
+    bool has_run, is_clean;       /* how this one ended */
     struct dri_exit_alarm alarm;
     _Atomic(int) state; /* enum dri_worker_state */
 };
@@ -158,8 +159,10 @@ static bool is_ready(void *arg, char *ret_text, size_t text_bytes)
     int state = atomic_load(&worker->state);
     struct dri_control_thread *control = atomic_load(&worker->control);
     bool is_failing = state == DRI_WORKER_READY && atomic_load(&worker->is_systemic);
-    snprintf(ret_text, text_bytes, "%s%s", texts[state],
-             is_failing ? "; most fail, and dead-lettering is paused" : "");
+    bool is_held = state == DRI_WORKER_READY && atomic_load(&worker->parks_held) > 0;
+    snprintf(ret_text, text_bytes, "%s%s%s", texts[state],
+             is_failing ? "; most fail, and dead-lettering is paused" : "",
+             is_held ? "; park logs wait for worker.park_max or for the disk: see the log" : "");
     return state == DRI_WORKER_READY && control != NULL &&
            dri_control_is_fit(control, ret_text, text_bytes);
 }
@@ -788,6 +791,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
     dri_lanes_stats(worker->executor, &lanes);
     begin_anew_if_stuck(worker, &lanes);
     atomic_store(&worker->is_systemic, core.is_systemic);
+    atomic_store(&worker->parks_held, (uint32_t)engine.parks_held);
     const struct dri_gauges gauges = {
         .engine = &engine,
         .core = &core,
