@@ -245,6 +245,87 @@ static void kept_is_what_was_put_and_not_dropped(void **state)
     }
 }
 
+static bool says_full(void *arg)
+{
+    return *(const bool *)arg;
+}
+
+#define SMALL  1000u
+#define A_PART 50u /* of them is less than a segment */
+#define MANY   (40u * A_PART)
+
+/* All but one in so many go, and what they leave nearly empty. */
+static void thin_out(struct dri_spool *spool, uint64_t places[MANY])
+{
+    for (size_t i = 0; i < MANY; i++) {
+        places[i] = put(spool, (uint8_t)i, SMALL);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        if (i % A_PART != 7) {
+            dri_spool_drop(spool, places[i]);
+        }
+    }
+}
+
+static void check_thinned(struct dri_spool *spool, const uint64_t places[MANY])
+{
+    for (size_t i = 7; i < MANY; i += A_PART) {
+        is_there(spool, places[i], (uint8_t)i, SMALL);
+    }
+}
+
+static void what_stays_alone_in_its_segment_moves_and_gives_the_space_back(void **state)
+{
+    static uint64_t places[MANY];
+    struct dri_spool *spool;
+    (void)state;
+    EACH_FORM(spool)
+    {
+        thin_out(spool, places);
+        assert_true(kept_of(spool) > 40 * SMALL && kept_of(spool) < 45 * SMALL);
+        assert_true(file_of(spool) <= (uint64_t)3 * SEGMENT_BYTES);
+        check_thinned(spool, places);
+        for (size_t i = 7; i < MANY; i += A_PART) {
+            dri_spool_drop(spool, places[i]);
+        }
+        assert_true(kept_of(spool) == 0 && file_of(spool) == 0);
+        is_there(spool, put(spool, 9, SMALL), 9, SMALL);
+        dri_spool_destroy(spool);
+    }
+}
+
+/* Too little room for the copies: they stay where they are. */
+static void what_cannot_move_stays_and_moves_later(void **state)
+{
+    static uint64_t places[MANY];
+    struct dri_spool *spool;
+    (void)state;
+    EACH_FORM(spool)
+    {
+        bool is_full = false;
+        for (size_t i = 0; i < MANY; i++) {
+            places[i] = put(spool, (uint8_t)i, SMALL);
+        }
+        dri_spool_set_full(spool, says_full, &is_full);
+        is_full = true;
+        for (size_t i = 0; i < MANY; i++) {
+            if (i % A_PART != 7 && i % A_PART != 8) {
+                dri_spool_drop(spool, places[i]);
+            }
+        }
+        assert_false(dri_spool_is_late(spool));
+        check_thinned(spool, places);
+        uint64_t before = file_of(spool);
+        is_full = false;
+        for (size_t i = 8; i < MANY; i += A_PART) {
+            dri_spool_drop(spool, places[i]);
+        }
+        assert_true(file_of(spool) < before / 4);
+        check_thinned(spool, places);
+        dri_spool_destroy(spool);
+    }
+}
+
 /* A file of at most so many bytes; SIZE_MAX: of any size again. */
 static void disk_set(size_t bytes)
 {
@@ -306,11 +387,6 @@ static void a_spool_is_not_late_any_more_when_what_was_late_is_gone(void **state
     disk_set(SIZE_MAX);
     is_there(spool, put(spool, 9, BYTES), 9, BYTES);
     dri_spool_destroy(spool);
-}
-
-static bool says_full(void *arg)
-{
-    return *(const bool *)arg;
 }
 
 static void a_test_can_say_that_the_disk_is_full(void **state)
@@ -419,6 +495,8 @@ int main(void)
         cmocka_unit_test(the_segment_that_is_being_filled_can_become_empty),
         cmocka_unit_test(a_message_larger_than_a_segment_has_one_of_its_own),
         cmocka_unit_test(kept_is_what_was_put_and_not_dropped),
+        cmocka_unit_test(what_stays_alone_in_its_segment_moves_and_gives_the_space_back),
+        cmocka_unit_test(what_cannot_move_stays_and_moves_later),
         cmocka_unit_test(what_a_full_disk_has_no_room_for_stays_in_memory_until_it_has),
         cmocka_unit_test(a_spool_is_not_late_any_more_when_what_was_late_is_gone),
         cmocka_unit_test(a_test_can_say_that_the_disk_is_full),
