@@ -121,6 +121,8 @@
       "client handles made after the first, because one failed or stood still")                    \
     X(MESSAGES_GIVEN_UP, "dray_transport_messages_given_up_total", counter,                        \
       "messages that a consumer's max_deliver had given up, and that became dead letters")         \
+    X(HELD_BACK, "dray_transport_held_back_sources", gauge,                                        \
+      "sources that wait for longer than worker.progress_ms for their park log or window")         \
     X(CONTROL_APPLIED, "dray_control_applied_total", counter, "control changes applied")           \
     X(CONTROL_CONFLICTS, "dray_control_conflicts_total", counter,                                  \
       "control changes skipped because of a conflict")                                             \

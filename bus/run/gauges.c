@@ -131,6 +131,7 @@ void dri_gauges_show(struct dri_metrics_page *page, const struct dri_gauges *gau
         {DRI_METRIC_LEASES_MISSED, gauges->transport->leases_missed},
         {DRI_METRIC_ARRIVALS_DROPPED, gauges->transport->arrivals_dropped},
         {DRI_METRIC_CLIENTS_MADE, gauges->transport->clients_made},
+        {DRI_METRIC_HELD_BACK, gauges->transport->held_back},
         {DRI_METRIC_MESSAGES_GIVEN_UP, gauges->transport->messages_given_up},
         {DRI_METRIC_SLOTS, gauges->engine->assignments - gauges->engine->unassignments},
         {DRI_METRIC_REVISION, gauges->revision},

@@ -58,7 +58,7 @@ def disk(scene, worker):
     send(scene, [f"calm-{number}" for number in range(50)], {"do": "ok"})
     workers.settle_down(lambda: has_result(scene, scene.commands[calm:]), 90, "other keys while the disk is full")
     workers.settle_down(  # as long as something is in memory; when that has ended it goes on a little
-        lambda: worker.get("/readyz")[0] == 200 and "park logs wait" in worker.get("/readyz")[1], 60,
+        lambda: worker.get("/readyz")[0] == 200 and "wait for a park log" in worker.get("/readyz")[1], 60,
         "a word of it in /readyz")
     assert worker.is_running()
     assert "ENG-SPOOL" in worker.log() and "File too large" in worker.log()
