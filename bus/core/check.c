@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "assert.h"
+#include "entries.h"
 #include "machine.h"
 #include "planted.h"
 
@@ -569,6 +570,13 @@ static const char *check_parked(const struct dri_core *core)
     CHECK(keys == core->parked_keys_used, "parked keys are counted wrongly");
     CHECK(asked == core->unparked, "what was asked for is counted wrongly");
     CHECK(core->touched == 0, "a parked key was not looked at");
+    uint64_t copies = 0;
+    for (uint32_t i = 0; i < core->config.slots_max; i++) {
+        CHECK(core->slots[i].unread == 0 || dri_park_is_open(&core->slots[i]),
+              "copies of a log that is gone are waited for");
+        copies += core->slots[i].unread;
+    }
+    CHECK(copies == core->unread_copies, "copies that were not read are counted wrongly");
     return NULL;
 }
 

@@ -597,6 +597,11 @@ bool dri_core_is_park_tight(const struct dri_core *core, size_t more)
     return core->entries_taken + more >= park_bound(core);
 }
 
+void dri_core_hold_park(struct dri_core *core, uint32_t slot, bool is_held)
+{
+    core->slots[slot].is_held = is_held;
+}
+
 /* What frees entries is what comes out, and that comes only out of logs that were caught up with:
  * these are read on, for what was stored there anew, when the others have to stop. */
 bool dri_core_has_park_room(const struct dri_core *core, uint32_t slot, bool was_stopped)

@@ -239,6 +239,10 @@ bool dri_core_wants_parked(const struct dri_core *core);
 /** How many records of park logs can be taken in, whatever they are. */
 uint32_t dri_core_park_room(const struct dri_core *core);
 
+/** A park log is not read on, or is again. Until then only what has to go there is stored in it: it
+ * would outgrow what can be read. */
+void dri_core_hold_park(struct dri_core *core, uint32_t slot, bool is_held);
+
 /** Whether, with so many records more, there is a park log that dri_core_has_park_room might
  * refuse.
  */

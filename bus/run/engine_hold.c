@@ -12,6 +12,9 @@
  * transport hands up no command of its partition and the core brings none of it out; and of one
  * that was, a key stays parked until the copies of it that were stored are read back.
  *
+ * What would be parked waits in memory meanwhile, as with more than park_max: a log that is written
+ * and not read would have more in the end than can ever be read of it.
+ *
  * A log is paused only after a record of it came in this assignment: a Kafka client that is paused
  * before takes its place from an earlier assignment. */
 
@@ -30,6 +33,7 @@ void dri_engine_hold_forget(struct dri_engine *engine, uint32_t slot)
 {
     engine->hold.count -= dri_engine_is_held(engine, slot) ? 1 : 0;
     engine->hold.slots[slot] = 0;
+    dri_core_hold_park(engine->core, slot, false);
 }
 
 void dri_engine_hold_note(struct dri_engine *engine, uint32_t slot)
@@ -74,6 +78,7 @@ static void begin(struct dri_engine *engine, struct dri_now now, bool is_late)
             continue;
         }
         engine->hold.slots[slot] |= IS_HELD;
+        dri_core_hold_park(engine->core, slot, true);
         engine->hold.count++;
         engine->stats.park_holds++;
         engine->hold.look_ns = now.mono_ns + LOOK_NS;
@@ -91,6 +96,7 @@ static void end(struct dri_engine *engine)
         }
         engine->hold.slots[slot] = HAS_GIVEN;
         engine->hold.count--;
+        dri_core_hold_park(engine->core, slot, false);
         if (!engine->is_quiet && !dri_engine_is_strained(engine, slot)) {
             engine->config.transport_ops->resume(engine->config.transport, slot,
                                                  engine->epochs[slot]);
