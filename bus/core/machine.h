@@ -187,7 +187,7 @@ struct dri_core {
     uint32_t touched; /* parked keys to look at in this step: number + 1 */
     uint32_t unread_count;
     uint32_t unread_copies; /* of all park logs */
-    uint32_t unread; /* parked keys with a copy that was not read back: number + 1 */
+    uint32_t unread;        /* parked keys with a copy that was not read back: number + 1 */
     uint32_t ready_head, ready_tail; /* entries that may come out */
     uint32_t unparked;               /* flights that came out, or were asked for */
     uint32_t unparked_taken;         /* of these, flights */
