@@ -195,6 +195,7 @@ static bool watch_start(struct watch *watch)
     (void)sigaddset(&signals, SIGUSR1);
     (void)sigaddset(&signals, SIGUSR2);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a write that is too far fails */
     watch->signal_fd = -1;
     watch->end_fd = -1;
     if (pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0) {

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "assert.h"
+#include "entries.h"
 #include "machine.h"
 #include "planted.h"
 
@@ -532,6 +533,7 @@ static const char *check_parked_key(const struct dri_core *core, uint32_t number
 static const char *check_parked(const struct dri_core *core)
 {
     uint32_t live = 0;
+    uint32_t taken = 0;
     uint32_t stopped = 0;
     uint32_t keyless = 0;
     uint32_t in_queues = 0;
@@ -542,6 +544,7 @@ static const char *check_parked(const struct dri_core *core)
         const struct dri_entry *entry = &core->entries[i];
         const char *fault = check_entry(core, i);
         CHECK(fault == NULL, fault);
+        taken += entry->state != DRI_ENTRY_FREE;
         asked += entry->flight != 0 || entry->state == DRI_ENTRY_ASKED ||
                  (entry->queued & DRI_ENTRY_UNPARK) != 0;
         if (entry->state != DRI_ENTRY_FREE && entry->state != DRI_ENTRY_DEAD) {
@@ -560,12 +563,20 @@ static const char *check_parked(const struct dri_core *core)
         }
     }
     CHECK(unread == core->unread_count, "copies that are waited for are counted wrongly");
-    CHECK(live == core->entries_used, "entries are counted wrongly");
+    CHECK(live == core->entries_used && taken == core->entries_taken,
+          "entries are counted wrongly");
     CHECK(live == in_queues + keyless, "an entry is in no queue");
     CHECK(stopped == core->entries_stopped, "stopped keys are counted wrongly");
     CHECK(keys == core->parked_keys_used, "parked keys are counted wrongly");
     CHECK(asked == core->unparked, "what was asked for is counted wrongly");
     CHECK(core->touched == 0, "a parked key was not looked at");
+    uint64_t copies = 0;
+    for (uint32_t i = 0; i < core->config.slots_max; i++) {
+        CHECK(core->slots[i].unread == 0 || dri_park_is_open(&core->slots[i]),
+              "copies of a log that is gone are waited for");
+        copies += core->slots[i].unread;
+    }
+    CHECK(copies == core->unread_copies, "copies that were not read are counted wrongly");
     return NULL;
 }
 

@@ -49,7 +49,7 @@
 #define ACTIONS_PER_ENTRY  3u
 #define UNPARKED_MAX       256u
 #define LATE_MAX           64u
-#define ENTRIES_SPARE      1024u
+#define ENTRIES_SPARE      4096u /* of these, half for logs that were caught up with */
 #define PARK_LOGS_MAX      8u /* full ones that may come together when replicas go; untouched pages */
 #define RECENT_MAX         (UINT32_C(1) << 17)
 #define TELLING_MAX        (UINT32_C(1) << 17) /* counts; two keys with one place only wait longer */
@@ -589,9 +589,34 @@ bool dri_core_is_whole(const struct dri_core *core)
     return core->is_whole;
 }
 
-bool dri_core_is_overflown(const struct dri_core *core)
+uint32_t dri_core_park_room(const struct dri_core *core)
 {
-    return core->stats.park_overflows > 0;
+    return core->entries_max - core->entries_taken;
+}
+
+static uint32_t park_bound(const struct dri_core *core)
+{
+    return core->entries_max - ENTRIES_SPARE;
+}
+
+bool dri_core_is_park_tight(const struct dri_core *core, size_t more)
+{
+    return core->entries_taken + more >= park_bound(core);
+}
+
+void dri_core_hold_park(struct dri_core *core, uint32_t slot, bool is_held)
+{
+    core->slots[slot].is_held = is_held;
+}
+
+/* What frees entries is what comes out, and that comes only out of logs that were caught up with:
+ * these are read on, for what was stored there anew, when the others have to stop. */
+bool dri_core_has_park_room(const struct dri_core *core, uint32_t slot, bool was_stopped)
+{
+    uint32_t max = park_bound(core);
+    uint32_t less = max / 16 < ENTRIES_SPARE / 8 ? max / 16 : ENTRIES_SPARE / 8;
+    max += core->slots[slot].is_caught_up ? ENTRIES_SPARE / 2 : 0;
+    return core->entries_taken < max - (was_stopped ? less : 0);
 }
 
 uint64_t dri_core_next_deadline(const struct dri_core *core)

@@ -72,7 +72,7 @@ enum dri_core_event_type {
     DRI_CE_WAKE,      /* flight: of a DONE with is_held; it may be handed over again */
     DRI_CE_RETURNED,  /* flight: of a DONE with is_stuck; its handler has returned now */
     DRI_CE_PARKED,    /* slot, epoch, parked: a record of a park log was read; the shell keeps its
-                         bytes at parked.place until FORGET */
+                         bytes at parked.place until FORGET. No more than dri_core_park_room */
     DRI_CE_CAUGHT_UP, /* slot, epoch: a park log was read to the end that it had */
     DRI_CE_PUBLISHED, /* token, ack, reason, offset */
     DRI_CE_SETTLED,   /* slot, epoch, position, status */
@@ -236,8 +236,20 @@ bool dri_core_is_whole(const struct dri_core *core);
  * polled although there is no room. */
 bool dri_core_wants_parked(const struct dri_core *core);
 
-/** Whether a record of a park log found no place (park_overflows). */
-bool dri_core_is_overflown(const struct dri_core *core);
+/** How many records of park logs can be taken in, whatever they are. */
+uint32_t dri_core_park_room(const struct dri_core *core);
+
+/** A park log is not read on, or is again. Until then only what has to go there is stored in it: it
+ * would outgrow what can be read. */
+void dri_core_hold_park(struct dri_core *core, uint32_t slot, bool is_held);
+
+/** Whether, with so many records more, there is a park log that dri_core_has_park_room might
+ * refuse.
+ */
+bool dri_core_is_park_tight(const struct dri_core *core, size_t more);
+/** Whether this park log is to be read on: else it takes the place of what comes out of others. A
+ * log that was stopped goes on with a little more. */
+bool dri_core_has_park_room(const struct dri_core *core, uint32_t slot, bool was_stopped);
 
 /** When dri_core_step wants to be called without an event; UINT64_MAX: never. The only timer. */
 uint64_t dri_core_next_deadline(const struct dri_core *core);
@@ -272,7 +284,6 @@ uint64_t dri_core_next_deadline(const struct dri_core *core);
     X(unparked, "commands that came back from a park log")                                         \
     X(rewritten, "commands of a park log that were stored there again, to wait on")                \
     X(copies_dropped, "messages settled without a run because a park log has the same one")        \
-    X(park_overflows, "records of park logs for which there was no place")                         \
     X(skipped_finished, "messages not run again: the commit said that they are finished")          \
     X(metadata_refused, "commits whose metadata says nothing: damaged, foreign, or of elsewhere")
 

@@ -149,12 +149,12 @@ struct dri_entry *dri_entry_add(struct dri_core *core)
     uint32_t number = core->entries_free - 1;
     if (core->entries_free != 0) {
         core->entries_free = core->entries[number].next;
-    } else if (core->entries_fresh < core->entries_max) {
-        number = core->entries_fresh++;
     } else {
-        return NULL;
+        DRI_ASSERT(core->entries_fresh < core->entries_max); /* dri_core_park_room */
+        number = core->entries_fresh++;
     }
     struct dri_entry *entry = &core->entries[number];
+    core->entries_taken++;
     *entry = (struct dri_entry){.state = DRI_ENTRY_DEAD};
     return entry;
 }
@@ -179,6 +179,7 @@ void dri_entry_try_free(struct dri_core *core, struct dri_entry *entry)
         return;
     }
     entry->state = DRI_ENTRY_FREE;
+    core->entries_taken--;
     entry->next = core->entries_free;
     core->entries_free = dri_entry_number(core, entry) + 1;
 }

@@ -62,7 +62,7 @@ void dri_unread_slot_ends(struct dri_core *core, uint32_t slot);
 /** This very record was read: nobody knew where it was. */
 void dri_unread_found(struct dri_core *core, struct dri_parked_key *parked, uint64_t source_hash);
 
-/** A DEAD one, to be filled; NULL: all are in use. */
+/** A DEAD one, to be filled. Requires: dri_core_park_room. */
 struct dri_entry *dri_entry_add(struct dri_core *core);
 void dri_entry_push(struct dri_core *core, struct dri_entry *entry, enum dri_core_action_type type,
                     uint8_t bit);

@@ -85,6 +85,8 @@ struct dri_slot {
     bool is_settle_armed; /* the timer DRI_TIMER_SETTLE is set */
     bool is_park;         /* a park log */
     bool is_caught_up;    /* ... read to the end that it had when it was assigned */
+    bool is_held;         /* ... not read on: no more goes there */
+    uint32_t unread;      /* ... copies that were stored there and not read back */
     uint32_t park;        /* slot of its park log; UINT32_MAX: none */
     uint64_t origin_hash; /* of its messages' names */
     bool has_settled, has_sent;
@@ -177,6 +179,7 @@ struct dri_core {
     struct dri_entry *entries;
     uint32_t entries_max;
     uint32_t entries_fresh, entries_free; /* as with flights; number + 1 */
+    uint32_t entries_taken;               /* not FREE; of these ... */
     uint32_t entries_used;                /* WAITING to OUT */
     uint32_t entries_stopped;             /* of these, STOPPED and HELD */
     struct dri_map sources;               /* source hash of an entry to its number */
@@ -184,7 +187,8 @@ struct dri_core {
     uint32_t parked_keys_max, parked_keys_fresh, parked_keys_free, parked_keys_used;
     uint32_t touched; /* parked keys to look at in this step: number + 1 */
     uint32_t unread_count;
-    uint32_t unread; /* parked keys with a copy that was not read back: number + 1 */
+    uint32_t unread_copies; /* of all park logs */
+    uint32_t unread;        /* parked keys with a copy that was not read back: number + 1 */
     uint32_t ready_head, ready_tail; /* entries that may come out */
     uint32_t unparked;               /* flights that came out, or were asked for */
     uint32_t unparked_taken;         /* of these, flights */

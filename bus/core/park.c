@@ -70,7 +70,7 @@ static bool has_place(const struct dri_core *core, const struct dri_flight *flig
         return false; /* its key's other replays may be with another worker than the log */
     }
     if (slot->park == UINT32_MAX || !dri_park_is_open(&core->slots[slot->park]) ||
-        core->entries_used + core->states[DRI_FLIGHT_PARKING] + core->unread_count >=
+        core->entries_used + core->states[DRI_FLIGHT_PARKING] + core->unread_copies >=
             core->config.park_max) {
         return false;
     }
@@ -83,7 +83,9 @@ static bool has_place(const struct dri_core *core, const struct dri_flight *flig
 
 bool dri_park_can(const struct dri_core *core, const struct dri_flight *flight)
 {
-    return core->config.park_max != 0 && !core->is_draining && !core->is_stopped &&
+    uint32_t log = core->slots[flight->slot].park;
+    bool is_held = flight->entry == 0 && log != UINT32_MAX && core->slots[log].is_held;
+    return core->config.park_max != 0 && !core->is_draining && !core->is_stopped && !is_held &&
            has_place(core, flight);
 }
 
@@ -169,8 +171,36 @@ static void note_unread(struct dri_core *core, struct dri_flight *flight, uint64
     }
 }
 
+/* It stands in the log and takes a place there, though nobody has read it yet. */
+static void count_unread(struct dri_core *core, const struct dri_flight *flight, uint64_t offset)
+{
+    const struct dri_entry *entry = dri_entry_of(core, flight);
+    uint32_t log = entry != NULL ? flight->slot : core->slots[flight->slot].park;
+    if (log == UINT32_MAX || !dri_park_is_open(&core->slots[log])) {
+        return;
+    }
+    const struct dri_unread copy = {.to = offset + 1, .slot = log};
+    uint32_t number = dri_map_find(&core->sources, 0, source_of(core, flight));
+    bool is_back =
+        offset != UINT64_MAX
+            ? dri_unread_was_read(core, &copy)
+            : flight->was_read_back || (number != UINT32_MAX && &core->entries[number] != entry);
+    if (!is_back) {
+        core->slots[log].unread++;
+        core->unread_copies++;
+    }
+}
+
+static void count_read(struct dri_core *core, struct dri_slot *slot, uint32_t copies)
+{
+    copies = copies < slot->unread ? copies : slot->unread;
+    slot->unread -= copies;
+    core->unread_copies -= copies;
+}
+
 void dri_park_stored(struct dri_core *core, struct dri_flight *flight, uint64_t offset)
 {
+    count_unread(core, flight, offset);
     core->stats.parked++;
     core->stats.rewritten += flight->entry != 0 ? 1 : 0;
     note_unread(core, flight, offset);
@@ -345,10 +375,6 @@ void dri_park_take_in(struct dri_core *core, const struct dri_core_event *event)
     DRI_ASSERT(event->slot < core->config.slots_max);
     struct dri_slot *slot = &core->slots[event->slot];
     struct dri_entry *entry = dri_entry_add(core);
-    if (entry == NULL) {
-        core->stats.park_overflows++;
-        return;
-    }
     bool is_ours = dri_park_is_open(slot) && slot->epoch == event->epoch;
     entry->offset = record->offset;
     entry->order = record->order;
@@ -364,6 +390,9 @@ void dri_park_take_in(struct dri_core *core, const struct dri_core_event *event)
         core->stats.stale_records++;
         dri_entry_try_free(core, entry);
         return;
+    }
+    if (record->kind != DRI_PARK_RELEASE && !record->is_of_release) {
+        count_read(core, slot, 1);
     }
     if (dri_tracker_is_duplicate(&slot->tracker, entry->offset) ||
         !dri_slot_receive(core, slot, entry->offset,
@@ -403,6 +432,7 @@ void dri_park_slot_ends(struct dri_core *core, uint32_t number)
         return;
     }
     dri_unread_slot_ends(core, number);
+    count_read(core, &core->slots[number], UINT32_MAX);
     for (uint32_t i = 0; i < core->slots_end; i++) {
         struct dri_slot *slot = &core->slots[i];
         if (slot->is_assigned && !slot->is_park && slot->park == number) {

@@ -47,7 +47,12 @@
     X(COPIES_DROPPED, "dray_park_copies_dropped_total", counter,                                   \
       "messages settled without a run because the park log has the same one")                      \
     X(PARK_OVERFLOWS, "dray_park_overflows_total", counter,                                        \
-      "records of the park log for which there was no place (worker.park_max)")                    \
+      "times that a park log was not read on, for want of place or of disk space")                 \
+    X(PARKS_HELD, "dray_park_logs_held", gauge,                                                    \
+      "park logs that are not read on, for want of place (worker.park_max) or of disk space")      \
+    X(SPOOL_KEPT, "dray_park_spool_kept_bytes", gauge,                                             \
+      "bytes of parked commands that are kept in the state folder")                                \
+    X(SPOOL_BYTES, "dray_park_spool_bytes", gauge, "bytes of disk that they take there")           \
     X(FIRED, "dray_schedule_fired_total", counter,                                                 \
       "commands that ticks of recurring schedules became")                                         \
     X(FIRED_BEFORE, "dray_schedule_fired_before_total", counter,                                   \
@@ -116,6 +121,8 @@
       "client handles made after the first, because one failed or stood still")                    \
     X(MESSAGES_GIVEN_UP, "dray_transport_messages_given_up_total", counter,                        \
       "messages that a consumer's max_deliver had given up, and that became dead letters")         \
+    X(HELD_BACK, "dray_transport_held_back_sources", gauge,                                        \
+      "sources that wait for longer than worker.progress_ms for their park log or window")         \
     X(CONTROL_APPLIED, "dray_control_applied_total", counter, "control changes applied")           \
     X(CONTROL_CONFLICTS, "dray_control_conflicts_total", counter,                                  \
       "control changes skipped because of a conflict")                                             \

@@ -61,9 +61,10 @@ enum dray_status dri_engine_create(const struct dri_engine_config *config,
         (config->transaction_ms == 0 || dri_backlog_init(&engine->second, &config->core));
     engine->core_bytes = dri_core_bytes(&config->core);
     engine->epochs = dri_zalloc_array(config->core.slots_max, sizeof(*engine->epochs));
+    engine->hold.slots = dri_zalloc_array(config->core.slots_max, sizeof(*engine->hold.slots));
     void *memory = dri_map(engine->core_bytes);
     enum dray_status status = DRAY_ENOMEM;
-    if (memory != NULL && has_backlogs && engine->epochs != NULL) {
+    if (memory != NULL && has_backlogs && engine->epochs != NULL && engine->hold.slots != NULL) {
         engine->core = dri_core_init(memory, &config->core);
         DRI_ASSERT((void *)engine->core == memory);
         status = dri_intake_create(config, &engine->intake);
@@ -109,6 +110,7 @@ void dri_engine_destroy(struct dri_engine *engine)
     dri_transaction_destroy(engine->transaction);
     dri_backlog_fini(&engine->backlog);
     dri_backlog_fini(&engine->second);
+    dri_free(engine->hold.slots);
     dri_free(engine->epochs);
     dri_free(engine);
 }
@@ -148,6 +150,7 @@ static void take_assigned(struct dri_engine *engine, const struct dri_transport_
         return; /* its end and its messages are nobody else's */
     }
     engine->epochs[event->slot] = event->epoch;
+    dri_engine_hold_forget(engine, event->slot);
     if (event->as.assigned.role == DRI_ROLE_COMMANDS && event->as.assigned.partition == 0) {
         engine->first_slot = event->slot;
         engine->has_first = true;
@@ -182,6 +185,7 @@ static void take_ended(struct dri_engine *engine, const struct dri_transport_eve
     bool is_lost = event->type == DRI_TE_LOST;
     *(is_lost ? &engine->stats.losses : &engine->stats.revocations) += 1;
     engine->has_first = engine->has_first && engine->first_slot != event->slot;
+    dri_engine_hold_forget(engine, event->slot);
     if (is_window_log(engine, event->slot)) {
         dri_window_ended(engine->window, event->slot, event->epoch);
         engine->stats.unassignments++;
@@ -212,6 +216,7 @@ static void take_parked(struct dri_engine *engine, struct dri_now now,
     core_event->slot = event->slot;
     core_event->epoch = event->epoch;
     core_event->as.parked = parked;
+    dri_engine_hold_note(engine, event->slot);
 }
 
 static void take_message(struct dri_engine *engine, struct dri_now now,
@@ -375,8 +380,7 @@ static void flush_settles(struct dri_engine *engine, struct dri_now now)
     }
 }
 
-/* Whether it is paused for its transaction's sake, whatever else is wanted. */
-static bool is_strained(const struct dri_engine *engine, uint32_t slot)
+bool dri_engine_is_strained(const struct dri_engine *engine, uint32_t slot)
 {
     return engine->transaction != NULL && dri_transaction_is_strained(engine->transaction, slot);
 }
@@ -397,7 +401,8 @@ static void note_settle(struct dri_engine *engine, struct dri_now now,
         ops->pause(engine->config.transport, settle->slot, settle->epoch);
         break;
     case DRI_STRAIN_RESUME:
-        if (!engine->is_quiet && !is_narrowed(engine, settle->slot)) {
+        if (!engine->is_quiet && !is_narrowed(engine, settle->slot) &&
+            !dri_engine_is_held(engine, settle->slot)) {
             ops->resume(engine->config.transport, settle->slot, settle->epoch);
         }
         break;
@@ -676,7 +681,7 @@ static void set_narrow(struct dri_engine *engine, bool is_narrow)
     }
     engine->is_narrow = is_narrow;
     for (uint32_t slot = 0; slot < engine->config.core.slots_max && !engine->is_quiet; slot++) {
-        if (engine->epochs[slot] != 0 && !is_strained(engine, slot) &&
+        if (engine->epochs[slot] != 0 && !dri_engine_is_strained(engine, slot) &&
             dri_intake_role(engine->intake, slot) != DRI_ROLE_PARK) {
             (is_narrow ? ops->pause : ops->resume)(engine->config.transport, slot,
                                                    engine->epochs[slot]);
@@ -684,15 +689,20 @@ static void set_narrow(struct dri_engine *engine, bool is_narrow)
     }
 }
 
-/* A log that has more than there is place for cannot be worked on, and nothing of its partition. */
-static void check_parking(struct dri_engine *engine)
+/* How many messages may come, and of what. */
+static size_t messages_max_of(struct dri_engine *engine)
 {
-    if (dri_core_is_overflown(engine->core) && !engine->has_failed) {
-        DRI_LOG(DRI_LOG_ERROR, "ENG-PARK-FULL",
-                "the park log has more commands than worker.park_max has place for: raise it",
-                DRI_UINT("park_max", engine->config.core.park_max));
-        engine->has_failed = true;
+    size_t room = dri_core_room(engine->core);
+    size_t max = room < MESSAGES_MAX ? room : MESSAGES_MAX;
+    if (engine->parking == NULL) {
+        return max;
     }
+    set_narrow(engine, room == 0 && dri_core_wants_parked(engine->core));
+    if (engine->is_narrow || (max > NARROW_MAX && dri_core_is_park_tight(engine->core, max))) {
+        max = NARROW_MAX;
+    }
+    uint32_t park_room = dri_core_park_room(engine->core);
+    return max < park_room ? max : park_room;
 }
 
 /* What a message brings was written by a thread of the client library. */
@@ -711,12 +721,7 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
     bool has_more = false;
     bool has_news = dri_grouping_begin(engine->grouping);
     has_news = look_for_cancelled(engine, now) || has_news;
-    size_t room = dri_core_room(engine->core);
-    size_t messages_max = room < MESSAGES_MAX ? room : MESSAGES_MAX;
-    if (engine->parking != NULL) {
-        set_narrow(engine, room == 0 && dri_core_wants_parked(engine->core));
-        messages_max = engine->is_narrow ? NARROW_MAX : messages_max;
-    }
+    size_t messages_max = messages_max_of(engine);
     size_t count = ops->poll(engine->config.transport, now, messages_max, engine->events,
                              EVENTS_MAX - engine->core_events_count, &has_more);
     uint64_t messages_before = engine->stats.messages;
@@ -739,7 +744,7 @@ enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, 
     }
     dri_grouping_end(engine->grouping);
     if (engine->parking != NULL) {
-        check_parking(engine);
+        dri_engine_hold_look(engine, now);
     }
     *ret_idle = !did_some && count == 0 && !has_more && !has_news && engine->core_events_count == 0;
     return engine->has_failed ? DRAY_EFATAL : DRAY_OK;
@@ -750,6 +755,8 @@ uint64_t dri_engine_next_deadline(const struct dri_engine *engine)
     uint64_t core = dri_core_next_deadline(engine->core);
     uint64_t transport = engine->config.transport_ops->next_deadline(engine->config.transport);
     uint64_t deadline = core < transport ? core : transport;
+    uint64_t hold = dri_engine_hold_deadline(engine);
+    deadline = hold < deadline ? hold : deadline;
     if (engine->transaction != NULL) {
         uint64_t own = dri_transaction_deadline(engine->transaction);
         deadline = own < deadline ? own : deadline;
@@ -768,7 +775,8 @@ void dri_engine_set_quiet(struct dri_engine *engine, bool is_quiet)
     const struct dri_transport_ops *ops = engine->config.transport_ops;
     engine->is_quiet = is_quiet;
     for (uint32_t slot = 0; slot < engine->config.core.slots_max; slot++) {
-        if (engine->epochs[slot] != 0 && !is_strained(engine, slot)) {
+        if (engine->epochs[slot] != 0 && !dri_engine_is_strained(engine, slot) &&
+            !dri_engine_is_held(engine, slot)) {
             (is_quiet || is_narrowed(engine, slot) ? ops->pause : ops->resume)(
                 engine->config.transport, slot, engine->epochs[slot]);
         }
@@ -832,6 +840,10 @@ void dri_engine_stats(const struct dri_engine *engine, struct dri_engine_stats *
                       struct dri_core_stats *ret_core)
 {
     *ret_stats = engine->stats;
+    ret_stats->parks_held = engine->hold.count;
+    if (engine->parking != NULL) {
+        dri_parking_stats(engine->parking, &ret_stats->spool_kept, &ret_stats->spool_bytes);
+    }
     if (engine->window != NULL) {
         struct dri_window_stats window;
         dri_window_stats(engine->window, &window);

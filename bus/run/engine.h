@@ -44,6 +44,7 @@ struct dri_cancelled;
     X(transactions, "transactions committed")                                                      \
     X(transactions_void, "transactions thrown away; their commands run again")                     \
     X(metadata_pauses, "times that a source was paused because its commit had no room for more")   \
+    X(park_holds, "times that a park log was not read on, for want of place or of disk space")     \
     X(window_held, "duplicates that waited for the first command of their id")                     \
     X(window_evicted, "ends that were forgotten before their time, because the window was full")   \
     X(window_refused, "records of the window that could not be read")
@@ -53,6 +54,8 @@ struct dri_engine_stats {
     DRI_ENGINE_COUNTER_TABLE(DRI_ENGINE_COUNTER)
 #undef DRI_ENGINE_COUNTER
     uint64_t window_entries, window_bytes; /* gauges */
+    uint64_t parks_held;                   /* gauge: park logs that are not read on */
+    uint64_t spool_kept, spool_bytes;      /* gauges: of what is parked, and on disk for it */
 };
 
 /** Points at which a test may kill or hang the process (environment DRAY_CRASH_AT and
@@ -83,10 +86,12 @@ struct dri_engine_config {
     const char *const *delay_topics; /* by level (delay.h); NULL: none, and core.delay_after_ms 0 */
     const char *park_topic;          /* NULL: nothing is parked; core.park_max is 0 then */
     const char *spool_folder;        /* for what is parked; NULL: memory */
-    const char *window_topic;        /* NULL: no route has a window here */
-    uint32_t window_entries;         /* ends that are remembered */
-    uint64_t window_bytes;           /* of their records */
-    uint64_t window_ms;              /* what is older is not read */
+    bool (*is_spool_full)(void *arg); /* a test's: the disk is full; NULL in products */
+    void *spool_arg;
+    const char *window_topic;          /* NULL: no route has a window here */
+    uint32_t window_entries;           /* ends that are remembered */
+    uint64_t window_bytes;             /* of their records */
+    uint64_t window_ms;                /* what is older is not read */
     const char *const *reply_patterns; /* worker.reply_to; * within a token, > for the rest */
     size_t reply_patterns_count;
     uint32_t dependency_failures; /* in a row that open the breaker of a dependency; 0: none do */

@@ -28,6 +28,14 @@ struct dri_backlog {
     size_t capacity, head, count;
 };
 
+/* Park logs that are not read on (engine_hold.c). */
+struct dri_hold {
+    uint8_t *slots; /* owned; by slot: bits of engine_hold.c */
+    bool has_news;  /* a record of one was read in this turn */
+    uint32_t count; /* of those that are held */
+    uint64_t look_ns, said_ns;
+};
+
 struct dri_engine {
     struct dri_engine_config config; /* immutable */
     struct dri_core *core;           /* owned: pages, touched as far as flights are out */
@@ -56,6 +64,7 @@ struct dri_engine {
     bool is_quiet;
     uint64_t cancelled_version; /* of which is looked for in what waits */
     bool is_narrow; /* only park logs are read: there is no room, and they are waited for */
+    struct dri_hold hold;
 
     struct dri_settle settles[ACTIONS_MAX];
     size_t settles_count;
@@ -72,6 +81,17 @@ void dri_engine_backlog_put(struct dri_engine *engine, struct dri_flight *flight
                             enum dri_outcome outcome);
 /** Hand over what waits, in order, until the transport is full. Whether anything was. */
 bool dri_engine_publish(struct dri_engine *engine, struct dri_now now);
+/** engine_hold.c: a park log begins, or ends. */
+void dri_engine_hold_forget(struct dri_engine *engine, uint32_t slot);
+/** A record of it was read. */
+void dri_engine_hold_note(struct dri_engine *engine, uint32_t slot);
+bool dri_engine_is_held(const struct dri_engine *engine, uint32_t slot);
+/** At the end of a turn: stop reading what there is no place for, and go on when there is. */
+void dri_engine_hold_look(struct dri_engine *engine, struct dri_now now);
+/** When to look again without news; UINT64_MAX: never. */
+uint64_t dri_engine_hold_deadline(const struct dri_engine *engine);
+/** Whether it is paused for its transaction's sake, whatever else is wanted. */
+bool dri_engine_is_strained(const struct dri_engine *engine, uint32_t slot);
 void dri_engine_crash_point(const struct dri_engine *engine, const char *name);
 
 #endif

@@ -711,14 +711,21 @@ void dri_firing_own(struct dri_firing_thread *thread, bool is_ours)
     dri_wake_notify(&thread->wake);
 }
 
+void dri_firing_leave(struct dri_firing_thread *thread)
+{
+    if (thread != NULL && thread->has_thread) {
+        atomic_store(&thread->is_stopping, true);
+        dri_wake_notify(&thread->wake);
+    }
+}
+
 void dri_firing_stop(struct dri_firing_thread *thread)
 {
     if (thread == NULL) {
         return;
     }
+    dri_firing_leave(thread);
     if (thread->has_thread) {
-        atomic_store(&thread->is_stopping, true);
-        dri_wake_notify(&thread->wake);
         (void)pthread_join(thread->thread, NULL);
     }
     if (thread->has_wake) {

@@ -35,6 +35,8 @@ DRAY_MUST_CHECK enum dray_status dri_firing_start(const struct dri_firing_config
 /** Whether it is ours to fire, as far as the caller knows now. Costs two loads when neither that
  *  nor the schedules have changed since the last call. Threads: one. */
 void dri_firing_own(struct dri_firing_thread *thread, bool is_ours);
+/** Let it end what it does, and fire nothing from now on; does not block. NULL is a no-op. */
+void dri_firing_leave(struct dri_firing_thread *thread);
 /** End the thread, free it. What is out and not stored is fired by whoever comes next. Blocks up to
  *  some seconds. NULL is a no-op. */
 void dri_firing_stop(struct dri_firing_thread *thread);

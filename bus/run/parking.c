@@ -43,6 +43,7 @@ enum dray_status dri_parking_create(const struct dri_engine_config *config,
         dri_free(parking);
         return status;
     }
+    dri_spool_set_full(parking->spool, config->is_spool_full, config->spool_arg);
     *ret_parking = parking;
     return DRAY_OK;
 }
@@ -67,8 +68,7 @@ static bool keep(struct dri_parking *parking, const struct dri_message *message,
     };
     enum dray_status status = dri_spool_put(parking->spool, &spooled, ret_place);
     if (status != DRAY_OK) {
-        DRI_LOG(DRI_LOG_ERROR, "ENG-SPOOL",
-                "a parked command cannot be kept beside memory: see to the state folder's disk",
+        DRI_LOG(DRI_LOG_ERROR, "ENG-MEMORY", "a parked command cannot be kept",
                 DRI_TEXT("status", dray_status_name(status)));
     }
     return status == DRAY_OK;
@@ -153,6 +153,21 @@ bool dri_parking_fill(struct dri_parking *parking, struct dri_now now, uint64_t 
 void dri_parking_forget(struct dri_parking *parking, uint64_t place)
 {
     dri_spool_drop(parking->spool, place);
+}
+
+bool dri_parking_is_late(const struct dri_parking *parking)
+{
+    return dri_spool_is_late(parking->spool);
+}
+
+bool dri_parking_catch_up(struct dri_parking *parking)
+{
+    return dri_spool_catch_up(parking->spool);
+}
+
+void dri_parking_stats(const struct dri_parking *parking, uint64_t *ret_kept, uint64_t *ret_file)
+{
+    dri_spool_stats(parking->spool, ret_kept, ret_file);
 }
 
 struct dray_slice dri_parking_unit(struct dri_parking *parking, uint64_t place)

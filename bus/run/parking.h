@@ -30,8 +30,8 @@ DRAY_MUST_CHECK enum dray_status dri_parking_create(const struct dri_engine_conf
 /** NULL is a no-op. */
 void dri_parking_destroy(struct dri_parking *parking);
 
-/** A record of a park log was read. False: its bytes could not be kept; the cause is in the log.
- * Between begin and end of the grouping. */
+/** A record of a park log was read. False: there is no memory; the cause is in the log. Between
+ * begin and end of the grouping. */
 bool dri_parking_read(struct dri_parking *parking, struct dri_now now,
                       const struct dri_transport_event *event, struct dri_core_parked *ret_parked);
 
@@ -39,6 +39,13 @@ bool dri_parking_read(struct dri_parking *parking, struct dri_now now,
 bool dri_parking_fill(struct dri_parking *parking, struct dri_now now, uint64_t place,
                       struct dri_flight *flight);
 void dri_parking_forget(struct dri_parking *parking, uint64_t place);
+
+/** Whether bytes are in memory because the disk has no room for them: bring no more. */
+bool dri_parking_is_late(const struct dri_parking *parking);
+/** Try to write them. False: there is still no room. */
+bool dri_parking_catch_up(struct dri_parking *parking);
+/** Bytes that are kept, and that they take on the disk. */
+void dri_parking_stats(const struct dri_parking *parking, uint64_t *ret_kept, uint64_t *ret_file);
 
 /** The unit that the HELD record at a place is of; absent: it says nothing. Borrows until the next
  * call. */

@@ -118,6 +118,7 @@ struct dri_worker {
     _Atomic(uint64_t) turned_ns; /* the loop's last turn, for /livez; 0: there is none yet */
     _Atomic(uint32_t) stall_ms;
     _Atomic(bool) is_systemic;  /* most commands fail: for /readyz */
+    _Atomic(bool) is_waiting;   /* a park log or window is not read to its end: the same */
     enum dri_last_run last_run; /* how the one before this ended */
     bool has_run, is_clean;     /* how this one ended */
     struct dri_exit_alarm alarm;
@@ -157,11 +158,13 @@ static bool is_ready(void *arg, char *ret_text, size_t text_bytes)
     };
     int state = atomic_load(&worker->state);
     struct dri_control_thread *control = atomic_load(&worker->control);
-    bool is_failing = state == DRI_WORKER_READY && atomic_load(&worker->is_systemic);
-    snprintf(ret_text, text_bytes, "%s%s", texts[state],
-             is_failing ? "; most fail, and dead-lettering is paused" : "");
-    return state == DRI_WORKER_READY && control != NULL &&
-           dri_control_is_fit(control, ret_text, text_bytes);
+    bool is_up = state == DRI_WORKER_READY;
+    bool is_failing = is_up && atomic_load(&worker->is_systemic);
+    bool is_waiting = is_up && atomic_load(&worker->is_waiting);
+    snprintf(ret_text, text_bytes, "%s%s%s", texts[state],
+             is_failing ? "; most fail, and dead-lettering is paused" : "",
+             is_waiting ? "; commands wait for a park log or a window: see the log" : "");
+    return is_up && control != NULL && dri_control_is_fit(control, ret_text, text_bytes);
 }
 
 /* Threads that run handlers: the lanes', and those that deaf handlers keep; while the worker drains
@@ -584,14 +587,16 @@ static void stop_lanes(struct dri_worker *worker, uint32_t grace_ms)
     }
 }
 
+/* The thread that fires, with a client of its own, ends its session beside what is closed here: the
+ * group does not wait for it. What it uses (settings, schedules, metrics) goes after it. */
 void dri_worker_destroy(struct dri_worker *worker)
 {
     if (worker == NULL) {
         return;
     }
+    dri_firing_leave(worker->firing);
     stop_lanes(worker, STOP_MS);
     uint32_t close_ms = set_alarm(worker);
-    dri_firing_stop(worker->firing);
     crash_point("before_close");
     if (worker->transport != NULL) {
         worker->ops->close(worker->transport, close_ms);
@@ -604,6 +609,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     dri_journal_close(worker->journal);
     dri_admin_stop(worker->admin); /* asks the control thread when it is asked */
     dri_control_stop(atomic_load(&worker->control));
+    dri_firing_stop(worker->firing);
     dri_router_destroy(worker->router);
     dri_registry_destroy(worker->registry);
     dri_schedules_destroy(worker->schedules);
@@ -788,6 +794,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
     dri_lanes_stats(worker->executor, &lanes);
     begin_anew_if_stuck(worker, &lanes);
     atomic_store(&worker->is_systemic, core.is_systemic);
+    atomic_store(&worker->is_waiting, engine.parks_held > 0 || transport.held_back > 0);
     const struct dri_gauges gauges = {
         .engine = &engine,
         .core = &core,

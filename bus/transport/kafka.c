@@ -564,7 +564,6 @@ static size_t kafka_poll(struct dri_transport *self, struct dri_now now, size_t 
     dri_kafka_commit_tick(kafka);
     dri_kafka_transaction_tick(kafka);
     dri_kafka_producer_tick(kafka);
-
     size_t count = tell_notices(kafka, ret_events, max);
     count += dri_kafka_transaction_poll(kafka, ret_events + count, max - count);
     count += dri_kafka_slots_poll(kafka, ret_events + count, max - count);
@@ -726,6 +725,7 @@ static void kafka_stats(struct dri_transport *self, struct dri_transport_stats *
         .stale_messages = stats->stale_messages,
         .positions_back = stats->jumps_back,
         .metadata_dropped = stats->metadata_dropped,
+        .held_back = dri_kafka_follow_late(from_base(self)),
         .clients_made = stats->renewals + (stats->producers > 1 ? stats->producers - 1 : 0),
     };
 }

@@ -19,6 +19,7 @@
 
 #include "assert.h"
 #include "kafka_private.h"
+#include "log.h"
 #include "mem.h"
 
 #define DELAY_RETENTION_MS "2592000000" /* 30 days */
@@ -326,6 +327,58 @@ static enum dray_status create_topic(struct dri_kafka_admin *admin, const struct
     return status;
 }
 
+/* The answer for one topic; a text when it is none. */
+static bool read_growth(rd_kafka_event_t *event, char *ret_text, size_t text_bytes)
+{
+    size_t count = 0;
+    const rd_kafka_CreatePartitions_result_t *result =
+        event == NULL ? NULL : rd_kafka_event_CreatePartitions_result(event);
+    const rd_kafka_topic_result_t **topics =
+        result == NULL ? NULL : rd_kafka_CreatePartitions_result_topics(result, &count);
+    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (count == 1) {
+        err = rd_kafka_topic_result_error(topics[0]);
+    } else if (event != NULL) {
+        err = rd_kafka_event_error(event);
+    }
+    (void)snprintf(ret_text, text_bytes, "%s", rd_kafka_err2str(err));
+    return err == RD_KAFKA_RESP_ERR_NO_ERROR && count == 1;
+}
+
+/* Partition n of these goes with partition n of the commands: as many as there are now. Whoever was
+ * faster did the same; what could not be done is told by judge. */
+static void grow_topic(struct dri_kafka_admin *admin, const char *topic, int32_t wanted,
+                       int32_t *count)
+{
+    char reason[ERROR_BYTES] = "the cluster has no controller";
+    int32_t had = *count;
+    bool has_grown = false;
+    rd_kafka_NewPartitions_t *more =
+        admin->has_controller
+            ? rd_kafka_NewPartitions_new(topic, (size_t)wanted, reason, sizeof(reason))
+            : NULL;
+    if (more != NULL) {
+        rd_kafka_AdminOptions_t *options =
+            admin_options(admin, RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, true);
+        rd_kafka_CreatePartitions(admin->rk, &more, 1, options, admin->queue);
+        rd_kafka_event_t *event = await(admin, RD_KAFKA_EVENT_CREATEPARTITIONS_RESULT);
+        has_grown = read_growth(event, reason, sizeof(reason));
+        rd_kafka_event_destroy(event);
+        rd_kafka_AdminOptions_destroy(options);
+        rd_kafka_NewPartitions_destroy(more);
+    }
+    enum dray_status status;
+    do {
+        char text[ERROR_BYTES];
+        status = dri_kafka_admin_partitions(admin, topic, count, text, sizeof(text));
+    } while (has_grown && (status != DRAY_OK || *count < wanted) && is_worth_waiting(admin));
+    DRI_LOG(*count < wanted ? DRI_LOG_WARN : DRI_LOG_INFO, "KAFKA-PARTITIONS",
+            *count < wanted ? "a topic could not get the partitions of the commands topic"
+                            : "a topic has got the partitions of the commands topic",
+            DRI_TEXT("topic", topic), DRI_INT("had", had), DRI_INT("wanted", wanted),
+            DRI_TEXT("answer", reason));
+}
+
 /* After creation the brokers may need a moment until they all know. */
 static enum dray_status await_topic(struct dri_kafka_admin *admin, const char *topic,
                                     int32_t *ret_count, char *ret_text, size_t text_bytes)
@@ -555,6 +608,11 @@ static enum dray_status look_at(struct dri_kafka_admin *admin,
     }
     if (status != DRAY_OK) {
         return status;
+    }
+    bool follows =
+        topic->use == DRI_USE_PARK || topic->use == DRI_USE_WINDOW || topic->use == DRI_USE_REPLAY;
+    if (config->can_create && follows && partitions < *commands) {
+        grow_topic(admin, topic->topic, *commands, &partitions);
     }
     report->text[0] = '\0';
     report->partitions = (uint32_t)partitions;

@@ -27,6 +27,9 @@
 
 #include "assert.h"
 #include "kafka_private.h"
+#include "log.h"
+
+#define LOOK_NS UINT64_C(1000000000)
 
 bool dri_kafka_role_follows(enum dri_source_role role)
 {
@@ -173,6 +176,7 @@ static void set_gate(struct dri_kafka *kafka, struct dri_kafka_slot *slot, bool 
     if (slot == NULL || slot->is_gated == is_gated) {
         return;
     }
+    slot->gated_ns = kafka->now_ns;
     slot->is_gated = is_gated; /* closed: the first message that comes pauses it */
     if (!is_gated) {
         dri_kafka_slot_apply_pause(kafka, slot);
@@ -186,6 +190,48 @@ void dri_kafka_follow_regate(struct dri_kafka *kafka, int32_t partition)
         is_behind(kafka, DRI_ROLE_PARK, partition) || is_behind(kafka, DRI_ROLE_WINDOW, partition);
     set_gate(kafka, slot_with(kafka, DRI_ROLE_COMMANDS, partition), is_gated);
     set_gate(kafka, slot_with(kafka, DRI_ROLE_REPLAY, partition), is_gated);
+}
+
+/* The watch over progress does not look at what is held back: this does. */
+static void tell_late(const struct dri_kafka *kafka, const struct dri_kafka_slot *slot)
+{
+    enum dri_source_role role =
+        is_behind(kafka, DRI_ROLE_PARK, slot->partition) ? DRI_ROLE_PARK : DRI_ROLE_WINDOW;
+    const struct dri_kafka_slot *follower = slot_with(kafka, role, slot->partition);
+    DRI_LOG(DRI_LOG_WARN, "KAFKA-GATED",
+            "commands of a partition wait, because the log beside them is not read to its end: its "
+            "topic may have fewer partitions than the commands topic (a start with "
+            "worker.create_topics or `dray doctor --fix` adds them), or it is held or very long",
+            DRI_TEXT("source", slot->origin),
+            DRI_TEXT("log", follower == NULL ? "" : follower->origin));
+}
+
+void dri_kafka_follow_look(struct dri_kafka *kafka)
+{
+    uint64_t limit_ns = kafka->progress.limit_ns;
+    if (limit_ns == 0 || kafka->now_ns < kafka->follow_look_ns) {
+        return;
+    }
+    kafka->follow_look_ns = kafka->now_ns + LOOK_NS;
+    for (uint32_t i = 0; i < kafka->slots_count; i++) {
+        struct dri_kafka_slot *slot = kafka->slots[i];
+        if (slot->state == DRI_KAFKA_SLOT_ASSIGNED && slot->is_gated &&
+            slot->gated_ns != UINT64_MAX && kafka->now_ns - slot->gated_ns > limit_ns) {
+            tell_late(kafka, slot);
+            slot->gated_ns = UINT64_MAX;
+        }
+    }
+}
+
+uint64_t dri_kafka_follow_late(const struct dri_kafka *kafka)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < kafka->slots_count; i++) {
+        const struct dri_kafka_slot *slot = kafka->slots[i];
+        count += slot->state == DRI_KAFKA_SLOT_ASSIGNED && slot->is_gated &&
+                 slot->gated_ns == UINT64_MAX;
+    }
+    return count;
 }
 
 void dri_kafka_follow_check(struct dri_kafka *kafka, struct dri_kafka_slot *slot)

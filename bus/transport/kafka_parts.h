@@ -112,6 +112,10 @@ bool dri_kafka_is_follower(const struct dri_kafka *kafka, const struct dri_kafka
 DRAY_MUST_CHECK enum dray_status dri_kafka_follow_open(const struct dri_kafka *kafka,
                                                        struct dri_kafka_admin *admin,
                                                        char *ret_text, size_t text_bytes);
+/** Tell of what waits for its followers for too long. */
+void dri_kafka_follow_look(struct dri_kafka *kafka);
+/** How many sources do. */
+uint64_t dri_kafka_follow_late(const struct dri_kafka *kafka);
 /** Properties of their own for the topics of a new handle, and the end of that. */
 void dri_kafka_follow_join(struct dri_kafka *kafka);
 void dri_kafka_follow_put_down(struct dri_kafka *kafka);

@@ -101,6 +101,7 @@ struct dri_kafka_slot {
     bool is_paused; /* as librdkafka was told (K6) */
     bool is_gated;  /* commands, replay: a follower of this partition is not at its end */
     bool is_end_seen, is_end_told; /* follower */
+    uint64_t gated_ns;             /* is_gated: since; UINT64_MAX: it is late, and that was told */
 
     int64_t next_offset; /* after the last message handed over; -1: none yet */
     int64_t committed;   /* told with ASSIGNED; -1: none */
@@ -317,6 +318,7 @@ struct dri_kafka {
 
     rd_kafka_message_t **held; /* lent to the owner until the next poll */
     size_t held_count, held_max;
+    uint64_t follow_look_ns;         /* gates are looked at again */
     struct dri_kafka_stashed *stash; /* DRI_KAFKA_STASH, and one for each slot */
     size_t stash_count, stash_max;
     uint32_t early_count;           /* slots whose next message waits for its time */

@@ -256,6 +256,7 @@ void dri_kafka_progress_tick(struct dri_kafka *kafka)
 {
     struct dri_kafka_progress *progress = &kafka->progress;
     see_off(kafka);
+    dri_kafka_follow_look(kafka);
     if (progress->stuck_epoch == 0) {
         return;
     }

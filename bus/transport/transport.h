@@ -160,6 +160,8 @@ struct dri_transport_info {
 struct dri_transport_stats {
 #define DRI_TRANSPORT_COUNTER(field, help) uint64_t field;
     DRI_TRANSPORT_COUNTER_TABLE(DRI_TRANSPORT_COUNTER)
+    uint64_t
+        held_back; /* gauge: sources that wait for their followers for longer than progress_ms */
 #undef DRI_TRANSPORT_COUNTER
 };
 

@@ -130,6 +130,7 @@ struct sim_tally {
     uint64_t expired, deaf, deliveries, redeliveries, reruns, duplicates, metadata, told, skips;
     uint64_t delayed;                          /* copies in delay logs */
     uint64_t parks, unparks, rewrites, copies; /* records; as the workers count them */
+    uint64_t disk_holds;                       /* park logs that were not read on */
     uint64_t stops, holds, members, releases;
     uint64_t twins, answers, windows;
     uint64_t held, probes,

@@ -245,6 +245,7 @@ static void draw_parking(struct sim_options *options)
     options->mean_ms[SIM_NEMESIS_JUMP] = 0;
     options->exhausted = (enum dri_exhausted)chance_between(&chance, DRI_EXHAUSTED_DEAD_LETTER,
                                                             DRI_EXHAUSTED_STOP_KEY);
+    options->disk_full = chance_one_in(&chance, 3) ? (uint32_t)chance_between(&chance, 5, 95) : 0;
 }
 
 /* Windows go by the wall clock, and by what a second run comes to. */

@@ -73,6 +73,7 @@ struct sim_options {
     uint32_t mean_ms[SIM_NEMESIS_COUNT];
     uint32_t dependency_failures, dependency_open_ms; /* 0: nothing depends on anything */
     uint32_t outage_from, outage_to; /* commands between fail for good; nothing behind them works */
+    uint32_t disk_full; /* so many percent of the time, until the world heals; 0: never */
     uint32_t twins; /* one in so many commands of a route has the id of an earlier one; 0: no route
                        has a window */
     uint32_t routes_count;

@@ -116,9 +116,10 @@ static void print_totals(const struct totals *totals, double seconds)
     (void)printf("schedules: %" PRIu64 " copies in delay logs\n", tally->delayed);
     (void)printf("park logs: %" PRIu64 " records, %" PRIu64 " came out, %" PRIu64
                  " were stored again, %" PRIu64 " copies were dropped; %" PRIu64
-                 " stopped, %" PRIu64 " held, %" PRIu64 " letters in units, %" PRIu64 " releases\n",
+                 " stopped, %" PRIu64 " held, %" PRIu64 " letters in units, %" PRIu64
+                 " releases; %" PRIu64 " not read on for a full disk\n",
                  tally->parks, tally->unparks, tally->rewrites, tally->copies, tally->stops,
-                 tally->holds, tally->members, tally->releases);
+                 tally->holds, tally->members, tally->releases, tally->disk_holds);
     (void)printf("windows: %" PRIu64 " commands with the id of an earlier one, %" PRIu64
                  " ends recorded, %" PRIu64 " duplicates answered\n",
                  tally->twins, tally->windows, tally->answers);
@@ -160,23 +161,25 @@ static int count_missing(const struct totals *totals)
     const struct {
         const char *text;
         uint64_t count;
-    } limits[] = {{"a command that was parked", totals->tally.parks},
-                  {"a command that came out of a park log", totals->tally.unparks},
-                  {"a command that was parked again", totals->tally.rewrites},
-                  {"a copy of a parked command that was dropped", totals->tally.copies},
-                  {"a key that was stopped", totals->tally.stops},
-                  {"a key that was held", totals->tally.holds},
-                  {"a letter in the unit of another", totals->tally.members},
-                  {"a key that was released", totals->tally.releases},
-                  {"a run at its route's limit", totals->tally.at_limit},
-                  {"a probe that failed", totals->tally.probes},
-                  {"a held letter", totals->tally.held},
-                  {"a duplicate that was answered", totals->tally.answers},
-                  {"a command in a delay log", totals->tally.delayed},
-                  {"a key with as many runs as may be", totals->tally.at_key_limit},
-                  {"an answer without a run", totals->tally.answered},
-                  {"a dependency that is down", totals->tally.downs},
-                  {"a failure when most had failed", totals->tally.outage_runs}};
+    } limits[] = {
+        {"a command that was parked", totals->tally.parks},
+        {"a command that came out of a park log", totals->tally.unparks},
+        {"a command that was parked again", totals->tally.rewrites},
+        {"a copy of a parked command that was dropped", totals->tally.copies},
+        {"a park log that was not read on because the disk was full", totals->tally.disk_holds},
+        {"a key that was stopped", totals->tally.stops},
+        {"a key that was held", totals->tally.holds},
+        {"a letter in the unit of another", totals->tally.members},
+        {"a key that was released", totals->tally.releases},
+        {"a run at its route's limit", totals->tally.at_limit},
+        {"a probe that failed", totals->tally.probes},
+        {"a held letter", totals->tally.held},
+        {"a duplicate that was answered", totals->tally.answers},
+        {"a command in a delay log", totals->tally.delayed},
+        {"a key with as many runs as may be", totals->tally.at_key_limit},
+        {"an answer without a run", totals->tally.answered},
+        {"a dependency that is down", totals->tally.downs},
+        {"a failure when most had failed", totals->tally.outage_runs}};
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         if (limits[i].count == 0) {
             (void)printf("never happened: %s\n", limits[i].text);

@@ -37,6 +37,7 @@
 #define MOMENTS_AT_ONCE 100000u
 #define WORKER_BYTES    16u
 #define HEADS_MAX       8u
+#define DISK_NS         UINT64_C(700000000) /* full or not, for so long */
 
 enum worker_state {
     WORKER_DOWN,
@@ -45,7 +46,10 @@ enum worker_state {
     WORKER_GONE
 };
 
+struct world;
+
 struct worker {
+    const struct world *world;
     enum worker_state state;
     char name[WORKER_BYTES];
     uint32_t number, client;
@@ -85,7 +89,7 @@ struct world {
     bool is_healing, is_ending;
     uint64_t turns, stuck;
     uint64_t nemesis_counts[SIM_NEMESIS_COUNT];
-    uint64_t unparks, rewrites, copies;
+    uint64_t unparks, rewrites, copies, disk_holds;
 };
 
 static bool has_failed(const struct world *world)
@@ -142,6 +146,16 @@ static void open_transport(struct world *world, struct worker *worker)
     worker->client = dri_sim_client_number(worker->transport);
 }
 
+/* By the time alone, so that nothing else depends on how often it is asked. */
+static bool is_disk_full(void *arg)
+{
+    const struct worker *worker = arg;
+    const struct world *world = worker->world;
+    uint64_t moment = world->now.mono_ns / DISK_NS * SIM_WORKERS_MAX + worker->number;
+    return !world->is_healing &&
+           chance_mix(world->options.seed ^ moment) % 100 < world->options.disk_full;
+}
+
 static void start_worker(struct world *world, struct worker *worker)
 {
     static const char *const replies[] = {"results.*", "side", "forbidden", "_INBOX.>"};
@@ -167,6 +181,8 @@ static void start_worker(struct world *world, struct worker *worker)
         .dead_letters_topic = "dlq",
         .delay_topics = &sim_source_names[SIM_TOPIC_DELAY],
         .park_topic = world->options.core.park_max > 0 ? SIM_PARK_TOPIC : NULL,
+        .is_spool_full = world->options.disk_full != 0 ? is_disk_full : NULL,
+        .spool_arg = worker,
         .window_topic = world->options.twins != 0 ? SIM_WINDOW_TOPIC : NULL,
         .window_entries = world->options.commands + 1,
         .window_bytes = UINT64_MAX,
@@ -181,6 +197,7 @@ static void start_worker(struct world *world, struct worker *worker)
     };
     enum dray_status status = dri_engine_create(&config, &worker->engine);
     DRI_ASSERT(status == DRAY_OK);
+    worker->world = world;
     worker->state = WORKER_UP;
     worker->stopped_until_ns = 0;
     worker->awake_ns = 0;
@@ -198,6 +215,7 @@ static void count_parking(struct world *world, const struct worker *worker)
     world->unparks += core.unparked;
     world->rewrites += core.rewritten;
     world->copies += core.copies_dropped;
+    world->disk_holds += stats.park_holds;
 }
 
 static void take_down(struct world *world, struct worker *worker)
@@ -848,6 +866,7 @@ void sim_world_play(const struct sim_options *options, bool is_tracing,
     ret_outcome->tally.unparks = world.unparks;
     ret_outcome->tally.rewrites = world.rewrites;
     ret_outcome->tally.copies = world.copies;
+    ret_outcome->tally.disk_holds = world.disk_holds;
     if (dri_mem_live() != blocks && ret_outcome->failure[0] == '\0') {
         (void)snprintf(ret_outcome->failure, sizeof(ret_outcome->failure),
                        "leak: %zu blocks are left on the heap", dri_mem_live() - blocks);

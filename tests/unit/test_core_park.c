@@ -485,6 +485,45 @@ static void what_does_not_fit_into_the_log_waits_in_memory(void **state)
     want_publish(fx, 0, DRI_OUTCOME_RESULT);
 }
 
+/* Whether a command without a key that has to wait long is parked. */
+static bool is_parked(struct fixture *fx, uint64_t offset)
+{
+    struct dri_flight *flight = come(fx, offset, 0);
+    want_start(fx, offset);
+    done_retry(fx, flight, LONG_MS);
+    if (flight->state == DRI_FLIGHT_WAITING) {
+        want_nothing(fx);
+        return false;
+    }
+    want_publish(fx, offset, DRI_OUTCOME_PARK);
+    stored_at(fx, flight, offset);
+    return true;
+}
+
+static void a_copy_takes_its_place_also_before_it_was_read_back(void **state)
+{
+    struct fixture *fx = *state;
+    for (uint64_t i = 0; i < 16; i++) {
+        assert_true(is_parked(fx, i)); /* as many as park_max */
+    }
+    assert_false(is_parked(fx, 16));
+    struct dri_core_parked copy = parked_of(0, 0, 0);
+    copy.due_ms = fx->now.wall_ms + LONG_MS;
+    read_back(fx, copy);
+    assert_false(is_parked(fx, 17));   /* an entry instead of a copy */
+    about_slot(fx, DRI_CE_LOST, 1, 1); /* the fixture looks whether the counts go with it */
+    assign_park(fx, 2);
+}
+
+static void no_more_goes_into_a_log_that_is_held(void **state)
+{
+    struct fixture *fx = *state;
+    dri_core_hold_park(fx->core, 1, true);
+    assert_false(is_parked(fx, 0));
+    dri_core_hold_park(fx->core, 1, false);
+    assert_true(is_parked(fx, 1));
+}
+
 static void a_park_log_of_a_stream_settles_each_record_by_itself(void **state)
 {
     struct fixture *fx = *state;
@@ -841,6 +880,8 @@ int main(void)
         CASE(a_full_worker_lets_what_is_parked_come_out),
         CASE(a_revoked_log_lets_go_of_its_entries),
         CASE(what_does_not_fit_into_the_log_waits_in_memory),
+        CASE(a_copy_takes_its_place_also_before_it_was_read_back),
+        CASE(no_more_goes_into_a_log_that_is_held),
         CASE(a_park_log_of_a_stream_settles_each_record_by_itself),
         CASE(a_drain_does_not_wait_for_what_is_parked),
         CASE(a_stopped_key_stands_still_until_it_is_released),

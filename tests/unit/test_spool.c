@@ -245,43 +245,165 @@ static void kept_is_what_was_put_and_not_dropped(void **state)
     }
 }
 
-static void a_full_disk_keeps_what_is_there_and_takes_more_when_there_is_room(void **state)
+static bool says_full(void *arg)
 {
-    const struct rlimit small = {.rlim_cur = 100000, .rlim_max = RLIM_INFINITY};
-    struct rlimit before;
-    struct dri_spool *spool = spool_make(folder);
-    struct dri_spooled message;
+    return *(const bool *)arg;
+}
+
+#define SMALL  1000u
+#define A_PART 50u /* of them is less than a segment */
+#define MANY   (40u * A_PART)
+
+/* All but one in so many go, and what they leave nearly empty. */
+static void thin_out(struct dri_spool *spool, uint64_t places[MANY])
+{
+    for (size_t i = 0; i < MANY; i++) {
+        places[i] = put(spool, (uint8_t)i, SMALL);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        if (i % A_PART != 7) {
+            dri_spool_drop(spool, places[i]);
+        }
+    }
+}
+
+static void check_thinned(struct dri_spool *spool, const uint64_t places[MANY])
+{
+    for (size_t i = 7; i < MANY; i += A_PART) {
+        is_there(spool, places[i], (uint8_t)i, SMALL);
+    }
+}
+
+static void what_stays_alone_in_its_segment_moves_and_gives_the_space_back(void **state)
+{
+    static uint64_t places[MANY];
+    struct dri_spool *spool;
+    (void)state;
+    EACH_FORM(spool)
+    {
+        thin_out(spool, places);
+        assert_true(kept_of(spool) > 40 * SMALL && kept_of(spool) < 45 * SMALL);
+        assert_true(file_of(spool) <= (uint64_t)3 * SEGMENT_BYTES);
+        check_thinned(spool, places);
+        for (size_t i = 7; i < MANY; i += A_PART) {
+            dri_spool_drop(spool, places[i]);
+        }
+        assert_true(kept_of(spool) == 0 && file_of(spool) == 0);
+        is_there(spool, put(spool, 9, SMALL), 9, SMALL);
+        dri_spool_destroy(spool);
+    }
+}
+
+/* Too little room for the copies: they stay where they are. */
+static void what_cannot_move_stays_and_moves_later(void **state)
+{
+    static uint64_t places[MANY];
+    struct dri_spool *spool;
+    (void)state;
+    EACH_FORM(spool)
+    {
+        bool is_full = false;
+        for (size_t i = 0; i < MANY; i++) {
+            places[i] = put(spool, (uint8_t)i, SMALL);
+        }
+        dri_spool_set_full(spool, says_full, &is_full);
+        is_full = true;
+        for (size_t i = 0; i < MANY; i++) {
+            if (i % A_PART != 7 && i % A_PART != 8) {
+                dri_spool_drop(spool, places[i]);
+            }
+        }
+        assert_false(dri_spool_is_late(spool));
+        check_thinned(spool, places);
+        uint64_t before = file_of(spool);
+        is_full = false;
+        for (size_t i = 8; i < MANY; i += A_PART) {
+            dri_spool_drop(spool, places[i]);
+        }
+        assert_true(file_of(spool) < before / 4);
+        check_thinned(spool, places);
+        dri_spool_destroy(spool);
+    }
+}
+
+/* A file of at most so many bytes; SIZE_MAX: of any size again. */
+static void disk_set(size_t bytes)
+{
+    struct rlimit limit;
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes == SIZE_MAX ? limit.rlim_max : bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void what_a_full_disk_has_no_room_for_stays_in_memory_until_it_has(void **state)
+{
     uint64_t places[16];
-    uint64_t refused = 77;
-    size_t count = 0;
-    enum dray_status status = DRAY_OK;
+    struct dri_spool *spool = spool_make(folder);
 
     (void)state;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){small.rlim_cur, before.rlim_max}), 0);
-    while (count < 16 && status == DRAY_OK) {
-        message = message_of((uint8_t)count, BYTES);
-        status = dri_spool_put(spool, &message, &places[count]);
-        count += status == DRAY_OK;
+    disk_set(100000);
+    for (size_t i = 0; i < 16; i++) {
+        places[i] = put(spool, (uint8_t)i, BYTES);
+        assert_int_equal(dri_spool_is_late(spool), i >= 6);
     }
-    message = message_of(99, BYTES);
-    enum dray_status again = dri_spool_put(spool, &message, &refused);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    test_status(DRAY_EIO, status);
-    test_status(DRAY_EIO, again);
-    assert_true(refused == 77);
     assert_non_null(strstr(log_text, "SPOOL-FILE"));
     assert_non_null(strstr(log_text, "File too large"));
-    assert_true(count >= 4 && count < 8);
-    uint64_t kept = kept_of(spool);
-    uint64_t place = put(spool, 99, BYTES);
-    assert_true((kept_of(spool) - kept) * count == kept);
-    for (size_t i = 0; i < count; i++) {
+    assert_false(dri_spool_catch_up(spool));
+    assert_true(dri_spool_is_late(spool));
+    for (size_t i = 0; i < 16; i++) {
         is_there(spool, places[i], (uint8_t)i, BYTES);
     }
+    uint64_t before = file_of(spool);
+    disk_set(SIZE_MAX);
+    assert_true(dri_spool_catch_up(spool));
+    assert_false(dri_spool_is_late(spool));
+    assert_true(file_of(spool) >= before + 10 * BYTES);
+    for (size_t i = 0; i < 16; i++) {
+        is_there(spool, places[i], (uint8_t)i, BYTES);
+    }
+    uint64_t place = put(spool, 99, BYTES);
     is_there(spool, place, 99, BYTES);
+    assert_false(dri_spool_is_late(spool));
     dri_spool_destroy(spool);
+}
+
+static void a_spool_is_not_late_any_more_when_what_was_late_is_gone(void **state)
+{
+    uint64_t places[8];
+    struct dri_spool *spool = spool_make(folder);
+
+    (void)state;
+    disk_set(10000);
+    for (size_t i = 0; i < 8; i++) {
+        places[i] = put(spool, (uint8_t)i, BYTES);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        assert_true(dri_spool_is_late(spool));
+        dri_spool_drop(spool, places[i]);
+    }
+    assert_false(dri_spool_is_late(spool));
+    assert_true(kept_of(spool) == 0);
+    disk_set(SIZE_MAX);
+    is_there(spool, put(spool, 9, BYTES), 9, BYTES);
+    dri_spool_destroy(spool);
+}
+
+static void a_test_can_say_that_the_disk_is_full(void **state)
+{
+    struct dri_spool *spool;
+    (void)state;
+    EACH_FORM(spool)
+    {
+        bool is_full = true;
+        dri_spool_set_full(spool, says_full, &is_full);
+        uint64_t place = put(spool, 7, BYTES);
+        assert_true(dri_spool_is_late(spool) && !dri_spool_catch_up(spool));
+        is_full = false;
+        assert_true(dri_spool_catch_up(spool) && !dri_spool_is_late(spool));
+        is_there(spool, place, 7, BYTES);
+        dri_spool_destroy(spool);
+    }
 }
 
 static void a_folder_that_is_not_there_is_said(void **state)
@@ -373,7 +495,11 @@ int main(void)
         cmocka_unit_test(the_segment_that_is_being_filled_can_become_empty),
         cmocka_unit_test(a_message_larger_than_a_segment_has_one_of_its_own),
         cmocka_unit_test(kept_is_what_was_put_and_not_dropped),
-        cmocka_unit_test(a_full_disk_keeps_what_is_there_and_takes_more_when_there_is_room),
+        cmocka_unit_test(what_stays_alone_in_its_segment_moves_and_gives_the_space_back),
+        cmocka_unit_test(what_cannot_move_stays_and_moves_later),
+        cmocka_unit_test(what_a_full_disk_has_no_room_for_stays_in_memory_until_it_has),
+        cmocka_unit_test(a_spool_is_not_late_any_more_when_what_was_late_is_gone),
+        cmocka_unit_test(a_test_can_say_that_the_disk_is_full),
         cmocka_unit_test(a_folder_that_is_not_there_is_said),
         cmocka_unit_test(the_file_has_no_name),
         cmocka_unit_test(every_allocation_that_fails_is_said),
