@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 
 import clients
 import msgpack
@@ -241,9 +242,13 @@ def killed_at(folder, url, point, at):
 
 
 def some_at_once(play, scenes):
-    """What play makes of each scene, in their order."""
+    """What play makes of each scene, in their order; all are played also when one fails."""
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(play, scenes))
+        futures = [pool.submit(play, scene) for scene in scenes]
+    for future in futures:
+        if future.exception() is not None:
+            traceback.print_exception(future.exception(), limit=-2)
+    return [future.result() for future in futures]
 
 
 def killed(folder, url):

@@ -90,9 +90,9 @@ def keys_of(worker, runs, commands):
     return sorted(key for key, name in owner.items() if name == worker)
 
 
-def is_zombies(run, stop_ns, lost_ns):
-    """A run of the first replica that it was in, or began, while its assignment was lost unknown to it."""
-    return run.worker == "one" and run.end_ns > stop_ns and run.start_ns < lost_ns
+def is_zombies(run, worker, stop_ns, lost_ns):
+    """A run of this replica that it was in, or began, while its assignment was lost unknown to it."""
+    return run.worker == worker and run.end_ns > stop_ns and run.start_ns < lost_ns
 
 
 def stop_in_the_middle(one, two, producer):
@@ -126,7 +126,7 @@ def wake_up(one):
 def judge(producer, runs, times, results):
     """Order without the zombie's runs, which are few and explained; returns the zombie's runs."""
     stop_ns, wake_ns, lost_ns = times
-    zombies = [run for run in runs if is_zombies(run, stop_ns, lost_ns)]
+    zombies = [run for run in runs if is_zombies(run, "one", stop_ns, lost_ns)]
     for run in zombies:
         print(f"  zombie: {bytes.fromhex(run.id).decode()} key {run.key} from "
               f"{(run.start_ns - stop_ns) / 1e6:.0f} to {(run.end_ns - stop_ns) / 1e6:.0f} ms after the stop")
