@@ -143,12 +143,12 @@ def judge(producer, runs, times, results):
 
 
 def scenario(protocol):
-    broker, kafka = workers.group_broker(protocol, SESSION_MS)
+    broker, more = workers.group_broker(protocol, SESSION_MS)
     with workers.Folder("zombie") as folder, broker:
         client = clients.connect(broker.url)
         config = workers.configuration(broker.url, "zombie", TOPICS, settle_ms=100, lanes=LANES,
                                        revoke_ms=30000, stuck_ms=60000)  # slow is not given up here
-        config["kafka"] = kafka
+        config.update(more)
         one, two = (workers.Worker(folder, name, config) for name in ("one", "two"))
         sampler = None
         try:
