@@ -267,8 +267,7 @@ static void replicas_that_all_believe_it_is_theirs_fire_each_tick_once(void **st
     for (size_t i = 0; i < REPLICAS; i++) {
         bool was_second = metric_is_positive(&w.replicas[i], "dray_schedule_fired_before_total");
         came_second += was_second;
-        have_fired +=
-            was_second || metric_is_positive(&w.replicas[i], "dray_schedule_fired_total");
+        have_fired += was_second || metric_is_positive(&w.replicas[i], "dray_schedule_fired_total");
         own(&w, i, false);
     }
     /* They were at it together, and were kept apart: there by the transactions' one id, here by the
