@@ -29,7 +29,7 @@ from workers import brokers
 PARTITIONS = 4
 PARK_AFTER_MS = 150
 SESSION_MS = 3000
-AT_ONCE = 4  # scenes with kills, which mostly wait until somebody is missed
+AT_ONCE = 3  # scenes with kills, which mostly wait until somebody is missed
 
 
 def policy(attempts, backoff_ms):

@@ -194,6 +194,11 @@ def runs(path):
         return [Run(line) for line in file if line.endswith("\n")]
 
 
+def redeliveries(replicas, commands):
+    """How many messages replicas, of which none has ended yet, were given beyond one of each command."""
+    return int(sum(replica.metric("dray_messages_total") for replica in replicas)) - len(commands)
+
+
 def settle_down(condition, timeout_s, what):
     """Waits for a condition that the brokers and workers must reach by themselves."""
     deadline = time.monotonic() + timeout_s
