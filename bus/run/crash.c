@@ -26,9 +26,12 @@ static bool is_it(const char *variable, const char *name, _Atomic(long) *passed)
 
 static void at_point(const char *name)
 {
-    static _Atomic(long) crashes, hangs;
+    static _Atomic(long) crashes, stops, hangs;
     if (is_it("DRAY_CRASH_AT", name, &crashes)) {
         (void)kill(getpid(), SIGKILL);
+    }
+    if (is_it("DRAY_STOP_AT", name, &stops)) {
+        (void)raise(SIGSTOP); /* of this thread: kill lets it go on for a while */
     }
     if (is_it("DRAY_HANG_AT", name, &hangs)) {
         for (;;) {
@@ -39,7 +42,8 @@ static void at_point(const char *name)
 
 dri_crash_point_fn *dri_crash_point_hook(void)
 {
-    bool is_wanted = getenv("DRAY_CRASH_AT") != NULL || getenv("DRAY_HANG_AT") != NULL;
+    bool is_wanted = getenv("DRAY_CRASH_AT") != NULL || getenv("DRAY_STOP_AT") != NULL ||
+                     getenv("DRAY_HANG_AT") != NULL;
     return is_wanted ? at_point : NULL;
 }
 

@@ -58,8 +58,8 @@ struct dri_engine_stats {
     uint64_t spool_kept, spool_bytes;      /* gauges: of what is parked, and on disk for it */
 };
 
-/** Points at which a test may kill or hang the process (environment DRAY_CRASH_AT and
- * DRAY_HANG_AT=<point>[:<n>], test hooks built in only with DRI_CRASH_POINTS). */
+/** Points at which a test may kill, stop or hang the process (environment DRAY_CRASH_AT,
+ * DRAY_STOP_AT, DRAY_HANG_AT: <point>[:<n>], test hooks built in only with DRI_CRASH_POINTS). */
 #define DRI_CRASH_POINT_TABLE(X)                                                                   \
     X(after_receive)                                                                               \
     X(before_handler)                                                                              \

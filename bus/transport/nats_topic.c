@@ -252,6 +252,18 @@ static bool is_short(struct dray_slice info, const struct dri_nats_stream_plan *
     return is_bounded || is_old;
 }
 
+/* Outcomes are deduplicated, and of the commands those that ticks become. */
+static void say_window(const struct dri_topic *topic, const char *name, uint64_t window_ns,
+                       uint64_t least_ns, char ret_text[DRI_NATS_TEXT_BYTES])
+{
+    dri_nats_say(
+        ret_text, "stream %s has a duplicate window of %llu s: %s; it should be %llu s or more",
+        name, (unsigned long long)window_ns / 1000000000u,
+        topic->use == DRI_USE_COMMANDS ? "a tick of a recurring schedule may become two commands"
+                                       : "after a crash a record may be stored twice",
+        (unsigned long long)least_ns / 1000000000u);
+}
+
 /** A stream that is there: fit for its use? OK with a text: fit, but. */
 static enum dray_status judge(const struct dri_nats_settings *settings,
                               const struct dri_topic *topic,
@@ -313,12 +325,11 @@ static enum dray_status judge(const struct dri_nats_settings *settings,
                      name);
         return DRAY_EINVALID;
     }
-    if (is_output && window < window_least_ns(settings)) {
-        dri_nats_say(ret_text,
-                     "stream %s has a duplicate window of %llu s: after a crash a record may be "
-                     "stored twice; it should be %llu s or more",
-                     name, (unsigned long long)window / 1000000000u,
-                     (unsigned long long)window_least_ns(settings) / 1000000000u);
+    uint64_t least_ns = is_output                        ? window_least_ns(settings)
+                        : topic->use == DRI_USE_COMMANDS ? DUPLICATE_WINDOW_LOW_NS
+                                                         : 0;
+    if (window < least_ns) {
+        say_window(topic, name, window, least_ns, ret_text);
     }
     return DRAY_OK;
 }

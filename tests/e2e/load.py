@@ -7,6 +7,7 @@ import threading
 import clients
 import msgpack
 import reconcile
+from test_nats_partitions import murmur2
 
 PORTION_S = 0.2
 
@@ -15,10 +16,12 @@ class Load(threading.Thread):
     """Produces probe commands that sleep for work_ms, over so many keys, until it is told to stop.
 
     Every poison_every-th has bytes that are no envelope. client: of the commands' topic, made on the thread.
+    partitions: of JetStream, whose producers choose them.
     """
 
-    def __init__(self, url, keys, work_ms, per_second, poison_every=0, topic="commands"):
+    def __init__(self, url, keys, work_ms, per_second, poison_every=0, topic="commands", partitions=0):
         super().__init__(daemon=True)
+        self.partitions = partitions
         self.url, self.keys, self.work_ms, self.topic = url, keys, work_ms, topic
         self.portion, self.poison_every = max(1, int(per_second * PORTION_S)), poison_every
         self.commands, self.error = [], None
@@ -37,9 +40,14 @@ class Load(threading.Thread):
         """Stores count more; they count as sent once the broker has them all."""
         begin = len(self.commands)
         new = [self._make(number) for number in range(begin, begin + count)]
-        positions = client.publish(self.topic, [(c.key, c.value, None) for c in new])
-        for command, position in zip(new, positions):
-            command.position = position
+        portions = {}
+        for command in new:
+            topic = f"{self.topic}.p.{murmur2(command.key) % self.partitions}" if self.partitions else self.topic
+            portions.setdefault(topic, []).append(command)
+        for topic, commands in portions.items():
+            positions = client.publish(topic, [(c.key, c.value, None) for c in commands])
+            for command, position in zip(commands, positions):
+                command.position = position
         self.commands += new
 
     def run(self):

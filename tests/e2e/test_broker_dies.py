@@ -76,6 +76,7 @@ def scenario(bus, deaths, seed):
                                               client.read(TOPICS["dead_letters"])), 240,
                 "an outcome for every command")
             assert all(replica.is_running() for replica in replicas), "a replica ended with its broker"
+            redelivered = workers.redeliveries(replicas, load.commands)
             codes = [replica.stop() for replica in replicas]
             runs = workers.runs(replicas[0].probe_log)
             report = reconcile.outcomes(load.commands, client.read("results"),
@@ -84,12 +85,13 @@ def scenario(bus, deaths, seed):
             again = len(runs) - len({run.id for run in runs})
             print(report)
             print(f"{len(load.commands)} commands, {len(runs)} runs, {again} of them again; "
-                  f"{deaths} deaths, with {held} commands in hand")
+                  f"{redelivered} redeliveries, {deaths} deaths, with {held} commands in hand")
             assert not report.problems, "outcomes do not fit"
             assert report.letters["invalid"] > 0, "no message was poison"
             assert not order, f"order of keys: {len(order)} problems, {order[:5]}"
             assert codes == [0, 0], f"drained with {codes}"
             assert {run.worker for run in runs} == {"one", "two"}, "both replicas must have worked"
+            assert redelivered > 0, "nothing was delivered twice: no death has hit anything"
             assert all(held), f"the broker died when nobody had anything in hand: {held}"
         finally:
             for replica in replicas:

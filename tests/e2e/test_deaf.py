@@ -4,7 +4,8 @@
 """Handlers that ignore their time limit: their commands end, their keys are held, everything else goes on.
 
 One that returns at last: its followers run then, in order. One that never returns: the worker ends by itself,
-and the next one finishes the rest.
+and the next one finishes the rest. With a second replica, which takes over what the first one could not end; on
+NATS with nats.partitions then.
 """
 
 import argparse
@@ -15,29 +16,38 @@ import msgpack
 
 import clients
 import workers
+from test_nats_partitions import murmur2
 from test_reconcile import start_broker
 
 LIMIT_MS, STUCK_MS, LONG_MS, SPIN_MS = 300, 500, 30000, 8000
-FOLLOWERS, OTHERS = 4, 200
+FOLLOWERS, OTHERS, PARTITIONS = 4, 200, 4
 
 
 class Scenario:
-    """One worker with two lanes, and topics of its own."""
+    """One worker with two lanes, or replicas, and topics of its own."""
 
-    def __init__(self, folder, broker, client, name, **settings):
+    def __init__(self, folder, broker, client, name, has_partitions=False, **settings):
         self.client = client
+        self.has_partitions = has_partitions and client.kind == "nats"
         self.topics = {"commands": f"commands.{name}", "results": f"results.{name}",
                        "dead_letters": f"dlq.{name}.commands"}
         config = workers.configuration(
             broker.url, name, self.topics, lanes=2, settle_ms=100, timeout_ms=LIMIT_MS,
-            stuck_ms=STUCK_MS, **settings)
+            stuck_ms=STUCK_MS, partitions=PARTITIONS, **settings)
         if client.kind == "nats":
             config["nats"] = {"ack_wait_ms": 3000}
+            if has_partitions:
+                config["nats"].update(partitions=PARTITIONS, lease_ms=2000)
         else:
             config["kafka"] = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
-        self.worker = workers.Worker(folder, name, config)
-        self.worker.probe_log = f"{folder}/{name}.probe"
-        self.worker.env["DRAY_PROBE_LOG"] = self.worker.probe_log
+        self.folder, self.name, self.config = folder, name, config
+        self.worker = self.replica(name)
+
+    def replica(self, name):
+        worker = workers.Worker(self.folder, name, self.config)
+        worker.probe_log = f"{self.folder}/{self.name}.probe"
+        worker.env["DRAY_PROBE_LOG"] = worker.probe_log
+        return worker
 
     def send(self, *commands):
         """(id, key or None, payload) each."""
@@ -47,7 +57,12 @@ class Scenario:
             if key is not None:
                 envelope["key"] = key
             messages.append((key and key.encode(), msgpack.packb(envelope), None))
-        self.client.publish(self.topics["commands"], messages)
+        if not self.has_partitions:
+            self.client.publish(self.topics["commands"], messages)
+            return
+        for message in messages:
+            partition = murmur2(message[0]) % PARTITIONS
+            self.client.publish(f"{self.topics['commands']}.p.{partition}", [message])
 
     def results(self):
         """id -> [result map]"""
@@ -176,6 +191,42 @@ def never_returns(folder, broker, client, name, key, **settings):
             worker.kill()
 
 
+def another_takes_over(folder, broker, client):
+    """Of two replicas one has a handler that never returns: both go on, it ends, the other has the rest."""
+    scenario = Scenario(folder, broker, client, "pair", has_partitions=True, stuck_exit_ms=5000)
+    replicas = [scenario.worker, scenario.replica("pair-two")]
+    behind = followers("held")
+    try:
+        replicas[0].start().wait_ready()
+        alone = replicas[0].metric("dray_revocations_total")
+        replicas[1].start().wait_ready()
+        scenario.wait(lambda: replicas[0].metric("dray_revocations_total") > alone, 60, "a part for the second")
+        scenario.send(("deaf", "held", {"do": "sleep", "ms": 3600000, "deaf": True}))
+        scenario.wait(lambda: any(replica.metric("dray_stuck_handlers") for replica in replicas), 60,
+                      "a stuck handler")
+        deaf, other = sorted(replicas, key=lambda replica: -replica.metric("dray_stuck_handlers"))
+        assigned = other.metric("dray_assignments_total")
+        others = [(f"other-{n}", f"key-{n % 20}", {"do": "ok"}) for n in range(OTHERS // 2)]
+        scenario.send(*behind, *others)
+        scenario.wait(lambda: scenario.succeeded(ids(others)), 60, "other keys' results")
+        scenario.wait(lambda: not deaf.is_running(), 120, "the end of the one with the deaf handler")
+        assert deaf.process.returncode == 1, deaf.process.returncode
+        scenario.wait(lambda: scenario.succeeded(ids(behind)), 120, "the followers' results")
+        assert other.metric("dray_assignments_total") > assigned, "no partition has moved"
+        runs = scenario.runs()
+        assert "deaf" not in runs, "the deaf one was run a second time"
+        assert {run.worker for id_ in ids(others) for run in runs[id_]} == {"pair", "pair-two"}
+        assert {run.worker for id_ in ids(behind) for run in runs[id_]} == {other.name}
+        starts = [runs[id_][0].start_ns for id_ in ids(behind)]
+        assert starts == sorted(starts), starts
+        assert other.stop() == 0
+        check_letter(scenario, "deaf")
+    finally:
+        for replica in replicas:
+            if replica.is_running():
+                replica.kill()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bus", default="nats")
@@ -186,6 +237,7 @@ def main():
             returns_at_last(folder, broker, client)
             never_returns(folder, broker, client, "held", "held", stuck_exit_ms=2000)
             never_returns(folder, broker, client, "many", None, stuck_max=0)
+            another_takes_over(folder, broker, client)
         finally:
             client.close()
     return 0

@@ -3,9 +3,10 @@
 # Copyright 2026 The dray authors
 """worker.delivery exactly_once: workers and the broker are killed, and committed readers see each outcome once.
 
-test_exactly_once.py points|moves|broker [--kafka VERSION]
+test_exactly_once.py points|parked|moves|broker [--kafka VERSION]
 
 points   SIGKILL at each named point of a command's way and of a transaction's, then a restart
+parked   the same while keys are parked, come back and end: the park log is in the transactions, too
 moves    two replicas; one is killed within a transaction and stays away, then one stands still past its session
          and is woken, then one drains: their partitions move
 broker   the broker is killed under load and started again
@@ -32,6 +33,7 @@ import load as loads
 import reconcile
 import workers
 from test_crash_points import wait_for_death
+from test_park import Scene, policy, some_at_once
 from workers import brokers
 
 COUNT, WORK_MS, PARTITIONS = 240, 5, 4
@@ -166,6 +168,44 @@ def test_points(broker, folder, dice, seed):
     client.close()
 
 
+# Of the transactions the first park the keys; then heads come out, are written again, come out, and end.
+PARKED = (("after_publish", 1), ("before_offsets", 1), ("after_offsets", 2), ("after_end", 2),
+          ("after_handler", 13), ("before_commit", 4), ("after_offsets", 5))
+
+
+def one_parked(broker, folder, point, at):
+    scene = Scene(folder, broker.url, f"parked-{point}-{at}".replace("_", "-"), policy(3, 600))
+    scene.config["worker"].update(delivery="exactly_once", transaction_ms=20, drain_ms=180000)
+    topics = dict(scene.topics)
+    try:
+        worker = scene.replica("one").start({"DRAY_CRASH_AT": f"{point}:{at}"}).wait_ready()
+        scene.send(12, 2, {"do": "fail", "kind": "rejected"})
+        wait_for_death(worker, point)
+        worker.start().wait_ready()
+        wait_complete(broker, topics, scene.commands, scene.name)
+        assert worker.metric("dray_unparked_total") > 0, "nothing came out of the park log"
+        assert worker.stop(timeout_s=240) == 0, "a drain is clean"
+        committed = Outcomes(broker.bootstrap, topics)
+        committed.check(scene.commands, scene.name)
+        scene.check_order(3)
+        scene.dray("parked", "--all", code=3)
+        parked = [len(read(broker.bootstrap, scene.park, level))
+                  for level in ("read_committed", "read_uncommitted")]
+        aborted = len(Outcomes(broker.bootstrap, topics, "read_uncommitted")) - len(committed)
+        aborted += parked[1] - parked[0]
+        assert aborted > 0 or point not in INSIDE, f"{scene.name}: nothing was in the transaction that died"
+        return aborted
+    finally:
+        scene.stop()
+
+
+def test_parked(broker, folder, dice, seed):
+    del dice, seed
+    told = some_at_once(lambda kill: one_parked(broker, folder, *kill), PARKED)
+    for (point, at), aborted in zip(PARKED, told):
+        print(f"{point}:{at}: {aborted} records were in transactions that were thrown away")
+
+
 def metric(replicas, name):
     return sum(replica.metric(name) or 0 for replica in replicas)
 
@@ -261,12 +301,12 @@ def test_broker(broker, folder, dice, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("points", "moves", "broker"))
+    parser.add_argument("what", choices=("points", "parked", "moves", "broker"))
     parser.add_argument("--kafka", default="3.9.1")
     arguments = parser.parse_args()
     seed = reconcile.seed()
     print(f"seed {seed} (DRAY_TEST_SEED={seed} repeats it)")
-    what = {"points": test_points, "moves": test_moves, "broker": test_broker}[arguments.what]
+    what = {"points": test_points, "parked": test_parked, "moves": test_moves, "broker": test_broker}[arguments.what]
     with workers.Folder("exactly-once") as folder, brokers.Kafka(arguments.kafka) as broker:
         what(broker, folder, random.Random(seed), seed)
     return 0

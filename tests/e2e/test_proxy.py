@@ -51,15 +51,15 @@ def configuration(bus, proxy):
     return config
 
 
-def judge(client, load, replicas, proxy, codes):
+def judge(client, load, replicas, proxy, codes, redelivered):
     commands, runs = load.commands, workers.runs(replicas[0].probe_log)
     report = reconcile.outcomes(commands, client.read("results"), client.read(TOPICS["dead_letters"]))
     is_kafka = client.kind == "kafka"
     order = reconcile.order(commands, runs, is_kafka, is_kafka)
     again = len(runs) - len({run.id for run in runs})
     print(report)
-    print(f"{len(commands)} commands, {len(runs)} runs, {again} of them again; {proxy.accepted} connections, "
-          f"faults {dict(proxy.counts)}")
+    print(f"{len(commands)} commands, {len(runs)} runs, {again} of them again; {redelivered} redeliveries, "
+          f"{proxy.accepted} connections, faults {dict(proxy.counts)}")
     assert not report.problems, "outcomes do not fit"
     assert not order, f"order of keys: {len(order)} problems, {order[:5]}"
     assert codes == [0, 0], f"drained with {codes}"
@@ -95,8 +95,9 @@ def scenario(bus, seconds, seed):
                                               client.read(TOPICS["dead_letters"])), 240,
                 "an outcome for every command")
             assert all(replica.is_running() for replica in replicas), "a replica ended by itself"
+            redelivered = workers.redeliveries(replicas, commands)
             codes = [replica.stop() for replica in replicas]
-            judge(client, load, replicas, proxy, codes)
+            judge(client, load, replicas, proxy, codes, redelivered)
         finally:
             load.end()
             for replica in replicas:

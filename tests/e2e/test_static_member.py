@@ -34,9 +34,9 @@ def produce(client, commands, count):
                         f"a result for each of {len(commands)} commands")
 
 
-def member(folder, url, kafka, name, instance):
+def member(folder, url, more, name, instance):
     config = workers.configuration(url, "static", TOPICS, settle_ms=100)
-    config["kafka"] = dict(kafka, **{"group.instance.id": instance})
+    config["kafka"] = dict(more["kafka"], **{"group.instance.id": instance})
     return workers.Worker(folder, name, config)
 
 
@@ -69,10 +69,10 @@ def same_id_twice(client, commands, one, twin, is_second_fenced):
 
 
 def scenario(protocol):
-    broker, kafka = workers.group_broker(protocol, SESSION_MS)
+    broker, more = workers.group_broker(protocol, SESSION_MS)
     with workers.Folder("static") as folder, broker:
         client = clients.connect(broker.url)
-        one, two, twin = (member(folder, broker.url, kafka, name, instance)
+        one, two, twin = (member(folder, broker.url, more, name, instance)
                           for name, instance in (("one", "the-one"), ("two", "other"), ("twin", "the-one")))
         commands = []
         try:

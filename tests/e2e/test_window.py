@@ -5,11 +5,13 @@
 
 Every id is sent twice at once, once with the same key and once with another one of the same partition,
 then again after the worker was killed, after a second replica came (with partitions, half
-of them go to it), and after the first one left. One command's worker dies between the record of its end and its result.
+of them go to it), and after the first one was killed while the second lives. One command's worker dies between the
+record of its end and its result and is started again; of another one's the second replica takes the partition over.
 """
 
 import argparse
 import collections
+import signal
 import sys
 
 import clients
@@ -103,6 +105,24 @@ def check(sender, probe_log, may_be_many=()):
     return marked
 
 
+def dies_behind_a_record(sender, one, two):
+    """The first replica comes back, gets a part, and dies behind the record of a command: the second one, which
+    takes its partition, publishes the result and does not run it."""
+    had = two.metric("dray_revocations_total")
+    one.start(env={"DRAY_CRASH_AT": "after_publish:1"}).wait_ready()
+    workers.settle_down(lambda: two.metric("dray_revocations_total") > had, 60, "a part for the first one again")
+    for partition, keys in sorted(sender.keys.items()):
+        name = f"torn-{partition}"
+        sender.publish([sender.message(name, keys[0], {"do": "ok"})])
+        workers.settle_down(lambda: not one.is_running() or sender.ends()[name], 90, "an end or a death")
+        if not one.is_running():
+            break
+    assert one.process.returncode == -signal.SIGKILL, one.log()[-2000:]
+    sender.wait("the result of what another one's record says")
+    [run] = [run for run in workers.runs(one.probe_log) if run.id == name.encode().hex()]
+    [result] = sender.ends()[name]
+    assert run.worker == "one" and not result.get("duplicate"), (run.worker, result)
+
 
 def scenario(bus, has_partitions):
     with workers.Folder("window") as folder, start_broker(bus) as broker:
@@ -112,9 +132,10 @@ def scenario(bus, has_partitions):
         config["routes"][0]["policy"] = {"attempts": 1, "idempotency": {"window_ms": WINDOW_MS}}
         if client.kind == "kafka":
             config["kafka"] = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
-        one, two = (workers.Worker(folder, name, config) for name in ("one", "two"))
         if has_partitions:
             config["nats"] = {"partitions": PARTITIONS, "lease_ms": 3000, "ack_wait_ms": 20000}
+        one, two = (workers.Worker(folder, name, config) for name in ("one", "two"))
+        is_parted = has_partitions or client.kind == "kafka"
         sender = Sender(client, has_partitions)
         try:
             one.start().wait_ready()
@@ -144,21 +165,30 @@ def scenario(bus, has_partitions):
             assert not any("duplicate" in result for result in sender.ends()["torn"])
             check(sender, one.probe_log, again)
 
+            had = one.metric("dray_revocations_total")
             two.start().wait_ready()
-            workers.settle_down(lambda: two.metric("dray_assigned_sources"), 120, "sources of the second replica")
+            workers.settle_down(lambda: two.metric("dray_assigned_sources") and (
+                not is_parted or one.metric("dray_revocations_total") > had), 120, "sources of the second replica")
             before = two.metric("dray_window_hits_total")
             sender.send_all(2, 2)
             sender.wait("answers of two replicas")
             workers.settle_down(lambda: two.metric("dray_window_hits_total") > before, 60,
                                 "an answer of the second replica")
-            assert one.stop() == 0
+            if is_parted:
+                assert one.stop() == 0
+                dies_behind_a_record(sender, one, two)
+            else:
+                one.kill()
+            hits = two.metric("dray_window_hits_total")
             sender.send_all(1, 3)
             sender.wait("answers of the one that is left")
             check(sender, one.probe_log, again)
-            workers.settle_down(lambda: two.metric("dray_window_hits_total") >= COUNT, 60, "answers of the second")
+            workers.settle_down(lambda: two.metric("dray_window_hits_total") >= hits + COUNT, 60, "answers of the second")
             assert two.metric("dray_window_evicted_total") == 0
             assert two.stop() == 0
-            assert {run.worker for run in workers.runs(one.probe_log)} == {"one"}, "the second one ran something"
+            torn = {f"torn-{partition}".encode().hex() for partition in range(PARTITIONS)}
+            ran = {run.worker for run in workers.runs(one.probe_log) if run.id not in torn}
+            assert ran == {"one"}, "the second one ran something"
         finally:
             for replica in (one, two):
                 if replica.is_running():

@@ -90,9 +90,9 @@ def keys_of(worker, runs, commands):
     return sorted(key for key, name in owner.items() if name == worker)
 
 
-def is_zombies(run, stop_ns, lost_ns):
-    """A run of the first replica that it was in, or began, while its assignment was lost unknown to it."""
-    return run.worker == "one" and run.end_ns > stop_ns and run.start_ns < lost_ns
+def is_zombies(run, worker, stop_ns, lost_ns):
+    """A run of this replica that it was in, or began, while its assignment was lost unknown to it."""
+    return run.worker == worker and run.end_ns > stop_ns and run.start_ns < lost_ns
 
 
 def stop_in_the_middle(one, two, producer):
@@ -126,7 +126,7 @@ def wake_up(one):
 def judge(producer, runs, times, results):
     """Order without the zombie's runs, which are few and explained; returns the zombie's runs."""
     stop_ns, wake_ns, lost_ns = times
-    zombies = [run for run in runs if is_zombies(run, stop_ns, lost_ns)]
+    zombies = [run for run in runs if is_zombies(run, "one", stop_ns, lost_ns)]
     for run in zombies:
         print(f"  zombie: {bytes.fromhex(run.id).decode()} key {run.key} from "
               f"{(run.start_ns - stop_ns) / 1e6:.0f} to {(run.end_ns - stop_ns) / 1e6:.0f} ms after the stop")
@@ -143,12 +143,12 @@ def judge(producer, runs, times, results):
 
 
 def scenario(protocol):
-    broker, kafka = workers.group_broker(protocol, SESSION_MS)
+    broker, more = workers.group_broker(protocol, SESSION_MS)
     with workers.Folder("zombie") as folder, broker:
         client = clients.connect(broker.url)
         config = workers.configuration(broker.url, "zombie", TOPICS, settle_ms=100, lanes=LANES,
                                        revoke_ms=30000, stuck_ms=60000)  # slow is not given up here
-        config["kafka"] = kafka
+        config.update(more)
         one, two = (workers.Worker(folder, name, config) for name in ("one", "two"))
         sampler = None
         try:

@@ -23,6 +23,7 @@ DRAY = os.path.join(BUILD, "bin", "dray")
 MODULES = os.path.join(BUILD, "modules")
 wait_for = brokers.wait_for
 
+PARTITIONS = 8  # where nothing else is said
 PROBE = {"name": "probe.run", "version": "1.0.0", "runtime": "native", "module": "probe.so",
          "handler": "probe"}
 
@@ -78,18 +79,21 @@ def configuration(url, group, topics, **worker):
         "bus": url, "group": group, "modules": MODULES,
         "topics": topics,
         "routes": [dict(PROBE, policy={"attempts": 2, "backoff_ms": [20]})],
-        "worker": dict({"create_topics": True, "partitions": 8, "lanes": 4}, **worker),
+        "worker": dict({"create_topics": True, "partitions": PARTITIONS, "lanes": 4}, **worker),
         "admin": {"listen": "127.0.0.1:0"},
     }
 
 
 def group_broker(protocol, session_ms):
-    """A Kafka broker, and what a worker is told below `kafka`, for a group of this protocol: "classic", or
-    "consumer", that of KIP-848, whose times are the broker's."""
+    """A broker, and what a worker's configuration has besides, for a group of this protocol: "classic" of Kafka,
+    "consumer", that of KIP-848, whose times are the broker's, or "nats" with partitions and leases."""
+    if protocol == "nats":
+        return brokers.Nats(), {"nats": {"partitions": PARTITIONS, "lease_ms": session_ms,
+                                         "ack_wait_ms": 2 * session_ms}}
     if protocol == "classic":
-        return brokers.Kafka(), {"session.timeout.ms": session_ms, "heartbeat.interval.ms": 300}
+        return brokers.Kafka(), {"kafka": {"session.timeout.ms": session_ms, "heartbeat.interval.ms": 300}}
     return (brokers.Kafka("4.0.0", {"group.consumer.session.timeout.ms": session_ms}),
-            {"group.protocol": protocol})
+            {"kafka": {"group.protocol": protocol}})
 
 
 class Worker:
@@ -188,6 +192,11 @@ def runs(path):
         return []
     with open(path, encoding="ascii") as file:
         return [Run(line) for line in file if line.endswith("\n")]
+
+
+def redeliveries(replicas, commands):
+    """How many messages replicas, of which none has ended yet, were given beyond one of each command."""
+    return int(sum(replica.metric("dray_messages_total") for replica in replicas)) - len(commands)
 
 
 def settle_down(condition, timeout_s, what):

@@ -461,6 +461,8 @@ static void an_unknown_dray_variable_is_a_warning_and_helpers_are_none(void **st
                                               "DRAY_WORKER_LANE=3",
                                               "DRAY_PROBE_LOG=/tmp/x",
                                               "DRAY_CRASH_AT=p:1",
+                                              "DRAY_STOP_AT=p:1",
+                                              "DRAY_HANG_AT=p:1",
                                               "DRAY_TEST_NATS=",
                                               "DRAY_CONFIG=/nope",
                                               "DRAY_NATS_SERVER=/x",
