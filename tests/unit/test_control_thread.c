@@ -125,7 +125,8 @@ static void an_empty_registry_is_seeded_and_the_replica_says_so(void **state)
         assert_true(records_of(STATUS) >= 2); /* ready, and goodbye */
         assert_true(dri_registry_revision(one.base.registry) == 1);
         assert_int_equal(dri_registry_count(one.base.registry), 1);
-        const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC};
+        const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC,
+                                                 NULL};
         assert_true(dri_snapshot_revision(&place) == 1);
         dri_sim_forget(BROKER);
         replica_fini(&one);
@@ -220,7 +221,7 @@ static void a_log_that_ends_before_the_snapshot_stops_the_start(void **state)
     replica_init(&one, 1);
     fixture_open(&old);
     dri_registry_see(old.registry, 12);
-    const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC};
+    const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC, NULL};
     test_ok(dri_snapshot_save(&place, old.registry, one.text, sizeof(one.text)));
     fixture_close(&old);
     open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_ACK_LATE, 0);
@@ -240,7 +241,7 @@ static void a_topic_that_is_away_is_replaced_by_the_snapshot(void **state)
     replica_init(&one, 1);
     fixture_open(&old);
     test_ok(fixture_put(&old, 0, &order));
-    const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC};
+    const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC, NULL};
     test_ok(dri_snapshot_save(&place, old.registry, one.text, sizeof(one.text)));
     fixture_close(&old);
     open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_ACK_LATE, 0);
@@ -263,7 +264,7 @@ static void the_snapshot_of_another_bus_is_not_started_with(void **state)
     replica_init(&one, 1);
     fixture_open(&old);
     test_ok(fixture_put(&old, 0, &order));
-    const struct dri_snapshot_place place = {one.folder, "sim://another", "default", TOPIC};
+    const struct dri_snapshot_place place = {one.folder, "sim://another", "default", TOPIC, NULL};
     test_ok(dri_snapshot_save(&place, old.registry, one.text, sizeof(one.text)));
     fixture_close(&old);
     open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_ACK_LATE, 0);

@@ -21,7 +21,7 @@ static void open_place(struct place *place)
     assert_non_null(mkdtemp(place->folder));
     (void)snprintf(place->file, sizeof(place->file), "%s/%s", place->folder, DRI_SNAPSHOT_FILE);
     place->at = (struct dri_snapshot_place){place->folder, "nats://me:secret@a:1,b:2", "blue",
-                                            "dray.control"};
+                                            "dray.control", NULL};
 }
 
 static void close_place(struct place *place)
