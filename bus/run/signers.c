@@ -118,8 +118,9 @@ static const char *check_namespaces(struct dray_slice namespaces)
         return NULL;
     }
     for (struct dray_slice rest = namespaces; rest.len > 0;) {
-        if (!dri_route_name_is_valid(take_part(&rest, '/'))) {
-            return "has a namespace that is no name";
+        struct dray_slice part = take_part(&rest, '/');
+        if (!dri_route_name_is_valid(part) || dray_slice_equal_text(part, "*")) {
+            return "has a namespace that is no name, or * beside others";
         }
     }
     return NULL;
@@ -232,7 +233,7 @@ static bool may_change(const struct dri_signer *signer, struct dray_slice ns)
 {
     for (struct dray_slice rest = signer->namespaces; rest.len > 0;) {
         struct dray_slice part = take_part(&rest, '/');
-        if (dray_slice_equal_text(part, "*") || dray_slice_equal(part, ns)) {
+        if (dray_slice_equal(part, ns)) {
             return true;
         }
     }
