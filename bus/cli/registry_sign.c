@@ -85,6 +85,29 @@ static const char *advice(enum dri_distrust distrust)
     }
 }
 
+bool dri_registry_trusts_others(const struct dri_registry_tool *tool,
+                                const struct dri_replica *replica)
+{
+    char hex[DRI_FINGERPRINT_HEX];
+    struct dray_slice theirs = replica->record.signers;
+    dri_signers_fingerprint(&tool->signers, hex);
+    return !dray_slice_equal_text(theirs.at == NULL ? dray_slice_text("") : theirs, hex);
+}
+
+int dri_registry_tell_differs(const struct dri_registry_tool *tool,
+                              const struct dri_replica *replica)
+{
+    bool trusts_others = dri_registry_trusts_others(tool, replica);
+    return dri_cli_fail(tool->cli, DRI_EXIT_FAILED,
+                        "%.*s is at revision %" PRIu64 ", but its routes are not those that the "
+                        "log leads to: %s",
+                        (int)replica->record.worker.len, (const char *)replica->record.worker.at,
+                        replica->record.revision,
+                        trusts_others ? "it trusts other control.signers than this configuration "
+                                        "does; use the same everywhere"
+                                      : "restart it, and see its log");
+}
+
 int dri_registry_sign_refused(const struct dri_registry_tool *tool,
                               const struct dri_control_outcome *outcome)
 {

@@ -121,6 +121,12 @@ int dri_registry_tool_schedule(struct dri_registry_tool *tool,
  *  what is wrong, also when the change would be refused without one; returns an exit code. */
 int dri_registry_sign_key(const struct dri_registry_tool *tool, struct dri_signing_key *ret_key,
                           bool *ret_has);
+/** registry_sign.c: whether the replica trusts others than our configuration does. */
+bool dri_registry_trusts_others(const struct dri_registry_tool *tool,
+                                const struct dri_replica *replica);
+/** registry_sign.c: says that its routes are not those that the log leads to; returns FAILED. */
+int dri_registry_tell_differs(const struct dri_registry_tool *tool,
+                              const struct dri_replica *replica);
 /** registry_sign.c: says why our record is not trusted, and what to do; returns DRI_EXIT_DENIED. */
 int dri_registry_sign_refused(const struct dri_registry_tool *tool,
                               const struct dri_control_outcome *outcome);

@@ -245,9 +245,8 @@ static bool was_ever_put(const struct dri_control_thread *control)
 static void on_seed_refused(struct dri_control_thread *control,
                             const struct dri_control_outcome *outcome)
 {
-    bool is_past =
-        outcome->distrust == DRI_DISTRUST_REPLAYED || outcome->distrust == DRI_DISTRUST_EXPIRED;
-    if (!is_past) {
+    enum dri_distrust why = outcome->distrust;
+    if (why != DRI_DISTRUST_REPLAYED && why != DRI_DISTRUST_EXPIRED) {
         fail(control, DRAY_EINVALID, outcome->text);
     } else if (!was_ever_put(control)) {
         dri_free(control->seed.bytes);
@@ -794,6 +793,7 @@ static enum dray_status prepare(struct dri_control_thread *control,
                                       .group = config->settings->group,
                                       .version = config->version,
                                       .admin = control->admin,
+                                      .signers = control->signers_hex,
                                       .registry = config->registry};
     dri_beat_init(&control->beat);
     dri_sharing_init(&control->sharing, config->registry, config->worker, config->settings->group);

@@ -38,7 +38,7 @@ class Key:
         with open(os.open(self.file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
             file.write(f"kid: {kid}\nsecret: {bytes(self.signing).hex()}\n")
 
-    def record(self, name, base=0, signing=None, kid=None, cut=64, **change):
+    def record(self, name, base=0, signing=None, kid=None, cut=64, module="probe.so", **change):
         """The bytes of a record that puts a route; what is given replaces what would be said."""
         self.seq += 1
         now = int(time.time() * 1000)
@@ -47,7 +47,7 @@ class Key:
                 "issuer": self.kid, "seq": self.seq, "expires": now + AGE_MS}
         said.update(change)
         said["items"] = [{"key": f"{ns}/{name}@1.0.0", "base": base, "route": {
-            "ns": ns, "name": name, "version": "1.0.0", "runtime": "native", "module": "probe.so", "handler": "probe"}}]
+            "ns": ns, "name": name, "version": "1.0.0", "runtime": "native", "module": module, "handler": "probe"}}]
         packed = msgpack.packb({key: value for key, value in said.items() if value is not None})
         signature = (signing or self.signing).sign(packed).signature
         return msgpack.packb({"v": 1, "change": packed, "kid": kid or self.kid, "sig": signature[:cut]})
@@ -125,11 +125,14 @@ def every_replica_refuses_the_same(bench):
     ]
     for value, _ in attacks:
         publish(client, value)
+    local = ["../modules/probe.so", "/tmp/probe.so", "sub/probe.so", "http://h/probe.so", ".probe.so"]
+    for module in local:  # what is signed names files of the folder, and nothing else
+        publish(client, ann.record("b.run", module=module))
     publish(client, ann.record("b.run", cut=63))  # no record at all
     publish(client, ann.record("c.run"))  # and the honest writer goes on
     client.close()
 
-    end = 2 + len(attacks) + 2
+    end = 2 + len(attacks) + len(local) + 2
     digest = bench.agreed(("one", "two"), end)
     assert digest != good, "the last change counts"
     assert set(bench.routes()) == {"default/a.run@1.0.0", "acme/a.run@1.0.0", "default/c.run@1.0.0"}
@@ -138,15 +141,17 @@ def every_replica_refuses_the_same(bench):
     for revision, (_, reason) in enumerate(attacks, 3):
         assert by_revision[revision]["verdict"] == "refused", by_revision[revision]
         assert reason in by_revision[revision]["reason"], (reason, by_revision[revision])
+    for revision in range(3 + len(attacks), end - 1):
+        assert "file name" in by_revision[revision]["reason"], by_revision[revision]
     for replica in bench.replicas:
         assert replica.metric("dray_control_untrusted_total") == len(attacks), replica.name
-        assert replica.metric("dray_control_refused_total") == len(attacks) + 1, replica.name
+        assert replica.metric("dray_control_refused_total") == len(attacks) + len(local) + 1, replica.name
         lines = refused_of(replica)
         assert len(lines) == len(attacks), lines
         for (_, reason), line in zip(attacks, lines):
             assert reason in line, (reason, line)
     refusals = bench.status()["one"]["refusals"]
-    assert any("ben may not change namespace default" in refusal.get("reason", "") for refusal in refusals), refusals
+    assert len(refusals) == 16 and any("ben may not change namespace default" in refusal.get("reason", "") for refusal in refusals), refusals
 
     # Long after the first record has expired a replica reads all of it for the first time, another again.
     workers.wait_for(lambda: time.time() * 1000 > soon + 1000, 30, "the first record to expire")
@@ -157,7 +162,7 @@ def every_replica_refuses_the_same(bench):
     assert bench.agreed(("two", "three"), end) == digest
     found, _ = bench.dray("keys", "verify", code=1)
     assert [record["verdict"] for record in found] == [
-        "trusted", "trusted", *["untrusted"] * len(attacks), "invalid", "trusted"], found
+        "trusted", "trusted", *["untrusted"] * len(attacks), *["trusted"] * len(local), "invalid", "trusted"], found
     assert found[0]["kid"] == "ann" and found[0]["seq"] == 1 and "expires" in found[0], found[0]
 
     # Who trusts another set of signers comes to other routes, and status shows it.
@@ -167,6 +172,8 @@ def every_replica_refuses_the_same(bench):
     out, err = process.communicate(timeout=90)
     replicas = {replica["worker"]: replica for replica in map(json.loads, out.splitlines())}
     assert process.returncode == 1 and replicas["odd"]["digest"] != replicas["two"]["digest"], (out, err)
+    assert "odd is at revision" in err and "it trusts other control.signers" in err and "two" not in err, err
+    assert replicas["odd"]["signers"] != replicas["two"]["signers"] == replicas["three"]["signers"]
 
 
 def check(record, signer, last):
