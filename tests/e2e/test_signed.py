@@ -230,6 +230,16 @@ def writers_sign(bench):
     assert {record["verdict"] for record in found} <= {"trusted", "untrusted"}, found
     assert all("sequence number" in record["reason"] for record in found if record["verdict"] == "untrusted"), found
 
+    # The doctor looks at the key, and warns of a cluster without a name.
+    def signing(code):
+        found, _ = bench.dray("doctor", "--json", code=code)
+        return [(line["status"], line["text"]) for line in found if line["check"] == "signing"]
+
+    assert [mark for mark, _ in signing(None)] == ["ok", "ok"], signing(None)
+    use(bench, control={**section, "key_file": eve.file})
+    assert [mark for mark, _ in signing(78)] == ["ok", "warn", "fail"], signing(78)
+    use(bench, cluster="blue", control={**section, "key_file": path})
+
     # Without a key, with nobody's key, with a key that others may read: nothing is written.
     end = len(stored(bench))
     put = ("registry", "put", "z.run@1.0.0", *PUT_PROBE)
