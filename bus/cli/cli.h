@@ -175,6 +175,8 @@ extern const struct dri_cli_command dri_registry_ls_command, dri_registry_show_c
     dri_registry_put_command, dri_registry_pause_command, dri_registry_resume_command,
     dri_registry_rm_command, dri_registry_status_command, dri_registry_history_command,
     dri_registry_diff_command, dri_registry_rollback_command, dri_registry_apply_command;
+extern const struct dri_cli_command dri_keys_new_command, dri_keys_show_command,
+    dri_keys_verify_command;
 extern const struct dri_cli_command dri_help_command, dri_worker_command, dri_send_command,
     dri_doctor_command, dri_dlq_ls_command, dri_dlq_show_command, dri_dlq_groups_command,
     dri_dlq_replay_command, dri_dlq_parked_command, dri_dlq_release_command,

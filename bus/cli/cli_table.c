@@ -29,6 +29,9 @@ const struct dri_cli_command *const dri_cli_commands[] = {
     &dri_schedule_rm_command,
     &dri_schedule_cancel_command,
     &dri_schedule_next_command,
+    &dri_keys_new_command,
+    &dri_keys_show_command,
+    &dri_keys_verify_command,
     &dri_help_command,
     NULL,
 };

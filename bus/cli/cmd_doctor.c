@@ -29,6 +29,7 @@
 #include "run/module.h"
 #include "run/registry.h"
 #include "run/seed.h"
+#include "run/signing.h"
 #include "run/state.h"
 #include "url.h"
 #include "version.h"
@@ -409,6 +410,48 @@ static void look_at_modules(struct doctor *doctor)
     dri_modules_destroy(modules);
 }
 
+/* ---- who signs ---- */
+
+static void look_at_key(struct doctor *doctor, const struct dri_signers *signers, const char *path)
+{
+    struct dri_signing_key key;
+    char text[TEXT_BYTES] = "";
+    enum dray_status status = dri_signing_key_load(path, &key, text, sizeof(text));
+    if (status != DRAY_OK) {
+        find(doctor, MARK_FAIL, "signing", "%s", text);
+        fail_with(doctor, status == DRAY_EAUTH ? DRI_EXIT_DENIED : DRI_EXIT_CONFIG);
+        return;
+    }
+    if (signers->count > 0 && dri_signers_find(signers, dray_slice_text(key.kid)) == NULL) {
+        find(doctor, MARK_FAIL, "signing",
+             "%s: its kid %s is none of control.signers: put what dray keys show prints there",
+             path, key.kid);
+        fail_with(doctor, DRI_EXIT_CONFIG);
+    } else {
+        find(doctor, MARK_OK, "signing", "%s: key of %s", path, key.kid);
+    }
+    dri_signing_key_wipe(&key);
+}
+
+static void look_at_signing(struct doctor *doctor)
+{
+    const struct dri_settings *settings = &doctor->cli->settings;
+    struct dri_signers signers;
+    dri_signers_init(&signers, settings);
+    if (signers.count > 0) {
+        find(doctor, MARK_OK, "signing", "%zu keys may sign control records, unsigned ones are %s",
+             signers.count, signers.is_required ? "refused" : "taken");
+    }
+    if (signers.count > 0 && strcmp(settings->cluster, "default") == 0) {
+        find(doctor, MARK_WARN, "signing",
+             "`cluster` is \"default\": with a name of its own a signed record of another cluster "
+             "cannot be written here again");
+    }
+    if (settings->control.key_file != NULL) {
+        look_at_key(doctor, &signers, settings->control.key_file);
+    }
+}
+
 /* ---- this machine ---- */
 
 static void look_at_state(struct doctor *doctor)
@@ -492,6 +535,7 @@ static int doctor_run(struct dri_cli *cli)
         look_at_exposure(&doctor);
         look_at_broker(&doctor);
         look_at_modules(&doctor);
+        look_at_signing(&doctor);
         look_at_state(&doctor);
         look_at_admin(&doctor);
         if (dri_cli_has(cli, "settings")) {

@@ -116,7 +116,7 @@ static void print_replica(const struct dri_registry_tool *tool, const struct dri
         struct dray_slice value;
     } texts[] = {{"worker", record->worker},   {"group", record->group}, {"host", record->host},
                  {"version", record->version}, {"state", record->state}, {"digest", record->digest},
-                 {"admin", record->admin}};
+                 {"signers", record->signers}, {"admin", record->admin}};
     dri_text_init(&line);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         dri_text_addf(&line, "%c", i == 0 ? '{' : ',');
@@ -420,12 +420,17 @@ static int tell_different(const struct dri_registry_tool *tool)
     int code = DRI_EXIT_OK;
     for (size_t i = 0; i < tool->replicas_count; i++) {
         const struct dri_replica *replica = &tool->replicas[i];
-        if (dri_replica_is_live(replica) && dri_registry_tool_differs(tool, replica)) {
-            code = dri_cli_fail(tool->cli, DRI_EXIT_FAILED,
-                                "%.*s is at revision %" PRIu64 ", but its routes are not those "
-                                "that the log leads to: restart it, and see its log",
-                                (int)replica->record.worker.len,
-                                (const char *)replica->record.worker.at, replica->record.revision);
+        if (!dri_replica_is_live(replica)) {
+            continue;
+        }
+        if (dri_registry_tool_differs(tool, replica)) {
+            code = dri_registry_tell_differs(tool, replica);
+        } else if (dri_registry_trusts_others(tool, replica)) {
+            (void)dri_cli_fail(tool->cli, 0,
+                               "warning: %.*s trusts other control.signers than this "
+                               "configuration does: what is refused here may count there",
+                               (int)replica->record.worker.len,
+                               (const char *)replica->record.worker.at);
         }
     }
     return code;
@@ -515,11 +520,13 @@ const struct dri_cli_command dri_registry_status_command = {
         "Lists the live replicas: their state, the revision up to which they have read the "
         "control topic, the digest of their routes, the modules that these run in, and the routes "
         "that they cannot run, with the reason. Replicas with one revision have one digest, that "
-        "of the log; one that has another is told of. Then the routes that no live replica runs. "
+        "of the log; one that has another is told of, and one that trusts other signers. Then the "
+        "routes that no live replica runs. "
         "With --group only the replicas of that group.\n\n"
         "With --json, or in a pipe, one line for each: {\"worker\",\"group\",\"host\","
-        "\"version\",\"state\",\"digest\",\"admin\",\"pid\",\"revision\",\"ts\",\"age_ms\","
-        "\"live\",\"differs\",\"failed\":[{\"key\",\"revision\",\"reason\"}],\"failed_all\","
+        "\"version\",\"state\",\"digest\",\"signers\",\"admin\",\"pid\",\"revision\",\"ts\","
+        "\"age_ms\",\"live\",\"differs\",\"failed\":[{\"key\",\"revision\",\"reason\"}],"
+        "\"failed_all\","
         "\"modules\":"
         "[{\"name\",\"sha256\",\"routes\"}],\"conflicts\",\"refused\",\"refusals\":[{\"revision\","
         "\"verdict\",\"author\",\"key\",\"base\",\"present\",\"reason\"}],\"idle\":[key],"

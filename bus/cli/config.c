@@ -488,6 +488,13 @@ static enum dray_status check_together(const struct dri_settings *settings, bool
                  DRI_DELAY_LEAST_MS);
         return DRAY_EINVALID;
     }
+    if (settings->control.require_signature == DRI_REQUIRE_TRUE &&
+        settings->control.signers == NULL) {
+        snprintf(ret_text, text_bytes,
+                 "control.require_signature is true and there are no control.signers: no change "
+                 "could ever be accepted. Name them (dray keys new makes a key)");
+        return DRAY_EINVALID;
+    }
     return check_delivery(settings, ret_text, text_bytes);
 }
 

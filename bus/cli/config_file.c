@@ -76,6 +76,15 @@ static enum dray_status put_list(const struct reader *reader, dri_yaml_node at, 
     return put(reader, at, key, text);
 }
 
+static enum dray_status put_signers(const struct reader *reader, dri_yaml_node at, const char *key,
+                                    dri_yaml_node list)
+{
+    char text[DRI_SIGNERS_TEXT_MAX];
+    enum dray_status status = dri_config_signers_read(reader->yaml, list, text, sizeof(text),
+                                                      reader->text, reader->text_bytes);
+    return status == DRAY_OK ? put(reader, at, key, text) : status;
+}
+
 static enum dray_status read_map(const struct reader *reader, dri_yaml_node map, const char *prefix,
                                  uint32_t depth);
 
@@ -101,6 +110,9 @@ static enum dray_status read_value(const struct reader *reader, dri_yaml_node at
     case DRI_YAML_LIST:
         if (is_option(key) || (is_known && dri_config_rows[row].type == DRI_CONFIG_LIST)) {
             return put_list(reader, at, key, value);
+        }
+        if (is_known && dri_config_rows[row].type == DRI_CONFIG_SIGNERS) {
+            return put_signers(reader, at, key, value);
         }
         return fault(reader, at, "takes no list", key);
     case DRI_YAML_SCALAR:

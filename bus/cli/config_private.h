@@ -27,6 +27,8 @@ enum dri_config_type {
     DRI_CONFIG_DELIVERY,
     DRI_CONFIG_FORMAT,
     DRI_CONFIG_LEVEL,
+    DRI_CONFIG_REQUIRE,
+    DRI_CONFIG_SIGNERS, /* dri_signers_parse; in YAML a list of maps */
 };
 
 /** What SIGHUP does with a key. The first two are what false and true say in the table. */
@@ -113,6 +115,11 @@ DRAY_MUST_CHECK enum dray_status dri_config_read_file(struct dri_config *config,
 DRAY_MUST_CHECK enum dray_status dri_routes_read(const struct dri_yaml *yaml, dri_yaml_node node,
                                                  struct dri_routes *routes, char *ret_text,
                                                  size_t text_bytes);
+/** config_signers.c: a list of signers as their one-line form. Errors: EINVALID. */
+DRAY_MUST_CHECK enum dray_status dri_config_signers_read(const struct dri_yaml *yaml,
+                                                         dri_yaml_node list, char *ret_line,
+                                                         size_t line_bytes, char *ret_text,
+                                                         size_t text_bytes);
 /** config_table.c: check a text and put it into its member. Borrows text.
  *  Errors: EINVALID, EUNSUPPORTED: ret_text is the half sentence behind "key". */
 DRAY_MUST_CHECK enum dray_status dri_config_store(const struct dri_config_row *row,

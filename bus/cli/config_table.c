@@ -45,6 +45,9 @@ static const char *const level_words[] = {[DRI_LOG_DEBUG] = "debug",
                                           [DRI_LOG_WARN] = "warn",
                                           [DRI_LOG_ERROR] = "error"};
 
+static const char *const require_words[] = {
+    [DRI_REQUIRE_AUTO] = "auto", [DRI_REQUIRE_TRUE] = "true", [DRI_REQUIRE_FALSE] = "false"};
+
 struct words {
     const char *const *at;
     size_t count;
@@ -63,9 +66,12 @@ static struct words words_of(enum dri_config_type type)
         return (struct words){format_words, DRI_ARRAY_LEN(format_words)};
     case DRI_CONFIG_LEVEL:
         return (struct words){level_words, DRI_ARRAY_LEN(level_words)};
+    case DRI_CONFIG_REQUIRE:
+        return (struct words){require_words, DRI_ARRAY_LEN(require_words)};
     case DRI_CONFIG_TEXT:
     case DRI_CONFIG_NAME:
     case DRI_CONFIG_LIST:
+    case DRI_CONFIG_SIGNERS:
     case DRI_CONFIG_U32:
     case DRI_CONFIG_SIZE:
     case DRI_CONFIG_SIZE32:
@@ -130,8 +136,8 @@ bool dri_config_is_section(const char *key)
 /* The nearest key; *ret_near: it may have been meant. */
 static const char *nearest_key(const char *key, bool is_file, bool *ret_near)
 {
-    static const char *const sections[] = {"topics", "worker", "replay", "admin",
-                                           "log",    "kafka",  "nats",   "routes"};
+    static const char *const sections[] = {"topics", "worker", "control", "replay", "admin",
+                                           "log",    "kafka",  "nats",    "routes"};
     struct dri_nearest inside;
     struct dri_nearest whole;
     dri_nearest_init(&inside, last_part(key));
@@ -261,11 +267,15 @@ static void type_format(const struct dri_config_row *row, char *ret_text, size_t
     case DRI_CONFIG_TEXT:
         snprintf(ret_text, text_bytes, "text");
         return;
+    case DRI_CONFIG_SIGNERS:
+        snprintf(ret_text, text_bytes, "list of maps: kid, key, namespaces, from, until");
+        return;
     case DRI_CONFIG_ORDER:
     case DRI_CONFIG_START:
     case DRI_CONFIG_DELIVERY:
     case DRI_CONFIG_FORMAT:
     case DRI_CONFIG_LEVEL:
+    case DRI_CONFIG_REQUIRE:
     default:
         words_format(words, all, sizeof(all));
         snprintf(ret_text, text_bytes, "%s%s", words.count > 1 ? "one of " : "", all);
@@ -354,10 +364,31 @@ static enum dray_status store_word(const struct dri_config_row *row, const char 
     case DRI_CONFIG_LEVEL:
         *(enum dri_log_level *)member = (enum dri_log_level)i;
         break;
+    case DRI_CONFIG_REQUIRE:
+        *(enum dri_require *)member = (enum dri_require)i;
+        break;
     default:
         *(const char **)member = words.at[i];
         break;
     }
+    return DRAY_OK;
+}
+
+/* What it means is read again where it is used. */
+static enum dray_status store_signers(const char *text, void *member, char *ret_text,
+                                      size_t text_bytes)
+{
+    struct dri_signers signers;
+    char what[160];
+    if (strlen(text) >= DRI_SIGNERS_TEXT_MAX) {
+        snprintf(ret_text, text_bytes, "is too long");
+        return DRAY_EINVALID;
+    }
+    if (dri_signers_parse(text, &signers, what, sizeof(what)) != DRAY_OK) {
+        snprintf(ret_text, text_bytes, "%s", what);
+        return DRAY_EINVALID;
+    }
+    *(const char **)member = text[0] == '\0' ? NULL : text;
     return DRAY_OK;
 }
 
@@ -383,6 +414,8 @@ enum dray_status dri_config_store(const struct dri_config_row *row, const char *
     case DRI_CONFIG_LIST:
         *(const char **)member = text[0] == '\0' ? NULL : text;
         return DRAY_OK;
+    case DRI_CONFIG_SIGNERS:
+        return store_signers(text, member, ret_text, text_bytes);
     case DRI_CONFIG_U32:
     case DRI_CONFIG_SIZE:
     case DRI_CONFIG_SIZE32:
@@ -398,6 +431,7 @@ enum dray_status dri_config_store(const struct dri_config_row *row, const char *
     case DRI_CONFIG_DELIVERY:
     case DRI_CONFIG_FORMAT:
     case DRI_CONFIG_LEVEL:
+    case DRI_CONFIG_REQUIRE:
     default:
         return store_word(row, text, member, ret_text, text_bytes);
     }

@@ -144,6 +144,23 @@
       "with a small result. Beyond it the oldest go first.")                                       \
     X("worker.window_bytes", worker.window_bytes, SIZE, "64MiB", 4096, 1099511627776, false,       \
       "Bytes of their records, which have the results.")                                           \
+    X("control.signers", control.signers, SIGNERS, NULL, 0, 0, false,                              \
+      "Public keys that control records may be signed with, and what they may change: `kid`, "     \
+      "`key` (64 hex digits), `namespaces` (a list, or `*` for all), and `from` and `until`, the " \
+      "first and the last revision that it may be the signer of. The same for all replicas and "   \
+      "writers. In one line: `kid@from-until/key/ns/ns,...`. Default: nobody signs.")              \
+    X("control.require_signature", control.require_signature, REQUIRE, "auto", 0, 0, false,        \
+      "Whether control records without a signature are refused. `auto`: when there are "           \
+      "`control.signers`. `false`: they are taken, with a warning, while writers get their keys.") \
+    X("control.signed_from", control.signed_from, U32, "1", 1, 4294967295, false,                  \
+      "Records of revisions below this are taken without a signature: what was there when "        \
+      "signing began.")                                                                            \
+    X("control.max_age_ms", control.max_age_ms, U32, "300000", 60000, 604800000, false,            \
+      "Longest time from a signed record's issue to its expiry; what our writers sign is valid "   \
+      "for so long. Their clocks may differ from the broker's by as much.")                        \
+    X("control.key_file", control.key_file, TEXT, NULL, 0, 0, false,                               \
+      "Secret key that this process signs its control records with (`dray keys new`); only its "   \
+      "owner may be able to read the file. A worker needs one only to seed an empty registry.")    \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

@@ -36,6 +36,9 @@ enum dray_status dri_history_add(struct dri_history *history, struct dray_slice 
     struct dri_history_record record = {.revision = outcome->revision,
                                         .verdict = outcome->verdict,
                                         .conflict = outcome->conflict,
+                                        .distrust = outcome->distrust,
+                                        .is_unsigned = outcome->is_unsigned,
+                                        .bytes_len = value.len,
                                         .bytes = dri_zalloc(value.len + 1)};
     enum dray_status status = make_room(history);
     if (status != DRAY_OK || record.bytes == NULL) {

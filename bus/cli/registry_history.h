@@ -25,8 +25,11 @@ struct dri_history_record {
     bool has_change;
     struct dri_change change; /* borrows bytes */
     struct dri_registry_conflict conflict;
-    char *text;     /* owned; CONFLICT, REFUSED, IGNORED: why; NULL: nothing to say */
-    uint8_t *bytes; /* owned: of the record */
+    enum dri_distrust distrust;
+    bool is_unsigned; /* and taken all the same */
+    char *text;       /* owned; CONFLICT, REFUSED, IGNORED: why; NULL: nothing to say */
+    uint8_t *bytes;   /* owned: of the record */
+    size_t bytes_len;
 };
 
 /** A zeroed one is empty. */

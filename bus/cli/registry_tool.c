@@ -30,6 +30,7 @@
 #define AGAIN_MS     2000u
 #define LIVE_MS      5000u
 #define CHANGE_BYTES 1024u
+#define SIGN_TRIES   60u
 #define ITEM_BYTES   64u
 #define CONTROL      0
 #define STATUS       1
@@ -73,8 +74,7 @@ static void on_control(struct dri_registry_tool *tool, const struct dri_message 
     if (tool->is_broken) {
         return;
     }
-    enum dray_status status =
-        dri_control_log_take(&tool->log, message->offset, message->value, &outcome);
+    enum dray_status status = dri_control_log_take(&tool->log, message, &outcome);
     if (status != DRAY_OK) {
         broken(tool, status == DRAY_EFATAL ? outcome.text : dray_status_text(status));
         return;
@@ -251,6 +251,8 @@ static int open_all(struct dri_registry_tool *tool, bool wants_control)
         dri_control_log_init(&tool->log, tool->registry, settings->cluster,
                              settings->topics.control);
         tool->log.schedules = tool->schedules;
+        dri_signers_init(&tool->signers, settings);
+        tool->log.signers = &tool->signers;
         sources[config.sources_count++] = (struct dri_source){
             .topic = settings->topics.control, .role = DRI_ROLE_LOG, .start = DRI_START_EARLIEST};
     }
@@ -450,7 +452,9 @@ static size_t content_bytes(const struct content *content)
     return bytes;
 }
 
+/* key NULL: unsigned. */
 static enum dray_status make_record(const struct dri_registry_tool *tool,
+                                    const struct dri_signing_key *key,
                                     const struct content *content, uint8_t **ret_bytes,
                                     size_t *ret_len)
 {
@@ -460,7 +464,7 @@ static enum dray_status make_record(const struct dri_registry_tool *tool,
                        (content->note == NULL ? 0 : strlen(content->note)) + content_bytes(content);
     size_t len = 0;
     author_text(author);
-    const struct dri_change change = {
+    struct dri_change change = {
         .kind = dray_slice_text("routes"),
         .cluster = dray_slice_text(settings->cluster),
         .topic = dray_slice_text(settings->topics.control),
@@ -468,6 +472,10 @@ static enum dray_status make_record(const struct dri_registry_tool *tool,
         .note = dray_slice_text(content->note),
         .ts_ms = dri_clock_wall_ms(),
     };
+    if (key != NULL) {
+        uint64_t last = dri_signers_seq(&tool->signers, &tool->log.seen, dray_slice_text(key->kid));
+        dri_signing_fill(key, last, settings->control.max_age_ms, &change);
+    }
     uint8_t *bytes = dri_zalloc(bytes_max);
     enum dray_status status = DRAY_ENOMEM;
     if (bytes != NULL && content->schedules != NULL) {
@@ -481,7 +489,7 @@ static enum dray_status make_record(const struct dri_registry_tool *tool,
                                          &len);
     }
     if (status == DRAY_OK) {
-        status = dri_control_log_wrap(dray_slice_of(bytes, len), ret_bytes, ret_len);
+        status = dri_control_log_wrap(dray_slice_of(bytes, len), key, ret_bytes, ret_len);
     }
     dri_free(bytes);
     return status;
@@ -541,12 +549,20 @@ static int publish_until_back(struct dri_registry_tool *tool)
                         "dray registry ls shows");
 }
 
-static int publish_content(struct dri_registry_tool *tool, const struct content *content,
-                           struct dri_control_outcome *ret_outcome)
+/* One record out and back. */
+static int publish_record(struct dri_registry_tool *tool, const struct content *content,
+                          struct dri_control_outcome *ret_outcome)
 {
+    struct dri_signing_key key;
+    bool has_key = false;
     uint8_t *bytes = NULL;
     size_t len = 0;
-    enum dray_status status = make_record(tool, content, &bytes, &len);
+    int signing = dri_registry_sign_key(tool, &key, &has_key);
+    if (signing != DRI_EXIT_OK) {
+        return signing;
+    }
+    enum dray_status status = make_record(tool, has_key ? &key : NULL, content, &bytes, &len);
+    dri_signing_key_wipe(&key);
     if (status != DRAY_OK) {
         return dri_cli_fail(tool->cli, DRI_EXIT_FAILED, "%s", dray_status_text(status));
     }
@@ -565,6 +581,22 @@ static int publish_content(struct dri_registry_tool *tool, const struct content 
     tool->own = dray_slice_of(NULL, 0);
     dri_free(bytes);
     return code;
+}
+
+/* Of two writers with one key the later one in the log may have the earlier number: it takes
+ * another one. */
+static int publish_content(struct dri_registry_tool *tool, const struct content *content,
+                           struct dri_control_outcome *ret_outcome)
+{
+    int code = publish_record(tool, content, ret_outcome);
+    for (unsigned tries = 1; code == DRI_EXIT_OK && tries < SIGN_TRIES &&
+                             ret_outcome->distrust == DRI_DISTRUST_REPLAYED;
+         tries++) {
+        code = publish_record(tool, content, ret_outcome);
+    }
+    return code == DRI_EXIT_OK && ret_outcome->distrust != DRI_TRUSTED
+               ? dri_registry_sign_refused(tool, ret_outcome)
+               : code;
 }
 
 int dri_registry_tool_change(struct dri_registry_tool *tool, const struct dri_change_item *items,

@@ -12,6 +12,7 @@
 #include "registry_history.h"
 #include "run/control_log.h"
 #include "run/schedules.h"
+#include "run/signers.h"
 #include "wire/cancel.h"
 #include "wire/json.h"
 #include "wire/schedule.h"
@@ -43,6 +44,7 @@ struct dri_registry_tool {
     struct dri_transport_info info;
     struct dri_registry *registry;   /* owned */
     struct dri_schedules *schedules; /* owned */
+    struct dri_signers signers;
     struct dri_control_log log;
 
     uint32_t control_slot;
@@ -98,8 +100,9 @@ void dri_registry_tool_add_route(const struct dri_registry_tool *tool,
                                  const struct dri_route *route, bool is_pretty,
                                  struct dri_text *text);
 
-/** Publish a change of these items until it was read back.
- *  Returns an exit code; at OK *ret_outcome says what the log has decided. */
+/** Publish a change of these items until it was read back, signed when there is a key.
+ *  Returns an exit code; at OK *ret_outcome says what the log has decided. A change that is not
+ *  trusted is an error, DENIED. */
 int dri_registry_tool_change(struct dri_registry_tool *tool, const struct dri_change_item *items,
                              size_t count, const char *note,
                              struct dri_control_outcome *ret_outcome);
@@ -113,6 +116,20 @@ int dri_registry_tool_cancel(struct dri_registry_tool *tool, const struct dri_ca
 int dri_registry_tool_schedule(struct dri_registry_tool *tool,
                                const struct dri_schedule_item *items, size_t count,
                                const char *note, struct dri_control_outcome *ret_outcome);
+
+/** registry_sign.c: the key that changes are signed with; *ret_has: there is one, wipe it. Prints
+ *  what is wrong, also when the change would be refused without one; returns an exit code. */
+int dri_registry_sign_key(const struct dri_registry_tool *tool, struct dri_signing_key *ret_key,
+                          bool *ret_has);
+/** registry_sign.c: whether the replica trusts others than our configuration does. */
+bool dri_registry_trusts_others(const struct dri_registry_tool *tool,
+                                const struct dri_replica *replica);
+/** registry_sign.c: says that its routes are not those that the log leads to; returns FAILED. */
+int dri_registry_tell_differs(const struct dri_registry_tool *tool,
+                              const struct dri_replica *replica);
+/** registry_sign.c: says why our record is not trusted, and what to do; returns DRI_EXIT_DENIED. */
+int dri_registry_sign_refused(const struct dri_registry_tool *tool,
+                              const struct dri_control_outcome *outcome);
 
 /** ,"author","ts","note" of a revision, as far as they are known. */
 void dri_registry_tool_add_maker(const struct dri_registry_tool *tool, uint64_t revision,

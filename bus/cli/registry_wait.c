@@ -106,10 +106,7 @@ static int tell_replica(const struct waiting *waiting, const struct dri_replica 
         return code;
     }
     if (dri_registry_tool_differs(waiting->tool, replica)) {
-        return dri_cli_fail(cli, DRI_EXIT_FAILED,
-                            "%.*s is at revision %" PRIu64 ", but its routes are not those that "
-                            "the log leads to: restart it, and see its log",
-                            (int)worker.len, (const char *)worker.at, replica->record.revision);
+        return dri_registry_tell_differs(waiting->tool, replica);
     }
     return DRI_EXIT_OK;
 }

@@ -127,6 +127,8 @@
     X(CONTROL_CONFLICTS, "dray_control_conflicts_total", counter,                                  \
       "control changes skipped because of a conflict")                                             \
     X(CONTROL_REFUSED, "dray_control_refused_total", counter, "control records refused")           \
+    X(CONTROL_UNTRUSTED, "dray_control_untrusted_total", counter,                                  \
+      "of these: control records that are not signed as the configuration wants it")               \
     X(SUSPECTS, "dray_journal_suspects_total", counter,                                            \
       "commands that ran when an earlier process ended, by the journal")                           \
     X(STUCK, "dray_stuck_handlers", gauge,                                                         \

@@ -2,8 +2,8 @@
 /* Copyright 2026 The dray authors */
 /* control_log.c - the rule of the control topic.
  *
- * What a change says about its own time (`expires`) is not looked at: replicas read the log at
- * different times, and would come to different registries.
+ * No clock is looked at: replicas read the log at different times, and would come to different
+ * registries. The time at which a record was stored is in the log, and the same for all of them.
  */
 #include "control_log.h"
 
@@ -18,7 +18,7 @@
 #include "schedule.h"
 
 #define ELEMENTS_MAX  1000000u
-#define WRAPPER_BYTES 64u
+#define WRAPPER_BYTES 256u
 
 static const struct dri_wire_limits record_limits = {
     .message_bytes = UINT32_MAX, .depth = 16, .elements = ELEMENTS_MAX};
@@ -33,6 +33,7 @@ void dri_control_log_begin(struct dri_control_log *log, uint64_t first_offset)
 {
     log->first_offset = first_offset;
     log->end = 0;
+    log->seen = (struct dri_signers_seen){.seqs = {0}};
 }
 
 static bool is_meant(struct dray_slice said, const char *ours)
@@ -47,12 +48,39 @@ static enum dri_control_verdict refuse(struct dri_control_outcome *outcome, cons
     return DRI_CONTROL_REFUSED;
 }
 
+/* Whether it is for us and from somebody who may say it. */
+static bool judge(struct dri_control_log *log, const struct dri_message *message,
+                  const struct dri_control_record *record, struct dri_control_outcome *outcome)
+{
+    bool has_signers = log->signers != NULL && log->signers->count > 0;
+    const struct dri_signed what = {.record = record,
+                                    .change = &outcome->change,
+                                    .revision = outcome->revision,
+                                    .stamp_ms = message->timestamp_ms,
+                                    .is_broker_stamp = message->is_broker_stamp};
+    if (!is_meant(outcome->change.cluster, log->cluster)) {
+        (void)refuse(outcome, "cluster", "is another one's");
+    } else if (!is_meant(outcome->change.topic, log->topic)) {
+        (void)refuse(outcome, "topic", "is another one: the record was copied here");
+    } else if (!has_signers) {
+        return true;
+    } else {
+        outcome->is_unsigned = dray_slice_is_absent(record->sig);
+        outcome->distrust = dri_signers_judge(log->signers, &log->seen, &what, outcome->text,
+                                              sizeof(outcome->text));
+        return outcome->distrust == DRI_TRUSTED;
+    }
+    outcome->distrust = has_signers ? DRI_DISTRUST_ELSEWHERE : DRI_TRUSTED;
+    return false;
+}
+
 /* Everything that can be said without the registry. APPLIED: as far as can be seen. */
-static enum dri_control_verdict read_record(const struct dri_control_log *log,
-                                            struct dray_slice value,
+static enum dri_control_verdict read_record(struct dri_control_log *log,
+                                            const struct dri_message *message,
                                             struct dri_control_outcome *outcome)
 {
     struct dri_control_record record;
+    struct dray_slice value = message->value;
     struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
     if (value.at == NULL) {
         return refuse(outcome, "", "the record is empty");
@@ -62,11 +90,8 @@ static enum dri_control_verdict read_record(const struct dri_control_log *log,
         return refuse(outcome, error.field, error.text);
     }
     outcome->has_change = true;
-    if (!is_meant(outcome->change.cluster, log->cluster)) {
-        return refuse(outcome, "cluster", "is another one's");
-    }
-    if (!is_meant(outcome->change.topic, log->topic)) {
-        return refuse(outcome, "topic", "is another one: the record was copied here");
+    if (!judge(log, message, &record, outcome)) {
+        return DRI_CONTROL_REFUSED;
     }
     if (dri_change_is_cancel(&outcome->change)) {
         if (dri_cancel_decode(record.change, &record_limits, &outcome->change, &error) != DRAY_OK) {
@@ -149,11 +174,11 @@ static enum dray_status apply(struct dri_control_log *log, struct dri_control_ou
     }
 }
 
-enum dray_status dri_control_log_take(struct dri_control_log *log, uint64_t offset,
-                                      struct dray_slice value,
-                                      struct dri_control_outcome *ret_outcome)
+/* What the record does, but for what is remembered of its signer. */
+static enum dray_status take(struct dri_control_log *log, const struct dri_message *message,
+                             struct dri_control_outcome *outcome)
 {
-    struct dri_control_outcome *outcome = ret_outcome;
+    uint64_t offset = message->offset;
     *outcome = (struct dri_control_outcome){.revision = offset + 1 - log->first_offset};
     if (log->end == 0 && offset != log->first_offset) {
         snprintf(outcome->text, sizeof(outcome->text),
@@ -162,7 +187,7 @@ enum dray_status dri_control_log_take(struct dri_control_log *log, uint64_t offs
         outcome->verdict = DRI_CONTROL_REFUSED;
         return DRAY_EFATAL;
     }
-    outcome->verdict = read_record(log, value, outcome);
+    outcome->verdict = read_record(log, message, outcome);
     if (outcome->verdict == DRI_CONTROL_CANCELS) {
         cancel(log, outcome); /* also when it was seen: no snapshot has them */
     } else if (outcome->verdict == DRI_CONTROL_SCHEDULES) {
@@ -183,7 +208,20 @@ enum dray_status dri_control_log_take(struct dri_control_log *log, uint64_t offs
     }
     log->end = outcome->revision;
     log->counts[outcome->verdict]++;
+    log->untrusted += outcome->verdict == DRI_CONTROL_REFUSED && outcome->distrust != DRI_TRUSTED;
     return DRAY_OK;
+}
+
+enum dray_status dri_control_log_take(struct dri_control_log *log,
+                                      const struct dri_message *message,
+                                      struct dri_control_outcome *ret_outcome)
+{
+    const struct dri_signers_seen before = log->seen;
+    enum dray_status status = take(log, message, ret_outcome);
+    if (status != DRAY_OK) {
+        log->seen = before;
+    }
+    return status;
 }
 
 enum dray_status dri_control_log_check_end(const struct dri_control_log *log, uint64_t next_offset,
@@ -206,10 +244,16 @@ enum dray_status dri_control_log_check_end(const struct dri_control_log *log, ui
     return DRAY_OK;
 }
 
-enum dray_status dri_control_log_wrap(struct dray_slice change, uint8_t **ret_bytes,
-                                      size_t *ret_len)
+enum dray_status dri_control_log_wrap(struct dray_slice change, const struct dri_signing_key *key,
+                                      uint8_t **ret_bytes, size_t *ret_len)
 {
-    const struct dri_control_record record = {.change = change};
+    uint8_t signature[DRI_SIGNATURE_BYTES];
+    struct dri_control_record record = {.change = change};
+    if (key != NULL) {
+        dri_signing_key_sign(key, change, signature);
+        record.kid = dray_slice_text(key->kid);
+        record.sig = dray_slice_of(signature, sizeof(signature));
+    }
     uint8_t *bytes = dri_zalloc(change.len + WRAPPER_BYTES);
     if (bytes == NULL) {
         return DRAY_ENOMEM;
@@ -227,6 +271,12 @@ enum dray_status dri_control_log_wrap(struct dray_slice change, uint8_t **ret_by
 void dri_control_outcome_tell(const struct dri_control_outcome *outcome, bool is_news)
 {
     enum dri_log_level level = is_news ? DRI_LOG_INFO : DRI_LOG_DEBUG;
+    if (outcome->is_unsigned && outcome->distrust == DRI_TRUSTED) {
+        DRI_LOG(is_news ? DRI_LOG_WARN : DRI_LOG_DEBUG, "CTL-UNSIGNED",
+                "a record without a signature is taken, as the configuration allows",
+                DRI_UINT("revision", outcome->revision),
+                DRI_SLICE("author", outcome->change.author));
+    }
     struct dray_slice author = outcome->change.author;
     switch (outcome->verdict) {
     case DRI_CONTROL_APPLIED:
@@ -241,7 +291,10 @@ void dri_control_outcome_tell(const struct dri_control_outcome *outcome, bool is
                 DRI_UINT("present", outcome->conflict.present), DRI_SLICE("author", author));
         break;
     case DRI_CONTROL_REFUSED:
-        DRI_LOG(DRI_LOG_WARN, "CTL-REFUSED", "a control record is refused",
+        DRI_LOG(DRI_LOG_WARN, outcome->distrust == DRI_TRUSTED ? "CTL-REFUSED" : "CTL-UNTRUSTED",
+                outcome->distrust == DRI_TRUSTED
+                    ? "a control record is refused"
+                    : "a control record is refused: it is not to be trusted",
                 DRI_UINT("revision", outcome->revision), DRI_TEXT("reason", outcome->text),
                 DRI_SLICE("author", author));
         break;

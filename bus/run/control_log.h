@@ -14,6 +14,9 @@
 #include "control.h"
 #include "registry.h"
 #include "schedules.h"
+#include "signers.h"
+#include "signing.h"
+#include "transport.h"
 
 /** How long a cancelled id is remembered whose record does not say: a year and a month. */
 #define DRI_CANCEL_KEPT_MS (UINT64_C(395) * 86400000u)
@@ -25,7 +28,8 @@
  * 1 for the first, so Kafka offset + 1 or stream sequence. What cannot be read, is for another
  * cluster or topic, or breaks a rule is refused; a change whose bases do not match is a conflict;
  * both leave the registry as it was, on every replica alike: nothing here looks at a clock, at
- * files or at modules.
+ * files or at modules. Where there are signers, what they have not signed, and what was signed for
+ * another place or time, is refused in the same way (signers.h).
  *
  * Threads: one, the registry's writer.
  */
@@ -47,18 +51,23 @@ struct dri_control_outcome {
     bool has_change;
     struct dri_change change; /* borrows from the record */
     struct dri_registry_conflict conflict;
-    char text[256]; /* CONFLICT, REFUSED, IGNORED: why */
+    enum dri_distrust distrust; /* REFUSED because of its signature */
+    bool is_unsigned;           /* there are signers, and it was taken without a signature */
+    char text[256];             /* CONFLICT, REFUSED, IGNORED: why */
 };
 
 struct dri_control_log {
-    struct dri_registry *registry;   /* borrowed */
-    const char *cluster;             /* borrowed */
-    const char *topic;               /* borrowed */
-    struct dri_cancelled *cancelled; /* borrowed; NULL: nobody wants to know */
-    struct dri_schedules *schedules; /* likewise */
+    struct dri_registry *registry;     /* borrowed */
+    const char *cluster;               /* borrowed */
+    const char *topic;                 /* borrowed */
+    struct dri_cancelled *cancelled;   /* borrowed; NULL: nobody wants to know */
+    struct dri_schedules *schedules;   /* likewise */
+    const struct dri_signers *signers; /* borrowed; NULL: signatures are not looked at */
+    struct dri_signers_seen seen;
     uint64_t first_offset;
     uint64_t end; /* revision of the last record that was read since begin; 0: none */
     uint64_t counts[DRI_CONTROL_VERDICTS];
+    uint64_t untrusted; /* of those that were refused: because of their signatures */
 };
 
 void dri_control_log_init(struct dri_control_log *log, struct dri_registry *registry,
@@ -68,11 +77,11 @@ void dri_control_log_init(struct dri_control_log *log, struct dri_registry *regi
  *  dri_transport_info. */
 void dri_control_log_begin(struct dri_control_log *log, uint64_t first_offset);
 
-/** Take one record.
+/** Take one record: offset, value and stamp of the message are looked at.
  *  Errors: EFATAL: the log does not begin at its first record, text says so; ENOMEM: nothing was
  *          applied and the record does not count as seen. *ret_outcome is filled in any case. */
-DRAY_MUST_CHECK enum dray_status dri_control_log_take(struct dri_control_log *log, uint64_t offset,
-                                                      struct dray_slice value,
+DRAY_MUST_CHECK enum dray_status dri_control_log_take(struct dri_control_log *log,
+                                                      const struct dri_message *message,
                                                       struct dri_control_outcome *ret_outcome);
 
 /** Log what became of a record. is_news: it was not read in catching up. */
@@ -84,9 +93,10 @@ DRAY_MUST_CHECK enum dray_status dri_control_log_check_end(const struct dri_cont
                                                            uint64_t next_offset, char *ret_text,
                                                            size_t text_bytes);
 
-/** A change as an unsigned control record. Owns: *ret_bytes returned owned (dri_free).
+/** A change as a control record. key NULL: unsigned. Owns: *ret_bytes returned owned (dri_free).
  *  Errors: ENOMEM, ELIMIT. */
-DRAY_MUST_CHECK enum dray_status dri_control_log_wrap(struct dray_slice change, uint8_t **ret_bytes,
-                                                      size_t *ret_len);
+DRAY_MUST_CHECK enum dray_status dri_control_log_wrap(struct dray_slice change,
+                                                      const struct dri_signing_key *key,
+                                                      uint8_t **ret_bytes, size_t *ret_len);
 
 #endif

@@ -72,6 +72,7 @@ struct seed {
     size_t len;
     uint64_t due_ns; /* to be published then; UINT64_MAX: it is on its way or done */
     char dedup_id[64];
+    bool is_impossible; /* it would have to be signed, and we cannot */
 };
 
 struct dri_control_thread {
@@ -97,6 +98,8 @@ struct dri_control_thread {
 
     /* All below: the thread's. */
     struct dri_metrics_page *page;
+    struct dri_signers signers;
+    char signers_hex[DRI_FINGERPRINT_HEX];
     struct dri_control_log log;
     struct dri_beat beat;
     char admin[128];
@@ -123,7 +126,8 @@ static void place_of(const struct dri_control_thread *control, struct dri_snapsh
     *ret_place = (struct dri_snapshot_place){.folder = control->settings->state,
                                              .bus = control->settings->bus,
                                              .cluster = control->settings->cluster,
-                                             .topic = control->settings->topics.control};
+                                             .topic = control->settings->topics.control,
+                                             .signers = control->signers_hex};
 }
 
 /* ---- what others see ---- */
@@ -177,90 +181,20 @@ static void refuse_log(struct dri_control_thread *control, const char *text)
     fail(control, DRAY_EINVALID, text);
 }
 
-/* ---- the log ---- */
-
-static void tell_unfit(const struct dri_control_thread *control,
-                       const struct dri_control_outcome *outcome)
-{
-    struct dri_change_item item;
-    size_t at = 0;
-    while (dri_change_next(&outcome->change, &at, &item)) {
-        const struct dri_route *route = dri_registry_find_key(control->registry, item.key);
-        if (route != NULL && route->failure[0] != '\0') {
-            DRI_LOG(DRI_LOG_WARN, "REG-UNFIT", "a route cannot run here",
-                    DRI_TEXT("route", route->key), DRI_TEXT("reason", route->failure));
-        }
-    }
-}
-
-static void note_counts(struct dri_control_thread *control)
-{
-    const uint64_t *counts = control->log.counts;
-    dri_metrics_set(control->page, DRI_METRIC_CONTROL_APPLIED, counts[DRI_CONTROL_APPLIED]);
-    dri_metrics_set(control->page, DRI_METRIC_CONTROL_CONFLICTS, counts[DRI_CONTROL_CONFLICT]);
-    dri_metrics_set(control->page, DRI_METRIC_CONTROL_REFUSED, counts[DRI_CONTROL_REFUSED]);
-    dri_metrics_set(control->page, DRI_METRIC_ROUTES, dri_registry_count(control->registry));
-    dri_metrics_set(control->page, DRI_METRIC_ROUTES_FAILED, control->beat.failed);
-}
-
-static bool is_own_seed(const struct dri_control_thread *control, struct dray_slice value)
-{
-    const struct seed *seed = &control->seed;
-    return seed->bytes != NULL && dray_slice_equal(value, dray_slice_of(seed->bytes, seed->len));
-}
-
-static void on_record(struct dri_control_thread *control, const struct dri_message *message)
-{
-    struct dri_control_outcome outcome;
-    if (control->is_broken || control->refused_ns != 0) {
-        return;
-    }
-    enum dray_status status =
-        dri_control_log_take(&control->log, message->offset, message->value, &outcome);
-    if (status == DRAY_EFATAL) {
-        refuse_log(control, outcome.text);
-        return;
-    }
-    if (status != DRAY_OK) { /* no memory: read again from the start, later */
-        control->is_broken = true;
-        return;
-    }
-    if (outcome.verdict == DRI_CONTROL_SEEN) {
-        return;
-    }
-    dri_control_outcome_tell(&outcome, control->is_checked);
-    dri_beat_note(&control->beat, &outcome);
-    control->beat.is_changed = true;
-    control->changed_ns = dri_clock_mono_ns();
-    bool is_plan =
-        outcome.verdict == DRI_CONTROL_CANCELS || outcome.verdict == DRI_CONTROL_SCHEDULES;
-    if (is_plan && control->served != NULL) {
-        dri_wake_notify(control->served);
-    } else if (outcome.verdict == DRI_CONTROL_APPLIED) {
-        if (control->served != NULL) {
-            dri_wake_notify(control->served);
-        }
-        control->sharing.is_asking = true;
-        tell_unfit(control, &outcome);
-    } else if (outcome.verdict == DRI_CONTROL_REFUSED && is_own_seed(control, message->value)) {
-        fail(control, DRAY_EINVALID, outcome.text);
-    }
-    note_counts(control);
-}
-
 /* ---- the seed ---- */
 
 static void seed_make(struct dri_control_thread *control)
 {
     char text[TEXT_BYTES] = "";
-    uint8_t *change = NULL;
-    size_t len = 0;
     struct seed *seed = &control->seed;
-    enum dray_status status = dri_seed_change(
-        control->settings, control->worker, dri_clock_wall_ms(), &change, &len, text, sizeof(text));
-    if (status == DRAY_OK) {
-        status = dri_control_log_wrap(dray_slice_of(change, len), &seed->bytes, &seed->len);
-        dri_free(change);
+    enum dray_status status = dri_seed_record(control->settings, &control->log, control->worker,
+                                              &seed->bytes, &seed->len, text, sizeof(text));
+    if (status == DRAY_EAUTH) {
+        seed->is_impossible = true;
+        DRI_LOG(DRI_LOG_WARN, "CTL-SEED-UNSIGNED",
+                "the registry is empty, and the configuration's routes are not put",
+                DRI_TEXT("reason", text));
+        return;
     }
     if (status != DRAY_OK) {
         fail(control, status, text[0] == '\0' ? dray_status_text(status) : text);
@@ -303,12 +237,95 @@ static void on_seed_ack(struct dri_control_thread *control, const struct dri_pub
     }
 }
 
-/* ---- the end of the log ---- */
-
 static bool was_ever_put(const struct dri_control_thread *control)
 {
     return control->log.counts[DRI_CONTROL_APPLIED] > 0 || control->is_from_snapshot;
 }
+
+/* Somebody has signed with the same key meanwhile, or it lay about for too long: once more. */
+static void on_seed_refused(struct dri_control_thread *control,
+                            const struct dri_control_outcome *outcome)
+{
+    enum dri_distrust why = outcome->distrust;
+    if (why != DRI_DISTRUST_REPLAYED && why != DRI_DISTRUST_EXPIRED) {
+        fail(control, DRAY_EINVALID, outcome->text);
+    } else if (!was_ever_put(control)) {
+        dri_free(control->seed.bytes);
+        control->seed.bytes = NULL;
+        seed_make(control);
+    }
+}
+
+/* ---- the log ---- */
+
+static void tell_unfit(const struct dri_control_thread *control,
+                       const struct dri_control_outcome *outcome)
+{
+    struct dri_change_item item;
+    size_t at = 0;
+    while (dri_change_next(&outcome->change, &at, &item)) {
+        const struct dri_route *route = dri_registry_find_key(control->registry, item.key);
+        if (route != NULL && route->failure[0] != '\0') {
+            DRI_LOG(DRI_LOG_WARN, "REG-UNFIT", "a route cannot run here",
+                    DRI_TEXT("route", route->key), DRI_TEXT("reason", route->failure));
+        }
+    }
+}
+
+static void note_counts(struct dri_control_thread *control)
+{
+    const uint64_t *counts = control->log.counts;
+    dri_metrics_set(control->page, DRI_METRIC_CONTROL_APPLIED, counts[DRI_CONTROL_APPLIED]);
+    dri_metrics_set(control->page, DRI_METRIC_CONTROL_CONFLICTS, counts[DRI_CONTROL_CONFLICT]);
+    dri_metrics_set(control->page, DRI_METRIC_CONTROL_REFUSED, counts[DRI_CONTROL_REFUSED]);
+    dri_metrics_set(control->page, DRI_METRIC_CONTROL_UNTRUSTED, control->log.untrusted);
+    dri_metrics_set(control->page, DRI_METRIC_ROUTES, dri_registry_count(control->registry));
+    dri_metrics_set(control->page, DRI_METRIC_ROUTES_FAILED, control->beat.failed);
+}
+
+static bool is_own_seed(const struct dri_control_thread *control, struct dray_slice value)
+{
+    const struct seed *seed = &control->seed;
+    return seed->bytes != NULL && dray_slice_equal(value, dray_slice_of(seed->bytes, seed->len));
+}
+
+static void on_record(struct dri_control_thread *control, const struct dri_message *message)
+{
+    struct dri_control_outcome outcome;
+    if (control->is_broken || control->refused_ns != 0) {
+        return;
+    }
+    enum dray_status status = dri_control_log_take(&control->log, message, &outcome);
+    if (status == DRAY_EFATAL) {
+        refuse_log(control, outcome.text);
+        return;
+    }
+    if (status != DRAY_OK) { /* no memory: read again from the start, later */
+        control->is_broken = true;
+        return;
+    }
+    if (outcome.verdict == DRI_CONTROL_SEEN) {
+        return;
+    }
+    dri_control_outcome_tell(&outcome, control->is_checked);
+    dri_beat_note(&control->beat, &outcome);
+    control->beat.is_changed = true;
+    control->changed_ns = dri_clock_mono_ns();
+    bool is_routes = outcome.verdict == DRI_CONTROL_APPLIED;
+    if (control->served != NULL && (is_routes || outcome.verdict == DRI_CONTROL_CANCELS ||
+                                    outcome.verdict == DRI_CONTROL_SCHEDULES)) {
+        dri_wake_notify(control->served);
+    }
+    if (is_routes) {
+        control->sharing.is_asking = true;
+        tell_unfit(control, &outcome);
+    } else if (outcome.verdict == DRI_CONTROL_REFUSED && is_own_seed(control, message->value)) {
+        on_seed_refused(control, &outcome);
+    }
+    note_counts(control);
+}
+
+/* ---- the end of the log ---- */
 
 static void caught_up(struct dri_control_thread *control, uint64_t next_offset)
 {
@@ -339,7 +356,8 @@ static void caught_up(struct dri_control_thread *control, uint64_t next_offset)
         if (!control->is_serving || control->is_from_snapshot) {
             dri_seed_tell_unused(control->settings, control->registry);
         }
-    } else if (control->settings->routes_count > 0 && control->seed.bytes == NULL) {
+    } else if (control->settings->routes_count > 0 && control->seed.bytes == NULL &&
+               !control->seed.is_impossible) {
         seed_make(control);
     }
 }
@@ -614,7 +632,8 @@ static void session_turn(struct dri_control_thread *control, bool *ret_more)
         dri_wake_notify(control->served);
     }
     seed_publish(control, now);
-    if (control->is_checked && (was_ever_put(control) || control->settings->routes_count == 0)) {
+    if (control->is_checked && (was_ever_put(control) || control->settings->routes_count == 0 ||
+                                control->seed.is_impossible)) {
         serve(control);
     }
     beat(control, now);
@@ -781,11 +800,14 @@ static enum dray_status prepare(struct dri_control_thread *control,
     control->served = config->served;
     control->begun_ns = dri_clock_mono_ns();
     control->seed.due_ns = UINT64_MAX;
+    dri_signers_init(&control->signers, config->settings);
+    dri_signers_fingerprint(&control->signers, control->signers_hex);
     snprintf(control->admin, sizeof(control->admin), "%s", config->admin);
     control->beat = (struct dri_beat){.worker = config->worker,
                                       .group = config->settings->group,
                                       .version = config->version,
                                       .admin = control->admin,
+                                      .signers = control->signers_hex,
                                       .registry = config->registry};
     dri_beat_init(&control->beat);
     dri_sharing_init(&control->sharing, config->registry, config->worker, config->settings->group);
@@ -793,6 +815,7 @@ static enum dray_status prepare(struct dri_control_thread *control,
                          config->settings->topics.control);
     control->log.cancelled = config->cancelled;
     control->log.schedules = config->schedules;
+    control->log.signers = &control->signers;
     place_of(control, &place);
     control->snapshot_revision = dri_snapshot_revision(&place);
     dri_lock_init(&control->lock, DRI_LOCK_CONTROL);

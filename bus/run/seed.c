@@ -45,10 +45,10 @@ static enum dray_status fill_items(const struct dri_settings *settings, char (*k
     return DRAY_OK;
 }
 
-/* NOLINTNEXTLINE(readability-function-size): a result in two parts and a text in two parts */
-enum dray_status dri_seed_change(const struct dri_settings *settings, const char *author,
-                                 uint64_t wall_ms, uint8_t **ret_bytes, size_t *ret_len,
-                                 char *ret_text, size_t text_bytes)
+/* head: who says it, and how it is signed. */
+static enum dray_status make_change(const struct dri_settings *settings,
+                                    const struct dri_change *head, uint8_t **ret_bytes,
+                                    size_t *ret_len, char *ret_text, size_t text_bytes)
 {
     size_t count = settings->routes_count;
     if (count == 0) {
@@ -58,7 +58,7 @@ enum dray_status dri_seed_change(const struct dri_settings *settings, const char
     struct dri_change_item *items = dri_zalloc_array(count, sizeof(*items));
     uint8_t *bytes = NULL;
     size_t bytes_max =
-        1024 + strlen(author) + strlen(settings->cluster) + strlen(settings->topics.control);
+        1024 + head->author.len + strlen(settings->cluster) + strlen(settings->topics.control);
     enum dray_status status = keys == NULL || items == NULL ? DRAY_ENOMEM : DRAY_OK;
     if (status == DRAY_OK) {
         status = fill_items(settings, keys, items, &bytes_max, ret_text, text_bytes);
@@ -68,14 +68,11 @@ enum dray_status dri_seed_change(const struct dri_settings *settings, const char
         status = bytes == NULL ? DRAY_ENOMEM : DRAY_OK;
     }
     if (status == DRAY_OK) {
-        struct dri_change change = {
-            .kind = dray_slice_text("routes"),
-            .cluster = dray_slice_text(settings->cluster),
-            .topic = dray_slice_text(settings->topics.control),
-            .author = dray_slice_text(author),
-            .note = dray_slice_text("routes of the configuration file"),
-            .ts_ms = wall_ms,
-        };
+        struct dri_change change = *head;
+        change.kind = dray_slice_text("routes");
+        change.cluster = dray_slice_text(settings->cluster);
+        change.topic = dray_slice_text(settings->topics.control);
+        change.note = dray_slice_text("routes of the configuration file");
         status = dri_change_encode(&change, items, count, bytes, bytes_max, ret_len);
     }
     dri_free(keys);
@@ -86,6 +83,56 @@ enum dray_status dri_seed_change(const struct dri_settings *settings, const char
     }
     *ret_bytes = bytes;
     return DRAY_OK;
+}
+
+/* EAUTH: what is not signed would be refused. */
+static enum dray_status check_unsigned(const struct dri_control_log *log, char *ret_text,
+                                       size_t text_bytes)
+{
+    const struct dri_signers *signers = log->signers;
+    if (signers == NULL || signers->count == 0 || !signers->is_required ||
+        log->end + 1 < signers->signed_from) {
+        return DRAY_OK;
+    }
+    snprintf(ret_text, text_bytes,
+             "changes have to be signed and control.key_file names no key here; put them from "
+             "where there is one: dray registry apply");
+    return DRAY_EAUTH;
+}
+
+/* NOLINTNEXTLINE(readability-function-size): a result in two parts and a text in two parts */
+enum dray_status dri_seed_record(const struct dri_settings *settings,
+                                 const struct dri_control_log *log, const char *author,
+                                 uint8_t **ret_bytes, size_t *ret_len, char *ret_text,
+                                 size_t text_bytes)
+{
+    struct dri_change head = {.author = dray_slice_text(author), .ts_ms = dri_clock_wall_ms()};
+    struct dri_signing_key key;
+    uint8_t *change = NULL;
+    size_t len = 0;
+    bool is_signed = settings->control.key_file != NULL;
+    enum dray_status status =
+        is_signed ? dri_signing_key_load(settings->control.key_file, &key, ret_text, text_bytes)
+                  : check_unsigned(log, ret_text, text_bytes);
+    if (status != DRAY_OK) {
+        return status;
+    }
+    if (is_signed) {
+        uint64_t last = log->signers == NULL
+                            ? 0
+                            : dri_signers_seq(log->signers, &log->seen, dray_slice_text(key.kid));
+        dri_signing_fill(&key, last, settings->control.max_age_ms, &head);
+    }
+    status = make_change(settings, &head, &change, &len, ret_text, text_bytes);
+    if (status == DRAY_OK) {
+        status = dri_control_log_wrap(dray_slice_of(change, len), is_signed ? &key : NULL,
+                                      ret_bytes, ret_len);
+        dri_free(change);
+    }
+    if (is_signed) {
+        dri_signing_key_wipe(&key);
+    }
+    return status;
 }
 
 static void log_failure(void *arg, const struct dri_route *route)
@@ -102,8 +149,9 @@ enum dray_status dri_seed_apply(const struct dri_settings *settings, struct dri_
 {
     uint8_t *bytes = NULL;
     size_t len = 0;
-    enum dray_status status = dri_seed_change(settings, "configuration", dri_clock_wall_ms(),
-                                              &bytes, &len, ret_text, text_bytes);
+    const struct dri_change head = {.author = dray_slice_text("configuration"),
+                                    .ts_ms = dri_clock_wall_ms()};
+    enum dray_status status = make_change(settings, &head, &bytes, &len, ret_text, text_bytes);
     if (status == DRAY_ENOTFOUND) {
         return DRAY_OK;
     }

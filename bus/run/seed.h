@@ -7,18 +7,22 @@
 
 #include <dray/status.h>
 
+#include "control_log.h"
 #include "registry.h"
 #include "settings.h"
 
 /* seed.h - the routes of the configuration file as one control change that seeds an empty registry.
  */
 
-/** Build the change: every route with base 0. Owns: *ret_bytes returned owned (dri_free).
- *  Errors: ENOTFOUND when the file has no routes, EINVALID with ret_text, ENOMEM, ELIMIT. */
-DRAY_MUST_CHECK enum dray_status dri_seed_change(const struct dri_settings *settings,
-                                                 const char *author, uint64_t wall_ms,
-                                                 uint8_t **ret_bytes, size_t *ret_len,
-                                                 char *ret_text, size_t text_bytes);
+/** Build the record that puts them behind the end of the log: every route with base 0, signed when
+ *  settings name a key. Owns: *ret_bytes returned owned (dri_free).
+ *  Errors: ENOTFOUND when the file has no routes; EAUTH: it would have to be signed, and there is
+ * no key, or the key's file is not to be used; EINVALID, EIO; ENOMEM, ELIMIT; ret_text. */
+DRAY_MUST_CHECK enum dray_status dri_seed_record(const struct dri_settings *settings,
+                                                 const struct dri_control_log *log,
+                                                 const char *author, uint8_t **ret_bytes,
+                                                 size_t *ret_len, char *ret_text,
+                                                 size_t text_bytes);
 
 /** Apply them to a registry of our own, as revision 1, where no control topic says otherwise.
  *  Errors: EINVALID with ret_text (a route that is none), ENOMEM. A route that cannot run here is

@@ -12,6 +12,7 @@
 #include "control.h"
 #include "delay.h"
 #include "log.h"
+#include "signers.h"
 #include "transport.h"
 
 /* settings.h - everything that a worker or a tool is told, in one checked struct.
@@ -84,6 +85,14 @@ struct dri_settings {
         uint32_t window_entries;
         uint64_t window_bytes;
     } worker;
+
+    struct {
+        const char *signers; /* dri_signers_parse; NULL: nobody signs */
+        enum dri_require require_signature;
+        uint32_t signed_from; /* revision; unsigned ones below it are taken */
+        uint32_t max_age_ms;
+        const char *key_file; /* of what this process signs; NULL: it does not */
+    } control;
 
     struct {
         const char *allow_to; /* comma list of topics that a replay may be sent to; NULL: none */

@@ -71,6 +71,13 @@ static void gather_route(void *arg, const struct dri_route *route)
     gather->bytes += key.len + route->bytes_len + ITEM_BYTES;
 }
 
+/* Absent: nobody signs. */
+static struct dray_slice signers_of(const struct dri_snapshot_place *place)
+{
+    return place->signers == NULL || place->signers[0] == '\0' ? dray_slice_of(NULL, 0)
+                                                               : dray_slice_text(place->signers);
+}
+
 static enum dray_status encode(const struct dri_snapshot_place *place,
                                const struct dri_registry *registry, struct gather *gather,
                                uint8_t *bytes, size_t bytes_max, size_t *ret_len)
@@ -88,6 +95,7 @@ static enum dray_status encode(const struct dri_snapshot_place *place,
         .topic = dray_slice_text(place->topic),
         .author = dray_slice_text(bus),
         .note = dray_slice_text(digest),
+        .issuer = signers_of(place),
         .ts_ms = dri_clock_wall_ms(),
         .seq = dri_registry_revision(registry),
     };
@@ -281,7 +289,15 @@ enum dray_status dri_snapshot_load(const struct dri_snapshot_place *place,
         return status;
     }
     struct loader loader = {.registry = registry, .text = ret_text, .text_bytes = text_bytes};
-    status = apply_all(&map, &loader);
+    if (dray_slice_equal(map.issuer, signers_of(place))) {
+        status = apply_all(&map, &loader);
+    } else {
+        status = damaged("it was made under other control.signers, which may have trusted what "
+                         "these do not",
+                         ret_text, text_bytes);
+        DRI_LOG(DRI_LOG_WARN, "CTL-NOT-OURS", "the local snapshot is not used",
+                DRI_TEXT("reason", ret_text));
+    }
     if (status == DRAY_OK) {
         dri_registry_see(registry, map.seq);
         dri_registry_digest(registry, digest);

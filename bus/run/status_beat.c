@@ -213,6 +213,7 @@ enum dray_status dri_beat_encode(struct dri_beat *beat, const char *state, uint6
         .version = dray_slice_text(beat->version),
         .state = dray_slice_text(state),
         .digest = dray_slice_text(digest),
+        .signers = text_or_absent(beat->signers == NULL ? "" : beat->signers),
         .admin = dray_slice_text(beat->admin),
         .pid = (uint64_t)getpid(),
         .revision = dri_registry_revision(beat->registry),

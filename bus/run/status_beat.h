@@ -39,7 +39,8 @@ struct dri_beat_refusal {
 
 struct dri_beat {
     const char *worker, *group, *version, *admin; /* borrowed; admin "": none */
-    const struct dri_registry *registry;          /* borrowed */
+    const char *signers; /* borrowed; dri_signers_fingerprint; NULL and "": nobody signs */
+    const struct dri_registry *registry; /* borrowed */
     char host[65];
     uint64_t due_ns;
     bool is_changed;       /* say it at once */

@@ -257,6 +257,10 @@ static void set_topic_config(rd_kafka_NewTopic_t *topic, enum dri_topic_use use,
         (void)rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "delete");
         (void)rd_kafka_NewTopic_set_config(topic, "retention.ms", "-1");
         (void)rd_kafka_NewTopic_set_config(topic, "retention.bytes", "-1");
+        if (use == DRI_USE_CONTROL) { /* whether a signed change came in time is for nobody else to
+                                         say */
+            (void)rd_kafka_NewTopic_set_config(topic, "message.timestamp.type", "LogAppendTime");
+        }
     } else if (use == DRI_USE_DELAY) {
         /* A group may be away for weeks, and what was scheduled for later must be there still. */
         (void)rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "delete");

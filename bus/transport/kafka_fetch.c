@@ -159,6 +159,7 @@ static bool write_message(struct dri_kafka *kafka, struct dri_kafka_slot *slot,
             {
                 .offset = (uint64_t)message->offset,
                 .timestamp_ms = time_type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : time,
+                .is_broker_stamp = time_type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME,
                 .subject = dray_slice_text(kafka->sources[slot->source].topic),
                 .key = dray_slice_of(message->key, message->key_len),
                 .value = dray_slice_of(message->payload, message->len),

@@ -498,6 +498,7 @@ static bool fill_event(struct dri_nats *self, const struct dri_nats_slot *slot,
     ret_event->epoch = slot->epoch;
     out->offset = waiting->stream_seq;
     out->timestamp_ms = waiting->timestamp_ms;
+    out->is_broker_stamp = waiting->timestamp_ms >= 0;
     out->subject = dray_slice_text(natsMsg_GetSubject(message));
     out->value = data == NULL
                      ? dray_slice_of("", 0)

@@ -263,6 +263,7 @@ static bool lend_record(struct dri_transport *client, const struct sim_record *r
         }
     }
     ret_message->timestamp_ms = view->timestamp_ms;
+    ret_message->is_broker_stamp = true;
     ret_message->subject = parts[0];
     ret_message->key = parts[1];
     ret_message->value = parts[2];

@@ -61,6 +61,7 @@ struct dri_message {
     uint32_t deliveries;       /* how often the broker has delivered it, from 1; 0: not known */
     bool is_last;              /* the broker will soon give up delivering it, or has: end it now */
     int64_t timestamp_ms;      /* of the broker or producer; -1: none */
+    bool is_broker_stamp;      /* the broker says so, and will say the same for ever */
     struct dray_slice subject; /* concrete topic or subject */
     struct dray_slice key;
     struct dray_slice value;   /* absent: tombstone */

@@ -225,6 +225,7 @@ struct dri_status_refusal {
 /** A replica's word about itself on the status topic. */
 struct dri_status_record {
     struct dray_slice worker, group, host, version, state, digest, admin;
+    struct dray_slice signers; /* hash of whom it trusts; absent: nobody signs */
     uint64_t pid, revision, ts_ms;
     uint64_t conflicts, refused; /* records of the log that it has read */
     uint64_t idle_all;           /* routes that were never called; idle lists the first of them */

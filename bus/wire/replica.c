@@ -44,6 +44,7 @@ static const struct dri_field g_fields[] = {
     FIELD("host", host, DRI_FIELD_TEXT, TEXT_BYTES_MAX),
     FIELD("version", version, DRI_FIELD_TEXT, TEXT_BYTES_MAX),
     FIELD("digest", digest, DRI_FIELD_TEXT, TEXT_BYTES_MAX),
+    FIELD("signers", signers, DRI_FIELD_TEXT, TEXT_BYTES_MAX),
     FIELD("admin", admin, DRI_FIELD_TEXT, TEXT_BYTES_MAX),
     FIELD("pid", pid, DRI_FIELD_U64, 0),
     FIELD("revision", revision, DRI_FIELD_U64, 0),
@@ -226,9 +227,10 @@ static size_t pairs_of(const struct dri_status_record *record, const struct dri_
 {
     return 7u + !dray_slice_is_absent(record->group) + !dray_slice_is_absent(record->host) +
            !dray_slice_is_absent(record->version) + !dray_slice_is_absent(record->digest) +
-           !dray_slice_is_absent(record->admin) + (record->conflicts != 0) +
-           (record->refused != 0) + (lists->modules_count != 0) + (lists->refusals_count != 0) +
-           (lists->idle != NULL ? 2u : 0u) + (record->failed_all != 0);
+           !dray_slice_is_absent(record->signers) + !dray_slice_is_absent(record->admin) +
+           (record->conflicts != 0) + (record->refused != 0) + (lists->modules_count != 0) +
+           (lists->refusals_count != 0) + (lists->idle != NULL ? 2u : 0u) +
+           (record->failed_all != 0);
 }
 
 enum dray_status dri_status_encode(const struct dri_status_record *record,
@@ -250,6 +252,7 @@ enum dray_status dri_status_encode(const struct dri_status_record *record,
     dri_packer_str(&packer, record->state);
     dri_packer_add_uint(&packer, "revision", record->revision);
     dri_packer_add_str(&packer, "digest", record->digest);
+    dri_packer_add_str(&packer, "signers", record->signers);
     dri_packer_add_uint(&packer, "ts", record->ts_ms);
     dri_packer_add_str(&packer, "admin", record->admin);
     if (record->conflicts != 0) {

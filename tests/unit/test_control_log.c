@@ -44,8 +44,16 @@ static struct dray_slice record_of(struct log_fixture *f, const char *cluster, c
     size_t len = 0;
     test_ok(dri_change_encode(&change, items, count, f->change, sizeof(f->change), &len));
     dri_free(f->record);
-    test_ok(dri_control_log_wrap(dray_slice_of(f->change, len), &f->record, &f->record_len));
+    test_ok(dri_control_log_wrap(dray_slice_of(f->change, len), NULL, &f->record, &f->record_len));
     return dray_slice_of(f->record, f->record_len);
+}
+
+/** The next record of the log, as the broker has stamped it. */
+static enum dray_status take_at(struct log_fixture *f, uint64_t offset, struct dray_slice value)
+{
+    const struct dri_message message = {
+        .offset = offset, .value = value, .timestamp_ms = 1000, .is_broker_stamp = true};
+    return dri_control_log_take(&f->log, &message, &f->outcome);
 }
 
 static enum dray_status take_put(struct log_fixture *f, uint64_t offset, uint64_t base,
@@ -55,8 +63,7 @@ static enum dray_status take_put(struct log_fixture *f, uint64_t offset, uint64_
     const struct dri_change_item item = {.key = dray_slice_text("default/order.create@1.0.0"),
                                          .base = base,
                                          .route = route_of(spec, bytes)};
-    return dri_control_log_take(&f->log, offset, record_of(f, "blue", TOPIC, &item, 1),
-                                &f->outcome);
+    return take_at(f, offset, record_of(f, "blue", TOPIC, &item, 1));
 }
 
 /** The record of a cancel. */
@@ -68,7 +75,7 @@ static struct dray_slice cancel_of(struct log_fixture *f, const char *cluster, c
     size_t len = 0;
     test_ok(dri_cancel_encode(&change, &item, 1, f->change, sizeof(f->change), &len));
     dri_free(f->record);
-    test_ok(dri_control_log_wrap(dray_slice_of(f->change, len), &f->record, &f->record_len));
+    test_ok(dri_control_log_wrap(dray_slice_of(f->change, len), NULL, &f->record, &f->record_len));
     return dray_slice_of(f->record, f->record_len);
 }
 
@@ -83,7 +90,7 @@ static void a_cancel_is_taken_up_and_leaves_the_registry_as_it_is(void **state)
     (void)state;
     open_log(&f, 0);
     test_ok(dri_cancelled_create(16, &f.log.cancelled));
-    test_ok(dri_control_log_take(&f.log, 0, cancel_of(&f, "blue", "a", 5000), &f.outcome));
+    test_ok(take_at(&f, 0, cancel_of(&f, "blue", "a", 5000)));
     assert_int_equal(DRI_CONTROL_CANCELS, f.outcome.verdict);
     assert_int_equal(1, f.outcome.revision);
     assert_int_equal(1, dri_registry_revision(f.base.registry));
@@ -92,10 +99,10 @@ static void a_cancel_is_taken_up_and_leaves_the_registry_as_it_is(void **state)
                      f.log.counts[DRI_CONTROL_APPLIED]); /* it was never put: the seed may come */
     assert_true(is_cancelled(&f, "a", 4999));
     assert_false(is_cancelled(&f, "a", 5000));
-    test_ok(dri_control_log_take(&f.log, 1, cancel_of(&f, "blue", "b", 0), &f.outcome));
+    test_ok(take_at(&f, 1, cancel_of(&f, "blue", "b", 0)));
     assert_true(is_cancelled(&f, "b", DRI_CANCEL_KEPT_MS)); /* for so long after it was said */
     assert_false(is_cancelled(&f, "b", 1000 + DRI_CANCEL_KEPT_MS));
-    test_ok(dri_control_log_take(&f.log, 2, cancel_of(&f, "green", "c", 5000), &f.outcome));
+    test_ok(take_at(&f, 2, cancel_of(&f, "green", "c", 5000)));
     assert_int_equal(DRI_CONTROL_REFUSED, f.outcome.verdict);
     assert_false(is_cancelled(&f, "c", 1));
     dri_cancelled_destroy(f.log.cancelled);
@@ -115,7 +122,7 @@ static struct dray_slice schedule_of(struct log_fixture *f, uint64_t base, const
         .key = dray_slice_text("g/a"), .base = base, .schedule = dray_slice_of(map, len)};
     test_ok(dri_schedule_change_encode(&change, &item, 1, f->change, sizeof(f->change), &len));
     dri_free(f->record);
-    test_ok(dri_control_log_wrap(dray_slice_of(f->change, len), &f->record, &f->record_len));
+    test_ok(dri_control_log_wrap(dray_slice_of(f->change, len), NULL, &f->record, &f->record_len));
     return dray_slice_of(f->record, f->record_len);
 }
 
@@ -126,23 +133,23 @@ static void schedules_are_kept_by_compare_and_set_beside_the_registry(void **sta
     open_log(&f, 0);
     dri_registry_see(f.base.registry, 2); /* as from a snapshot, which has no schedules */
     test_ok(dri_schedules_create("g", NULL, &f.log.schedules));
-    test_ok(dri_control_log_take(&f.log, 0, schedule_of(&f, 0, "@daily"), &f.outcome));
+    test_ok(take_at(&f, 0, schedule_of(&f, 0, "@daily")));
     assert_int_equal(DRI_CONTROL_SEEN, f.outcome.verdict);
     assert_int_equal(1, dri_schedules_version(f.log.schedules));
-    test_ok(dri_control_log_take(&f.log, 1, schedule_of(&f, 1, "@hourly"), &f.outcome));
-    test_ok(dri_control_log_take(&f.log, 2, schedule_of(&f, 1, "@weekly"), &f.outcome));
+    test_ok(take_at(&f, 1, schedule_of(&f, 1, "@hourly")));
+    test_ok(take_at(&f, 2, schedule_of(&f, 1, "@weekly")));
     assert_int_equal(DRI_CONTROL_CONFLICT, f.outcome.verdict);
     assert_string_equal("g/a", f.outcome.conflict.key);
     assert_int_equal(2, f.outcome.conflict.present);
-    test_ok(dri_control_log_take(&f.log, 3, schedule_of(&f, 2, "never"), &f.outcome));
+    test_ok(take_at(&f, 3, schedule_of(&f, 2, "never")));
     assert_int_equal(DRI_CONTROL_REFUSED, f.outcome.verdict);
-    test_ok(dri_control_log_take(&f.log, 4, schedule_of(&f, 2, "@weekly"), &f.outcome));
+    test_ok(take_at(&f, 4, schedule_of(&f, 2, "@weekly")));
     assert_int_equal(DRI_CONTROL_SCHEDULES, f.outcome.verdict);
     assert_int_equal(5, dri_registry_revision(f.base.registry));
     assert_int_equal(0, f.log.counts[DRI_CONTROL_APPLIED]); /* the seed may still come */
     assert_int_equal(3, dri_schedules_version(f.log.schedules));
     dri_control_log_begin(&f.log, 0); /* read again from its start */
-    test_ok(dri_control_log_take(&f.log, 0, schedule_of(&f, 0, "@daily"), &f.outcome));
+    test_ok(take_at(&f, 0, schedule_of(&f, 0, "@daily")));
     assert_int_equal(DRI_CONTROL_SEEN, f.outcome.verdict);
     assert_int_equal(3, dri_schedules_version(f.log.schedules));
     dri_schedules_destroy(f.log.schedules);
@@ -156,7 +163,7 @@ static void a_cancel_counts_also_when_the_registry_has_seen_it(void **state)
     open_log(&f, 0);
     dri_registry_see(f.base.registry, 7); /* as from a snapshot */
     test_ok(dri_cancelled_create(16, &f.log.cancelled));
-    test_ok(dri_control_log_take(&f.log, 0, cancel_of(&f, "blue", "a", 5000), &f.outcome));
+    test_ok(take_at(&f, 0, cancel_of(&f, "blue", "a", 5000)));
     assert_int_equal(DRI_CONTROL_SEEN, f.outcome.verdict);
     assert_true(is_cancelled(&f, "a", 1));
     dri_cancelled_destroy(f.log.cancelled);
@@ -210,7 +217,7 @@ static void one_item_that_does_not_match_takes_the_whole_change_with_it(void **s
         {dray_slice_text("default/order.cancel@1.0.0"), 0, route_of(&other, bytes[0])},
         {dray_slice_text("default/order.create@1.0.0"), 0, route_of(&order, bytes[1])},
     };
-    test_ok(dri_control_log_take(&f.log, 2, record_of(&f, "blue", TOPIC, items, 2), &f.outcome));
+    test_ok(take_at(&f, 2, record_of(&f, "blue", TOPIC, items, 2)));
     assert_int_equal(f.outcome.verdict, DRI_CONTROL_CONFLICT);
     assert_int_equal(dri_registry_count(f.base.registry), 1);
     close_log(&f);
@@ -224,13 +231,13 @@ static void a_record_of_another_cluster_or_topic_is_refused(void **state)
     const struct dri_change_item item = {dray_slice_text("default/order.create@1.0.0"), 0,
                                          route_of(&order, bytes)};
     open_log(&f, 0);
-    test_ok(dri_control_log_take(&f.log, 0, record_of(&f, "green", TOPIC, &item, 1), &f.outcome));
+    test_ok(take_at(&f, 0, record_of(&f, "green", TOPIC, &item, 1)));
     assert_int_equal(f.outcome.verdict, DRI_CONTROL_REFUSED);
     assert_non_null(strstr(f.outcome.text, "cluster"));
-    test_ok(dri_control_log_take(&f.log, 1, record_of(&f, "blue", "copy", &item, 1), &f.outcome));
+    test_ok(take_at(&f, 1, record_of(&f, "blue", "copy", &item, 1)));
     assert_int_equal(f.outcome.verdict, DRI_CONTROL_REFUSED);
     assert_non_null(strstr(f.outcome.text, "topic"));
-    test_ok(dri_control_log_take(&f.log, 2, record_of(&f, NULL, NULL, &item, 1), &f.outcome));
+    test_ok(take_at(&f, 2, record_of(&f, NULL, NULL, &item, 1)));
     assert_int_equal(f.outcome.verdict, DRI_CONTROL_APPLIED); /* it names none */
     assert_true(f.outcome.revision == 3);
     close_log(&f);
@@ -241,9 +248,9 @@ static void what_cannot_be_read_is_refused_and_counts_as_seen(void **state)
     (void)state;
     struct log_fixture f;
     open_log(&f, 0);
-    test_ok(dri_control_log_take(&f.log, 0, dray_slice_text("\xc1"), &f.outcome));
+    test_ok(take_at(&f, 0, dray_slice_text("\xc1")));
     assert_int_equal(f.outcome.verdict, DRI_CONTROL_REFUSED);
-    test_ok(dri_control_log_take(&f.log, 1, dray_slice_of(NULL, 0), &f.outcome));
+    test_ok(take_at(&f, 1, dray_slice_of(NULL, 0)));
     assert_int_equal(f.outcome.verdict, DRI_CONTROL_REFUSED);
     assert_true(dri_registry_revision(f.base.registry) == 2);
     assert_true(f.log.counts[DRI_CONTROL_REFUSED] == 2);
@@ -265,12 +272,11 @@ static void two_routes_that_would_have_one_function_id_are_refused(void **state)
         {dray_slice_text("a.b/c@1.0.0"), 0, route_of(&right, bytes[1])},
     };
     open_log(&f, 0);
-    test_ok(dri_control_log_take(&f.log, 0, record_of(&f, "blue", TOPIC, items, 2), &f.outcome));
+    test_ok(take_at(&f, 0, record_of(&f, "blue", TOPIC, items, 2)));
     assert_int_equal(f.outcome.verdict, DRI_CONTROL_REFUSED); /* in one change */
-    test_ok(dri_control_log_take(&f.log, 1, record_of(&f, "blue", TOPIC, items, 1), &f.outcome));
+    test_ok(take_at(&f, 1, record_of(&f, "blue", TOPIC, items, 1)));
     assert_int_equal(f.outcome.verdict, DRI_CONTROL_APPLIED);
-    test_ok(
-        dri_control_log_take(&f.log, 2, record_of(&f, "blue", TOPIC, &items[1], 1), &f.outcome));
+    test_ok(take_at(&f, 2, record_of(&f, "blue", TOPIC, &items[1], 1)));
     assert_int_equal(f.outcome.verdict, DRI_CONTROL_REFUSED); /* against what is there */
     assert_non_null(strstr(f.outcome.text, "function id"));
     assert_int_equal(dri_registry_count(f.base.registry), 1);
@@ -283,8 +289,8 @@ static void a_kind_that_is_not_known_here_is_passed_over(void **state)
     static const char change[] = "\x81\xa4kind\xa6signer";
     struct log_fixture f;
     open_log(&f, 0);
-    test_ok(dri_control_log_wrap(dray_slice_text(change), &f.record, &f.record_len));
-    test_ok(dri_control_log_take(&f.log, 0, dray_slice_of(f.record, f.record_len), &f.outcome));
+    test_ok(dri_control_log_wrap(dray_slice_text(change), NULL, &f.record, &f.record_len));
+    test_ok(take_at(&f, 0, dray_slice_of(f.record, f.record_len)));
     assert_int_equal(f.outcome.verdict, DRI_CONTROL_IGNORED);
     assert_true(dri_registry_revision(f.base.registry) == 1);
     close_log(&f);
@@ -362,7 +368,7 @@ static void without_memory_a_record_is_not_seen_and_can_be_taken_again(void **st
     struct dray_slice record = record_of(&f, "blue", TOPIC, &item, 1);
     for (uint64_t n = 1;; n++) {
         dri_mem_fail_at(n);
-        enum dray_status status = dri_control_log_take(&f.log, 0, record, &f.outcome);
+        enum dray_status status = take_at(&f, 0, record);
         bool has_failed = dri_mem_failed() != 0;
         dri_mem_fail_at(0);
         if (!has_failed) {

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "registry_fixture.h"
 #include "run/control_log.h"
 #include "run/control_thread.h"
+#include "run/signing.h"
 #include "run/snapshot.h"
 #include "run/state.h"
 #include "support/test.h"
 #include "transport/sim.h"
+#include "wire/sha256.h"
 
 /* The control thread on the simulated broker, which can lose what the real ones lose seldom. */
 
@@ -126,21 +129,58 @@ static void an_empty_registry_is_seeded_and_the_replica_says_so(void **state)
         assert_true(records_of(STATUS) >= 2); /* ready, and goodbye */
         assert_true(dri_registry_revision(one.base.registry) == 1);
         assert_int_equal(dri_registry_count(one.base.registry), 1);
-        const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC};
+        const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC,
+                                                 NULL};
         assert_true(dri_snapshot_revision(&place) == 1);
         dri_sim_forget(BROKER);
         replica_fini(&one);
     }
 }
 
-static void replicas_that_seed_at_once_come_to_one_registry(void **state)
+/* A key in a file, and the signers' line that trusts it. */
+struct signer {
+    char folder[64], file[128], line[160];
+};
+
+static void signer_init(struct signer *signer)
+{
+    struct dri_signing_key key;
+    char hex[65];
+    char text[256];
+    (void)snprintf(signer->folder, sizeof(signer->folder), "/tmp/dray-signer-XXXXXX");
+    assert_non_null(mkdtemp(signer->folder));
+    (void)snprintf(signer->file, sizeof(signer->file), "%s/a.key", signer->folder);
+    test_ok(dri_signing_key_make("ann", &key));
+    test_ok(dri_signing_key_save(&key, signer->file, text, sizeof(text)));
+    dri_hex(key.public_key, sizeof(key.public_key), hex);
+    (void)snprintf(signer->line, sizeof(signer->line), "ann/%s/*", hex);
+}
+
+static void signer_fini(const struct signer *signer)
+{
+    (void)unlink(signer->file);
+    assert_int_equal(rmdir(signer->folder), 0);
+}
+
+static void replica_trust(struct replica *replica, const struct signer *signer, bool has_key)
+{
+    replica->settings.control.signers = signer->line;
+    replica->settings.control.signed_from = 1;
+    replica->settings.control.max_age_ms = 60000;
+    replica->settings.control.key_file = has_key ? signer->file : NULL;
+}
+
+/* signer NULL: nobody signs. */
+static void seed_at_once(const struct signer *signer)
 {
     struct replica replicas[REPLICAS];
     pthread_t threads[REPLICAS];
     char digests[REPLICAS][65];
-    (void)state;
     for (unsigned i = 0; i < REPLICAS; i++) {
         replica_init(&replicas[i], i);
+        if (signer != NULL) {
+            replica_trust(&replicas[i], signer, true);
+        }
     }
     open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_FETCH_LATE, 500);
     for (unsigned i = 0; i < REPLICAS; i++) {
@@ -155,6 +195,7 @@ static void replicas_that_seed_at_once_come_to_one_registry(void **state)
         dri_registry_digest(replicas[i].base.registry, digests[i]);
     }
     assert_string_equal(digests[0], digests[1]);
+    assert_int_equal(dri_registry_count(replicas[0].base.registry), 1);
     dri_sim_forget(BROKER);
     for (unsigned i = REPLICAS - 1; i > 0; i--) {
         replica_leave(&replicas[i]);
@@ -162,6 +203,43 @@ static void replicas_that_seed_at_once_come_to_one_registry(void **state)
         dri_registry_destroy(replicas[i].base.registry);
     }
     replica_fini(&replicas[0]); /* made first, so it counts what all of them leak */
+}
+
+static void replicas_that_seed_at_once_come_to_one_registry(void **state)
+{
+    (void)state;
+    seed_at_once(NULL);
+}
+
+static void so_do_those_that_sign_with_one_key(void **state)
+{
+    struct signer signer;
+    (void)state;
+    signer_init(&signer);
+    seed_at_once(&signer);
+    signer_fini(&signer);
+}
+
+static void a_replica_that_may_not_seed_serves_what_there_is(void **state)
+{
+    struct signer signer;
+    (void)state;
+    signer_init(&signer);
+    for (int has_bad_key = 0; has_bad_key < 2; has_bad_key++) {
+        struct replica one;
+        replica_init(&one, 1);
+        replica_trust(&one, &signer, has_bad_key == 1);
+        assert_int_equal(0, chmod(signer.file, 0644)); /* others could have taken it */
+        open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_FETCH_LATE, 0);
+        (void)replica_start(&one);
+        test_ok(one.status);
+        replica_stop(&one);
+        assert_int_equal(records_of(TOPIC), 0);
+        assert_int_equal(dri_registry_count(one.base.registry), 0);
+        dri_sim_forget(BROKER);
+        replica_fini(&one);
+    }
+    signer_fini(&signer);
 }
 
 static void a_seed_whose_acknowledgement_is_lost_is_applied_once(void **state)
@@ -268,7 +346,7 @@ static void a_log_that_ends_before_the_snapshot_stops_the_start(void **state)
     replica_init(&one, 1);
     fixture_open(&old);
     dri_registry_see(old.registry, 12);
-    const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC};
+    const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC, NULL};
     test_ok(dri_snapshot_save(&place, old.registry, one.text, sizeof(one.text)));
     fixture_close(&old);
     open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_ACK_LATE, 0);
@@ -288,7 +366,7 @@ static void a_topic_that_is_away_is_replaced_by_the_snapshot(void **state)
     replica_init(&one, 1);
     fixture_open(&old);
     test_ok(fixture_put(&old, 0, &order));
-    const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC};
+    const struct dri_snapshot_place place = {one.folder, "sim://" BROKER, "default", TOPIC, NULL};
     test_ok(dri_snapshot_save(&place, old.registry, one.text, sizeof(one.text)));
     fixture_close(&old);
     open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_ACK_LATE, 0);
@@ -311,7 +389,7 @@ static void the_snapshot_of_another_bus_is_not_started_with(void **state)
     replica_init(&one, 1);
     fixture_open(&old);
     test_ok(fixture_put(&old, 0, &order));
-    const struct dri_snapshot_place place = {one.folder, "sim://another", "default", TOPIC};
+    const struct dri_snapshot_place place = {one.folder, "sim://another", "default", TOPIC, NULL};
     test_ok(dri_snapshot_save(&place, old.registry, one.text, sizeof(one.text)));
     fixture_close(&old);
     open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_ACK_LATE, 0);
@@ -328,6 +406,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_registry_is_seeded_and_the_replica_says_so),
         cmocka_unit_test(replicas_that_seed_at_once_come_to_one_registry),
+        cmocka_unit_test(so_do_those_that_sign_with_one_key),
+        cmocka_unit_test(a_replica_that_may_not_seed_serves_what_there_is),
         cmocka_unit_test(a_seed_whose_acknowledgement_is_lost_is_applied_once),
         cmocka_unit_test(a_seed_that_was_lost_is_sent_again),
         cmocka_unit_test(refusals_that_the_status_topic_did_not_take_are_said_later),

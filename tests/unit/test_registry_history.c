@@ -34,7 +34,8 @@ static void close_kept(struct kept *k)
 static enum dri_control_verdict take(struct kept *k, struct dray_slice value)
 {
     struct dri_control_outcome outcome;
-    test_ok(dri_control_log_take(&k->log, k->next++, value, &outcome));
+    const struct dri_message message = {.offset = k->next++, .value = value};
+    test_ok(dri_control_log_take(&k->log, &message, &outcome));
     test_ok(dri_history_add(&k->history, value, &outcome));
     return outcome.verdict;
 }
@@ -54,7 +55,7 @@ static enum dri_control_verdict change(struct kept *k, uint64_t base, const stru
                                          .route = spec == NULL ? dray_slice_of(NULL, 0)
                                                                : route_of(spec, route)};
     test_ok(dri_change_encode(&said, &item, 1, bytes, sizeof(bytes), &len));
-    test_ok(dri_control_log_wrap(dray_slice_of(bytes, len), &record, &len));
+    test_ok(dri_control_log_wrap(dray_slice_of(bytes, len), NULL, &record, &len));
     enum dri_control_verdict verdict = take(k, dray_slice_of(record, len));
     dri_free(record);
     return verdict;

@@ -21,7 +21,7 @@ static void open_place(struct place *place)
     assert_non_null(mkdtemp(place->folder));
     (void)snprintf(place->file, sizeof(place->file), "%s/%s", place->folder, DRI_SNAPSHOT_FILE);
     place->at = (struct dri_snapshot_place){place->folder, "nats://me:secret@a:1,b:2", "blue",
-                                            "dray.control"};
+                                            "dray.control", NULL};
 }
 
 static void close_place(struct place *place)
@@ -134,6 +134,32 @@ static void a_snapshot_of_another_bus_cluster_or_topic_is_not_ours(void **state)
     test_ok(load(&place, &f));
     fixture_close(&f);
     close_place(&place);
+}
+
+static void a_snapshot_made_under_other_signers_is_not_used_but_its_revision_counts(void **state)
+{
+    static const char *const of_file[] = {NULL, "ab12", "ab12", ""};
+    static const char *const of_now[] = {"ab12", NULL, "cd34", NULL};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct place place;
+        struct fixture f;
+        bool is_same = i == 3; /* "" and NULL both: nobody signs */
+        open_place(&place);
+        fixture_open(&f);
+        fill(&f);
+        place.at.signers = of_file[i];
+        test_ok(save(&place, &f));
+        fixture_close(&f);
+        fixture_open(&f);
+        place.at.signers = of_now[i];
+        test_status(is_same ? DRAY_OK : DRAY_EINVALID, load(&place, &f));
+        assert_int_equal(is_same ? 3 : 0, dri_registry_count(f.registry));
+        assert_true(is_same || strstr(place.text, "control.signers") != NULL);
+        assert_int_equal(9, dri_snapshot_revision(&place.at)); /* a log below it has lost its end */
+        fixture_close(&f);
+        close_place(&place);
+    }
 }
 
 static void the_bus_of_a_snapshot_is_hashed_without_its_password(void **state)
@@ -296,6 +322,7 @@ int main(void)
         cmocka_unit_test(what_was_saved_comes_back_with_its_revisions_and_its_digest),
         cmocka_unit_test(an_empty_registry_has_a_snapshot_too),
         cmocka_unit_test(a_snapshot_of_another_bus_cluster_or_topic_is_not_ours),
+        cmocka_unit_test(a_snapshot_made_under_other_signers_is_not_used_but_its_revision_counts),
         cmocka_unit_test(the_bus_of_a_snapshot_is_hashed_without_its_password),
         cmocka_unit_test(a_snapshot_that_names_no_bus_is_not_ours),
         cmocka_unit_test(a_damaged_file_is_refused_whatever_byte_is_wrong),
