@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* registry_history.c - the changes of the control log as a person looks back at them.
+ *
+ * Everything that was read is kept, with what became of it: what a revision held is found by going
+ * over the changes up to it once more, so that nothing has to be kept beside them.
+ */
 #include "registry_history.h"
 
 #include <string.h>

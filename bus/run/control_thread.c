@@ -17,35 +17,24 @@
  * any more. That is also why a seed whose fate is unknown may simply be sent again. A registry that
  * was emptied by hand is not seeded again.
  */
-#include "control_thread.h"
-
 #include <inttypes.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "clock.h"
-#include "control_log.h"
-#include "lock.h"
+#include "control_inside.h"
 #include "log.h"
 #include "mem.h"
-#include "queue.h"
 #include "seed.h"
-#include "sharing.h"
 #include "snapshot.h"
-#include "status_beat.h"
 
-#define NS_PER_MS     UINT64_C(1000000)
 #define EVENTS_MAX    128u
 #define OPEN_MS       5000u
 #define PATIENCE_NS   (5000u * NS_PER_MS)  /* then the snapshot */
 #define START_NS      (30000u * NS_PER_MS) /* then give up */
 #define RETRY_NS      (2000u * NS_PER_MS)
 #define REFUSED_NS    (15000u * NS_PER_MS)
-#define BEAT_NS       (1000u * NS_PER_MS)
 #define SETTLED_NS    (1000u * NS_PER_MS) /* without a change, then the snapshot is written */
 #define REBIND_NS     (5000u * NS_PER_MS)
 #define END_ASK_NS    (20u * NS_PER_MS)
@@ -56,70 +45,6 @@
 #define SLEEP_MAX_NS  (1000u * NS_PER_MS)
 #define MEMORY_BYTES  (UINT64_C(16) << 20)
 #define UNACKED_MAX   64u
-#define BEATS_OUT_MAX 4u
-#define TOKEN_SEED    0u
-#define TOKEN_BEAT    1u /* and above: what had been said before it */
-#define TEXT_BYTES    512u
-
-enum phase {
-    PHASE_STARTING,
-    PHASE_SERVING,
-    PHASE_FAILED
-};
-
-struct seed {
-    uint8_t *bytes; /* owned; NULL: there is none */
-    size_t len;
-    uint64_t due_ns; /* to be published then; UINT64_MAX: it is on its way or done */
-    char dedup_id[64];
-    bool is_impossible; /* it would have to be signed, and we cannot */
-};
-
-struct dri_control_thread {
-    const struct dri_settings *settings;
-    const struct dri_transport_ops *ops;
-    struct dri_registry *registry;
-    struct dri_wake *served; /* immutable; NULL: nobody is told of a change */
-    const char *worker;
-    pthread_t thread;
-    bool has_thread;
-    struct dri_wake wake;
-    bool has_wake;
-    _Atomic(int) state; /* enum dri_worker_state */
-    _Atomic(bool) is_stopping;
-
-    struct dri_lock lock;
-    struct dri_cond cond;
-    bool has_lock;
-    enum phase phase;              /* guard: lock */
-    enum dray_status failure;      /* guard: lock */
-    char failure_text[TEXT_BYTES]; /* guard: lock */
-    char fault[TEXT_BYTES];        /* guard: lock; why it is not fit; "": it is */
-
-    /* All below: the thread's. */
-    struct dri_metrics_page *page;
-    struct dri_signers signers;
-    char signers_hex[DRI_FINGERPRINT_HEX];
-    struct dri_control_log log;
-    struct dri_beat beat;
-    char admin[128];
-    struct seed seed;
-    bool is_serving, is_from_snapshot, was_outage_told;
-    uint64_t begun_ns, changed_ns, rebind_ns; /* changed_ns 0: the snapshot is up to date */
-    uint64_t snapshot_revision;               /* of the file at the start */
-
-    struct dri_transport *transport; /* NULL: no session */
-    bool is_kafka, is_at_end, is_checked;
-    bool is_broken; /* the session has to end */
-    uint32_t slot, epoch;
-    uint64_t session_ns, end_ns;
-    uint64_t refused_ns; /* since then nothing of the log is taken; 0: it is sound */
-    size_t beats_out;
-    uint64_t beats_said; /* as far as the first of these said it */
-    bool is_beat_failing;
-
-    struct dri_sharing sharing;
-};
 
 static void place_of(const struct dri_control_thread *control, struct dri_snapshot_place *ret_place)
 {
@@ -272,17 +197,6 @@ static void tell_unfit(const struct dri_control_thread *control,
     }
 }
 
-static void note_counts(struct dri_control_thread *control)
-{
-    const uint64_t *counts = control->log.counts;
-    dri_metrics_set(control->page, DRI_METRIC_CONTROL_APPLIED, counts[DRI_CONTROL_APPLIED]);
-    dri_metrics_set(control->page, DRI_METRIC_CONTROL_CONFLICTS, counts[DRI_CONTROL_CONFLICT]);
-    dri_metrics_set(control->page, DRI_METRIC_CONTROL_REFUSED, counts[DRI_CONTROL_REFUSED]);
-    dri_metrics_set(control->page, DRI_METRIC_CONTROL_UNTRUSTED, control->log.untrusted);
-    dri_metrics_set(control->page, DRI_METRIC_ROUTES, dri_registry_count(control->registry));
-    dri_metrics_set(control->page, DRI_METRIC_ROUTES_FAILED, control->beat.failed);
-}
-
 static bool is_own_seed(const struct dri_control_thread *control, struct dray_slice value)
 {
     const struct seed *seed = &control->seed;
@@ -322,7 +236,7 @@ static void on_record(struct dri_control_thread *control, const struct dri_messa
     } else if (outcome.verdict == DRI_CONTROL_REFUSED && is_own_seed(control, message->value)) {
         on_seed_refused(control, &outcome);
     }
-    note_counts(control);
+    dri_control_note_counts(control);
 }
 
 /* ---- the end of the log ---- */
@@ -378,80 +292,6 @@ static void check_end(struct dri_control_thread *control, struct dri_now now)
     caught_up(control, next_offset);
 }
 
-/* ---- status ---- */
-
-static const char *state_text(const struct dri_control_thread *control)
-{
-    switch (atomic_load(&control->state)) {
-    case DRI_WORKER_READY:
-        return "ready";
-    case DRI_WORKER_PAUSED:
-        return "paused";
-    case DRI_WORKER_DRAINING:
-        return "draining";
-    default:
-        return "starting";
-    }
-}
-
-static bool beat_publish(struct dri_control_thread *control, struct dri_now now, const char *state,
-                         bool is_tombstone)
-{
-    static const uint8_t none;
-    uint8_t *buffer = dri_zalloc(DRI_BEAT_BYTES_MAX);
-    size_t len = 0;
-    bool is_taken = false;
-    if (buffer != NULL &&
-        dri_beat_encode(&control->beat, state, now.wall_ms, buffer, &len) == DRAY_OK) {
-        const struct dri_publish publish = {
-            .token = TOKEN_BEAT + control->beat.said,
-            .topic = dray_slice_text(control->settings->topics.status),
-            .partition = -1,
-            .key = dray_slice_text(control->worker),
-            .value = is_tombstone ? dray_slice_of(NULL, 0) : dray_slice_of(buffer, len),
-            .headers = dray_slice_of(&none, 0),
-        };
-        is_taken = control->ops->publish(control->transport, now, &publish, 1) == 1;
-        if (is_taken && control->beats_out++ == 0) {
-            control->beats_said = control->beat.said;
-        }
-        if (is_taken && !is_tombstone) {
-            (void)dri_beat_handed(&control->beat);
-        }
-    }
-    dri_free(buffer);
-    return is_taken;
-}
-
-static void beat(struct dri_control_thread *control, struct dri_now now)
-{
-    bool is_due = control->beat.is_changed || now.mono_ns >= control->beat.due_ns;
-    bool is_reading = !control->is_checked && now.mono_ns < control->beat.due_ns;
-    if (!is_due || is_reading || control->beats_out >= BEATS_OUT_MAX) {
-        return;
-    }
-    if (beat_publish(control, now, state_text(control), false)) {
-        control->beat.is_changed = dri_beat_has_more(&control->beat);
-        control->beat.due_ns = now.mono_ns + BEAT_NS;
-        note_counts(control);
-    }
-}
-
-static void on_beat_ack(struct dri_control_thread *control, const struct dri_published *published)
-{
-    bool is_failing = published->ack == DRI_ACK_NOT_STORED;
-    control->beats_out -= control->beats_out > 0;
-    if (published->ack != DRI_ACK_STORED) {
-        dri_beat_lost(&control->beat, published->token - TOKEN_BEAT);
-    }
-    if (is_failing && !control->is_beat_failing) {
-        DRI_LOG(DRI_LOG_WARN, "CTL-STATUS", "the status topic does not take our records",
-                DRI_TEXT("topic", control->settings->topics.status),
-                DRI_TEXT("reason", dray_status_text(published->reason)));
-    }
-    control->is_beat_failing = is_failing;
-}
-
 /* ---- a session ---- */
 
 static void tell_outage(struct dri_control_thread *control, const char *text)
@@ -490,7 +330,7 @@ static void on_event(struct dri_control_thread *control, const struct dri_transp
         if (event->as.published.token == TOKEN_SEED) {
             on_seed_ack(control, &event->as.published);
         } else {
-            on_beat_ack(control, &event->as.published);
+            dri_control_beat_ack(control, &event->as.published);
         }
         break;
     case DRI_TE_REVOKED:
@@ -588,7 +428,7 @@ static bool session_poll(struct dri_control_thread *control, struct dri_now now)
     for (size_t i = 0; i < count; i++) {
         on_event(control, &events[i]);
         if (control->is_checked && dri_beat_is_full(&control->beat)) {
-            (void)beat_publish(control, now, state_text(control), false);
+            dri_control_beat_now(control, now);
         }
     }
     return more;
@@ -636,7 +476,7 @@ static void session_turn(struct dri_control_thread *control, bool *ret_more)
                                 control->seed.is_impossible)) {
         serve(control);
     }
-    beat(control, now);
+    dri_control_beat(control, now);
     chores(control, now);
 }
 
@@ -744,9 +584,9 @@ static void goodbye(struct dri_control_thread *control)
         bool more = session_poll(control, now);
         bool is_late = dri_clock_mono_ns() + GOODBYE_NS / 2 > end_ns;
         if (!is_said && dri_beat_has_more(&control->beat)) { /* a tombstone does not say them */
-            (void)beat_publish(control, now, state_text(control), false);
+            dri_control_beat_now(control, now);
         } else if (!is_said && (control->beats_out == 0 || is_late)) {
-            is_said = beat_publish(control, now, "gone", control->is_kafka);
+            is_said = dri_control_beat_goodbye(control, now);
         }
         if (!more) {
             struct pollfd fd = {.fd = control->ops->fd(control->transport), .events = POLLIN};
