@@ -261,7 +261,8 @@ def broker_away(bench):
     (put,), _ = bench.dray("registry", "put", "away.run@2.0.0", *PUT_PROBE)
     bench.agreed(("one", "two"), put["revision"])
     for replica in bench.replicas:
-        assert replica.metric("dray_control_applied_total") == 3, "what was applied is not applied again"
+        applied = replica.metric("dray_control_applied_total")
+        assert applied == 3, f"what was applied is not applied again: {applied}"
         assert replica.stop() == 0
     assert bench.status() == {}, "both have said goodbye"
 
