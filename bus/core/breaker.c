@@ -13,9 +13,10 @@
  * failure opens it for as long again. A probe that fails was no attempt of its command: the command
  * waits with the others, behind them, so that the next probe is another one. But one that failed as
  * the probe DRI_PROBES_MAX times is judged like any other, or a single bad command could keep its
- * route shut for ever. A failure of kind auth opens the breaker at once and is no attempt either,
- * without a bound, because what is wrong then is wrong with the route. A new configuration closes
- * it.
+ * route shut for ever. That count is of a stay in memory: a command that is parked between two
+ * attempts spoils as many again for each of them. A failure of kind auth opens the breaker at once
+ * and is no attempt either, without a bound, because what is wrong then is wrong with the route. A
+ * new configuration closes it.
  *
  * A dependency that several routes share is a group of its own, which has a breaker and never a
  * flight: the runs of all routes that depend on it count there, and while it is open, or its probe

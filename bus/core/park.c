@@ -577,9 +577,14 @@ static struct dri_entry *first_of(const struct dri_core *core, const struct dri_
     return entry;
 }
 
+/* Not while the worker drains: then what a release let go may be given up, and stands in the log as
+ * it did before. Whoever reads that next must find the release, too. */
 static void finish_releases(struct dri_core *core, struct dri_parked_key *parked)
 {
     struct dri_entry *head;
+    if (core->is_draining && !DRI_IS_PLANTED(DRAIN_LOSES_RELEASE)) {
+        return;
+    }
     while ((head = dri_entry_at(core, parked->head)) != NULL && head->kind == DRI_PARK_RELEASE &&
            core->slots[head->slot].is_caught_up) {
         dri_entry_finish(core, head);

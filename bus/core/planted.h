@@ -43,7 +43,8 @@
     X(ADAPTIVE_BEYOND, 26, "lets an adaptive limit grow beyond its maximum")                       \
     X(PARK_BEFORE_SETTLED, 27, "parks a command before those of its key before it are settled")    \
     X(LOSE_DELAYED, 30, "settles what is due far away before a delay log has it")                  \
-    X(RUN_EARLY, 31, "runs a scheduled command up to a second before its time")
+    X(RUN_EARLY, 31, "runs a scheduled command up to a second before its time")                    \
+    X(DRAIN_LOSES_RELEASE, 33, "settles a release whose commands a drain gives up")
 
 enum dri_planted {
     DRI_PLANTED_NONE,

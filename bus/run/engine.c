@@ -715,15 +715,29 @@ static void look_ahead(const struct dri_transport_event *event)
     }
 }
 
-enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, bool *ret_idle)
+/* What is assigned brings its first messages in the same poll, and is paused only then. With no
+ * room for them it is asked first whether anything was: then the messages wait for the next turn.
+ */
+static size_t poll(struct dri_engine *engine, struct dri_now now, bool *ret_more)
 {
     const struct dri_transport_ops *ops = engine->config.transport_ops;
+    size_t messages_max = messages_max_of(engine);
+    size_t max = EVENTS_MAX - engine->core_events_count;
+    size_t count = 0;
+    if (engine->is_narrow) {
+        count = ops->poll(engine->config.transport, now, 0, engine->events, max, ret_more);
+    }
+    return count > 0 ? count
+                     : ops->poll(engine->config.transport, now, messages_max, engine->events, max,
+                                 ret_more);
+}
+
+enum dray_status dri_engine_turn(struct dri_engine *engine, struct dri_now now, bool *ret_idle)
+{
     bool has_more = false;
     bool has_news = dri_grouping_begin(engine->grouping);
     has_news = look_for_cancelled(engine, now) || has_news;
-    size_t messages_max = messages_max_of(engine);
-    size_t count = ops->poll(engine->config.transport, now, messages_max, engine->events,
-                             EVENTS_MAX - engine->core_events_count, &has_more);
+    size_t count = poll(engine, now, &has_more);
     uint64_t messages_before = engine->stats.messages;
     for (size_t i = 0; i < count; i++) {
         if (count - i > DRI_PREFETCH_NEAR) {

@@ -730,15 +730,16 @@ static void heal(struct world *world)
     }
 }
 
+/* A command that is parked between two attempts has its probes counted anew. */
 static uint64_t heal_ms(const struct world *world)
 {
-    bool has_probes =
-        world->options.core.systemic_share != 0 || world->options.dependency_failures != 0;
-    uint64_t ms = has_probes ? HEAL_MS + PROBES_MS : HEAL_MS;
-    for (uint32_t i = 0; i < world->options.routes_count; i++) {
-        ms = world->options.routes[i].limits.failures != 0 ? HEAL_MS + PROBES_MS : ms;
+    const struct sim_options *options = &world->options;
+    bool has_probes = options->core.systemic_share != 0 || options->dependency_failures != 0;
+    for (uint32_t i = 0; i < options->routes_count; i++) {
+        has_probes = has_probes || options->routes[i].limits.failures != 0;
     }
-    return ms;
+    uint64_t stays = options->core.park_max != 0 ? options->attempts_max : 1;
+    return has_probes ? HEAL_MS + stays * PROBES_MS : HEAL_MS;
 }
 
 /* Every command that comes to its end buys the next one time: how long all take is a matter of

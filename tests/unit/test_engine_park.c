@@ -307,6 +307,46 @@ static void what_is_quiet_is_not_read_on_because_there_is_room(void **state)
     assert_non_null(strstr(fixture->pauses, "-1/7"));
 }
 
+/* A command of a key that is parked: it stays in memory until its copy was stored. */
+static void command(struct fixture *fixture, uint32_t slot, uint64_t offset)
+{
+    static uint8_t value[256];
+    size_t value_len = 0;
+    const struct dri_envelope envelope = {
+        .id = dray_slice_text("c"), .command = dray_slice_text("do.it"), .created_ms = 1};
+    test_ok(dri_envelope_encode(&envelope, value, sizeof(value), &value_len));
+    struct dri_transport_event given = {.type = DRI_TE_MESSAGE, .slot = slot};
+    given.as.message = (struct dri_message){.offset = offset,
+                                            .deliveries = 1,
+                                            .timestamp_ms = SOURCE_MS,
+                                            .subject = dray_slice_text("commands"),
+                                            .key = dray_slice_text("a"),
+                                            .value = dray_slice_of(value, value_len)};
+    event(fixture, given);
+}
+
+static void without_room_what_is_assigned_is_paused_before_a_message_is_asked_for(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint64_t i = 0; i < 32; i++) {
+        command(fixture, 0, i);
+    }
+    turn(fixture, 1); /* full; and the park logs were not read to their ends */
+    fixture->pauses[0] = '\0';
+    turn(fixture, 1);
+    assert_string_equal(fixture->pauses, "+0/7 +2/7 ");
+    assert_int_equal(fixture->messages_max, 32); /* of the park logs */
+    event(fixture, (struct dri_transport_event){.type = DRI_TE_LOST, .slot = 2});
+    turn(fixture, 1);
+    assign(fixture, 2, DRI_ROLE_COMMANDS);
+    fixture->pauses[0] = '\0';
+    turn(fixture, 1);
+    assert_string_equal(fixture->pauses, "+2/7 ");
+    assert_int_equal(fixture->messages_max, 0);
+    turn(fixture, 1);
+    assert_int_equal(fixture->messages_max, 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +356,7 @@ int main(void)
         CASE(more_than_there_is_place_for_waits_in_its_log),
         CASE(a_log_goes_on_when_what_came_out_of_others_has_left_room),
         CASE(what_is_quiet_is_not_read_on_because_there_is_room),
+        CASE(without_room_what_is_assigned_is_paused_before_a_message_is_asked_for),
 #undef CASE
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
