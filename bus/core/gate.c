@@ -12,8 +12,9 @@
  * So the first copy of a key waits, PARKING and not published yet, in two stages: for the outcomes
  * of its key that are on the way, and then for the answer to a settle that says of everything that
  * had ended by then that it did. Its followers need not: from the time that a key is parked on,
- * nothing of it ends but what is parked itself. The members of a unit do end, so after these there
- * is a gate again.
+ * nothing of it ends but what is parked itself. The first of a unit and its members do end, so after
+ * these there is a gate again. The first would be known by its HELD record when it comes again; but
+ * not after a release, and then it would run behind what was parked before its source was settled.
  *
  * Whose outcomes are on the way is counted by a hash of the key, in a table without keys: of two
  * keys with one place the one waits for the other's outcomes, too, and nothing else happens. A
@@ -112,7 +113,7 @@ static void let_through(struct dri_core *core, struct dri_flight *flight)
     struct dri_parked_key *parked = key != NULL ? dri_parked_at(core, key->parked) : NULL;
     dri_gate_leave(core, flight);
     if (parked != NULL) {
-        parked->has_gate = false;
+        parked->has_gate = flight->park_kind == DRI_PARK_HELD;
     }
     dri_outcome_park(core, flight);
 }

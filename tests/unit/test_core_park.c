@@ -610,12 +610,13 @@ static void the_first_of_a_sequence_is_half_told_until_its_key_is_held(void **st
     assert_int_equal(dri_core_half_told(fx->core), 0);
 }
 
-static void a_sequence_is_one_unit_of_letters_until_it_is_released(void **state)
+/* The first of key 7 fails for the last time: its letter and its HELD record are stored, and one
+ * waits behind it. */
+static struct dri_core_parked hold_first(struct fixture *fx, struct dri_flight **ret_second)
 {
-    struct fixture *fx = *state;
     struct dri_flight *flight = come(fx, 0, 7);
     want_start(fx, 0);
-    struct dri_flight *second = come(fx, 1, 7);
+    *ret_second = come(fx, 1, 7);
     done_exhausted(fx, flight, DRI_EXHAUSTED_PARK_SEQUENCE);
     want_publish(fx, 0, DRI_OUTCOME_LETTER);
     assert_int_equal(flight->sequence, DRI_SEQUENCE_FIRST);
@@ -626,7 +627,32 @@ static void a_sequence_is_one_unit_of_letters_until_it_is_released(void **state)
     assert_int_equal(flight->park_kind, DRI_PARK_HELD);
     struct dri_core_parked held = copy_of(flight, 0, 0);
     stored_at(fx, flight, 0);
+    return held;
+}
+
+/* Else it comes again when its key was released meanwhile, and runs behind that copy. */
+static void the_first_of_a_sequence_is_settled_before_a_copy_goes(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *second;
+    struct dri_core_parked held = hold_first(fx, &second);
+    assert_int_equal(second->state, DRI_FLIGHT_PARKING);
+    tick_ms(fx, 100);
+    want_settle(fx, 0, 1);
+    read_back(fx, held);
+    want_nothing(fx);
+    settled(fx, 0, 1, 1, DRAY_OK);
+    want_publish(fx, 1, DRI_OUTCOME_PARK);
+}
+
+static void a_sequence_is_one_unit_of_letters_until_it_is_released(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *second;
+    struct dri_core_parked held = hold_first(fx, &second);
     /* Nobody has read it back yet: the follower is parked. */
+    tick_ms(fx, 100);
+    settled(fx, 0, 1, 1, DRAY_OK);
     want_publish(fx, 1, DRI_OUTCOME_PARK);
     struct dri_core_parked behind = copy_of(second, 1, 1);
     read_back(fx, held);
@@ -704,6 +730,7 @@ int main(void)
         CASE(a_drain_does_not_wait_for_what_is_parked),
         CASE(a_stopped_key_stands_still_until_it_is_released),
         CASE(a_release_is_not_over_when_a_drain_gives_up_what_it_let_go),
+        CASE(the_first_of_a_sequence_is_settled_before_a_copy_goes),
         CASE(a_sequence_is_one_unit_of_letters_until_it_is_released),
         CASE(what_came_before_in_its_key_is_settled_before_a_copy_goes),
         CASE(a_settle_without_an_answer_is_said_again),
