@@ -12,9 +12,10 @@
  * So the first copy of a key waits, PARKING and not published yet, in two stages: for the outcomes
  * of its key that are on the way, and then for the answer to a settle that says of everything that
  * had ended by then that it did. Its followers need not: from the time that a key is parked on,
- * nothing of it ends but what is parked itself. The first of a unit and its members do end, so after
- * these there is a gate again. The first would be known by its HELD record when it comes again; but
- * not after a release, and then it would run behind what was parked before its source was settled.
+ * nothing of it ends but what is parked itself. The first of a unit and its members do end, so
+ * after these there is a gate again. The first would be known by its HELD record when it comes
+ * again; but not after a release, and then it would run behind what was parked before its source
+ * was settled.
  *
  * Whose outcomes are on the way is counted by a hash of the key, in a table without keys: of two
  * keys with one place the one waits for the other's outcomes, too, and nothing else happens. A
