@@ -490,6 +490,9 @@ static void see_assigned(struct sim_checker *checker, const struct dri_sim_sight
     if (sight->metadata.len > 0 && sight->offset != UINT64_MAX) {
         checker->tally.told += sim_progress_read(sight->metadata, sight->offset, &epoch->told);
     }
+    if (epoch->topic >= 0) {
+        sim_progress_assigned(checker, sight, epoch);
+    }
 }
 
 static void see_acked(struct sim_checker *checker, const struct dri_sim_sight *sight)
