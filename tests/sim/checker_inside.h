@@ -33,9 +33,10 @@ struct sim_command {
     uint32_t parks;     /* records of it in park logs, ... */
     uint64_t parked_at; /* ... count of events when the first was stored */
     uint32_t park_deliveries;
-    uint32_t stops;     /* of these, STOPPED */
-    uint32_t stop_runs; /* that failed for the last time, and may have stopped the key */
-    bool is_member;     /* its letter stands in the unit of another */
+    uint32_t stops;       /* of these, STOPPED */
+    uint32_t stop_runs;   /* that failed for the last time, and may have stopped the key */
+    bool is_member;       /* its letter stands in the unit of another */
+    bool is_member_taken; /* the same, in a transaction that was open then */
     uint64_t forgotten_from, forgotten_to; /* counts of events, as sim_progress_assigned has them */
     bool is_held;                          /* its key is, since it failed */
     uint64_t last_member;                  /* offset + 1 of the latest letter in its unit */
@@ -187,6 +188,8 @@ struct sim_command *sim_head_of(struct sim_checker *checker, const struct sim_co
 bool sim_has_window(const struct sim_checker *checker, const struct sim_command *command);
 bool sim_enters_window(const struct sim_plan *plan);
 void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *record);
+/** One stands in an open transaction, where nobody can read it. */
+void sim_judge_taken_letter(struct sim_checker *checker, struct dray_slice headers);
 /** Something happened to a command: has it all that it needs now? */
 void sim_judge_completion(struct sim_checker *checker, struct sim_command *command);
 /** What a client says beside a position, when it leaves the client and when it is committed. */
