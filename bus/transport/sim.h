@@ -196,6 +196,7 @@ enum dri_sim_sight_type {
                           (WATERMARK) */
     DRI_SIM_COMMITTED, /* client, offset: position as it stands now; metadata */
     DRI_SIM_ACKED,     /* client, offset; of a park log: the message was deleted */
+    DRI_SIM_TAKEN,     /* client; metadata: headers of a record in its open transaction */
 };
 
 /** One thing that happened inside, in order. */

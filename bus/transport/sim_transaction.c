@@ -76,6 +76,10 @@ void sim_txn_store(struct dri_transport *client, struct sim_op *op)
     ack->published = op->published;
     ack->published.ack = DRI_ACK_STORED;
     parts_add(&client->open, op);
+    sim_see(broker, &(struct dri_sim_sight){.type = DRI_SIM_TAKEN,
+                                            .topic = op->topic->name,
+                                            .client = client->number,
+                                            .metadata = op->record->view.headers});
     sim_send(broker, at_ns, ack);
 }
 

@@ -490,6 +490,9 @@ static void see_assigned(struct sim_checker *checker, const struct dri_sim_sight
     if (sight->metadata.len > 0 && sight->offset != UINT64_MAX) {
         checker->tally.told += sim_progress_read(sight->metadata, sight->offset, &epoch->told);
     }
+    if (epoch->topic >= 0) {
+        sim_progress_assigned(checker, sight, epoch);
+    }
 }
 
 static void see_acked(struct sim_checker *checker, const struct dri_sim_sight *sight)
@@ -503,8 +506,19 @@ static void see_acked(struct sim_checker *checker, const struct dri_sim_sight *s
     }
 }
 
+static void see_taken(struct sim_checker *checker, const struct dri_sim_sight *sight)
+{
+    if (strcmp(sight->topic, "dlq") == 0) {
+        sim_judge_taken_letter(checker, sight->metadata);
+    }
+}
+
 static void see(struct sim_checker *checker, const struct dri_sim_sight *sight)
 {
+    if (sight->type == DRI_SIM_TAKEN) { /* nothing has happened yet that anybody could see */
+        see_taken(checker, sight);
+        return;
+    }
     static const char *const names[] = {
         [DRI_SIM_APPENDED] = "append",   [DRI_SIM_ASSIGNED] = "assign",
         [DRI_SIM_ENDED] = "end",         [DRI_SIM_LET_GO] = "let go",
@@ -542,6 +556,8 @@ static void see(struct sim_checker *checker, const struct dri_sim_sight *sight)
         break;
     case DRI_SIM_ACKED:
         see_acked(checker, sight);
+        break;
+    case DRI_SIM_TAKEN:
         break;
     }
 }
@@ -733,7 +749,7 @@ bool sim_may_be_overtaken(const struct sim_checker *checker, const struct sim_co
 {
     const struct sim_route *route = sim_route_of(&checker->options, command->plan.index);
     return sim_may_have_been_held(checker, command) || (route != NULL && route->has_fallback) ||
-           command->is_member;
+           command->is_member || command->is_member_taken;
 }
 
 /* Kafka: whoever reads a partition reads it in order, from where all before has its outcome. */

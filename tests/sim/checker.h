@@ -132,6 +132,7 @@ struct sim_tally {
     uint64_t parks, unparks, rewrites, copies; /* records; as the workers count them */
     uint64_t disk_holds;                       /* park logs that were not read on */
     uint64_t stops, holds, members, releases;
+    uint64_t forgotten; /* ran behind what was parked: the broker lost that they were finished */
     uint64_t twins, answers, windows;
     uint64_t held, probes,
         at_limit; /* letters; probes that failed; runs that took the last place */

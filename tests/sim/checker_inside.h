@@ -36,8 +36,10 @@ struct sim_command {
     uint32_t stops;       /* of these, STOPPED */
     uint32_t stop_runs;   /* that failed for the last time, and may have stopped the key */
     bool is_member;       /* its letter stands in the unit of another */
-    bool is_held;         /* its key is, since it failed */
-    uint64_t last_member; /* offset + 1 of the latest letter in its unit */
+    bool is_member_taken; /* the same, in a transaction that was open then */
+    uint64_t forgotten_from, forgotten_to; /* counts of events, as sim_progress_assigned has them */
+    bool is_held;                          /* its key is, since it failed */
+    uint64_t last_member;                  /* offset + 1 of the latest letter in its unit */
     uint32_t moves;       /* of these records, those that are not the same once more */
     uint32_t skips;       /* deliveries to somebody who was told that it is finished */
     uint32_t spared_runs; /* failed as the probe: no attempt */
@@ -59,7 +61,8 @@ struct sim_place { /* a message of a source: a command, or its copy in a delay l
     uint64_t offset;
     uint32_t command; /* index */
     uint32_t deliveries;
-    bool is_moved; /* a later copy of the command was stored: it need not be here any more */
+    bool is_moved;    /* a later copy of the command was stored: it need not be here any more */
+    uint64_t said_at; /* count of events: since then the commits say that it has its outcome */
 };
 
 struct sim_log {              /* one source partition */
@@ -185,10 +188,15 @@ struct sim_command *sim_head_of(struct sim_checker *checker, const struct sim_co
 bool sim_has_window(const struct sim_checker *checker, const struct sim_command *command);
 bool sim_enters_window(const struct sim_plan *plan);
 void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *record);
+/** One stands in an open transaction, where nobody can read it. */
+void sim_judge_taken_letter(struct sim_checker *checker, struct dray_slice headers);
 /** Something happened to a command: has it all that it needs now? */
 void sim_judge_completion(struct sim_checker *checker, struct sim_command *command);
 /** What a client says beside a position, when it leaves the client and when it is committed. */
 void sim_judge_progress(struct sim_checker *checker, const struct dri_sim_sight *sight, int topic);
+/** Its assignment begins: what was committed as finished and is not told comes again. */
+void sim_progress_assigned(struct sim_checker *checker, const struct dri_sim_sight *sight,
+                           struct sim_epoch *epoch);
 /** Read metadata of a position. False: it says nothing. */
 bool sim_progress_read(struct dray_slice text, uint64_t position, struct sim_runs *ret_runs);
 bool sim_progress_has(const struct sim_runs *runs, uint64_t offset);

@@ -460,6 +460,23 @@ void sim_judge_letter(struct sim_checker *checker, const struct dri_sim_record *
     sim_judge_completion(checker, command);
 }
 
+/* What ended as a member of a unit ended when the worker was told so, also if the transaction is
+ * thrown away afterwards: then it comes again, and behind its followers when the unit was released.
+ */
+void sim_judge_taken_letter(struct sim_checker *checker, struct dray_slice headers)
+{
+    struct dri_letter letter;
+    if (dri_letter_read(headers, &letter) != DRAY_OK) {
+        return; /* judged when it is stored */
+    }
+    struct sim_command *command = sim_command_of_source(checker, letter.source);
+    if (command != NULL && sim_park_is_member(checker, command, &letter)) {
+        sim_checker_trace(checker, "taken    letter of command %u, unit %.*s", command->plan.index,
+                          (int)letter.sequence.len, (const char *)letter.sequence.at);
+        command->is_member_taken = true;
+    }
+}
+
 /* --- delay logs
  * ---------------------------------------------------------------------------------- */
 

@@ -160,9 +160,44 @@ static void check_kept(struct sim_checker *checker, const struct dri_sim_sight *
     }
 }
 
+/* What is parked is finished there, too, and has no outcome yet. */
+static void note_said(struct sim_checker *checker, const struct dri_sim_sight *sight,
+                      struct sim_log *log, const struct sim_runs *said)
+{
+    for (size_t i = 0; i < log->count; i++) {
+        struct sim_place *place = &log->places[i];
+        bool is_said = place->offset < sight->offset || sim_progress_has(said, place->offset);
+        if (!is_said) {
+            place->said_at = 0;
+        } else if (place->said_at == 0 && checker->commands[place->command].parks == 0) {
+            place->said_at = checker->tally.events;
+        }
+    }
+}
+
+/* The metadata was lost or damaged on its way, or was that of another position: what it says is
+ * finished runs again, behind what was parked since it says so. A worker can do nothing about it.
+ */
+void sim_progress_assigned(struct sim_checker *checker, const struct dri_sim_sight *sight,
+                           struct sim_epoch *epoch)
+{
+    const struct sim_log *log = &checker->logs[epoch->topic][epoch->partition];
+    for (size_t i = 0; i < log->count; i++) {
+        const struct sim_place *place = &log->places[i];
+        struct sim_command *command = &checker->commands[place->command];
+        bool is_read = sight->offset == UINT64_MAX || place->offset >= sight->offset;
+        if (is_read && place->said_at != 0 && !sim_progress_has(&epoch->told, place->offset)) {
+            if (command->forgotten_from == 0) {
+                command->forgotten_from = place->said_at;
+            }
+            command->forgotten_to = checker->tally.events;
+        }
+    }
+}
+
 void sim_judge_progress(struct sim_checker *checker, const struct dri_sim_sight *sight, int topic)
 {
-    const struct sim_log *log = &checker->logs[topic][sight->partition];
+    struct sim_log *log = &checker->logs[topic][sight->partition];
     struct sim_runs said = {0};
     if (sight->metadata.len > 0 && !sim_progress_read(sight->metadata, sight->offset, &said)) {
         sim_checker_fail(checker, "progress", "client %u commits metadata that cannot be read",
@@ -171,6 +206,8 @@ void sim_judge_progress(struct sim_checker *checker, const struct dri_sim_sight 
     check_true(checker, sight, log, &said);
     if (sight->type == DRI_SIM_SETTLING) {
         check_kept(checker, sight, log, &said);
+    } else {
+        note_said(checker, sight, log, &said);
     }
     dri_free(said.runs);
 }

@@ -108,8 +108,9 @@ static void print_totals(const struct totals *totals, double seconds)
                  tally->results, tally->limits, tally->fallbacks, tally->letters, tally->pointers,
                  tally->expired, tally->errors, tally->duplicates);
     (void)printf("metadata: in %" PRIu64 " commits, taken up in %" PRIu64
-                 " assignments, which spared %" PRIu64 " commands a second run\n",
-                 tally->metadata, tally->told, tally->skips);
+                 " assignments, which spared %" PRIu64 " commands a second run; %" PRIu64
+                 " ran behind what was parked, because it was lost\n",
+                 tally->metadata, tally->told, tally->skips, tally->forgotten);
     (void)printf("routes: %" PRIu64 " runs at a limit, %" PRIu64 " probes that failed, %" PRIu64
                  " held letters\n",
                  tally->at_limit, tally->probes, tally->held);
