@@ -445,7 +445,8 @@ static void look_at_signing(struct doctor *doctor)
     if (signers.count > 0 && strcmp(settings->cluster, "default") == 0) {
         find(doctor, MARK_WARN, "signing",
              "`cluster` is \"default\": with a name of its own a signed record of another cluster "
-             "cannot be written here again");
+             "cannot be written here again. On a log that has records keep what they carry: dray "
+             "keys verify -c new.yaml shows what would be refused");
     }
     if (settings->control.key_file != NULL) {
         look_at_key(doctor, &signers, settings->control.key_file);

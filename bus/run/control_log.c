@@ -48,6 +48,16 @@ static enum dri_control_verdict refuse(struct dri_control_outcome *outcome, cons
     return DRI_CONTROL_REFUSED;
 }
 
+/* It was written before anything was signed. It is taken as it is: most of it says "default", what
+ * a configuration has without a `cluster`, and who then gives the cluster a name keeps his routes.
+ * Nobody can write there any more, so nobody can copy a record to it. */
+static bool is_history(const struct dri_control_log *log, const struct dri_control_record *record,
+                       uint64_t revision)
+{
+    return log->signers != NULL && log->signers->count > 0 && revision < log->signers->signed_from &&
+           dray_slice_is_absent(record->sig);
+}
+
 /* Whether it is for us and from somebody who may say it. */
 static bool judge(struct dri_control_log *log, const struct dri_message *message,
                   const struct dri_control_record *record, struct dri_control_outcome *outcome)
@@ -58,7 +68,8 @@ static bool judge(struct dri_control_log *log, const struct dri_message *message
                                     .revision = outcome->revision,
                                     .stamp_ms = message->timestamp_ms,
                                     .is_broker_stamp = message->is_broker_stamp};
-    if (!is_meant(outcome->change.cluster, log->cluster)) {
+    if (!is_meant(outcome->change.cluster, log->cluster) &&
+        !is_history(log, record, outcome->revision)) {
         (void)refuse(outcome, "cluster", "is another one's");
     } else if (!is_meant(outcome->change.topic, log->topic)) {
         (void)refuse(outcome, "topic", "is another one: the record was copied here");

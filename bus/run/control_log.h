@@ -29,7 +29,8 @@
  * cluster or topic, or breaks a rule is refused; a change whose bases do not match is a conflict;
  * both leave the registry as it was, on every replica alike: nothing here looks at a clock, at
  * files or at modules. Where there are signers, what they have not signed, and what was signed for
- * another place or time, is refused in the same way (signers.h).
+ * another place or time, is refused in the same way (signers.h); what was there before anything was
+ * signed is taken whatever cluster it names.
  *
  * Threads: one, the registry's writer.
  */

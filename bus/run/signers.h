@@ -98,7 +98,7 @@ void dri_signers_init(struct dri_signers *ret_signers, const struct dri_settings
 
 /** Whether the record counts, and when it does its sequence number is used up. Without signers
  *  everything is trusted. ret_text: why not, with names and numbers.
- *  Requires: its cluster and topic are ours or not said. */
+ *  Requires: its cluster and topic are ours or not said, unless it is unsigned. */
 enum dri_distrust dri_signers_judge(const struct dri_signers *signers,
                                     struct dri_signers_seen *seen, const struct dri_signed *what,
                                     char *ret_text, size_t text_bytes);

@@ -329,6 +329,30 @@ def keys_come_and_go(bench):
     assert before["revision"] < signed["revision"]
 
 
+def a_cluster_gets_its_name_with_signing(bench):
+    """A log that says "default" all over keeps its routes when signing begins and the cluster gets a name."""
+    ann = Key(bench.folder, "ann", ["*"])
+    use(bench)
+    bench.start("one")
+    (before,), _ = bench.dray("registry", "put", "a.run@1.0.0", *PUT_PROBE, "--wait=30")
+    digest = bench.agreed(("one",), before["revision"])
+    bench.replicas.pop().stop()
+
+    # What would become of it is seen before anything is restarted.
+    use(bench, cluster="blue", control=control(ann))
+    found, _ = bench.dray("keys", "verify", code=1)
+    assert {record["verdict"] for record in found} == {"untrusted"}, found
+    section = control(ann, signed_from=before["revision"] + 1)
+    use(bench, cluster="blue", control={**section, "key_file": ann.file})
+    found, _ = bench.dray("keys", "verify")
+    assert {record["verdict"] for record in found} == {"unsigned"}, found
+
+    bench.start("two", cluster="blue", control=section)
+    assert bench.agreed(("two",), before["revision"]) == digest
+    bench.dray("registry", "put", "b.run@1.0.0", *PUT_PROBE, "--wait=30")
+    assert set(bench.routes()) == {f"default/{name}.run@1.0.0" for name in ("probe", "a", "b")}
+
+
 def the_stamp_is_the_brokers(bench):
     """Kafka: where writers stamp their records themselves nothing that is signed counts, and it is said how to mend."""
     if bench.broker.url.startswith("nats"):
@@ -356,4 +380,4 @@ def the_stamp_is_the_brokers(bench):
 
 if __name__ == "__main__":
     sys.exit(registry_bench.main(__doc__, [every_replica_refuses_the_same, writers_sign, keys_come_and_go,
-                                           the_stamp_is_the_brokers]))
+                                           a_cluster_gets_its_name_with_signing, the_stamp_is_the_brokers]))

@@ -312,6 +312,28 @@ static void before_signing_began_and_in_the_transition_unsigned_records_are_take
     close_log(f);
 }
 
+/* A log begun without a `cluster` says "default" all over; the cluster gets its name with signing. */
+static void history_counts_whatever_cluster_it_names(void **state)
+{
+    struct signed_log *f = open_log();
+    (void)state;
+    f->signers.signed_from = 4;
+    put(f, (struct twist){.is_unsigned = true, .cluster = "default"});
+    assert_int_equal(DRI_CONTROL_APPLIED, f->outcome.verdict);
+    put(f, (struct twist){.is_unsigned = true, .cluster = "default", .topic = "copy", .base = 1});
+    assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
+    put(f, (struct twist){.seq = 1, .cluster = "default", .base = 1}); /* what is signed is for us */
+    assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
+    put(f, (struct twist){.is_unsigned = true, .cluster = "default", .base = 1}); /* and so later */
+    assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
+    put(f, (struct twist){.seq = 1, .base = 1});
+    assert_int_equal(DRI_CONTROL_APPLIED, f->outcome.verdict);
+    f->signers.is_required = false; /* in the transition history ends likewise */
+    put(f, (struct twist){.is_unsigned = true, .cluster = "default", .base = 5});
+    assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
+    close_log(f);
+}
+
 static void without_signers_signatures_are_not_looked_at(void **state)
 {
     struct signed_log *f = open_log();
@@ -584,6 +606,7 @@ int main(void)
         cmocka_unit_test(a_record_that_lost_a_race_does_not_come_back),
         cmocka_unit_test(reading_again_comes_to_the_same_numbers),
         cmocka_unit_test(before_signing_began_and_in_the_transition_unsigned_records_are_taken),
+        cmocka_unit_test(history_counts_whatever_cluster_it_names),
         cmocka_unit_test(without_signers_signatures_are_not_looked_at),
         cmocka_unit_test(only_who_may_change_all_may_cancel),
         cmocka_unit_test(without_memory_no_number_is_used_up),
