@@ -94,6 +94,14 @@ DRAY_MUST_CHECK enum dray_status dri_control_log_check_end(const struct dri_cont
                                                            uint64_t next_offset, char *ret_text,
                                                            size_t text_bytes);
 
+/** What the log would make of the signature of this record, were it the next one and stored when it
+ *  was issued. What is refused then is better not written: a log keeps it for ever, and with other
+ *  signers it could count some day. Of what cannot be read nothing is said: TRUSTED. ret_text: why
+ *  not. */
+enum dri_distrust dri_control_log_foresee(const struct dri_control_log *log,
+                                          struct dray_slice record, char *ret_text,
+                                          size_t text_bytes);
+
 /** A change as a control record. key NULL: unsigned. Owns: *ret_bytes returned owned (dri_free).
  *  Errors: ENOMEM, ELIMIT. */
 DRAY_MUST_CHECK enum dray_status dri_control_log_wrap(struct dray_slice change,

@@ -66,6 +66,11 @@ const struct dri_signer *dri_signers_find(const struct dri_signers *signers, str
     return NULL;
 }
 
+bool dri_signers_wants_signature(const struct dri_signers *signers, uint64_t revision)
+{
+    return signers->count > 0 && signers->is_required && revision >= signers->signed_from;
+}
+
 uint64_t dri_signers_seq(const struct dri_signers *signers, const struct dri_signers_seen *seen,
                          struct dray_slice kid)
 {
@@ -345,6 +350,10 @@ static enum dri_distrust judge_signed(const struct dri_signers *signers,
         return distrust;
     }
     uint64_t *last = &seen->seqs[signer - signers->items];
+    if (*last == UINT64_MAX) {
+        snprintf(ret_text, text_bytes, "the sequence numbers of kid %s are used up", signer->kid);
+        return DRI_DISTRUST_REPLAYED;
+    }
     if (change->seq <= *last) {
         snprintf(ret_text, text_bytes,
                  "its sequence number %" PRIu64 " is not above %" PRIu64
@@ -367,7 +376,7 @@ enum dri_distrust dri_signers_judge(const struct dri_signers *signers,
     ret_text[0] = '\0';
     if (!dray_slice_is_absent(what->record->sig)) {
         distrust = judge_signed(signers, seen, what, ret_text, text_bytes);
-    } else if (signers->is_required && what->revision >= signers->signed_from) {
+    } else if (dri_signers_wants_signature(signers, what->revision)) {
         distrust = DRI_DISTRUST_UNSIGNED;
     }
     if (distrust != DRI_TRUSTED && ret_text[0] == '\0') {

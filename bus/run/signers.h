@@ -103,6 +103,9 @@ enum dri_distrust dri_signers_judge(const struct dri_signers *signers,
                                     struct dri_signers_seen *seen, const struct dri_signed *what,
                                     char *ret_text, size_t text_bytes);
 
+/** Whether a record of this revision needs a signature. */
+bool dri_signers_wants_signature(const struct dri_signers *signers, uint64_t revision);
+
 /** NULL: none has this kid. */
 const struct dri_signer *dri_signers_find(const struct dri_signers *signers, struct dray_slice kid);
 /** The signer's last sequence number, 0 when there was none or there is no such signer. */

@@ -238,6 +238,6 @@ void dri_signing_fill(const struct dri_signing_key *key, uint64_t last, uint64_t
 {
     uint64_t by_clock = change->ts_ms * UINT64_C(1000); /* room for those of one millisecond */
     change->issuer = dray_slice_text(key->kid);
-    change->seq = last >= by_clock ? last + 1 : by_clock;
+    change->seq = last < by_clock ? by_clock : last < UINT64_MAX ? last + 1 : last;
     change->expires_ms = change->ts_ms + age_ms;
 }

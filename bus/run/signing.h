@@ -46,7 +46,8 @@ void dri_signing_key_sign(const struct dri_signing_key *key, struct dray_slice b
 
 /** What a signed change says of itself: issuer, seq and expires. last: the issuer's last number in
  *  the log. The number is a time, so that the order of writers who know nothing of each other is
- *  most often that of the log. Requires: change->ts_ms is set. key outlives change. */
+ *  most often that of the log. There is none above UINT64_MAX: such a record is refused (foresee
+ *  it). Requires: change->ts_ms is set. key outlives change. */
 void dri_signing_fill(const struct dri_signing_key *key, uint64_t last, uint64_t age_ms,
                       struct dri_change *change);
 

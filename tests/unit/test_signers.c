@@ -312,7 +312,8 @@ static void before_signing_began_and_in_the_transition_unsigned_records_are_take
     close_log(f);
 }
 
-/* A log begun without a `cluster` says "default" all over; the cluster gets its name with signing. */
+/* A log begun without a `cluster` says "default" all over; the cluster gets its name with signing.
+ */
 static void history_counts_whatever_cluster_it_names(void **state)
 {
     struct signed_log *f = open_log();
@@ -322,7 +323,8 @@ static void history_counts_whatever_cluster_it_names(void **state)
     assert_int_equal(DRI_CONTROL_APPLIED, f->outcome.verdict);
     put(f, (struct twist){.is_unsigned = true, .cluster = "default", .topic = "copy", .base = 1});
     assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
-    put(f, (struct twist){.seq = 1, .cluster = "default", .base = 1}); /* what is signed is for us */
+    put(f,
+        (struct twist){.seq = 1, .cluster = "default", .base = 1}); /* what is signed is for us */
     assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
     put(f, (struct twist){.is_unsigned = true, .cluster = "default", .base = 1}); /* and so later */
     assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
@@ -331,6 +333,45 @@ static void history_counts_whatever_cluster_it_names(void **state)
     f->signers.is_required = false; /* in the transition history ends likewise */
     put(f, (struct twist){.is_unsigned = true, .cluster = "default", .base = 5});
     assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
+    close_log(f);
+}
+
+/* What is foreseen is what the log then says, and no number is used up by looking. */
+static void what_the_log_will_say_is_foreseen(void **state)
+{
+    struct signed_log *f = open_log();
+    char text[256];
+    const struct twist trusted = {.seq = UINT64_MAX};
+    const struct twist refused[] = {{.is_unsigned = true},
+                                    {.who = EVE, .seq = 1},
+                                    {.who = BEN, .seq = 1},
+                                    {.who = OLD, .seq = 1, .base = 1}};
+    const struct twist last = {.seq = UINT64_MAX, .base = 1};
+    struct dri_change change = {.ts_ms = NOW};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(DRI_TRUSTED, dri_control_log_foresee(&f->log, record_of(f, &trusted), text,
+                                                              sizeof(text)));
+    }
+    put(f, trusted);
+    put(f, (struct twist){.is_unsigned = true});
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        enum dri_distrust distrust =
+            dri_control_log_foresee(&f->log, record_of(f, &refused[i]), text, sizeof(text));
+        put(f, refused[i]);
+        assert_int_equal(distrust, f->outcome.distrust);
+        assert_string_equal(text, f->outcome.text);
+        assert_int_not_equal(DRI_TRUSTED, distrust);
+    }
+    /* There is no number any more. */
+    dri_signing_fill(&f->keys[ANN], UINT64_MAX, AGE, &change);
+    assert_true(change.seq == UINT64_MAX);
+    assert_int_equal(DRI_DISTRUST_REPLAYED,
+                     dri_control_log_foresee(&f->log, record_of(f, &last), text, sizeof(text)));
+    assert_non_null(strstr(text, "used up"));
+    f->log.signers = NULL;
+    assert_int_equal(DRI_TRUSTED, dri_control_log_foresee(&f->log, record_of(f, &refused[1]), text,
+                                                          sizeof(text)));
     close_log(f);
 }
 
@@ -607,6 +648,7 @@ int main(void)
         cmocka_unit_test(reading_again_comes_to_the_same_numbers),
         cmocka_unit_test(before_signing_began_and_in_the_transition_unsigned_records_are_taken),
         cmocka_unit_test(history_counts_whatever_cluster_it_names),
+        cmocka_unit_test(what_the_log_will_say_is_foreseen),
         cmocka_unit_test(without_signers_signatures_are_not_looked_at),
         cmocka_unit_test(only_who_may_change_all_may_cancel),
         cmocka_unit_test(without_memory_no_number_is_used_up),
