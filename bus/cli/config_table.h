@@ -147,7 +147,8 @@
     X("control.signers", control.signers, SIGNERS, NULL, 0, 0, false,                              \
       "Public keys that control records may be signed with, and what they may change: `kid`, "     \
       "`key` (64 hex digits), `namespaces` (a list, or `*` for all), and `from` and `until`, the " \
-      "first and the last revision that it may be the signer of. The same for all replicas and "   \
+      "first and the last revision that it may be the signer of (a signer that is added gets "     \
+      "`from`: without it, it decides about all of the log). The same for all replicas and "       \
       "writers. In one line: `kid@from-until/key/ns/ns,...`. Default: nobody signs.")              \
     X("control.require_signature", control.require_signature, REQUIRE, "auto", 0, 0, false,        \
       "Whether control records without a signature are refused. `auto`: when there are "           \
