@@ -202,6 +202,36 @@ static int compare_by_kid(const void *a, const void *b)
     return strcmp((*left)->kid, (*right)->kid);
 }
 
+static int compare_names(struct dray_slice a, struct dray_slice b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = memcmp(a.at, b.at, len);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* In order and each once, however they were written. The least one above the last, again and again:
+ * there are few. */
+static void add_namespaces(struct dri_sha256 *sha, struct dray_slice namespaces)
+{
+    struct dray_slice last = dray_slice_of(NULL, 0);
+    for (;;) {
+        struct dray_slice next = dray_slice_of(NULL, 0);
+        for (struct dray_slice rest = namespaces; rest.len > 0;) {
+            struct dray_slice part = take_part(&rest, '/');
+            bool is_above = last.at == NULL || compare_names(part, last) > 0;
+            if (is_above && (next.at == NULL || compare_names(part, next) < 0)) {
+                next = part;
+            }
+        }
+        if (next.at == NULL) {
+            return;
+        }
+        dri_sha256_add(sha, next);
+        dri_sha256_add(sha, dray_slice_text("/"));
+        last = next;
+    }
+}
+
 void dri_signers_fingerprint(const struct dri_signers *signers, char ret_hex[DRI_FINGERPRINT_HEX])
 {
     const struct dri_signer *order[DRI_SIGNERS_MAX];
@@ -225,7 +255,7 @@ void dri_signers_fingerprint(const struct dri_signers *signers, char ret_hex[DRI
                  order[i]->until);
         dri_sha256_add(&sha, dray_slice_text(text));
         dri_sha256_add(&sha, dray_slice_of(order[i]->key, sizeof(order[i]->key)));
-        dri_sha256_add(&sha, order[i]->namespaces);
+        add_namespaces(&sha, order[i]->namespaces);
         dri_sha256_add(&sha, dray_slice_text("\n"));
     }
     dri_sha256_end(&sha, digest);
