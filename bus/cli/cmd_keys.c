@@ -183,7 +183,8 @@ const struct dri_cli_command dri_keys_show_command = {
     .summary = "show the public half of a key",
     .usage = "[FILE]",
     .about = "Prints what dray keys new printed of the key in the file, or in control.key_file. "
-             "Exit codes: 3 there is no such file, 77 others than its owner may read or write it.",
+             "Exit codes: 3 there is no such file, 77 others than its owner (and, of a file "
+             "of root's, its group) may read or write it.",
     .options = no_options,
     .examples = show_examples,
     .takes_configuration = true,

@@ -161,7 +161,8 @@
       "for so long. Their clocks may differ from the broker's by as much.")                        \
     X("control.key_file", control.key_file, TEXT, NULL, 0, 0, false,                               \
       "Secret key that this process signs its control records with (`dray keys new`); only its "   \
-      "owner may be able to read the file. A worker needs one only to seed an empty registry.")    \
+      "owner may be able to read the file, and its group when it is root's. A worker needs one "   \
+      "only to seed an empty registry.")                                                           \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \
