@@ -149,7 +149,8 @@
       "`key` (64 hex digits), `namespaces` (a list, or `*` for all), and `from` and `until`, the " \
       "first and the last revision that it may be the signer of (a signer that is added gets "     \
       "`from`: without it, it decides about all of the log). The same for all replicas and "       \
-      "writers. In one line: `kid@from-until/key/ns/ns,...`. Default: nobody signs.")              \
+      "writers. In one line: `kid@from-until/key/ns/ns,...`. Default: nobody signs; empty is an "  \
+      "error.")                                                                                    \
     X("control.require_signature", control.require_signature, REQUIRE, "auto", 0, 0, false,        \
       "Whether control records without a signature are refused. `auto`: when there are "           \
       "`control.signers`. `false`: they are taken, with a warning, while writers get their keys.") \
