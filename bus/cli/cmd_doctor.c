@@ -255,6 +255,7 @@ static void look_at_broker(struct doctor *doctor)
         .topics = topics,
         .topics_count = topics_count,
         .window_ms = settings->worker.window_ms,
+        .wants_stamps = settings->control.signers != NULL,
         .can_create = doctor->can_fix,
         .partitions = settings->worker.partitions,
         .timeout_ms = CHECK_MS,

@@ -394,6 +394,7 @@ static enum dray_status session_open(struct dri_control_thread *control, char *r
         .topics = topics,
         .topics_count = 2,
         .can_create = settings->worker.create_topics,
+        .wants_stamps = control->signers.count > 0,
         .partitions = 1,
         .timeout_ms = OPEN_MS,
         .unacked_max = UNACKED_MAX,
