@@ -238,6 +238,12 @@ def writers_sign(bench):
     assert [mark for mark, _ in signing(None)] == ["ok", "ok"], signing(None)
     use(bench, control={**section, "key_file": eve.file})
     assert [mark for mark, _ in signing(78)] == ["ok", "warn", "fail"], signing(78)
+    use(bench, cluster="blue", control={**section, "key_file": path, "signed_from": 1000})
+    assert [mark for mark, _ in signing(None)] == ["ok", "warn", "ok"], signing(None)
+    assert f"ends at revision {len(stored(bench))} " in signing(None)[1][1], signing(None)
+    assert "until revision 999;" in signing(None)[1][1], signing(None)
+    use(bench, cluster="blue", control={**section, "key_file": path, "signed_from": len(stored(bench)) + 1})
+    assert [mark for mark, _ in signing(None)] == ["ok", "ok"], signing(None)
     use(bench, cluster="blue", control={**section, "key_file": path})
 
     # Without a key, with nobody's key, with a key that others may read: nothing is written.
@@ -370,7 +376,17 @@ def the_stamp_is_the_brokers(bench):
     kept = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
     operator.create_topics([admin.NewTopic(TOPIC, 1, 1, config=kept)])[TOPIC].result(60)
     bench.start("one", cluster="blue", control=section)
+    told = [line for line in bench.replicas[0].log().splitlines() if "KAFKA-TOPIC" in line and TOPIC in line]
+    assert len(told) == 1 and "message.timestamp.type=LogAppendTime" in told[0], told
+
+    def warned():
+        found, _ = bench.dray("doctor", "--json", code=None)
+        return [line["text"] for line in found if line["status"] == "warn" and "nothing signed counts" in line["text"]]
+
+    use(bench, cluster="blue")
+    assert warned() == [], "without signers nobody looks at it"
     use(bench, cluster="blue", control={**section, "key_file": ann.file})
+    assert len(warned()) == 1, warned()
     _, err = bench.dray("registry", "put", "a.run@1.0.0", *PUT_PROBE, code=77)
     assert "message.timestamp.type=LogAppendTime" in err, err
     entry = admin.ConfigEntry("message.timestamp.type", "LogAppendTime",
@@ -379,6 +395,7 @@ def the_stamp_is_the_brokers(bench):
     for done in operator.incremental_alter_configs([resource]).values():
         done.result(60)
     bench.dray("registry", "put", "a.run@1.0.0", *PUT_PROBE, "--wait=30")
+    assert warned() == []
     client.close()
 
 
