@@ -99,7 +99,7 @@ DRAY_MUST_CHECK enum dray_status dri_control_log_check_end(const struct dri_cont
  *  signers it could count some day. Of what cannot be read nothing is said: TRUSTED. ret_text: why
  *  not. */
 enum dri_distrust dri_control_log_foresee(const struct dri_control_log *log,
-                                          struct dray_slice record, char *ret_text,
+                                          struct dray_slice bytes, char *ret_text,
                                           size_t text_bytes);
 
 /** A change as a control record. key NULL: unsigned. Owns: *ret_bytes returned owned (dri_free).

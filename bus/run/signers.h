@@ -112,7 +112,8 @@ const struct dri_signer *dri_signers_find(const struct dri_signers *signers, str
 uint64_t dri_signers_seq(const struct dri_signers *signers, const struct dri_signers_seen *seen,
                          struct dray_slice kid);
 
-/** The same for the same rule, whatever the order of signers and namespaces: 64 hex digits; "" without any. */
+/** The same for the same rule, whatever the order of signers and namespaces: 64 hex digits; ""
+ * without any. */
 void dri_signers_fingerprint(const struct dri_signers *signers, char ret_hex[DRI_FINGERPRINT_HEX]);
 
 /** [A-Za-z0-9_.-]{1,64} */

@@ -33,8 +33,8 @@ DRAY_MUST_CHECK enum dray_status dri_signing_key_of_seed(const char *kid, const 
 DRAY_MUST_CHECK enum dray_status dri_signing_key_save(const struct dri_signing_key *key,
                                                       const char *path, char *ret_text,
                                                       size_t text_bytes);
-/** Errors: ENOTFOUND, EAUTH (others may read it, too; the group may when the file is root's), EINVALID, EIO; ret_text says what and what
- *  to do, and never what is in the file. */
+/** Errors: ENOTFOUND, EAUTH (others may read it, too; the group may when the file is root's),
+ * EINVALID, EIO; ret_text says what and what to do, and never what is in the file. */
 DRAY_MUST_CHECK enum dray_status dri_signing_key_load(const char *path,
                                                       struct dri_signing_key *ret_key,
                                                       char *ret_text, size_t text_bytes);
