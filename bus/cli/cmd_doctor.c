@@ -25,6 +25,7 @@
 #include "exposure.h"
 #include "log.h"
 #include "mem.h"
+#include "registry_tool.h"
 #include "run/binding.h"
 #include "run/module.h"
 #include "run/registry.h"
@@ -50,6 +51,7 @@ enum mark {
 struct doctor {
     struct dri_cli *cli;
     bool can_fix;
+    bool has_registry; /* its topics are there */
     unsigned counts[3];
     int code;
 };
@@ -255,6 +257,7 @@ static void look_at_broker(struct doctor *doctor)
         .topics = topics,
         .topics_count = topics_count,
         .window_ms = settings->worker.window_ms,
+        .wants_stamps = settings->control.signers != NULL,
         .can_create = doctor->can_fix,
         .partitions = settings->worker.partitions,
         .timeout_ms = CHECK_MS,
@@ -286,7 +289,12 @@ static void look_at_broker(struct doctor *doctor)
              info.server[0] == '\0' ? "" : ", ", info.server, info.library,
              (unsigned long long)info.message_bytes_max);
     }
+    doctor->has_registry = status == DRAY_OK;
     for (size_t i = 0; i < DRI_ARRAY_LEN(reports); i++) {
+        if (reports[i].status != DRAY_OK && i < topics_count) {
+            doctor->has_registry = doctor->has_registry && strcmp(names[i], "control") != 0 &&
+                                   strcmp(names[i], "status") != 0;
+        }
         if (reports[i].topic != NULL) {
             tell_topic(doctor, &reports[i], names[i]);
         }
@@ -433,6 +441,28 @@ static void look_at_key(struct doctor *doctor, const struct dri_signers *signers
     dri_signing_key_wipe(&key);
 }
 
+/* signed_from is meant to be the revision after those that were there; above it, it is a door. */
+static void look_at_signed_from(struct doctor *doctor, const struct dri_signers *signers)
+{
+    struct dri_registry_tool tool;
+    if (signers->count == 0 || !signers->is_required || signers->signed_from <= 1 ||
+        !doctor->has_registry) {
+        return;
+    }
+    int code = dri_registry_tool_open(&tool, doctor->cli, true, false);
+    if (code != DRI_EXIT_OK) {
+        find(doctor, MARK_FAIL, "signing", "the control topic cannot be read to its end");
+        fail_with(doctor, code);
+    } else if (!dri_signers_wants_signature(signers, tool.log.end + 1)) {
+        find(doctor, MARK_WARN, "signing",
+             "the log ends at revision %llu and control.signed_from is %llu: anything unsigned is "
+             "taken until revision %llu; set it to %llu",
+             (unsigned long long)tool.log.end, (unsigned long long)signers->signed_from,
+             (unsigned long long)signers->signed_from - 1, (unsigned long long)tool.log.end + 1);
+    }
+    dri_registry_tool_close(&tool);
+}
+
 static void look_at_signing(struct doctor *doctor)
 {
     const struct dri_settings *settings = &doctor->cli->settings;
@@ -445,8 +475,10 @@ static void look_at_signing(struct doctor *doctor)
     if (signers.count > 0 && strcmp(settings->cluster, "default") == 0) {
         find(doctor, MARK_WARN, "signing",
              "`cluster` is \"default\": with a name of its own a signed record of another cluster "
-             "cannot be written here again");
+             "cannot be written here again. On a log that has records keep what they carry: dray "
+             "keys verify -c new.yaml shows what would be refused");
     }
+    look_at_signed_from(doctor, &signers);
     if (settings->control.key_file != NULL) {
         look_at_key(doctor, &signers, settings->control.key_file);
     }

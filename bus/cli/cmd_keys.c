@@ -17,7 +17,8 @@
 #define PATH_BYTES 4096u
 #define KEY_HEX    (2u * DRI_SIGN_KEY_BYTES + 1u)
 
-/* file: where the secret is. */
+/* file: where the secret is. The line for control.signers is not valid before its `from` was filled
+ * in: without one a key decides about all of the log, also about what was refused of it before. */
 static void print_key(const struct dri_cli *cli, const struct dri_signing_key *key,
                       const char *file)
 {
@@ -26,7 +27,9 @@ static void print_key(const struct dri_cli *cli, const struct dri_signing_key *k
     dri_hex(key->public_key, sizeof(key->public_key), hex);
     if (!cli->is_json) {
         printf("kid:   %s\nkey:   %s\nfile:  %s\n\nFor control.signers of every replica and "
-               "writer:\n\n  - {kid: %s, key: %s, namespaces: [\"*\"]}\n",
+               "writer:\n\n  - {kid: %s, key: %s, namespaces: [\"*\"], from: REVISION}\n\n"
+               "REVISION: the one after the last that the log has (dray registry history --limit "
+               "1), 1 for an empty log.\n",
                key->kid, hex, file, key->kid, hex);
         return;
     }
@@ -117,8 +120,9 @@ const struct dri_cli_command dri_keys_new_command = {
         "{\"kid\",\"key\",\"file\"}. Name the file in control.key_file (or DRAY_CONTROL_KEY_FILE) "
         "where changes are made. The secret is never printed.\n\n"
         "Who has the file may change what control.signers lets its kid change. A key that is lost "
-        "is replaced: make another, put it beside the old one in control.signers, and end the old "
-        "one with until.",
+        "is replaced: make another, put it beside the old one in control.signers with from, the "
+        "revision after the last one, and end the old one with until. So is one that is to have "
+        "other namespaces.",
     .options = new_options,
     .examples = new_examples,
     .is_listing = true,
@@ -179,7 +183,8 @@ const struct dri_cli_command dri_keys_show_command = {
     .summary = "show the public half of a key",
     .usage = "[FILE]",
     .about = "Prints what dray keys new printed of the key in the file, or in control.key_file. "
-             "Exit codes: 3 there is no such file, 77 others than its owner may read or write it.",
+             "Exit codes: 3 there is no such file, 77 others than its owner (and, of a file "
+             "of root's, its group) may read or write it.",
     .options = no_options,
     .examples = show_examples,
     .takes_configuration = true,

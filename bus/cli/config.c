@@ -498,6 +498,29 @@ static enum dray_status check_together(const struct dri_settings *settings, bool
     return check_delivery(settings, ret_text, text_bytes);
 }
 
+/* What is said of signing where nobody has to sign: something was forgotten. */
+static enum dray_status tell_idle(struct dri_config *config, const struct dri_settings *settings)
+{
+    const struct {
+        const char *key;
+        bool is_idle;
+    } rows[] = {
+        {"control.key_file", settings->control.key_file != NULL},
+        {"control.signed_from", settings->control.signed_from > 1},
+        {"control.require_signature", settings->control.require_signature == DRI_REQUIRE_FALSE},
+    };
+    enum dray_status status = DRAY_OK;
+    for (size_t i = 0; i < DRI_ARRAY_LEN(rows) && settings->control.signers == NULL; i++) {
+        if (status == DRAY_OK && rows[i].is_idle) {
+            status = dri_config_warn(config,
+                                     "%s is set and there are no control.signers: no signature is "
+                                     "looked at here",
+                                     rows[i].key);
+        }
+    }
+    return status;
+}
+
 static enum dray_status fill(struct dri_config *config, bool needs_bus,
                              struct dri_settings *settings, char *ret_text, size_t text_bytes)
 {
@@ -520,6 +543,9 @@ static enum dray_status fill(struct dri_config *config, bool needs_bus,
     }
     settings->routes = config->routes.items;
     settings->routes_count = config->routes.count;
+    if (status == DRAY_OK) {
+        status = tell_idle(config, settings);
+    }
     return status == DRAY_OK ? check_together(settings, needs_bus, ret_text, text_bytes) : status;
 }
 

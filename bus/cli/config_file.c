@@ -103,7 +103,9 @@ static enum dray_status read_value(const struct reader *reader, dri_yaml_node at
     }
     switch (kind) {
     case DRI_YAML_NULL:
-        return DRAY_OK;
+        return is_known && dri_config_rows[row].type == DRI_CONFIG_SIGNERS
+                   ? put(reader, at, key, "")
+                   : DRAY_OK;
     case DRI_YAML_MAP:
         return is_known ? fault(reader, at, "is a value, not a section", key)
                         : read_map(reader, value, key, depth + 1);

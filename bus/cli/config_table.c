@@ -380,6 +380,11 @@ static enum dray_status store_signers(const char *text, void *member, char *ret_
 {
     struct dri_signers signers;
     char what[160];
+    if (text[0] == '\0') { /* a template that was given no keys would switch off every check */
+        snprintf(ret_text, text_bytes,
+                 "is empty: name the keys that may sign, or leave it out when nobody has to");
+        return DRAY_EINVALID;
+    }
     if (strlen(text) >= DRI_SIGNERS_TEXT_MAX) {
         snprintf(ret_text, text_bytes, "is too long");
         return DRAY_EINVALID;
@@ -388,7 +393,7 @@ static enum dray_status store_signers(const char *text, void *member, char *ret_
         snprintf(ret_text, text_bytes, "%s", what);
         return DRAY_EINVALID;
     }
-    *(const char **)member = text[0] == '\0' ? NULL : text;
+    *(const char **)member = text;
     return DRAY_OK;
 }
 

@@ -147,8 +147,10 @@
     X("control.signers", control.signers, SIGNERS, NULL, 0, 0, false,                              \
       "Public keys that control records may be signed with, and what they may change: `kid`, "     \
       "`key` (64 hex digits), `namespaces` (a list, or `*` for all), and `from` and `until`, the " \
-      "first and the last revision that it may be the signer of. The same for all replicas and "   \
-      "writers. In one line: `kid@from-until/key/ns/ns,...`. Default: nobody signs.")              \
+      "first and the last revision that it may be the signer of (a signer that is added gets "     \
+      "`from`: without it, it decides about all of the log). The same for all replicas and "       \
+      "writers. In one line: `kid@from-until/key/ns/ns,...`. Default: nobody signs; empty is an "  \
+      "error.")                                                                                    \
     X("control.require_signature", control.require_signature, REQUIRE, "auto", 0, 0, false,        \
       "Whether control records without a signature are refused. `auto`: when there are "           \
       "`control.signers`. `false`: they are taken, with a warning, while writers get their keys.") \
@@ -160,7 +162,8 @@
       "for so long. Their clocks may differ from the broker's by as much.")                        \
     X("control.key_file", control.key_file, TEXT, NULL, 0, 0, false,                               \
       "Secret key that this process signs its control records with (`dray keys new`); only its "   \
-      "owner may be able to read the file. A worker needs one only to seed an empty registry.")    \
+      "owner may be able to read the file, and its group when it is root's. A worker needs one "   \
+      "only to seed an empty registry.")                                                           \
     X("replay.allow_to", replay.allow_to, LIST, NULL, 0, 0, true,                                  \
       "Topics that `dray dlq replay --to` may write to. Default: none.")                           \
     X("admin.listen", admin.listen, TEXT, "127.0.0.1:9464", 0, 0, false,                           \

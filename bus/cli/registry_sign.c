@@ -16,8 +16,7 @@
 
 static int without_key(const struct dri_registry_tool *tool)
 {
-    const struct dri_signers *signers = &tool->signers;
-    if (signers->count == 0 || !signers->is_required || tool->log.end + 1 < signers->signed_from) {
+    if (!dri_signers_wants_signature(&tool->signers, tool->log.end + 1)) {
         return DRI_EXIT_OK;
     }
     return dri_cli_fail(tool->cli, DRI_EXIT_DENIED,
@@ -70,9 +69,11 @@ static const char *advice(enum dri_distrust distrust)
     case DRI_DISTRUST_EARLY:
         return "compare the clock here with the broker's";
     case DRI_DISTRUST_REPLAYED:
-        return "others write with the same key: once more, or one key for each writer";
+        return "others write with the same key: once more, or another kid for each writer";
     case DRI_DISTRUST_FOREIGN:
-        return "sign with a key that may, or add the namespace to control.signers of every replica";
+        return "sign with a key that may; to let this one, end its kid with until and begin a new "
+               "kid with from and the namespace (a namespace that is added to this kid would also "
+               "change what its old records do)";
     case DRI_DISTRUST_STAMP:
         return "kafka-configs.sh --alter --entity-type topics does it; earlier records stay as "
                "they are";
@@ -106,6 +107,17 @@ int dri_registry_tell_differs(const struct dri_registry_tool *tool,
                         trusts_others ? "it trusts other control.signers than this configuration "
                                         "does; use the same everywhere"
                                       : "restart it, and see its log");
+}
+
+int dri_registry_sign_foresee(const struct dri_registry_tool *tool, struct dray_slice record)
+{
+    char text[TEXT_BYTES] = "";
+    enum dri_distrust distrust = dri_control_log_foresee(&tool->log, record, text, sizeof(text));
+    return distrust == DRI_TRUSTED
+               ? DRI_EXIT_OK
+               : dri_cli_fail(tool->cli, DRI_EXIT_DENIED,
+                              "the change is not written, every replica would refuse it: %s. %s",
+                              text, advice(distrust));
 }
 
 int dri_registry_sign_refused(const struct dri_registry_tool *tool,

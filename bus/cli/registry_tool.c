@@ -573,6 +573,11 @@ static int publish_record(struct dri_registry_tool *tool, const struct content *
                             ": put less into one",
                             len, tool->info.message_bytes_max);
     }
+    int foreseen = dri_registry_sign_foresee(tool, dray_slice_of(bytes, len));
+    if (foreseen != DRI_EXIT_OK) {
+        dri_free(bytes);
+        return foreseen;
+    }
     tool->own = dray_slice_of(bytes, len);
     tool->is_own_back = tool->is_own_refused = tool->is_own_unknown = false;
     int code = publish_until_back(tool);

@@ -127,6 +127,9 @@ bool dri_registry_trusts_others(const struct dri_registry_tool *tool,
 /** registry_sign.c: says that its routes are not those that the log leads to; returns FAILED. */
 int dri_registry_tell_differs(const struct dri_registry_tool *tool,
                               const struct dri_replica *replica);
+/** registry_sign.c: whether the replicas would trust this record as the next one. Prints why not,
+ *  and what to do; returns an exit code. */
+int dri_registry_sign_foresee(const struct dri_registry_tool *tool, struct dray_slice record);
 /** registry_sign.c: says why our record is not trusted, and what to do; returns DRI_EXIT_DENIED. */
 int dri_registry_sign_refused(const struct dri_registry_tool *tool,
                               const struct dri_control_outcome *outcome);

@@ -39,7 +39,8 @@ struct seed {
     size_t len;
     uint64_t due_ns; /* to be published then; UINT64_MAX: it is on its way or done */
     char dedup_id[64];
-    bool is_impossible; /* it would have to be signed, and we cannot */
+    bool is_impossible;         /* it would have to be signed, and we cannot */
+    unsigned replayed, expired; /* how often it was refused so */
 };
 
 struct dri_control_thread {

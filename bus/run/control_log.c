@@ -48,6 +48,16 @@ static enum dri_control_verdict refuse(struct dri_control_outcome *outcome, cons
     return DRI_CONTROL_REFUSED;
 }
 
+/* It was written before anything was signed. It is taken as it is: most of it says "default", what
+ * a configuration has without a `cluster`, and who then gives the cluster a name keeps his routes.
+ * Nobody can write there any more, so nobody can copy a record to it. */
+static bool is_history(const struct dri_control_log *log, const struct dri_control_record *record,
+                       uint64_t revision)
+{
+    return log->signers != NULL && log->signers->count > 0 &&
+           revision < log->signers->signed_from && dray_slice_is_absent(record->sig);
+}
+
 /* Whether it is for us and from somebody who may say it. */
 static bool judge(struct dri_control_log *log, const struct dri_message *message,
                   const struct dri_control_record *record, struct dri_control_outcome *outcome)
@@ -58,7 +68,8 @@ static bool judge(struct dri_control_log *log, const struct dri_message *message
                                     .revision = outcome->revision,
                                     .stamp_ms = message->timestamp_ms,
                                     .is_broker_stamp = message->is_broker_stamp};
-    if (!is_meant(outcome->change.cluster, log->cluster)) {
+    if (!is_meant(outcome->change.cluster, log->cluster) &&
+        !is_history(log, record, outcome->revision)) {
         (void)refuse(outcome, "cluster", "is another one's");
     } else if (!is_meant(outcome->change.topic, log->topic)) {
         (void)refuse(outcome, "topic", "is another one: the record was copied here");
@@ -242,6 +253,27 @@ enum dray_status dri_control_log_check_end(const struct dri_control_log *log, ui
         return DRAY_EFATAL;
     }
     return DRAY_OK;
+}
+
+enum dri_distrust dri_control_log_foresee(const struct dri_control_log *log,
+                                          struct dray_slice bytes, char *ret_text,
+                                          size_t text_bytes)
+{
+    struct dri_signers_seen seen = log->seen;
+    struct dri_control_record record;
+    struct dri_change change;
+    struct dri_wire_error error;
+    if (log->signers == NULL ||
+        dri_control_decode(bytes, &record_limits, &record, &error) != DRAY_OK ||
+        dri_change_decode(record.change, &record_limits, &change, &error) != DRAY_OK) {
+        return DRI_TRUSTED;
+    }
+    const struct dri_signed what = {.record = &record,
+                                    .change = &change,
+                                    .revision = log->end + 1,
+                                    .stamp_ms = (int64_t)change.ts_ms,
+                                    .is_broker_stamp = true};
+    return dri_signers_judge(log->signers, &seen, &what, ret_text, text_bytes);
 }
 
 enum dray_status dri_control_log_wrap(struct dray_slice change, const struct dri_signing_key *key,

@@ -29,7 +29,8 @@
  * cluster or topic, or breaks a rule is refused; a change whose bases do not match is a conflict;
  * both leave the registry as it was, on every replica alike: nothing here looks at a clock, at
  * files or at modules. Where there are signers, what they have not signed, and what was signed for
- * another place or time, is refused in the same way (signers.h).
+ * another place or time, is refused in the same way (signers.h); what was there before anything was
+ * signed is taken whatever cluster it names.
  *
  * Threads: one, the registry's writer.
  */
@@ -92,6 +93,14 @@ void dri_control_outcome_tell(const struct dri_control_outcome *outcome, bool is
 DRAY_MUST_CHECK enum dray_status dri_control_log_check_end(const struct dri_control_log *log,
                                                            uint64_t next_offset, char *ret_text,
                                                            size_t text_bytes);
+
+/** What the log would make of the signature of this record, were it the next one and stored when it
+ *  was issued. What is refused then is better not written: a log keeps it for ever, and with other
+ *  signers it could count some day. Of what cannot be read nothing is said: TRUSTED. ret_text: why
+ *  not. */
+enum dri_distrust dri_control_log_foresee(const struct dri_control_log *log,
+                                          struct dray_slice bytes, char *ret_text,
+                                          size_t text_bytes);
 
 /** A change as a control record. key NULL: unsigned. Owns: *ret_bytes returned owned (dri_free).
  *  Errors: ENOMEM, ELIMIT. */

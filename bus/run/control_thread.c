@@ -40,6 +40,7 @@
 #define END_ASK_NS    (20u * NS_PER_MS)
 #define END_WAIT_NS   (2000u * NS_PER_MS)
 #define SEED_RETRY_NS (500u * NS_PER_MS)
+#define SEED_TRIES    5u
 #define GOODBYE_NS    (2000u * NS_PER_MS)
 #define CLOSE_MS      2000u
 #define SLEEP_MAX_NS  (1000u * NS_PER_MS)
@@ -167,18 +168,35 @@ static bool was_ever_put(const struct dri_control_thread *control)
     return control->log.counts[DRI_CONTROL_APPLIED] > 0 || control->is_from_snapshot;
 }
 
-/* Somebody has signed with the same key meanwhile, or it lay about for too long: once more. */
+/* Somebody has signed with the same key meanwhile, or it lay about for too long: again, after a
+ * while. One that had expired twice will do so for ever, and each try stays in the log. */
+static bool is_worth_another(struct seed *seed, enum dri_distrust why)
+{
+    seed->replayed += why == DRI_DISTRUST_REPLAYED;
+    seed->expired += why == DRI_DISTRUST_EXPIRED;
+    return (why == DRI_DISTRUST_REPLAYED || why == DRI_DISTRUST_EXPIRED) &&
+           seed->replayed < SEED_TRIES && seed->expired < 2;
+}
+
 static void on_seed_refused(struct dri_control_thread *control,
                             const struct dri_control_outcome *outcome)
 {
-    enum dri_distrust why = outcome->distrust;
-    if (why != DRI_DISTRUST_REPLAYED && why != DRI_DISTRUST_EXPIRED) {
-        fail(control, DRAY_EINVALID, outcome->text);
-    } else if (!was_ever_put(control)) {
-        dri_free(control->seed.bytes);
-        control->seed.bytes = NULL;
-        seed_make(control);
+    struct seed *seed = &control->seed;
+    char text[TEXT_BYTES];
+    if (is_worth_another(seed, outcome->distrust)) {
+        if (!was_ever_put(control)) {
+            dri_free(seed->bytes);
+            seed->bytes = NULL;
+            seed_make(control);
+            seed->due_ns = dri_clock_mono_ns() + SEED_RETRY_NS;
+        }
+        return;
     }
+    snprintf(text, sizeof(text), "the routes of the configuration are refused: %s%s", outcome->text,
+             outcome->distrust == DRI_DISTRUST_EXPIRED
+                 ? "; compare the clock here with the broker's"
+                 : "");
+    fail(control, DRAY_EINVALID, text);
 }
 
 /* ---- the log ---- */
@@ -376,6 +394,7 @@ static enum dray_status session_open(struct dri_control_thread *control, char *r
         .topics = topics,
         .topics_count = 2,
         .can_create = settings->worker.create_topics,
+        .wants_stamps = control->signers.count > 0,
         .partitions = 1,
         .timeout_ms = OPEN_MS,
         .unacked_max = UNACKED_MAX,

@@ -89,14 +89,25 @@ static enum dray_status make_change(const struct dri_settings *settings,
 static enum dray_status check_unsigned(const struct dri_control_log *log, char *ret_text,
                                        size_t text_bytes)
 {
-    const struct dri_signers *signers = log->signers;
-    if (signers == NULL || signers->count == 0 || !signers->is_required ||
-        log->end + 1 < signers->signed_from) {
+    if (log->signers == NULL || !dri_signers_wants_signature(log->signers, log->end + 1)) {
         return DRAY_OK;
     }
     snprintf(ret_text, text_bytes,
              "changes have to be signed and control.key_file names no key here; put them from "
              "where there is one: dray registry apply");
+    return DRAY_EAUTH;
+}
+
+/* EAUTH: so would be what is signed so. Consumes *bytes on failure. */
+static enum dray_status check_signed(const struct dri_control_log *log, uint8_t **bytes, size_t len,
+                                     char *ret_text, size_t text_bytes)
+{
+    if (dri_control_log_foresee(log, dray_slice_of(*bytes, len), ret_text, text_bytes) ==
+        DRI_TRUSTED) {
+        return DRAY_OK;
+    }
+    dri_free(*bytes);
+    *bytes = NULL;
     return DRAY_EAUTH;
 }
 
@@ -132,7 +143,8 @@ enum dray_status dri_seed_record(const struct dri_settings *settings,
     if (is_signed) {
         dri_signing_key_wipe(&key);
     }
-    return status;
+    return status == DRAY_OK ? check_signed(log, ret_bytes, *ret_len, ret_text, text_bytes)
+                             : status;
 }
 
 static void log_failure(void *arg, const struct dri_route *route)

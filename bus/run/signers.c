@@ -66,6 +66,11 @@ const struct dri_signer *dri_signers_find(const struct dri_signers *signers, str
     return NULL;
 }
 
+bool dri_signers_wants_signature(const struct dri_signers *signers, uint64_t revision)
+{
+    return signers->count > 0 && signers->is_required && revision >= signers->signed_from;
+}
+
 uint64_t dri_signers_seq(const struct dri_signers *signers, const struct dri_signers_seen *seen,
                          struct dray_slice kid)
 {
@@ -197,6 +202,36 @@ static int compare_by_kid(const void *a, const void *b)
     return strcmp((*left)->kid, (*right)->kid);
 }
 
+static int compare_names(struct dray_slice a, struct dray_slice b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = memcmp(a.at, b.at, len);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* In order and each once, however they were written. The least one above the last, again and again:
+ * there are few. */
+static void add_namespaces(struct dri_sha256 *sha, struct dray_slice namespaces)
+{
+    struct dray_slice last = dray_slice_of(NULL, 0);
+    for (;;) {
+        struct dray_slice next = dray_slice_of(NULL, 0);
+        for (struct dray_slice rest = namespaces; rest.len > 0;) {
+            struct dray_slice part = take_part(&rest, '/');
+            bool is_above = last.at == NULL || compare_names(part, last) > 0;
+            if (is_above && (next.at == NULL || compare_names(part, next) < 0)) {
+                next = part;
+            }
+        }
+        if (next.at == NULL) {
+            return;
+        }
+        dri_sha256_add(sha, next);
+        dri_sha256_add(sha, dray_slice_text("/"));
+        last = next;
+    }
+}
+
 void dri_signers_fingerprint(const struct dri_signers *signers, char ret_hex[DRI_FINGERPRINT_HEX])
 {
     const struct dri_signer *order[DRI_SIGNERS_MAX];
@@ -220,7 +255,7 @@ void dri_signers_fingerprint(const struct dri_signers *signers, char ret_hex[DRI
                  order[i]->until);
         dri_sha256_add(&sha, dray_slice_text(text));
         dri_sha256_add(&sha, dray_slice_of(order[i]->key, sizeof(order[i]->key)));
-        dri_sha256_add(&sha, order[i]->namespaces);
+        add_namespaces(&sha, order[i]->namespaces);
         dri_sha256_add(&sha, dray_slice_text("\n"));
     }
     dri_sha256_end(&sha, digest);
@@ -345,6 +380,10 @@ static enum dri_distrust judge_signed(const struct dri_signers *signers,
         return distrust;
     }
     uint64_t *last = &seen->seqs[signer - signers->items];
+    if (*last == UINT64_MAX) {
+        snprintf(ret_text, text_bytes, "the sequence numbers of kid %s are used up", signer->kid);
+        return DRI_DISTRUST_REPLAYED;
+    }
     if (change->seq <= *last) {
         snprintf(ret_text, text_bytes,
                  "its sequence number %" PRIu64 " is not above %" PRIu64
@@ -367,7 +406,7 @@ enum dri_distrust dri_signers_judge(const struct dri_signers *signers,
     ret_text[0] = '\0';
     if (!dray_slice_is_absent(what->record->sig)) {
         distrust = judge_signed(signers, seen, what, ret_text, text_bytes);
-    } else if (signers->is_required && what->revision >= signers->signed_from) {
+    } else if (dri_signers_wants_signature(signers, what->revision)) {
         distrust = DRI_DISTRUST_UNSIGNED;
     }
     if (distrust != DRI_TRUSTED && ret_text[0] == '\0') {

@@ -98,10 +98,13 @@ void dri_signers_init(struct dri_signers *ret_signers, const struct dri_settings
 
 /** Whether the record counts, and when it does its sequence number is used up. Without signers
  *  everything is trusted. ret_text: why not, with names and numbers.
- *  Requires: its cluster and topic are ours or not said. */
+ *  Requires: its cluster and topic are ours or not said, unless it is unsigned. */
 enum dri_distrust dri_signers_judge(const struct dri_signers *signers,
                                     struct dri_signers_seen *seen, const struct dri_signed *what,
                                     char *ret_text, size_t text_bytes);
+
+/** Whether a record of this revision needs a signature. */
+bool dri_signers_wants_signature(const struct dri_signers *signers, uint64_t revision);
 
 /** NULL: none has this kid. */
 const struct dri_signer *dri_signers_find(const struct dri_signers *signers, struct dray_slice kid);
@@ -109,7 +112,8 @@ const struct dri_signer *dri_signers_find(const struct dri_signers *signers, str
 uint64_t dri_signers_seq(const struct dri_signers *signers, const struct dri_signers_seen *seen,
                          struct dray_slice kid);
 
-/** The same for the same rule, whatever the order of the signers: 64 hex digits; "" without any. */
+/** The same for the same rule, whatever the order of signers and namespaces: 64 hex digits; ""
+ * without any. */
 void dri_signers_fingerprint(const struct dri_signers *signers, char ret_hex[DRI_FINGERPRINT_HEX]);
 
 /** [A-Za-z0-9_.-]{1,64} */

@@ -23,7 +23,6 @@
 #define FILE_BYTES_MAX 4096u
 #define HEX_BYTES      (2u * DRI_SIGN_KEY_BYTES + 1u)
 #define KID_DIGITS     16
-#define SECRET_MODE    (S_IRWXG | S_IRWXO)
 
 _Static_assert(sizeof(((struct dri_signing_key *)0)->secret) == crypto_sign_SECRETKEYBYTES,
                "secret keys of Ed25519");
@@ -122,6 +121,15 @@ enum dray_status dri_signing_key_save(const struct dri_signing_key *key, const c
 
 /* ---- in ---- */
 
+/* Only its owner; or root gives it to a group that we are of, as fsGroup of Kubernetes and
+ * LoadCredential of systemd do: who is of the group is root's to say. The rule of PostgreSQL. */
+static bool is_open_to_others(const struct stat *facts)
+{
+    bool is_given = facts->st_uid == 0 && geteuid() != 0;
+    mode_t ours = is_given ? S_IRWXU | S_IRGRP : S_IRWXU;
+    return (facts->st_mode & (S_IRWXU | S_IRWXG | S_IRWXO) & ~ours) != 0;
+}
+
 static enum dray_status read_file(const char *path, char ret_bytes[FILE_BYTES_MAX + 1],
                                   char *ret_text, size_t text_bytes)
 {
@@ -140,10 +148,11 @@ static enum dray_status read_file(const char *path, char ret_bytes[FILE_BYTES_MA
     if (!S_ISREG(facts.st_mode)) {
         snprintf(ret_text, text_bytes, "the secret key %s: is not a regular file", path);
         status = DRAY_EINVALID;
-    } else if ((facts.st_mode & SECRET_MODE) != 0) {
+    } else if (is_open_to_others(&facts)) {
         snprintf(ret_text, text_bytes,
                  "the secret key %s: others than its owner may use the file (mode %03o); chmod 600 "
-                 "it, and make a new key if they could",
+                 "it (640 when it is root's and only the group reads it), and make a new key if "
+                 "they could",
                  path, (unsigned)facts.st_mode & 0777u);
         status = DRAY_EAUTH;
     }
@@ -238,6 +247,6 @@ void dri_signing_fill(const struct dri_signing_key *key, uint64_t last, uint64_t
 {
     uint64_t by_clock = change->ts_ms * UINT64_C(1000); /* room for those of one millisecond */
     change->issuer = dray_slice_text(key->kid);
-    change->seq = last >= by_clock ? last + 1 : by_clock;
+    change->seq = last < by_clock ? by_clock : last < UINT64_MAX ? last + 1 : last;
     change->expires_ms = change->ts_ms + age_ms;
 }

@@ -33,8 +33,8 @@ DRAY_MUST_CHECK enum dray_status dri_signing_key_of_seed(const char *kid, const 
 DRAY_MUST_CHECK enum dray_status dri_signing_key_save(const struct dri_signing_key *key,
                                                       const char *path, char *ret_text,
                                                       size_t text_bytes);
-/** Errors: ENOTFOUND, EAUTH (others may read it, too), EINVALID, EIO; ret_text says what and what
- *  to do, and never what is in the file. */
+/** Errors: ENOTFOUND, EAUTH (others may read it, too; the group may when the file is root's),
+ * EINVALID, EIO; ret_text says what and what to do, and never what is in the file. */
 DRAY_MUST_CHECK enum dray_status dri_signing_key_load(const char *path,
                                                       struct dri_signing_key *ret_key,
                                                       char *ret_text, size_t text_bytes);
@@ -46,7 +46,8 @@ void dri_signing_key_sign(const struct dri_signing_key *key, struct dray_slice b
 
 /** What a signed change says of itself: issuer, seq and expires. last: the issuer's last number in
  *  the log. The number is a time, so that the order of writers who know nothing of each other is
- *  most often that of the log. Requires: change->ts_ms is set. key outlives change. */
+ *  most often that of the log. There is none above UINT64_MAX: such a record is refused (foresee
+ *  it). Requires: change->ts_ms is set. key outlives change. */
 void dri_signing_fill(const struct dri_signing_key *key, uint64_t last, uint64_t age_ms,
                       struct dri_change *change);
 

@@ -399,6 +399,7 @@ static enum dray_status await_topic(struct dri_kafka_admin *admin, const char *t
 struct topic_config {
     bool is_known;
     bool is_compacted;
+    bool is_stamped_by_writers;
     int64_t retention_ms, retention_bytes;
     uint64_t message_bytes_max;
 };
@@ -416,6 +417,8 @@ static void read_entries(const rd_kafka_ConfigResource_t *resource, struct topic
         }
         if (strcmp(name, "cleanup.policy") == 0) {
             ret->is_compacted = strstr(value, "compact") != NULL;
+        } else if (strcmp(name, "message.timestamp.type") == 0) {
+            ret->is_stamped_by_writers = strcmp(value, "LogAppendTime") != 0;
         } else if (strcmp(name, "retention.ms") == 0) {
             ret->retention_ms = strtoll(value, NULL, 10);
         } else if (strcmp(name, "retention.bytes") == 0) {
@@ -486,7 +489,7 @@ static void describe(struct dri_kafka_admin *admin, const struct dri_topic_repor
 }
 
 static enum dray_status judge_control(const struct topic_config *found, int32_t partitions,
-                                      struct dri_topic_report *report)
+                                      bool wants_stamps, struct dri_topic_report *report)
 {
     if (partitions != 1) {
         (void)snprintf(report->text, sizeof(report->text),
@@ -501,6 +504,11 @@ static enum dray_status judge_control(const struct topic_config *found, int32_t 
                        "would forget changes: set cleanup.policy=delete, retention.ms=-1, "
                        "retention.bytes=-1 (kafka-configs.sh --alter)");
         return DRAY_EINVALID;
+    }
+    if (wants_stamps && found->is_stamped_by_writers) {
+        (void)snprintf(report->text, sizeof(report->text),
+                       "has records that writers stamp, so nothing signed counts: set "
+                       "message.timestamp.type=LogAppendTime (kafka-configs.sh --alter)");
     }
     return DRAY_OK;
 }
@@ -529,11 +537,12 @@ static enum dray_status judge_kept(enum dri_topic_use use, const struct topic_co
 /* Whether an existing topic can do its work. commands: partitions of the commands topic; 0:
  * unknown. */
 static enum dray_status judge(enum dri_topic_use use, const struct topic_config *found,
-                              int32_t partitions, int32_t commands, uint64_t window_ms,
+                              int32_t partitions, int32_t commands,
+                              const struct dri_transport_config *config,
                               struct dri_topic_report *report)
 {
     if (use == DRI_USE_CONTROL) {
-        return judge_control(found, partitions, report);
+        return judge_control(found, partitions, config->wants_stamps, report);
     }
     bool follows = use == DRI_USE_PARK || use == DRI_USE_WINDOW;
     if ((use == DRI_USE_REPLAY || follows) && partitions < commands) {
@@ -544,7 +553,7 @@ static enum dray_status judge(enum dri_topic_use use, const struct topic_config 
         return DRAY_EINVALID;
     }
     if (follows && found->is_known) {
-        return judge_kept(use, found, window_ms, report);
+        return judge_kept(use, found, config->window_ms, report);
     }
     if (use == DRI_USE_STATUS && found->is_known && !found->is_compacted) {
         (void)snprintf(report->text, sizeof(report->text),
@@ -660,7 +669,7 @@ static enum dray_status look_inside(struct dri_kafka_admin *admin,
         if (reports[i].status == DRAY_OK) {
             reports[i].status =
                 judge(config->topics[i].use, &found[i], (int32_t)reports[i].partitions, commands,
-                      config->window_ms, &reports[i]);
+                      config, &reports[i]);
         }
         if (bytes_max > 0 &&
             (facts->message_bytes_max == 0 || bytes_max < facts->message_bytes_max)) {

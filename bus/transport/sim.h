@@ -99,6 +99,7 @@ struct dri_sim_config {
     uint32_t rebalance_ms;               /* to let go of what was revoked [10,000] */
     uint32_t publish_ms;                 /* then a publish is unknown [30,000] */
     uint32_t dedup_ms;                   /* EACH [600,000] */
+    uint32_t ahead_ms;                   /* the broker's clock before everybody else's [none] */
     uint16_t rates[DRI_SIM_FAULT_COUNT]; /* per mille; only those that have a rate */
 };
 

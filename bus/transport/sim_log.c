@@ -258,7 +258,7 @@ static void append(struct dri_sim_broker *broker, struct sim_partition *partitio
     }
     record->view.offset = partition->next_offset++;
     record->view.stored_ns = broker->now.mono_ns;
-    record->view.timestamp_ms = (int64_t)broker->now.wall_ms;
+    record->view.timestamp_ms = (int64_t)(broker->now.wall_ms + broker->config.ahead_ms);
     record->visible_ns = broker->now.mono_ns + sim_latency(broker);
     if (sim_strikes(broker, DRI_SIM_FETCH_LATE)) {
         record->visible_ns += sim_lateness(broker);

@@ -115,6 +115,7 @@ struct dri_transport_config {
     uint64_t memory_bytes;        /* budget for client queues */
     uint32_t progress_ms;         /* 0: off */
     uint64_t window_ms;           /* how long a created WINDOW topic keeps a record */
+    bool wants_stamps;            /* warn when writers stamp the records of the CONTROL topic */
     const char *transactional_id; /* publishes and settles go into transactions; NULL: not */
     void (*on_crash_point)(const char *name); /* for tests; any thread; NULL: none */
     const struct dri_option *options;         /* passed through to the client library, checked */

@@ -136,6 +136,53 @@ static void a_wrong_signer_names_its_line_and_what_is_missing(void **state)
     }
 }
 
+/* A template that was given no keys must not switch off what it is there to switch on. */
+static void no_signers_at_all_is_not_said_by_an_empty_list(void **state)
+{
+    static const char *const files[] = {
+        BUS "control:\n  signers:\n",
+        BUS "control: {signers: []}\n",
+        BUS "control: {signers: ''}\n",
+        BUS "control.signers: ~\n",
+        BUS "control: {signers: [{kid: a, key: " KEY ", namespaces: '*'}]}\n",
+    };
+    struct loaded loaded;
+    (void)state;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        test_status(DRAY_EINVALID, load(&loaded, files[i], i == 4 ? "control.signers=" : NULL));
+        if (strstr(loaded.text, "control.signers is empty") == NULL) {
+            fail_msg("%zu: %s", i, loaded.text);
+        }
+    }
+    test_ok(load(&loaded, BUS "control:\n", NULL)); /* a section without keys says nothing */
+    dri_config_destroy(loaded.config);
+}
+
+static void what_is_said_of_signing_without_signers_is_warned_of(void **state)
+{
+    static const char *const keys[] = {"key_file: a.key", "signed_from: 2",
+                                       "require_signature: false", "signed_from: 1",
+                                       "require_signature: auto"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        struct loaded loaded;
+        char yaml[256];
+        snprintf(yaml, sizeof(yaml), BUS "control: {%s}\n", keys[i]);
+        test_ok(load(&loaded, yaml, NULL));
+        const char *warning = dri_config_warning(loaded.config, 0);
+        bool is_told = warning != NULL && strstr(warning, "no control.signers") != NULL;
+        assert_int_equal(i < 3, is_told);
+        assert_int_equal(is_told, warning != NULL);
+        dri_config_destroy(loaded.config);
+        snprintf(yaml, sizeof(yaml),
+                 BUS "control: {%s, signers: [{kid: a, key: " KEY ", namespaces: '*'}]}\n",
+                 keys[i]);
+        test_ok(load(&loaded, yaml, NULL));
+        assert_null(dri_config_warning(loaded.config, 0));
+        dri_config_destroy(loaded.config);
+    }
+}
+
 static void more_signers_than_fit_are_refused(void **state)
 {
     static char yaml[64 * 1024];
@@ -163,6 +210,8 @@ int main(void)
         cmocka_unit_test(signers_are_a_list_of_maps_or_one_line),
         cmocka_unit_test(a_transition_is_said_in_words),
         cmocka_unit_test(a_wrong_signer_names_its_line_and_what_is_missing),
+        cmocka_unit_test(no_signers_at_all_is_not_said_by_an_empty_list),
+        cmocka_unit_test(what_is_said_of_signing_without_signers_is_warned_of),
         cmocka_unit_test(more_signers_than_fit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@
 #define STATUS   "dray.status"
 #define REPLICAS 2
 #define JUNK     50
+#define AGE_MS   60000u
 
 struct replica {
     struct dri_settings settings;
@@ -166,7 +167,7 @@ static void replica_trust(struct replica *replica, const struct signer *signer, 
 {
     replica->settings.control.signers = signer->line;
     replica->settings.control.signed_from = 1;
-    replica->settings.control.max_age_ms = 60000;
+    replica->settings.control.max_age_ms = AGE_MS;
     replica->settings.control.key_file = has_key ? signer->file : NULL;
 }
 
@@ -239,6 +240,48 @@ static void a_replica_that_may_not_seed_serves_what_there_is(void **state)
         dri_sim_forget(BROKER);
         replica_fini(&one);
     }
+    signer_fini(&signer);
+}
+
+/* Its key may not put these routes: that is known before, and nothing is written. */
+static void a_seed_that_would_be_refused_is_not_written(void **state)
+{
+    struct signer signer;
+    struct replica one;
+    (void)state;
+    signer_init(&signer);
+    (void)snprintf(strrchr(signer.line, '/'), 8, "/acme");
+    replica_init(&one, 1);
+    replica_trust(&one, &signer, true);
+    open_broker(DRI_SETTLE_WATERMARK, DRI_SIM_FETCH_LATE, 0);
+    (void)replica_start(&one);
+    test_ok(one.status);
+    replica_stop(&one);
+    assert_int_equal(records_of(TOPIC), 0);
+    assert_int_equal(dri_registry_count(one.base.registry), 0);
+    dri_sim_forget(BROKER);
+    replica_fini(&one);
+    signer_fini(&signer);
+}
+
+/* Each try would have expired when it is stored, and stays in the log for ever. */
+static void a_seed_by_a_clock_that_is_behind_is_given_up(void **state)
+{
+    const struct dri_sim_config config = {
+        .seed = 7, .mode = DRI_SETTLE_WATERMARK, .ahead_ms = AGE_MS + 1};
+    struct signer signer;
+    struct replica one;
+    (void)state;
+    signer_init(&signer);
+    replica_init(&one, 1);
+    replica_trust(&one, &signer, true);
+    test_ok(dri_sim_shared(BROKER, &config, &broker));
+    (void)replica_start(&one);
+    test_status(DRAY_EINVALID, one.status);
+    assert_non_null(strstr(one.text, "compare the clock"));
+    assert_true(records_of(TOPIC) >= 1 && records_of(TOPIC) <= 3);
+    dri_sim_forget(BROKER);
+    replica_fini(&one);
     signer_fini(&signer);
 }
 
@@ -408,6 +451,8 @@ int main(void)
         cmocka_unit_test(replicas_that_seed_at_once_come_to_one_registry),
         cmocka_unit_test(so_do_those_that_sign_with_one_key),
         cmocka_unit_test(a_replica_that_may_not_seed_serves_what_there_is),
+        cmocka_unit_test(a_seed_that_would_be_refused_is_not_written),
+        cmocka_unit_test(a_seed_by_a_clock_that_is_behind_is_given_up),
         cmocka_unit_test(a_seed_whose_acknowledgement_is_lost_is_applied_once),
         cmocka_unit_test(a_seed_that_was_lost_is_sent_again),
         cmocka_unit_test(refusals_that_the_status_topic_did_not_take_are_said_later),

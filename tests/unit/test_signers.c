@@ -10,6 +10,7 @@
 #include "run/signing.h"
 #include "support/test.h"
 #include "wire/cancel.h"
+#include "wire/schedule.h"
 #include "wire/sha256.h"
 
 #define TOPIC        "dray.control"
@@ -270,6 +271,79 @@ static void a_record_that_lost_a_race_does_not_come_back(void **state)
     close_log(f);
 }
 
+static uint64_t last_of(const struct signed_log *f, int who)
+{
+    return dri_signers_seq(&f->signers, &f->log.seen, dray_slice_text(f->keys[who].kid));
+}
+
+/* A record of these items, by ben, who may change acme and beta. */
+static void ben_changes(struct signed_log *f, const struct dri_change_item *items, size_t count)
+{
+    uint8_t *record = NULL;
+    size_t len = 0;
+    struct dri_change change = {.kind = dray_slice_text("routes"),
+                                .cluster = dray_slice_text("blue"),
+                                .topic = dray_slice_text(TOPIC),
+                                .ts_ms = NOW};
+    dri_signing_fill(&f->keys[BEN], last_of(f, BEN), AGE, &change);
+    test_ok(dri_change_encode(&change, items, count, f->bytes, sizeof(f->bytes), &len));
+    test_ok(dri_control_log_wrap(dray_slice_of(f->bytes, len), &f->keys[BEN], &record, &len));
+    take(f, dray_slice_of(record, len), &(struct twist){.stamp = 0});
+    dri_free(record);
+}
+
+static void every_item_of_a_change_has_to_be_the_signers(void **state)
+{
+    struct signed_log *f = open_log();
+    uint8_t bytes[2][ROUTE_BYTES];
+    struct spec mine = order;
+    struct spec foreign = order;
+    (void)state;
+    mine.ns = "acme";
+    foreign.ns = "default";
+    const struct dri_change_item items[] = {
+        {.key = dray_slice_text("acme/order.create@1.0.0"), .route = route_of(&mine, bytes[0])},
+        {.key = dray_slice_text("default/order.create@1.0.0"),
+         .route = route_of(&foreign, bytes[1])}};
+    ben_changes(f, items, 2);
+    assert_int_equal(DRI_DISTRUST_FOREIGN, f->outcome.distrust);
+    assert_int_equal(0, dri_registry_count(f->base.registry)); /* not the first one either */
+    put(f, (struct twist){.seq = 1});
+    ben_changes(f, items, 1);
+    assert_int_equal(DRI_CONTROL_APPLIED, f->outcome.verdict);
+
+    /* Removals have no route, and are judged by their key. */
+    const struct dri_change_item removals[] = {
+        {.key = items[0].key, .base = 3, .route = dray_slice_of(NULL, 0)},
+        {.key = items[1].key, .base = 2, .route = dray_slice_of(NULL, 0)}};
+    ben_changes(f, &removals[1], 1);
+    assert_int_equal(DRI_DISTRUST_FOREIGN, f->outcome.distrust);
+    assert_int_equal(2, dri_registry_count(f->base.registry));
+    ben_changes(f, &removals[0], 1);
+    assert_int_equal(DRI_CONTROL_APPLIED, f->outcome.verdict);
+    assert_int_equal(1, dri_registry_count(f->base.registry));
+    close_log(f);
+}
+
+static void a_key_is_in_force_from_its_first_revision_to_its_last(void **state)
+{
+    (void)state;
+    for (uint64_t revision = 1; revision <= 6; revision++) {
+        struct signed_log *f = open_log();
+        f->signers.items[ANN].from = 3;
+        f->signers.items[ANN].until = 5;
+        f->next = revision - 1;
+        f->log.end = revision - 1;
+        put(f, (struct twist){.seq = 1});
+        bool is_in_force = revision >= 3 && revision <= 5;
+        assert_int_equal(is_in_force ? DRI_TRUSTED : DRI_DISTRUST_NOT_IN_FORCE,
+                         f->outcome.distrust);
+        assert_int_equal(is_in_force ? DRI_CONTROL_APPLIED : DRI_CONTROL_REFUSED,
+                         f->outcome.verdict);
+        close_log(f);
+    }
+}
+
 /* A session reads the log again from its start, and has to come to the same numbers. */
 static void reading_again_comes_to_the_same_numbers(void **state)
 {
@@ -312,6 +386,69 @@ static void before_signing_began_and_in_the_transition_unsigned_records_are_take
     close_log(f);
 }
 
+/* A log begun without a `cluster` says "default" all over; the cluster gets its name with signing.
+ */
+static void history_counts_whatever_cluster_it_names(void **state)
+{
+    struct signed_log *f = open_log();
+    (void)state;
+    f->signers.signed_from = 4;
+    put(f, (struct twist){.is_unsigned = true, .cluster = "default"});
+    assert_int_equal(DRI_CONTROL_APPLIED, f->outcome.verdict);
+    put(f, (struct twist){.is_unsigned = true, .cluster = "default", .topic = "copy", .base = 1});
+    assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
+    put(f,
+        (struct twist){.seq = 1, .cluster = "default", .base = 1}); /* what is signed is for us */
+    assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
+    put(f, (struct twist){.is_unsigned = true, .cluster = "default", .base = 1}); /* and so later */
+    assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
+    put(f, (struct twist){.seq = 1, .base = 1});
+    assert_int_equal(DRI_CONTROL_APPLIED, f->outcome.verdict);
+    f->signers.is_required = false; /* in the transition history ends likewise */
+    put(f, (struct twist){.is_unsigned = true, .cluster = "default", .base = 5});
+    assert_int_equal(DRI_DISTRUST_ELSEWHERE, f->outcome.distrust);
+    close_log(f);
+}
+
+/* What is foreseen is what the log then says, and no number is used up by looking. */
+static void what_the_log_will_say_is_foreseen(void **state)
+{
+    struct signed_log *f = open_log();
+    char text[256];
+    const struct twist trusted = {.seq = UINT64_MAX};
+    const struct twist refused[] = {{.is_unsigned = true},
+                                    {.who = EVE, .seq = 1},
+                                    {.who = BEN, .seq = 1},
+                                    {.who = OLD, .seq = 1, .base = 1}};
+    const struct twist last = {.seq = UINT64_MAX, .base = 1};
+    struct dri_change change = {.ts_ms = NOW};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(DRI_TRUSTED, dri_control_log_foresee(&f->log, record_of(f, &trusted), text,
+                                                              sizeof(text)));
+    }
+    put(f, trusted);
+    put(f, (struct twist){.is_unsigned = true});
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        enum dri_distrust distrust =
+            dri_control_log_foresee(&f->log, record_of(f, &refused[i]), text, sizeof(text));
+        put(f, refused[i]);
+        assert_int_equal(distrust, f->outcome.distrust);
+        assert_string_equal(text, f->outcome.text);
+        assert_int_not_equal(DRI_TRUSTED, distrust);
+    }
+    /* There is no number any more. */
+    dri_signing_fill(&f->keys[ANN], UINT64_MAX, AGE, &change);
+    assert_true(change.seq == UINT64_MAX);
+    assert_int_equal(DRI_DISTRUST_REPLAYED,
+                     dri_control_log_foresee(&f->log, record_of(f, &last), text, sizeof(text)));
+    assert_non_null(strstr(text, "used up"));
+    f->log.signers = NULL;
+    assert_int_equal(DRI_TRUSTED, dri_control_log_foresee(&f->log, record_of(f, &refused[1]), text,
+                                                          sizeof(text)));
+    close_log(f);
+}
+
 static void without_signers_signatures_are_not_looked_at(void **state)
 {
     struct signed_log *f = open_log();
@@ -323,6 +460,47 @@ static void without_signers_signatures_are_not_looked_at(void **state)
     assert_int_equal(DRI_CONTROL_APPLIED, f->outcome.verdict);
     assert_false(f->outcome.is_unsigned);
     close_log(f);
+}
+
+static struct dray_slice schedule_of(uint8_t *bytes, size_t bytes_max)
+{
+    const struct dri_schedule_view view = {.command = dray_slice_text("order.create"),
+                                           .cron = dray_slice_text("@daily")};
+    size_t len = 0;
+    test_ok(dri_schedule_encode(&view, bytes, bytes_max, &len));
+    return dray_slice_of(bytes, len);
+}
+
+/* By who may change all, and by who may change some namespaces only. */
+static void only_who_may_change_all_may_put_and_remove_schedules(void **state)
+{
+    (void)state;
+    for (int who = ANN; who <= BEN; who++) {
+        struct signed_log *f = open_log();
+        uint8_t schedule[512];
+        for (int is_removal = 0; is_removal < 2; is_removal++) {
+            uint8_t *record = NULL;
+            size_t len = 0;
+            const struct dri_schedule_item item = {
+                .key = dray_slice_text("g/daily"),
+                .base = who == ANN && is_removal ? 1 : 0,
+                .schedule =
+                    is_removal ? dray_slice_of(NULL, 0) : schedule_of(schedule, sizeof(schedule))};
+            struct dri_change change = {
+                .cluster = dray_slice_text("blue"), .topic = dray_slice_text(TOPIC), .ts_ms = NOW};
+            dri_signing_fill(&f->keys[who], last_of(f, who), AGE, &change);
+            test_ok(
+                dri_schedule_change_encode(&change, &item, 1, f->bytes, sizeof(f->bytes), &len));
+            test_ok(
+                dri_control_log_wrap(dray_slice_of(f->bytes, len), &f->keys[who], &record, &len));
+            take(f, dray_slice_of(record, len), &(struct twist){.stamp = 0});
+            assert_int_equal(who == ANN ? DRI_CONTROL_SCHEDULES : DRI_CONTROL_REFUSED,
+                             f->outcome.verdict);
+            assert_int_equal(who == ANN ? DRI_TRUSTED : DRI_DISTRUST_FOREIGN, f->outcome.distrust);
+            dri_free(record);
+        }
+        close_log(f);
+    }
 }
 
 static void only_who_may_change_all_may_cancel(void **state)
@@ -419,6 +597,7 @@ static void the_fingerprint_is_of_the_rule_and_not_of_its_order(void **state)
     struct dri_signers signers = {.is_required = true, .signed_from = 1, .age_max_ms = AGE};
     char first[DRI_FINGERPRINT_HEX];
     char second[DRI_FINGERPRINT_HEX];
+    char third[DRI_FINGERPRINT_HEX];
     char text[160];
     (void)state;
     dri_signers_fingerprint(&signers, first);
@@ -429,6 +608,14 @@ static void the_fingerprint_is_of_the_rule_and_not_of_its_order(void **state)
     test_ok(dri_signers_parse("b/" KEY "/acme,a/" KEY "/*", &signers, text, sizeof(text)));
     dri_signers_fingerprint(&signers, second);
     assert_string_equal(first, second);
+    test_ok(dri_signers_parse("b/" KEY "/acme/a/beta", &signers, text, sizeof(text)));
+    dri_signers_fingerprint(&signers, third);
+    test_ok(dri_signers_parse("b/" KEY "/beta/acme/a/beta", &signers, text, sizeof(text)));
+    dri_signers_fingerprint(&signers, second);
+    assert_string_equal(third, second);
+    test_ok(dri_signers_parse("b/" KEY "/acme/beta", &signers, text, sizeof(text)));
+    dri_signers_fingerprint(&signers, second);
+    assert_string_not_equal(third, second);
     test_ok(dri_signers_parse("b/" KEY "/acme,a@1-9/" KEY "/*", &signers, text, sizeof(text)));
     dri_signers_fingerprint(&signers, second);
     assert_string_not_equal(first, second);
@@ -507,6 +694,28 @@ static void close_folder(const struct folder *folder)
     assert_int_equal(0, rmdir(folder->path));
 }
 
+/* As fsGroup of Kubernetes and LoadCredential of systemd do. */
+static void root_gives_it_to_a_group(struct folder *folder)
+{
+    static const struct {
+        mode_t mode;
+        bool is_ours;
+    } rows[] = {{0440, true},  {0640, true},  {0600, false}, {0444, false},
+                {0660, false}, {0460, false}, {0450, false}, {0642, false}};
+    struct dri_signing_key key;
+    assert_int_equal(0, chmod(folder->path, 0755));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(0, chmod(folder->file, rows[i].mode));
+        assert_int_equal(0, chown(folder->file, 0, getegid()));
+        assert_int_equal(0, seteuid(65534));
+        enum dray_status status =
+            dri_signing_key_load(folder->file, &key, folder->text, sizeof(folder->text));
+        assert_int_equal(0, seteuid(0));
+        print_message("%03o: %s\n", (unsigned)rows[i].mode, status == DRAY_OK ? "" : folder->text);
+        test_status(rows[i].is_ours ? DRAY_OK : DRAY_EAUTH, status);
+    }
+}
+
 static void a_key_comes_back_from_its_file_which_only_its_owner_may_read(void **state)
 {
     struct folder folder;
@@ -532,6 +741,9 @@ static void a_key_comes_back_from_its_file_which_only_its_owner_may_read(void **
         test_status(DRAY_EAUTH,
                     dri_signing_key_load(folder.file, &again, folder.text, sizeof(folder.text)));
         assert_non_null(strstr(folder.text, "chmod 600"));
+    }
+    if (geteuid() == 0) { /* else nobody could give us a file of root's */
+        root_gives_it_to_a_group(&folder);
     }
     dri_signing_key_wipe(&key);
     for (size_t i = 0; i < sizeof(key); i++) {
@@ -584,7 +796,12 @@ int main(void)
         cmocka_unit_test(a_record_that_lost_a_race_does_not_come_back),
         cmocka_unit_test(reading_again_comes_to_the_same_numbers),
         cmocka_unit_test(before_signing_began_and_in_the_transition_unsigned_records_are_taken),
+        cmocka_unit_test(history_counts_whatever_cluster_it_names),
+        cmocka_unit_test(what_the_log_will_say_is_foreseen),
         cmocka_unit_test(without_signers_signatures_are_not_looked_at),
+        cmocka_unit_test(every_item_of_a_change_has_to_be_the_signers),
+        cmocka_unit_test(a_key_is_in_force_from_its_first_revision_to_its_last),
+        cmocka_unit_test(only_who_may_change_all_may_put_and_remove_schedules),
         cmocka_unit_test(only_who_may_change_all_may_cancel),
         cmocka_unit_test(without_memory_no_number_is_used_up),
         cmocka_unit_test(a_signer_that_is_none_is_named),
