@@ -66,6 +66,8 @@ def run(side, folder, name, topic, results, healthy, options):
     worker.start()
     try:
         seconds = bus.watch(side, target, results, worker.is_running)
+        if results == healthy:  # all others fail; a small load may have ended before any of it was parked
+            workers.settle_down(lambda: worker.metric("dray_parked_total") > 0, 60, "something is parked")
         parked = worker.metric("dray_parked_total")
     finally:
         if worker.is_running():
