@@ -274,14 +274,11 @@ static void set_topic_config(rd_kafka_NewTopic_t *topic, enum dri_topic_use use,
     }
 }
 
-/* The answer for one topic. Somebody else who was faster is as good as ourselves. */
-static enum dray_status read_creation(rd_kafka_event_t *event, struct dri_topic_report *report)
+/* What the broker says of the one topic that was asked for, or why it says nothing. */
+static rd_kafka_resp_err_t answer_of(rd_kafka_event_t *event,
+                                     const rd_kafka_topic_result_t **topics, size_t count,
+                                     const char **ret_reason)
 {
-    size_t count = 0;
-    const rd_kafka_CreateTopics_result_t *result =
-        event == NULL ? NULL : rd_kafka_event_CreateTopics_result(event);
-    const rd_kafka_topic_result_t **topics =
-        result == NULL ? NULL : rd_kafka_CreateTopics_result_topics(result, &count);
     rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
     const char *reason = NULL;
     if (count == 1) {
@@ -291,6 +288,20 @@ static enum dray_status read_creation(rd_kafka_event_t *event, struct dri_topic_
         err = rd_kafka_event_error(event);
         reason = rd_kafka_event_error_string(event);
     }
+    *ret_reason = reason != NULL ? reason : rd_kafka_err2str(err);
+    return err;
+}
+
+/* The answer for one topic. Somebody else who was faster is as good as ourselves. */
+static enum dray_status read_creation(rd_kafka_event_t *event, struct dri_topic_report *report)
+{
+    size_t count = 0;
+    const rd_kafka_CreateTopics_result_t *result =
+        event == NULL ? NULL : rd_kafka_event_CreateTopics_result(event);
+    const rd_kafka_topic_result_t **topics =
+        result == NULL ? NULL : rd_kafka_CreateTopics_result_topics(result, &count);
+    const char *reason = NULL;
+    rd_kafka_resp_err_t err = answer_of(event, topics, count, &reason);
     if (err == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
         return DRAY_OK;
     }
@@ -298,8 +309,7 @@ static enum dray_status read_creation(rd_kafka_event_t *event, struct dri_topic_
         report->was_created = true;
         return DRAY_OK;
     }
-    (void)snprintf(report->text, sizeof(report->text), "could not be created: %s",
-                   reason != NULL ? reason : rd_kafka_err2str(err));
+    (void)snprintf(report->text, sizeof(report->text), "could not be created: %s", reason);
     return dri_kafka_status_of(err);
 }
 
@@ -339,13 +349,9 @@ static bool read_growth(rd_kafka_event_t *event, char *ret_text, size_t text_byt
         event == NULL ? NULL : rd_kafka_event_CreatePartitions_result(event);
     const rd_kafka_topic_result_t **topics =
         result == NULL ? NULL : rd_kafka_CreatePartitions_result_topics(result, &count);
-    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    if (count == 1) {
-        err = rd_kafka_topic_result_error(topics[0]);
-    } else if (event != NULL) {
-        err = rd_kafka_event_error(event);
-    }
-    (void)snprintf(ret_text, text_bytes, "%s", rd_kafka_err2str(err));
+    const char *reason = NULL;
+    rd_kafka_resp_err_t err = answer_of(event, topics, count, &reason);
+    (void)snprintf(ret_text, text_bytes, "%s", reason);
     return err == RD_KAFKA_RESP_ERR_NO_ERROR && count == 1;
 }
 
