@@ -912,6 +912,7 @@ static void judge_run(struct sim_checker *checker, uint32_t client, const struct
     if (flight->verdict.exhausted == DRI_EXHAUSTED_STOP_KEY && flight->kind != DRAY_KIND_NONE &&
         sim_order_key(checker, command) >= 0) {
         command->stop_runs++; /* whatever becomes of it, it may come again */
+        command->final_epoch = flight->epoch;
         sim_judge_completion(checker, command);
         return;
     }
