@@ -87,6 +87,18 @@ class Kafka:
         assert not errors and left == 0, f"{topic}: {len(errors)} not stored, {left} left: {errors[:1]}"
         return positions
 
+    def _ends(self, consumer, topic, number):
+        """First and next offset of a partition, which has no leader for a moment when it was just made."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                return consumer.get_watermark_offsets(self._kafka.TopicPartition(topic, number), timeout=30)
+            except self._kafka.KafkaException as error:
+                without = (self._kafka.KafkaError.LEADER_NOT_AVAILABLE, self._kafka.KafkaError.NOT_LEADER_FOR_PARTITION)
+                if error.args[0].code() not in without or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
     def read(self, topic):
         """Everything up to the end as it is now, in the order of partitions and offsets."""
         consumer = self._kafka.Consumer(
@@ -98,8 +110,7 @@ class Kafka:
             parts = consumer.list_topics(topic, timeout=30).topics[topic].partitions
             ends = {}
             for number in parts:
-                low, high = consumer.get_watermark_offsets(
-                    self._kafka.TopicPartition(topic, number), timeout=30)
+                low, high = self._ends(consumer, topic, number)
                 if high > low:
                     ends[number] = high
             consumer.assign([self._kafka.TopicPartition(topic, n, 0) for n in ends])
@@ -131,7 +142,7 @@ class Kafka:
         parts = [self._kafka.TopicPartition(topic, n)
                  for n in consumer.list_topics(topic, timeout=30).topics[topic].partitions]
         for part in parts:
-            part.offset = consumer.get_watermark_offsets(part, timeout=30)[1]
+            part.offset = self._ends(consumer, topic, part.partition)[1]
         consumer.assign(parts)
         return consumer
 
@@ -151,8 +162,7 @@ class Kafka:
         consumer = self._kafka.Consumer({"bootstrap.servers": self.servers, "group.id": group})
         try:
             for partition, committed in self.committed(group, topic).items():
-                low, high = consumer.get_watermark_offsets(
-                    self._kafka.TopicPartition(topic, partition), timeout=30)
+                low, high = self._ends(consumer, topic, partition)
                 if high > low and committed != high:
                     return False
             return True
