@@ -68,17 +68,19 @@ struct dri_verdict dri_verdict_make(const struct dri_policy *policy,
                                     const struct dri_failure *failure)
 {
     struct dri_verdict final = {.is_retry = false, .exhausted = policy->exhausted};
-    bool is_growing = policy->backoff.base_ms != 0;
     DRI_ASSERT(failure->attempt >= 1 && failure->kind < DRAY_KIND_COUNT);
+    const struct dri_backoff *of_kind = &policy->kind_backoff[failure->kind];
+    const struct dri_backoff *backoff = of_kind->base_ms != 0 ? of_kind : &policy->backoff;
+    bool is_growing = backoff->base_ms != 0;
     if (failure->attempt >= attempts_of(policy, failure->kind)) {
         return final;
     }
     uint32_t delay_ms = failure->retry_after_ms;
     if (delay_ms == 0) {
-        delay_ms = is_growing ? growing(&policy->backoff, failure->attempt)
-                              : listed(policy, failure->attempt);
+        delay_ms =
+            is_growing ? growing(backoff, failure->attempt) : listed(policy, failure->attempt);
     }
-    delay_ms = with_jitter(delay_ms, is_growing ? policy->backoff.jitter : JITTER_DEFAULT, failure);
+    delay_ms = with_jitter(delay_ms, is_growing ? backoff->jitter : JITTER_DEFAULT, failure);
     if (policy->budget_ms != 0 && (failure->since_first_ms > policy->budget_ms ||
                                    delay_ms > policy->budget_ms - failure->since_first_ms)) {
         return final;

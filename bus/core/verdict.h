@@ -28,8 +28,9 @@ struct dri_failure {
 };
 
 /** Default policy: 4 attempts after 1 s, 3 s, 9 s, with 0 to 10 % added; the last wait repeats.
- *  The policy's attempts for a kind count in place of its attempts and of the kind's default. What
- *  would begin after the policy's budget is final. */
+ *  The policy's attempts for a kind count in place of its attempts and of the kind's default, its
+ *  backoff for a kind in place of its others. What would begin after the policy's budget is final.
+ */
 struct dri_verdict dri_verdict_make(const struct dri_policy *policy,
                                     const struct dri_failure *failure);
 

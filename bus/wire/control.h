@@ -130,6 +130,7 @@ struct dri_policy {
     struct dri_backoff backoff;
     uint32_t budget_ms;                      /* no run begins later after the first failure */
     uint32_t kind_attempts[DRAY_KIND_COUNT]; /* by kind of failure, in place of attempts */
+    struct dri_backoff kind_backoff[DRAY_KIND_COUNT]; /* likewise, in place of both backoffs */
     uint32_t concurrency;
     uint32_t concurrency_min;  /* 0: not adaptive; else at most concurrency */
     uint32_t key_concurrency;  /* of one key at once; only with DRI_ORDER_NONE */

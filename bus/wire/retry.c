@@ -5,10 +5,12 @@
  *
  *   backoff: {base_ms: 200, factor: 2, max_ms: 60000, jitter: 10}      the wait grows
  *   retry: {timeout: {attempts: 6}, rejected: {attempts: 2}}           by kind of failure
+ *   retry: {network: {backoff: {base_ms: 50, max_ms: 1000}}}           its waits, too
  *
  * `backoff` is a key of its own and not another form of `backoff_ms`: a reader of an older build
  * refuses a route whose `backoff_ms` is a map, and passes over a key that it does not know. A kind
- * in `retry` is a map for the same reason: more than attempts may stand there later.
+ * in `retry` is a map for the same reason. It has no list of waits: eight numbers for each kind of
+ * each route are a lot of memory, and a factor says as much.
  *
  * Not every kind can be there. `expired`, `held` and `crash` are no answers of a handler; running
  * them again is decided elsewhere. They count as keys that are not known: kept, without effect.
@@ -48,17 +50,33 @@ struct kind_maps {
     struct dray_slice at[DRAY_KIND_COUNT];
 };
 
-#define BACKOFF(name_, member)                                                                     \
+#define BACKOFF(prefix, name_, member)                                                             \
     {                                                                                              \
-        .name = (name_), .label = "policy.backoff." name_,                                         \
-        .at = offsetof(struct dri_backoff, member), .type = DRI_FIELD_U32                          \
+        .name = (name_), .label = prefix name_, .at = offsetof(struct dri_backoff, member),        \
+        .type = DRI_FIELD_U32                                                                      \
     }
 
-static const struct dri_field g_backoff_fields[] = {
-    BACKOFF("base_ms", base_ms),
-    BACKOFF("factor", factor),
-    BACKOFF("max_ms", max_ms),
-    BACKOFF("jitter", jitter),
+enum {
+    BASE,
+    FACTOR,
+    MAX,
+    JITTER,
+    BACKOFF_COUNT
+};
+
+#define BACKOFF_FIELDS(prefix)                                                                     \
+    {                                                                                              \
+        [BASE] = BACKOFF(prefix, "base_ms", base_ms),                                              \
+        [FACTOR] = BACKOFF(prefix, "factor", factor), [MAX] = BACKOFF(prefix, "max_ms", max_ms),   \
+        [JITTER] = BACKOFF(prefix, "jitter", jitter),                                              \
+    }
+
+static const struct dri_field g_backoff_fields[BACKOFF_COUNT] = BACKOFF_FIELDS("policy.backoff.");
+
+static const struct dri_field g_kind_backoff_fields[][BACKOFF_COUNT] = {
+#define RETRY_KIND_BACKOFF(kind, word) BACKOFF_FIELDS("policy.retry." word ".backoff."),
+    RETRY_KIND_TABLE(RETRY_KIND_BACKOFF)
+#undef RETRY_KIND_BACKOFF
 };
 
 static const struct dri_field g_kind_fields[] = {
@@ -71,8 +89,20 @@ static const struct dri_field g_kind_fields[] = {
 #undef RETRY_KIND_FIELD
 };
 
+struct kind_raw {
+    uint32_t attempts;
+    struct dray_slice backoff;
+};
+
 static const struct dri_field g_retry_fields[] = {
-    {.name = "attempts", .label = "", .at = 0, .type = DRI_FIELD_U32},
+    {.name = "attempts",
+     .label = "",
+     .at = offsetof(struct kind_raw, attempts),
+     .type = DRI_FIELD_U32},
+    {.name = "backoff",
+     .label = "",
+     .at = offsetof(struct kind_raw, backoff),
+     .type = DRI_FIELD_MAP},
 };
 
 /* A map in a policy: what it may hold, how deep it stands, what to call it in an error. */
@@ -98,13 +128,14 @@ static enum dray_status map_read(struct dray_slice route, struct dray_slice map,
     return status;
 }
 
-enum dray_status dri_backoff_read(struct dray_slice route, struct dray_slice map,
-                                  const struct dri_wire_limits *limits,
-                                  struct dri_backoff *ret_backoff, struct dri_wire_error *ret_error)
+static enum dray_status backoff_read(struct dray_slice route, struct dray_slice map, uint32_t depth,
+                                     const struct dri_field fields[BACKOFF_COUNT],
+                                     const char *label, const struct dri_wire_limits *limits,
+                                     struct dri_backoff *ret_backoff,
+                                     struct dri_wire_error *ret_error)
 {
     struct dri_backoff backoff = {.factor = FACTOR_DEFAULT, .jitter = JITTER_DEFAULT};
-    const struct shape shape = {g_backoff_fields, COUNT(g_backoff_fields), POLICY_DEPTH + 1,
-                                "policy.backoff"};
+    const struct shape shape = {fields, BACKOFF_COUNT, depth, label};
     enum dray_status status = map_read(route, map, &shape, limits, &backoff, ret_error);
 
     if (status != DRAY_OK) {
@@ -112,22 +143,50 @@ enum dray_status dri_backoff_read(struct dray_slice route, struct dray_slice map
     }
     *ret_error = (struct dri_wire_error){.offset = (uint32_t)(map.at - route.at)};
     if (backoff.base_ms == 0) {
-        ret_error->field = "policy.backoff.base_ms";
+        ret_error->field = fields[BASE].label;
         ret_error->text = "is missing or 0";
     } else if (backoff.factor < 1 || backoff.factor > FACTOR_MAX) {
-        ret_error->field = "policy.backoff.factor";
+        ret_error->field = fields[FACTOR].label;
         ret_error->text = "is not from 1 to 100";
     } else if (backoff.max_ms != 0 && backoff.max_ms < backoff.base_ms) {
-        ret_error->field = "policy.backoff.max_ms";
+        ret_error->field = fields[MAX].label;
         ret_error->text = "is less than base_ms";
     } else if (backoff.jitter > JITTER_MAX) {
-        ret_error->field = "policy.backoff.jitter";
+        ret_error->field = fields[JITTER].label;
         ret_error->text = "is more than 100 percent";
     } else {
         *ret_backoff = backoff;
         return DRAY_OK;
     }
     return DRAY_EINVALID;
+}
+
+enum dray_status dri_backoff_read(struct dray_slice route, struct dray_slice map,
+                                  const struct dri_wire_limits *limits,
+                                  struct dri_backoff *ret_backoff, struct dri_wire_error *ret_error)
+{
+    return backoff_read(route, map, POLICY_DEPTH + 1, g_backoff_fields, "policy.backoff", limits,
+                        ret_backoff, ret_error);
+}
+
+static enum dray_status kind_read(struct dray_slice route, struct dray_slice map, size_t index,
+                                  const struct dri_wire_limits *limits, struct dri_policy *policy,
+                                  struct dri_wire_error *ret_error)
+{
+    struct kind_raw raw = {0};
+    const struct shape shape = {g_retry_fields, COUNT(g_retry_fields), POLICY_DEPTH + 2,
+                                g_kind_fields[index].label};
+    enum dray_status status = map_read(route, map, &shape, limits, &raw, ret_error);
+
+    if (status == DRAY_OK && !dray_slice_is_absent(raw.backoff)) {
+        status = backoff_read(route, raw.backoff, POLICY_DEPTH + 3, g_kind_backoff_fields[index],
+                              g_kind_fields[index].label, limits,
+                              &policy->kind_backoff[g_kinds[index]], ret_error);
+    }
+    if (status == DRAY_OK) {
+        policy->kind_attempts[g_kinds[index]] = raw.attempts;
+    }
+    return status;
 }
 
 enum dray_status dri_retry_read(struct dray_slice route, struct dray_slice map,
@@ -143,13 +202,15 @@ enum dray_status dri_retry_read(struct dray_slice route, struct dray_slice map,
         struct dray_slice kind_map = kinds.at[g_kinds[i]];
 
         if (!dray_slice_is_absent(kind_map)) {
-            const struct shape inner = {g_retry_fields, COUNT(g_retry_fields), POLICY_DEPTH + 2,
-                                        g_kind_fields[i].label};
-            status = map_read(route, kind_map, &inner, limits, &policy->kind_attempts[g_kinds[i]],
-                              ret_error);
+            status = kind_read(route, kind_map, i, limits, policy, ret_error);
         }
     }
     return status;
+}
+
+static bool has_kind(const struct dri_policy *policy, enum dray_error_kind kind)
+{
+    return policy->kind_attempts[kind] != 0 || policy->kind_backoff[kind].base_ms != 0;
 }
 
 static uint32_t kinds_count(const struct dri_policy *policy)
@@ -157,7 +218,7 @@ static uint32_t kinds_count(const struct dri_policy *policy)
     uint32_t count = 0;
 
     for (size_t i = 0; i < COUNT(g_kinds); i++) {
-        count += policy->kind_attempts[g_kinds[i]] != 0;
+        count += has_kind(policy, g_kinds[i]);
     }
     return count;
 }
@@ -179,6 +240,18 @@ static void backoff_add(struct dri_packer *packer, const struct dri_backoff *bac
     dri_packer_add_uint(packer, "jitter", backoff->jitter);
 }
 
+static void kind_add(struct dri_packer *packer, uint32_t attempts,
+                     const struct dri_backoff *backoff)
+{
+    (void)msgpack_pack_map(&packer->pack, 0u + (attempts != 0) + (backoff->base_ms != 0));
+    if (attempts != 0) {
+        dri_packer_add_uint(packer, "attempts", attempts);
+    }
+    if (backoff->base_ms != 0) {
+        backoff_add(packer, backoff);
+    }
+}
+
 void dri_retry_add(struct dri_packer *packer, const struct dri_policy *policy)
 {
     uint32_t count = kinds_count(policy);
@@ -192,12 +265,9 @@ void dri_retry_add(struct dri_packer *packer, const struct dri_policy *policy)
     dri_packer_key(packer, "retry");
     (void)msgpack_pack_map(&packer->pack, count);
     for (size_t i = 0; i < COUNT(g_kinds); i++) {
-        uint32_t attempts = policy->kind_attempts[g_kinds[i]];
-
-        if (attempts != 0) {
+        if (has_kind(policy, g_kinds[i])) {
             dri_packer_key(packer, g_kind_fields[i].name);
-            (void)msgpack_pack_map(&packer->pack, 1);
-            dri_packer_add_uint(packer, "attempts", attempts);
+            kind_add(packer, policy->kind_attempts[g_kinds[i]], &policy->kind_backoff[g_kinds[i]]);
         }
     }
 }

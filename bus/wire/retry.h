@@ -15,7 +15,7 @@ DRAY_MUST_CHECK enum dray_status dri_backoff_read(struct dray_slice route, struc
                                                   const struct dri_wire_limits *limits,
                                                   struct dri_backoff *ret_backoff,
                                                   struct dri_wire_error *ret_error);
-/** Read policy.retry, likewise, into kind_attempts. */
+/** Read policy.retry, likewise, into kind_attempts and kind_backoff. */
 DRAY_MUST_CHECK enum dray_status dri_retry_read(struct dray_slice route, struct dray_slice map,
                                                 const struct dri_wire_limits *limits,
                                                 struct dri_policy *policy,

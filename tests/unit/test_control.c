@@ -243,6 +243,11 @@ static void a_policy_says_when_which_failure_runs_again(void **state)
     assert_int_equal(view.policy.kind_attempts[DRAY_KIND_INTERNAL], 1);
     assert_int_equal(view.policy.kind_attempts[DRAY_KIND_REJECTED], 2);
     assert_int_equal(view.policy.kind_attempts[DRAY_KIND_CONFLICT], 0);
+    assert_int_equal(view.policy.kind_backoff[DRAY_KIND_NETWORK].base_ms, 50);
+    assert_int_equal(view.policy.kind_backoff[DRAY_KIND_NETWORK].max_ms, 1000);
+    assert_int_equal(view.policy.kind_backoff[DRAY_KIND_CONFLICT].factor, 1);
+    assert_int_equal(view.policy.kind_backoff[DRAY_KIND_CONFLICT].jitter, 100);
+    assert_int_equal(view.policy.kind_backoff[DRAY_KIND_TIMEOUT].base_ms, 0);
     /* what is not said has its default, and what is not known is passed over */
     test_ok(dri_route_decode(
         wire_json("{\"name\":\"a\",\"module\":\"m.so\",\"handler\":\"h\",\"policy\":"
@@ -547,6 +552,10 @@ static const struct {
      "policy.backoff", "beside backoff_ms"},
     {"\"name\":\"a\",\"policy\":{\"backoff\":{\"$map\":[[1,2]]}}", DRAY_EINVALID, "policy.backoff",
      "not a string"},
+    {"\"name\":\"a\",\"policy\":{\"retry\":{\"limit\":{\"backoff\":{\"factor\":3}}}}",
+     DRAY_EINVALID, "policy.retry.limit.backoff.base_ms", "missing or 0"},
+    {"\"name\":\"a\",\"policy\":{\"retry\":{\"auth\":{\"backoff\":5}}}", DRAY_EINVALID,
+     "policy.retry.auth", "not a map"},
     {"\"name\":\"a\",\"policy\":{\"retry\":[]}", DRAY_EINVALID, "policy.retry", "not a map"},
     {"\"name\":\"a\",\"policy\":{\"retry\":{\"timeout\":3}}", DRAY_EINVALID, "policy.retry.timeout",
      "not a map"},

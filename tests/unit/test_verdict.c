@@ -131,6 +131,24 @@ static void a_wait_grows_by_its_factor_up_to_its_bound(void **state)
     assert_int_equal(200, verdict_of(&policy, DRAY_KIND_NETWORK, 4000000, 0).delay_ms);
 }
 
+static void a_kind_has_waits_of_its_own(void **state)
+{
+    struct dri_policy policy = {
+        .attempts = 9,
+        .backoff_ms = {7000},
+        .backoff_count = 1,
+        .kind_backoff = {[DRAY_KIND_NETWORK] = {.base_ms = 50, .factor = 2, .max_ms = 120}}};
+    (void)state;
+    assert_int_equal(50, verdict_of(&policy, DRAY_KIND_NETWORK, 1, 5).delay_ms);
+    assert_int_equal(100, verdict_of(&policy, DRAY_KIND_NETWORK, 2, 5).delay_ms);
+    assert_int_equal(120, verdict_of(&policy, DRAY_KIND_NETWORK, 3, 5).delay_ms);
+    assert_false(verdict_of(&policy, DRAY_KIND_NETWORK, 9, 5).is_retry); /* attempts of all */
+    assert_in_range(verdict_of(&policy, DRAY_KIND_TIMEOUT, 1, 5).delay_ms, 7000, 7700);
+    policy.backoff = (struct dri_backoff){.base_ms = 300, .factor = 1};
+    assert_int_equal(50, verdict_of(&policy, DRAY_KIND_NETWORK, 1, 5).delay_ms);
+    assert_int_equal(300, verdict_of(&policy, DRAY_KIND_TIMEOUT, 1, 5).delay_ms);
+}
+
 static void jitter_is_as_wide_as_the_policy_says(void **state)
 {
     struct dri_policy policy = {.backoff = {.base_ms = 1000, .factor = 1, .jitter = 100}};
@@ -196,6 +214,7 @@ int main(void)
         cmocka_unit_test(the_longest_wish_does_not_wrap),
         cmocka_unit_test(a_kind_has_attempts_of_its_own),
         cmocka_unit_test(a_wait_grows_by_its_factor_up_to_its_bound),
+        cmocka_unit_test(a_kind_has_waits_of_its_own),
         cmocka_unit_test(jitter_is_as_wide_as_the_policy_says),
         cmocka_unit_test(what_would_begin_after_the_budget_is_final),
         cmocka_unit_test(a_final_verdict_says_what_the_policy_does_then),
