@@ -449,6 +449,16 @@ static void commit(struct batch *batch)
 
 /* ---- all of it ---- */
 
+static uint64_t fid_built(const struct dri_route *route)
+{
+    const char *signature = route->handler == NULL ? NULL : route->handler->signature;
+    const struct dri_route_view *view = &route->view;
+    if (view->signature.len != 0 || signature == NULL || signature[0] == '\0') {
+        return 0;
+    }
+    return dri_fid(view->ns, view->name, view->version, dray_slice_text(signature));
+}
+
 static void bind_all(const struct batch *batch)
 {
     const struct dri_registry_config *config = &batch->registry->config;
@@ -457,6 +467,7 @@ static void bind_all(const struct batch *batch)
         if (entry != NULL) {
             entry->is_bound = true;
             config->bind(config->arg, &entry->route);
+            entry->route.fid_built = fid_built(&entry->route);
         }
     }
 }
