@@ -59,7 +59,9 @@ struct dri_registry_config {
                                 handler, and what is odd in them is for the workers to log */
     dri_route_unbind_fn *unbind;
     void *arg;
-    uint32_t readers_max;
+    uint32_t readers_max; /* 0: 256 */
+    uint32_t shards; /* of names: a power of two; 0: 16, the most. 1: one plain table, for a copy
+                        that only its own thread reads */
 };
 
 /** Errors: ENOMEM. */

@@ -171,7 +171,7 @@ static enum dray_status find_name(const struct dri_registry *registry, struct dr
     uint64_t hash = fold_hashes(dri_hash64(ns), dri_hash64(query->name));
     /* Acquire: pairs with the release in table_reserve; the table's slots. */
     const struct table *shard =
-        atomic_load_explicit(&registry->shards[shard_of(hash)], memory_order_acquire);
+        atomic_load_explicit(&registry->shards[shard_of(registry, hash)], memory_order_acquire);
     const struct named *named = named_find(shard, hash, ns, query->name);
     if (named == NULL) {
         return DRAY_ENOTFOUND;

@@ -96,7 +96,7 @@ struct fixture {
     char text[256];
 };
 
-static inline void fixture_open(struct fixture *fixture)
+static inline void fixture_open_with(struct fixture *fixture, uint32_t shards)
 {
     *fixture = (struct fixture){.live_before = dri_mem_live()};
     const struct dri_registry_config config = {
@@ -104,9 +104,15 @@ static inline void fixture_open(struct fixture *fixture)
         .unbind = fixture_unbind,
         .arg = &fixture->loader,
         .readers_max = 8,
+        .shards = shards,
     };
     test_ok(dri_registry_create(&config, &fixture->registry));
     test_ok(dri_reader_register(fixture->registry, &fixture->reader));
+}
+
+static inline void fixture_open(struct fixture *fixture)
+{
+    fixture_open_with(fixture, 0);
 }
 
 static inline void fixture_close(struct fixture *fixture)

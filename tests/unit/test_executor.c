@@ -159,7 +159,8 @@ static void put_route(struct fixture *fixture, const char *name, struct dri_poli
 static int set_up(void **state)
 {
     struct fixture *fixture = dri_zalloc(sizeof(*fixture));
-    struct dri_registry_config registry = {bind_static, unbind_static, NULL, LANES};
+    struct dri_registry_config registry = {
+        .bind = bind_static, .unbind = unbind_static, .readers_max = LANES};
     test_ok(dri_registry_create(&registry, &fixture->registry));
     put_route(fixture, "echo", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 1);
     put_route(fixture, "busy", (struct dri_policy){.attempts = 3, .budget_ms = 3600000},

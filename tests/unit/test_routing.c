@@ -407,6 +407,7 @@ static void every_command_goes_where_the_table_says(void **state)
         struct fixture f;
         fixture_open(&f);
         size_t count = put_routes(&f, routes);
+        DRI_ASSERT(count != 0);
         for (unsigned i = 0; i < COMMANDS; i++) {
             struct model_command command = random_command(routes, count);
             int want = model_find(&command, routes, count);
