@@ -334,6 +334,8 @@ def as_a_person_says_it(bench):
     put = ["registry", "put"]
     _, err = bench.dray(*put, "plain.run", *PUT_PROBE)
     assert "no version is given" in err and "REG-" not in err, err
+    workers.settle_down(lambda: all("REG-NO-VERSION" in replica.log() for replica in bench.replicas), 30,
+                        "each worker to warn of a route without a version")
     _, err = bench.dray(*put, "typo.run@1.0.0", *PUT_PROBE, "--policy", '{"timeout_msx": 5}')
     assert 'a route\'s key "timeout_msx" is unknown here and kept; did you mean "timeout_ms"?' in err, err
     assert "plain.run" not in err, err
