@@ -327,7 +327,8 @@ static void look_at_routes(struct doctor *doctor, struct dri_modules *modules)
                                                      : dri_binding_bind_without_window,
                                          .unbind = dri_binding_unbind,
                                          .arg = modules,
-                                         .readers_max = 1};
+                                         .readers_max = 1,
+                                         .shards = 1};
     struct dri_registry *registry = NULL;
     char text[TEXT_BYTES] = "";
     enum dray_status status = dri_registry_create(&config, &registry);

@@ -341,7 +341,7 @@ static int list(struct listing *listing)
 {
     static const char *const columns[COLUMNS] = {"REVISION", "TIME",    "VERDICT",
                                                  "AUTHOR",   "CHANGES", "NOTE"};
-    const struct dri_registry_config config = {.readers_max = 1};
+    const struct dri_registry_config config = {.readers_max = 1, .shards = 1};
     const struct dri_cli *cli = listing->cli;
     if (dri_registry_create(&config, &listing->registry) != DRAY_OK) {
         return dri_cli_fail(cli, DRI_EXIT_FAILED, "out of memory");

@@ -101,7 +101,7 @@ enum dray_status dri_history_apply(const struct dri_history_record *record,
 enum dray_status dri_history_registry(const struct dri_history *history, uint64_t revision,
                                       struct dri_registry **ret_registry)
 {
-    const struct dri_registry_config config = {.readers_max = 1};
+    const struct dri_registry_config config = {.readers_max = 1, .shards = 1};
     struct dri_registry *registry = NULL;
     enum dray_status status = dri_registry_create(&config, &registry);
     for (size_t i = 0; status == DRAY_OK && i < history->count; i++) {

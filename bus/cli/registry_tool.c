@@ -232,7 +232,7 @@ static int open_all(struct dri_registry_tool *tool, bool wants_control)
 {
     const struct dri_cli *cli = tool->cli;
     const struct dri_settings *settings = &cli->settings;
-    const struct dri_registry_config registry_config = {.readers_max = 1};
+    const struct dri_registry_config registry_config = {.readers_max = 1, .shards = 1};
     bool is_nats =
         strncmp(settings->bus, "nats:", 5) == 0 || strncmp(settings->bus, "tls:", 4) == 0;
     char status_topic[TOPIC_BYTES];

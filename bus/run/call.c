@@ -34,15 +34,9 @@ static enum dray_error_kind find_route(struct runner *runner, struct dri_flight 
     struct dri_query query;
     dri_router_query(flight, &query);
     enum dray_status status = dri_registry_pin(runner->reader, &query, ret_route);
-    if (status == DRAY_ECONFLICT) {
-        snprintf(runner->text, sizeof(runner->text), "no route in a version that fits \"%.*s\"",
-                 (int)(query.version.len < 64 ? query.version.len : 64),
-                 (const char *)query.version.at);
-        return DRAY_KIND_VERSION_MISMATCH;
-    }
     if (status != DRAY_OK) {
-        snprintf(runner->text, sizeof(runner->text), "no route for this command");
-        return DRAY_KIND_UNKNOWN_COMMAND;
+        dri_router_explain(&query, status, runner->text, sizeof(runner->text));
+        return status == DRAY_ECONFLICT ? DRAY_KIND_VERSION_MISMATCH : DRAY_KIND_UNKNOWN_COMMAND;
     }
     const struct dri_route *route = *ret_route;
     flight->revision = route->revision;

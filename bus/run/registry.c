@@ -3,9 +3,10 @@
 /* registry.c - the registry's life, and what its writer asks of it. registry_inside.h says which
  * file does what.
  *
- * Names are spread over shards by their hash, so that a table that grows copies a sixty-fourth of
- * all slots. A name's routes are one immutable set that a change replaces by one store; readers use
- * epochs (base/epoch.h; docs/adr/0003 has the measurements against mutex, rwlock and liburcu).
+ * Names are spread over shards by their hash, so that a table that grows copies a sixteenth of
+ * all slots; a registry of one shard is the plain store (docs/adr/0022). A name's routes are one
+ * immutable set that a change replaces by one store; readers use epochs (base/epoch.h;
+ * docs/adr/0003 has the measurements against mutex, rwlock and liburcu).
  */
 #include "registry.h"
 
@@ -22,7 +23,7 @@
 static enum dray_status tables_create(struct dri_registry *registry)
 {
     struct table *table = NULL;
-    for (size_t i = 0; i < SHARD_COUNT; i++) {
+    for (size_t i = 0; i < registry->config.shards; i++) {
         if (table_create(0, &table) != DRAY_OK) {
             return DRAY_ENOMEM;
         }
@@ -49,6 +50,12 @@ enum dray_status dri_registry_create(const struct dri_registry_config *config,
     if (registry->config.readers_max == 0) {
         registry->config.readers_max = READERS_DEFAULT;
     }
+    if (registry->config.shards == 0) {
+        registry->config.shards = SHARD_COUNT;
+    }
+    DRI_ASSERT(registry->config.shards <= SHARD_COUNT &&
+               (registry->config.shards & (registry->config.shards - 1)) == 0);
+    registry->shard_skip = shard_skip_of(registry->config.shards);
     registry->writer = writer;
     dri_lock_init(&writer->lock, DRI_LOCK_REGISTRY);
     writer->limbo_end = &writer->limbo;

@@ -40,8 +40,10 @@ struct dri_route {
     struct dri_route_view view;   /* borrows from bytes */
     uint8_t *bytes;               /* owned: the route map as it came */
     uint32_t bytes_len;
-    char *key;         /* owned: "ns/name@version" */
-    char *name_text;   /* owned: the name with a NUL, for labels */
+    char *key;       /* owned: "ns/name@version" */
+    char *name_text; /* owned: the name with a NUL, for labels */
+    uint64_t
+        fid_built;     /* by its handler's signature, when the route names none; 0: there is none */
     char failure[192]; /* why it cannot run here; "" when it can */
 };
 
@@ -57,7 +59,9 @@ struct dri_registry_config {
                                 handler, and what is odd in them is for the workers to log */
     dri_route_unbind_fn *unbind;
     void *arg;
-    uint32_t readers_max;
+    uint32_t readers_max; /* 0: 256 */
+    uint32_t shards; /* of names: a power of two; 0: 16, the most. 1: one plain table, for a copy
+                        that only its own thread reads */
 };
 
 /** Errors: ENOMEM. */
@@ -147,11 +151,13 @@ struct dri_query {
 };
 
 /** Find and pin. A pin keeps the route and its module; it may be held while offline, and given back
- *  through any reader. A function id that is not there, or that means another name or version than
- *  was asked for, leaves it to the name. Never falls back to another namespace; an absent one is
- *  "default".
+ *  through any reader. A function id decides alone, without hashing the name; it is made from the
+ *  route's signature, or, when it names none and the name is asked for too, from its handler's.
+ *  Never falls back to another namespace; an absent one is "default". docs/guide/routing.md has the
+ *  table of all of it.
  *  Errors: ENOTFOUND: no such command;
- *          ECONFLICT: the command is there, but not in a version (or for tags) that fits. */
+ *          ECONFLICT: the command is there, but not in a version (or for tags) that fits, or the
+ *          function id is that of another version, signature or name. */
 DRAY_MUST_CHECK enum dray_status dri_registry_pin(struct dri_reader *reader,
                                                   const struct dri_query *query,
                                                   const struct dri_route **ret_route);

@@ -294,7 +294,7 @@ static enum dray_status reserve(struct batch *batch)
     enum dray_status status = DRAY_OK;
     for (size_t i = 0; i < batch->count; i++) {
         const struct edit *edit = &batch->edits[i];
-        names[shard_of(edit->name_hash)] += edit->name_edits != 0;
+        names[shard_of(registry, edit->name_hash)] += edit->name_edits != 0;
         puts += edit->fresh != NULL;
         added += edit->fresh != NULL && edit->present == NULL;
         if (edit->fresh != NULL && status == DRAY_OK) {
@@ -326,6 +326,11 @@ static bool is_edited(struct edit *const *edits, size_t count, const struct entr
     return false;
 }
 
+static struct table *shard_table(struct dri_registry *registry, uint64_t name_hash)
+{
+    return table_of(&registry->shards[shard_of(registry, name_hash)]);
+}
+
 static size_t count_of(const struct named *named)
 {
     return named == NULL ? 0 : named->is_set ? named_set(named)->count : 1;
@@ -336,7 +341,7 @@ static enum dray_status prepare_name(struct batch *batch, struct edit *const *ed
 {
     struct edit *first = edits[0];
     size_t edits_count = first->name_edits;
-    const struct table *table = table_of(&batch->registry->shards[shard_of(first->name_hash)]);
+    const struct table *table = shard_table(batch->registry, first->name_hash);
     struct named *before = named_find(table, first->name_hash, first->ns, first->name);
     size_t before_count = count_of(before);
     size_t count = 0;
@@ -376,7 +381,7 @@ static enum dray_status prepare(struct batch *batch)
 
 static void commit_name(struct dri_registry *registry, struct edit *first)
 {
-    struct table *table = table_of(&registry->shards[shard_of(first->name_hash)]);
+    struct table *table = shard_table(registry, first->name_hash);
     if (first->before != first->after) {
         table_put(table, first->name_hash, first->before, first->after);
     }
@@ -449,6 +454,16 @@ static void commit(struct batch *batch)
 
 /* ---- all of it ---- */
 
+static uint64_t fid_built(const struct dri_route *route)
+{
+    const char *signature = route->handler == NULL ? NULL : route->handler->signature;
+    const struct dri_route_view *view = &route->view;
+    if (view->signature.len != 0 || signature == NULL || signature[0] == '\0') {
+        return 0;
+    }
+    return dri_fid(view->ns, view->name, view->version, dray_slice_text(signature));
+}
+
 static void bind_all(const struct batch *batch)
 {
     const struct dri_registry_config *config = &batch->registry->config;
@@ -457,6 +472,7 @@ static void bind_all(const struct batch *batch)
         if (entry != NULL) {
             entry->is_bound = true;
             config->bind(config->arg, &entry->route);
+            entry->route.fid_built = fid_built(&entry->route);
         }
     }
 }

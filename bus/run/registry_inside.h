@@ -128,8 +128,8 @@ static inline const struct set *named_set(const struct named *named)
     return (const struct set *)(const void *)named;
 }
 
-#define SHARD_BITS  4u
-#define SHARD_COUNT (1u << SHARD_BITS)
+#define SHARD_BITS_MAX 4u
+#define SHARD_COUNT    (1u << SHARD_BITS_MAX) /* the most; a registry may have fewer */
 
 /** What stands in a slot whose item was removed. */
 extern char registry_removed;
@@ -204,7 +204,8 @@ struct dri_registry {
     _Atomic(uint32_t) special; /* routes that are special */
     struct dri_epoch epoch;
     _Atomic(struct table *) fids;
-    _Atomic(struct table *) shards[SHARD_COUNT];
+    uint32_t shard_skip;                         /* immutable: of the hash's upper half */
+    _Atomic(struct table *) shards[SHARD_COUNT]; /* as many as config.shards */
 };
 
 static inline uint64_t fold_hashes(uint64_t ns_hash, uint64_t name_hash)
@@ -212,10 +213,16 @@ static inline uint64_t fold_hashes(uint64_t ns_hash, uint64_t name_hash)
     return name_hash ^ ns_hash * 0x9e3779b97f4a7c15u;
 }
 
-/** The shard is the hash's top bits, the slot its bottom bits. */
-static inline size_t shard_of(uint64_t name_hash)
+static inline uint32_t shard_skip_of(uint32_t shards)
 {
-    return (size_t)(name_hash >> (64 - SHARD_BITS));
+    return 32 - (uint32_t)__builtin_ctz(shards);
+}
+
+/** The shard is the hash's top bits, the slot its bottom bits. Consistent: with twice the shards
+ * the names of shard i are in 2i and 2i + 1. */
+static inline size_t shard_of(const struct dri_registry *registry, uint64_t name_hash)
+{
+    return (size_t)(name_hash >> 32 >> registry->shard_skip);
 }
 
 /* Below: Threads: under the lock, when nothing else is said. */

@@ -103,19 +103,45 @@ static bool has_wanted_version(const struct entry *entry, const struct dri_query
             dri_semver_range_has(&range, &entry->version));
 }
 
-/** By function id: it means one version with one signature, so there is nothing to choose. */
-static const struct entry *find_fid(const struct dri_registry *registry, struct dray_slice ns,
-                                    const struct dri_query *query)
+/** By function id: it means one version with one signature, so there is nothing to choose.
+ * Errors: ENOTFOUND: not in this namespace; ECONFLICT: there it means another name or version. */
+static enum dray_status find_fid(const struct dri_registry *registry, struct dray_slice ns,
+                                 const struct dri_query *query, const struct entry **ret_entry)
 {
     /* Acquire: pairs with the release in table_reserve; the table's slots. */
     const struct table *fids = atomic_load_explicit(&registry->fids, memory_order_acquire);
     size_t at = 0;
     const struct entry *entry = (const struct entry *)table_first(fids, query->fid, &at);
-    if (entry == NULL || !named_has_namespace(&entry->named, ns) ||
-        (query->name.at != NULL && !dray_slice_equal(entry->route.view.name, query->name))) {
-        return NULL;
+    if (entry == NULL || !named_has_namespace(&entry->named, ns)) {
+        return DRAY_ENOTFOUND;
     }
-    return has_wanted_version(entry, query) ? entry : NULL;
+    if ((query->name.at != NULL && !dray_slice_equal(entry->route.view.name, query->name)) ||
+        !has_wanted_version(entry, query)) {
+        return DRAY_ECONFLICT;
+    }
+    *ret_entry = entry;
+    return DRAY_OK;
+}
+
+static bool is_built_for(const struct entry *entry, const struct dri_query *query)
+{
+    return entry->route.fid_built != 0 && entry->route.fid_built == query->fid &&
+           has_wanted_version(entry, query);
+}
+
+/** The route of a name whose handler was built for this function id, or NULL. */
+static const struct entry *choose_built(const struct named *named, const struct dri_query *query)
+{
+    if (!named->is_set) {
+        return is_built_for(named_entry(named), query) ? named_entry(named) : NULL;
+    }
+    const struct set *set = named_set(named);
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (is_built_for(set->entries[i], query)) {
+            return set->entries[i];
+        }
+    }
+    return NULL;
 }
 
 static const struct entry *choose(const struct set *set, const struct dri_query *query)
@@ -145,12 +171,14 @@ static enum dray_status find_name(const struct dri_registry *registry, struct dr
     uint64_t hash = fold_hashes(dri_hash64(ns), dri_hash64(query->name));
     /* Acquire: pairs with the release in table_reserve; the table's slots. */
     const struct table *shard =
-        atomic_load_explicit(&registry->shards[shard_of(hash)], memory_order_acquire);
+        atomic_load_explicit(&registry->shards[shard_of(registry, hash)], memory_order_acquire);
     const struct named *named = named_find(shard, hash, ns, query->name);
     if (named == NULL) {
         return DRAY_ENOTFOUND;
     }
-    if (named->is_set) {
+    if (query->has_fid) {
+        *ret_entry = choose_built(named, query);
+    } else if (named->is_set) {
         *ret_entry = choose(named_set(named), query);
     } else {
         const struct entry *entry = named_entry(named);
@@ -169,15 +197,16 @@ enum dray_status dri_registry_pin(struct dri_reader *reader, const struct dri_qu
 {
     struct dray_slice ns = query->ns.at == NULL ? dray_slice_of("default", 7) : query->ns;
     const struct entry *entry = NULL;
+    enum dray_status status = DRAY_ENOTFOUND;
     DRI_ASSERT(dri_epoch_is_online(&reader->epoch));
     if (query->has_fid) {
-        entry = find_fid(reader->registry, ns, query);
+        status = find_fid(reader->registry, ns, query, &entry);
     }
-    if (entry == NULL) {
-        enum dray_status status = find_name(reader->registry, ns, query, &entry);
-        if (status != DRAY_OK) {
-            return status;
-        }
+    if (status == DRAY_ENOTFOUND) {
+        status = find_name(reader->registry, ns, query, &entry);
+    }
+    if (status != DRAY_OK) {
+        return status;
     }
     _Atomic(uint32_t) *pins = pins_of(reader, &entry->route);
     /* Relaxed: only this thread writes it; the reclaimer reads it after our next quiescent. */

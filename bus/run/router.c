@@ -5,6 +5,7 @@
  * The engine's thread is a reader of the registry only while it asks: it is offline while it sleeps
  * and while no route is special, so that it never delays a grace period and costs nothing then.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "assert.h"
@@ -59,6 +60,39 @@ void dri_router_query(const struct dri_flight *flight, struct dri_query *ret_que
         .has_fid = envelope->has_fid,
         .key_hash = flight->choice_hash,
     };
+}
+
+void dri_router_explain(const struct dri_query *query, enum dray_status status, char *ret_text,
+                        size_t text_bytes)
+{
+    unsigned long long fid = query->fid;
+    int version_len = (int)(query->version.len < 64 ? query->version.len : 64);
+    if (status != DRAY_ECONFLICT && query->has_fid && query->name.at == NULL) {
+        (void)snprintf(ret_text, text_bytes,
+                       "no route has function id %016llx: put the route with the signature that it "
+                       "was made from, or send cmd, too",
+                       fid);
+    } else if (status != DRAY_ECONFLICT) {
+        (void)snprintf(
+            ret_text, text_bytes,
+            "no route for this command in its namespace: put one, or send the right name");
+    } else if (query->has_fid) {
+        (void)snprintf(
+            ret_text, text_bytes,
+            "function id %016llx is of another name, version or signature than a route "
+            "that is here: make it anew from that route, leave fid out, or put the route "
+            "that it means",
+            fid);
+    } else if (query->version.at != NULL) {
+        (void)snprintf(ret_text, text_bytes,
+                       "no route in a version that fits \"%.*s\" has only tags that the command "
+                       "has: ask for a version that is there, or put that one",
+                       version_len, (const char *)query->version.at);
+    } else {
+        (void)snprintf(ret_text, text_bytes,
+                       "each route of this command has a tag that the command has not: send it, or "
+                       "put a route without tags");
+    }
 }
 
 static void limits_of(const struct dri_route_view *view, struct dri_group_limits *ret_limits)

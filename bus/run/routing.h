@@ -64,5 +64,9 @@ void dri_router_destroy(struct dri_router *self);
 /** How a command is looked up, by the router and by a lane alike. */
 struct dri_query;
 void dri_router_query(const struct dri_flight *flight, struct dri_query *ret_query);
+/** What its sender is told when dri_registry_pin gives that status: what is wrong and what to do.
+ */
+void dri_router_explain(const struct dri_query *query, enum dray_status status, char *ret_text,
+                        size_t text_bytes);
 
 #endif

@@ -2,19 +2,25 @@
 /* Copyright 2026 The dray authors */
 /* bench_registry.c - what a look-up costs, by who protects the reader.
  *
- *   bench_registry [--rounds N] [--ms N] [--json FILE]
+ *   bench_registry [--rounds N] [--ms N] [--threads N] [--json FILE] [--markdown FILE] [--smoke]
  *
  * A look-up is: find by name (or function id), pin, touch the route, unpin. The rows:
  *
  *   registry  dri_registry_pin and dri_registry_unpin, as lanes use them
  *   epoch     a bare map with our epochs (base/epoch.h) and pins by thread: the scheme without the
- * rest qsbr      the same map and pins with liburcu's QSBR flavour memb      the same with
- * liburcu's membarrier flavour (no thread has to say when it is quiescent) rwlock    the same map
- * behind a pthread_rwlock, a counter in each route mutex     the same behind a pthread_mutex
+ *             rest
+ *   qsbr      the same map and pins with liburcu's QSBR flavour
+ *   memb      the same with liburcu's membarrier flavour (no thread has to say when it is
+ * quiescent) lfht      liburcu's cds_lfht under QSBR, the same pins: one table by name, one by id
+ *   rwlock    the bare map behind a pthread_rwlock, a counter in each route
+ *   mutex     the same behind a pthread_mutex
+ *   hash      the key's hash alone
  *
- * Meanwhile one thread replaces routes at a fixed rate. Rows of one cell run in turn, several
- * rounds; the medians are printed, in ns for a look-up and relative to "epoch". Only ratios mean
- * anything elsewhere.
+ * Meanwhile one thread replaces routes at a fixed rate, for 1 to N readers (all processors when it
+ * is not said). Rows of one cell run in turn, several rounds; medians of the rounds are printed:
+ * CPU time of a look-up, that relative to "epoch", and, in the files, percentiles by the clock (of
+ * a look-up as the mean of 64: more would be the clock's own time). Only ratios mean anything
+ * elsewhere. --smoke is one short round, which judges that there is a figure in each cell.
  */
 #define _LGPL_SOURCE /* liburcu inlines its read side, as a user who wants speed would have it */
 
@@ -25,6 +31,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+#include <urcu/rculfhash.h>
 #include <urcu/urcu-memb.h>
 #include <urcu/urcu-qsbr.h>
 
@@ -33,203 +41,25 @@
 #include "base/epoch.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "bench_registry_maps.h"
+#include "bench_report.h"
 #include "run/registry.h"
 
-#define BATCH       64u /* look-ups between two quiescent states */
-#define THREADS_MAX 2u
-#define ROUNDS_MAX  15u
-#define NAME_BYTES  28u
-
-/* The header of call_rcu declares the first flavour's only. */
-extern void urcu_qsbr_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
-extern void urcu_qsbr_barrier(void);
+#define BATCH      64u /* look-ups between two quiescent states */
+#define ROUNDS_MAX 15u
 
 enum scheme {
     REGISTRY,
     EPOCH,
     QSBR,
     MEMB,
+    LFHT,
     RWLOCK,
     MUTEX,
     SCHEMES
 };
-static const char *const scheme_names[SCHEMES] = {"registry", "epoch",  "qsbr",
-                                                  "memb",     "rwlock", "mutex"};
-
-/* ---- the bare map ---- */
-
-struct item {
-    uint64_t fid;
-    uint32_t number;
-    uint32_t name_len;
-    char name[NAME_BYTES];
-    uint32_t ns_len;
-    char ns[8];
-    _Atomic(uint32_t) counter; /* rwlock, mutex: pins, and one of the map */
-    struct item *next;         /* epoch: limbo */
-    uint64_t epoch;
-    struct rcu_head head; /* qsbr, memb */
-};
-
-struct map_slot {
-    uint64_t hash;
-    _Atomic(struct item *) item;
-};
-
-struct map {
-    size_t mask;
-    struct map_slot *by_name;
-    struct map_slot *by_fid;
-    struct dri_epoch epoch;
-    pthread_mutex_t epoch_lock; /* of readers that come and go */
-    struct item *limbo;
-    struct item **limbo_end;
-    pthread_rwlock_t rwlock;
-    pthread_mutex_t mutex;
-};
-
-struct question {
-    uint64_t fid;
-    uint32_t name_len;
-    char name[NAME_BYTES];
-};
-
-static struct map *map;               /* of the size that runs */
-static struct dri_registry *registry; /* of the size that runs */
-static struct question *questions;    /* all routes in random order */
-static struct question *by_number;    /* all routes */
-static uint64_t *revisions;           /* of each route in the registry; the updater's */
-static size_t routes_count;
-static uint64_t last_revision;
-struct pin_count {
-    _Atomic(uint32_t) count;
-};
-static struct pin_count *pins[THREADS_MAX]; /* by thread and route */
-
-/* Every row has to look at the namespace; volatile, so that none knows it beforehand. */
-static const char *volatile namespace_text = "default";
-static volatile size_t namespace_len = 7;
-
-static struct dray_slice asked_namespace(void)
-{
-    return dray_slice_of(namespace_text, namespace_len);
-}
-
-static uint64_t name_hash(struct dray_slice ns, const char *name, size_t len)
-{
-    return dri_hash64(dray_slice_of(name, len)) ^ dri_hash64(ns) * 0x9e3779b97f4a7c15u;
-}
-
-static void *must(void *memory)
-{
-    if (memory == NULL) {
-        (void)fprintf(stderr, "no memory\n");
-        exit(1);
-    }
-    return memory;
-}
-
-static struct item *item_make(size_t number)
-{
-    struct item *item = (struct item *)must(dri_zalloc(sizeof(*item)));
-    item->fid = by_number[number].fid;
-    item->number = (uint32_t)number;
-    item->name_len = by_number[number].name_len;
-    memcpy(item->name, by_number[number].name, NAME_BYTES);
-    item->ns_len = (uint32_t)namespace_len;
-    memcpy(item->ns, namespace_text, item->ns_len);
-    atomic_init(&item->counter, 1);
-    return item;
-}
-
-static struct map_slot *map_place(struct map_slot *slots, uint64_t hash, uint32_t number)
-{
-    for (size_t i = (size_t)hash;; i++) {
-        struct map_slot *slot = &slots[i & map->mask];
-        struct item *item = atomic_load_explicit(&slot->item, memory_order_relaxed);
-        if (item == NULL) {
-            slot->hash = hash;
-            return slot;
-        }
-        if (slot->hash == hash && item->number == number) {
-            return slot;
-        }
-    }
-}
-
-/** Puts a fresh item for a route; returns the one before. */
-static struct item *map_put(size_t number)
-{
-    struct item *item = item_make(number);
-    struct map_slot *by_name = map_place(
-        map->by_name, name_hash(asked_namespace(), item->name, item->name_len), item->number);
-    struct map_slot *by_fid = map_place(map->by_fid, item->fid, item->number);
-    struct item *old = atomic_load_explicit(&by_name->item, memory_order_relaxed);
-    atomic_store_explicit(&by_fid->item, item, memory_order_release);
-    atomic_store_explicit(&by_name->item, item, memory_order_release);
-    return old;
-}
-
-static void map_make(size_t count)
-{
-    size_t slots = 16;
-    while (slots / 2 < count) {
-        slots *= 2;
-    }
-    map = (struct map *)must(dri_zalloc(sizeof(*map)));
-    map->mask = slots - 1;
-    map->by_name = (struct map_slot *)must(dri_zalloc_array(slots, sizeof(struct map_slot)));
-    map->by_fid = (struct map_slot *)must(dri_zalloc_array(slots, sizeof(struct map_slot)));
-    dri_epoch_init(&map->epoch);
-    map->limbo_end = &map->limbo;
-    (void)pthread_mutex_init(&map->epoch_lock, NULL);
-    (void)pthread_rwlock_init(&map->rwlock, NULL);
-    (void)pthread_mutex_init(&map->mutex, NULL);
-    for (size_t i = 0; i < count; i++) {
-        DRI_ASSERT(map_put(i) == NULL);
-    }
-}
-
-static void map_free(void)
-{
-    for (size_t i = 0; i <= map->mask; i++) {
-        dri_free(atomic_load(&map->by_name[i].item));
-    }
-    dri_free(map->by_name);
-    dri_free(map->by_fid);
-    (void)pthread_mutex_destroy(&map->epoch_lock);
-    (void)pthread_rwlock_destroy(&map->rwlock);
-    (void)pthread_mutex_destroy(&map->mutex);
-    dri_free(map);
-}
-
-static inline struct item *map_find_name(const struct question *question)
-{
-    struct dray_slice ns = asked_namespace();
-    uint64_t hash = name_hash(ns, question->name, question->name_len);
-    for (size_t i = (size_t)hash;; i++) {
-        const struct map_slot *slot = &map->by_name[i & map->mask];
-        struct item *item = atomic_load_explicit(&slot->item, memory_order_acquire);
-        if (item == NULL || (slot->hash == hash && item->name_len == question->name_len &&
-                             item->ns_len == ns.len && memcmp(item->ns, ns.at, ns.len) == 0 &&
-                             memcmp(item->name, question->name, question->name_len) == 0)) {
-            return item;
-        }
-    }
-}
-
-static inline struct item *map_find_fid(const struct question *question)
-{
-    struct dray_slice ns = asked_namespace();
-    for (size_t i = (size_t)question->fid;; i++) {
-        const struct map_slot *slot = &map->by_fid[i & map->mask];
-        struct item *item = atomic_load_explicit(&slot->item, memory_order_acquire);
-        if (item == NULL || (slot->hash == question->fid && item->ns_len == ns.len &&
-                             memcmp(item->ns, ns.at, ns.len) == 0)) {
-            return item;
-        }
-    }
-}
+static const char *const scheme_names[SCHEMES] = {"registry", "epoch",  "qsbr", "memb",
+                                                  "lfht",     "rwlock", "mutex"};
 
 /* ---- readers ---- */
 
@@ -242,6 +72,7 @@ struct reader {
     uint64_t looks;
     uint64_t ns;
     uint64_t sink;
+    struct times times; /* of a look-up, as the mean of a batch */
 };
 
 static inline void pin_add(unsigned thread, uint32_t number, uint32_t n, memory_order order)
@@ -270,7 +101,11 @@ look(enum scheme scheme, bool by_fid, unsigned thread, const struct question *qu
     } else if (scheme == MUTEX) {
         (void)pthread_mutex_lock(&map->mutex);
     }
-    item = by_fid ? map_find_fid(question) : map_find_name(question);
+    if (scheme == LFHT) {
+        item = lfht_find(by_fid, question);
+    } else {
+        item = by_fid ? map_find_fid(question) : map_find_name(question);
+    }
     DRI_ASSERT(item != NULL);
     if (scheme == RWLOCK || scheme == MUTEX) {
         atomic_fetch_add_explicit(&item->counter, 1, memory_order_relaxed);
@@ -331,6 +166,7 @@ static void sit_down(enum scheme scheme, struct seat *seat)
         dri_epoch_online(&map->epoch, &seat->epoch);
         break;
     case QSBR:
+    case LFHT:
         urcu_qsbr_register_thread();
         break;
     case MEMB:
@@ -354,6 +190,7 @@ static void stand_up(enum scheme scheme, struct seat *seat)
         (void)pthread_mutex_unlock(&map->epoch_lock);
         break;
     case QSBR:
+    case LFHT:
         urcu_qsbr_unregister_thread();
         break;
     case MEMB:
@@ -369,7 +206,8 @@ read_loop(struct reader *self, enum scheme scheme, bool by_fid, struct seat *sea
 {
     uint64_t sink = 0;
     size_t at = routes_count / THREADS_MAX * self->index;
-    while (atomic_load_explicit(self->is_stopping, memory_order_relaxed) == 0) {
+    uint64_t begin_ns = dri_clock_mono_ns();
+    do { /* one batch at least, however late the thread begins */
         for (unsigned i = 0; i < BATCH; i++) {
             const struct question *question = &questions[at];
             at = at + 1 == routes_count ? 0 : at + 1;
@@ -380,11 +218,14 @@ read_loop(struct reader *self, enum scheme scheme, bool by_fid, struct seat *sea
             dri_reader_quiescent(seat->reader);
         } else if (scheme == EPOCH) {
             dri_epoch_quiescent(&map->epoch, &seat->epoch);
-        } else if (scheme == QSBR) {
+        } else if (scheme == QSBR || scheme == LFHT) {
             urcu_qsbr_quiescent_state();
         }
         self->looks += BATCH;
-    }
+        uint64_t now_ns = dri_clock_mono_ns();
+        times_add(&self->times, now_ns - begin_ns);
+        begin_ns = now_ns;
+    } while (atomic_load_explicit(self->is_stopping, memory_order_relaxed) == 0);
     return sink;
 }
 
@@ -414,6 +255,7 @@ static void *reader_main(void *arg)
         LOOP_OF(EPOCH);
         LOOP_OF(QSBR);
         LOOP_OF(MEMB);
+        LOOP_OF(LFHT);
         LOOP_OF(RWLOCK);
         LOOP_OF(MUTEX);
     case SCHEMES:
@@ -434,11 +276,6 @@ struct updater {
     uint64_t updates;
     uint64_t busy_ns;
 };
-
-static void free_by_head(struct rcu_head *head)
-{
-    dri_free((uint8_t *)head - offsetof(struct item, head));
-}
 
 static void epoch_retire(struct item *item)
 {
@@ -499,6 +336,9 @@ static void update(enum scheme scheme, size_t number)
     case MEMB:
         urcu_memb_call_rcu(&map_put(number)->head, free_by_head);
         break;
+    case LFHT:
+        urcu_qsbr_call_rcu(&lfht_put(number)->head, free_by_head);
+        break;
     case RWLOCK:
         (void)pthread_rwlock_wrlock(&map->rwlock);
         counter_drop(map_put(number));
@@ -519,7 +359,8 @@ static void *updater_main(void *arg)
     struct updater *self = (struct updater *)arg;
     uint64_t begin_ns = dri_clock_mono_ns();
     uint64_t random = 1;
-    if (self->scheme == QSBR) {
+    bool is_qsbr = self->scheme == QSBR || self->scheme == LFHT;
+    if (is_qsbr) {
         urcu_qsbr_register_thread();
     } else if (self->scheme == MEMB) {
         urcu_memb_register_thread();
@@ -533,18 +374,18 @@ static void *updater_main(void *arg)
             self->updates++;
         }
         self->busy_ns += dri_clock_mono_ns() - now_ns;
-        if (self->scheme == QSBR) {
+        if (is_qsbr) {
             urcu_qsbr_thread_offline();
         }
         const struct timespec pace = {.tv_nsec = 1000000}; /* a rate, not a way to synchronise */
         (void)nanosleep(&pace, NULL);
-        if (self->scheme == QSBR) {
+        if (is_qsbr) {
             urcu_qsbr_thread_online();
         }
     }
     if (self->scheme == EPOCH) {
         epoch_reclaim();
-    } else if (self->scheme == QSBR) {
+    } else if (is_qsbr) {
         urcu_qsbr_unregister_thread();
     } else if (self->scheme == MEMB) {
         urcu_memb_unregister_thread();
@@ -561,15 +402,24 @@ struct cell {
     unsigned rate;
 };
 
+struct plan {
+    unsigned rounds, ms, threads;
+    size_t sizes; /* of the three */
+    struct report report;
+};
+
 struct figures {
-    double ns;        /* a look-up */
+    double ns;       /* a look-up */
+    double to_epoch; /* that, relative */
+    double p50, p99, p999;
     double update_us; /* an update, with its pauses for reclaiming; 0: none */
 };
 
 static struct figures run_once(enum scheme scheme, const struct cell *cell, unsigned ms)
 {
     _Atomic(int) is_stopping = 0;
-    struct reader readers[THREADS_MAX];
+    static struct reader readers[THREADS_MAX];
+    static struct times times;
     struct updater updater = {.scheme = scheme, .rate = cell->rate, .is_stopping = &is_stopping};
     for (unsigned i = 0; i < cell->threads; i++) {
         readers[i] = (struct reader){
@@ -583,10 +433,12 @@ static struct figures run_once(enum scheme scheme, const struct cell *cell, unsi
     (void)nanosleep(&time, NULL);
     atomic_store(&is_stopping, 1);
     uint64_t looks = 0, ns = 0;
+    times = (struct times){.count = 0};
     for (unsigned i = 0; i < cell->threads; i++) {
         (void)pthread_join(readers[i].thread, NULL);
         looks += readers[i].looks;
         ns += readers[i].ns;
+        times_merge(&times, &readers[i].times);
     }
     if (cell->rate != 0) {
         (void)pthread_join(updater.thread, NULL);
@@ -595,61 +447,88 @@ static struct figures run_once(enum scheme scheme, const struct cell *cell, unsi
         epoch_reclaim();
     } else if (scheme == REGISTRY) {
         (void)dri_registry_reclaim(registry);
-    } else if (scheme == QSBR && cell->rate != 0) {
+    } else if ((scheme == QSBR || scheme == LFHT) && cell->rate != 0) {
         urcu_qsbr_barrier();
     } else if (scheme == MEMB && cell->rate != 0) {
         urcu_memb_barrier();
     }
     return (struct figures){
         .ns = (double)ns / (double)looks,
+        .p50 = times_at(&times, 500) / BATCH,
+        .p99 = times_at(&times, 990) / BATCH,
+        .p999 = times_at(&times, 999) / BATCH,
         .update_us =
             updater.updates == 0 ? 0 : (double)updater.busy_ns / (double)updater.updates / 1000,
     };
 }
 
-static int compare_doubles(const void *a, const void *b)
+static double of_rounds(const struct figures *figures, unsigned rounds, size_t member_at)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    double values[ROUNDS_MAX];
+    for (unsigned i = 0; i < rounds; i++) {
+        memcpy(&values[i], (const uint8_t *)&figures[i] + member_at, sizeof(values[i]));
+    }
+    return median(values, rounds);
 }
 
-static double median(double *values, unsigned count)
-{
-    qsort(values, count, sizeof(values[0]), compare_doubles);
-    return values[count / 2];
-}
+#define OF_ROUNDS(all, rounds, member) of_rounds(all, rounds, offsetof(struct figures, member))
 
-static void run_cell(const struct cell *cell, unsigned rounds, unsigned ms, FILE *json)
+static void run_cell(const struct cell *cell, const struct plan *plan)
 {
-    static double ns[SCHEMES][ROUNDS_MAX], us[SCHEMES][ROUNDS_MAX], ratio[SCHEMES][ROUNDS_MAX];
-    for (unsigned round = 0; round < rounds; round++) {
+    static struct figures figures[SCHEMES][ROUNDS_MAX];
+    for (unsigned round = 0; round < plan->rounds; round++) {
         for (unsigned scheme = 0; scheme < SCHEMES; scheme++) {
-            struct figures figures = run_once((enum scheme)scheme, cell, ms);
-            ns[scheme][round] = figures.ns;
-            us[scheme][round] = figures.update_us;
+            figures[scheme][round] = run_once((enum scheme)scheme, cell, plan->ms);
         }
         for (unsigned scheme = 0; scheme < SCHEMES; scheme++) {
-            ratio[scheme][round] = ns[scheme][round] / ns[EPOCH][round];
+            figures[scheme][round].to_epoch = figures[scheme][round].ns / figures[EPOCH][round].ns;
         }
     }
-    (void)printf("%7zu %-4s %u %6u |", cell->routes, cell->by_fid ? "fid" : "name", cell->threads,
+    (void)printf("%7zu %-4s %2u %6u |", cell->routes, cell->by_fid ? "fid" : "name", cell->threads,
                  cell->rate);
     for (unsigned scheme = 0; scheme < SCHEMES; scheme++) {
-        double look_ns = median(ns[scheme], rounds);
-        double relative = median(ratio[scheme], rounds);
-        double update_us = median(us[scheme], rounds);
-        (void)printf(" %7.1f %5.2f", look_ns, relative);
-        if (json != NULL) {
-            (void)fprintf(json,
-                          "{\"bench\":\"registry\",\"scheme\":\"%s\",\"routes\":%zu,\"by\":\"%s\","
-                          "\"threads\":%u,\"updates_per_s\":%u,\"ns\":%.2f,\"to_epoch\":%.3f,"
-                          "\"update_us\":%.2f}\n",
-                          scheme_names[scheme], cell->routes, cell->by_fid ? "fid" : "name",
-                          cell->threads, cell->rate, look_ns, relative, update_us);
-        }
+        const struct figures *of = figures[scheme];
+        const struct report_row row = {
+            .scheme = scheme_names[scheme],
+            .by = cell->by_fid ? "fid" : "name",
+            .routes = cell->routes,
+            .threads = cell->threads,
+            .rate = cell->rate,
+            .ns = OF_ROUNDS(of, plan->rounds, ns),
+            .to_epoch = OF_ROUNDS(of, plan->rounds, to_epoch),
+            .p50 = OF_ROUNDS(of, plan->rounds, p50),
+            .p99 = OF_ROUNDS(of, plan->rounds, p99),
+            .p999 = OF_ROUNDS(of, plan->rounds, p999),
+            .update_us = OF_ROUNDS(of, plan->rounds, update_us),
+        };
+        (void)printf(" %7.1f %5.2f", row.ns, row.to_epoch);
+        report_row(&plan->report, &row);
+        DRI_ASSERT(row.ns > 0 && row.p50 > 0 && row.p50 <= row.p99 && row.p99 <= row.p999);
     }
     (void)printf("\n");
     (void)fflush(stdout);
+}
+
+/** A name's hash alone, one thread. */
+static void run_hash(const struct plan *plan)
+{
+    double ns[ROUNDS_MAX];
+    volatile uint64_t sink = 0;
+    for (unsigned round = 0; round < plan->rounds; round++) {
+        uint64_t sum = 0, hashes = 0, begin_ns = cpu_ns();
+        while (cpu_ns() - begin_ns < (uint64_t)plan->ms * 1000000u) {
+            for (size_t i = 0; i < routes_count; i++) {
+                sum += dri_hash64(dray_slice_of(questions[i].name, questions[i].name_len));
+            }
+            hashes += routes_count;
+        }
+        ns[round] = (double)(cpu_ns() - begin_ns) / (double)hashes;
+        sink = sink + sum;
+    }
+    struct report_row row = {.scheme = "hash", .by = "name", .routes = routes_count, .threads = 1};
+    row.ns = median(ns, plan->rounds);
+    (void)printf("%7zu hash of a name: %.1f ns\n", routes_count, row.ns);
+    report_row(&plan->report, &row);
 }
 
 static void make_routes(size_t count)
@@ -685,10 +564,12 @@ static void make_routes(size_t count)
     (void)fprintf(stderr, "%zu routes put in %.2f s\n", count,
                   (double)(dri_clock_mono_ns() - begin_ns) / 1e9);
     map_make(count);
+    lfht_make(count);
 }
 
 static void free_routes(void)
 {
+    lfht_free();
     map_free();
     dri_registry_destroy(registry);
     dri_free(questions);
@@ -710,41 +591,72 @@ static unsigned number_of(const char *text, unsigned max)
     return (unsigned)number;
 }
 
+static FILE *file_of(const char *path)
+{
+    FILE *file = fopen(path, "w");
+    if (file == NULL) {
+        perror(path);
+        exit(1);
+    }
+    return file;
+}
+
+static struct plan plan_read(int argc, char **argv)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct plan plan = {.rounds = 5, .ms = 60, .threads = 1, .sizes = 3};
+    if (processors > 1) {
+        plan.threads = processors < (long)THREADS_MAX ? (unsigned)processors : THREADS_MAX;
+    }
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--smoke") == 0) {
+            plan = (struct plan){.rounds = 1, .ms = 4, .threads = 2, .sizes = 1};
+            continue;
+        }
+        if (strcmp(argv[i], "--rounds") == 0) {
+            plan.rounds = number_of(value, ROUNDS_MAX);
+        } else if (strcmp(argv[i], "--ms") == 0) {
+            plan.ms = number_of(value, 900);
+        } else if (strcmp(argv[i], "--threads") == 0) {
+            plan.threads = number_of(value, THREADS_MAX);
+        } else if (strcmp(argv[i], "--json") == 0) {
+            plan.report.json = file_of(value);
+        } else if (strcmp(argv[i], "--markdown") == 0) {
+            plan.report.markdown = file_of(value);
+        } else {
+            (void)fprintf(stderr, "bench_registry: what is \"%s\"?\n", argv[i]);
+            exit(2);
+        }
+        i++;
+    }
+    return plan;
+}
+
 int main(int argc, char **argv)
 {
     static const size_t sizes[] = {1000, 10000, 100000};
     static const unsigned rates[] = {0, 100, 10000};
-    unsigned rounds = 5, ms = 60;
-    FILE *json = NULL;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--rounds") == 0) {
-            rounds = number_of(argv[i + 1], ROUNDS_MAX);
-        } else if (strcmp(argv[i], "--ms") == 0) {
-            ms = number_of(argv[i + 1], 900);
-        } else if (strcmp(argv[i], "--json") == 0) {
-            json = fopen(argv[i + 1], "w");
-        }
-    }
-    (void)printf("routes  by  threads updates/s | ns a look-up, and relative to epoch\n%22s |", "");
+    const struct plan plan = plan_read(argc, argv);
+    (void)printf("routes  by  threads updates/s | ns a look-up, and relative to epoch\n%23s |", "");
     for (unsigned scheme = 0; scheme < SCHEMES; scheme++) {
         (void)printf(" %13s", scheme_names[scheme]);
     }
     (void)printf("\n");
-    for (size_t size = 0; size < DRI_ARRAY_LEN(sizes); size++) {
+    report_begin(&plan.report);
+    for (size_t size = 0; size < plan.sizes; size++) {
         make_routes(sizes[size]);
-        for (unsigned i = 0; i < 2 * THREADS_MAX * DRI_ARRAY_LEN(rates); i++) {
+        run_hash(&plan);
+        for (unsigned i = 0; i < 2 * plan.threads * DRI_ARRAY_LEN(rates); i++) {
             const struct cell cell = {
                 .routes = sizes[size],
-                .by_fid = i / (THREADS_MAX * DRI_ARRAY_LEN(rates)) != 0,
-                .threads = 1 + i / DRI_ARRAY_LEN(rates) % THREADS_MAX,
+                .by_fid = i / (plan.threads * DRI_ARRAY_LEN(rates)) != 0,
+                .threads = 1 + i / (unsigned)DRI_ARRAY_LEN(rates) % plan.threads,
                 .rate = rates[i % DRI_ARRAY_LEN(rates)],
             };
-            run_cell(&cell, rounds, ms, json);
+            run_cell(&cell, &plan);
         }
         free_routes();
     }
-    if (json != NULL && fclose(json) != 0) {
-        return 1;
-    }
-    return 0;
+    return report_end(&plan.report) ? 0 : 1;
 }

@@ -14,10 +14,69 @@ import signal
 import subprocess
 import sys
 
+import msgpack
+
 import clients
 import registry_bench
 import workers
 from registry_bench import PUT_PROBE
+
+
+def function_id(name, version, signature):
+    """As design says: the first 8 bytes of SHA-256 over the text."""
+    text = f"default.{name}@{version}:{signature}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def signature_of(schema):
+    """SHA-256 over both files of a schema, with a NUL between."""
+    parts = []
+    for side in ("request", "result"):
+        with open(os.path.join(workers.ROOT, "schemas", f"{schema}.{side}.json"), "rb") as file:
+            parts.append(file.read())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def by_function_id(bench):
+    """live.run is put without a signature, and probe's handler was built with that of probe.run@1.0.0."""
+    plain = function_id("live.run", "1.0.0", "")
+    built = function_id("live.run", "1.0.0", signature_of("probe.run@1.0.0"))
+    other = function_id("live.run", "1.1.0", "")
+    commands = {  # id: (how it names its function, the kind of its error)
+        "alone": ({"fid": plain}, None),
+        "both": ({"fid": plain, "cmd": "live.run"}, None),
+        "both-and-range": ({"fid": plain, "cmd": "live.run", "ver": "^1"}, None),
+        "built": ({"fid": built, "cmd": "live.run"}, None),
+        "other-version": ({"fid": other, "cmd": "live.run"}, "version_mismatch"),
+        "other-signature": ({"fid": function_id("live.run", "1.0.0", "0" * 64), "cmd": "live.run"},
+                            "version_mismatch"),
+        "other-name": ({"fid": plain, "cmd": "probe.run"}, "version_mismatch"),
+        "other-range": ({"fid": plain, "ver": "^2"}, "version_mismatch"),
+        "unknown": ({"fid": other}, "unknown_command"),
+        "other-namespace": ({"fid": plain, "ns": "elsewhere"}, "unknown_command"),
+    }
+    client = clients.connect(bench.broker.url)
+    client.publish("commands", [
+        (name.encode(), msgpack.packb({"v": 1, "id": f"fid-{name}", "payload": {"do": "ok"}, **how}), None)
+        for name, (how, _) in commands.items()])
+    found = {}
+
+    def all_are_there():
+        for message in client.read("results"):
+            result = msgpack.unpackb(message.value)
+            found[result["id"]] = result
+        return all(f"fid-{name}" in found for name in commands)
+
+    try:
+        workers.settle_down(all_are_there, 60, "results of commands with a function id")
+    finally:
+        client.close()
+    for name, (_, kind) in commands.items():
+        result = found[f"fid-{name}"]
+        assert result.get("error", {}).get("kind") == kind, f"{name}: {result}"
+    for name, says in (("other-version", "make it anew"), ("unknown", "send cmd, too")):
+        message = found[f"fid-{name}"]["error"]["message"]
+        assert says in message, f"{name}: {message}"
 
 
 def live_changes(bench):
@@ -43,6 +102,7 @@ def live_changes(bench):
     (shown,), _ = bench.dray("registry", "show", "live.run")
     assert shown["revision"] == put["revision"] and shown["note"] == "new", shown
     assert shown["route"]["module"] == "probe.so" and shown["author"] and shown["ts"], shown
+    by_function_id(bench)
 
     # A conflict shows both sides and changes nothing.
     for extra in (["--base", str(seeded)], ["--create"]):
@@ -274,6 +334,8 @@ def as_a_person_says_it(bench):
     put = ["registry", "put"]
     _, err = bench.dray(*put, "plain.run", *PUT_PROBE)
     assert "no version is given" in err and "REG-" not in err, err
+    workers.settle_down(lambda: all("REG-NO-VERSION" in replica.log() for replica in bench.replicas), 30,
+                        "each worker to warn of a route without a version")
     _, err = bench.dray(*put, "typo.run@1.0.0", *PUT_PROBE, "--policy", '{"timeout_msx": 5}')
     assert 'a route\'s key "timeout_msx" is unknown here and kept; did you mean "timeout_ms"?' in err, err
     assert "plain.run" not in err, err

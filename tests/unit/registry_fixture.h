@@ -53,9 +53,10 @@ struct image {
 };
 
 struct loader {
-    _Atomic(int) bound;     /* calls of bind */
-    _Atomic(int) unbound;   /* calls of unbind */
-    _Atomic(int) is_absent; /* the module is not in the folder */
+    _Atomic(int) bound;                 /* calls of bind */
+    _Atomic(int) unbound;               /* calls of unbind */
+    _Atomic(int) is_absent;             /* the module is not in the folder */
+    const struct dray_handler *handler; /* that bind gives; NULL: fixture_handler */
 };
 
 static const struct dray_handler fixture_handler = {.command = "any", .version = "1.0.0"};
@@ -70,7 +71,9 @@ static inline void fixture_bind(void *arg, struct dri_route *route)
     }
     struct image *image = (struct image *)calloc(1, sizeof(*image)); /* never fails here */
     route->module = (struct dri_module *)(void *)image;
-    route->handler = route->module == NULL ? NULL : &fixture_handler;
+    const struct dray_handler *handler =
+        loader->handler != NULL ? loader->handler : &fixture_handler;
+    route->handler = route->module == NULL ? NULL : handler;
 }
 
 static inline void fixture_unbind(void *arg, struct dri_route *route)
@@ -93,7 +96,7 @@ struct fixture {
     char text[256];
 };
 
-static inline void fixture_open(struct fixture *fixture)
+static inline void fixture_open_with(struct fixture *fixture, uint32_t shards)
 {
     *fixture = (struct fixture){.live_before = dri_mem_live()};
     const struct dri_registry_config config = {
@@ -101,9 +104,15 @@ static inline void fixture_open(struct fixture *fixture)
         .unbind = fixture_unbind,
         .arg = &fixture->loader,
         .readers_max = 8,
+        .shards = shards,
     };
     test_ok(dri_registry_create(&config, &fixture->registry));
     test_ok(dri_reader_register(fixture->registry, &fixture->reader));
+}
+
+static inline void fixture_open(struct fixture *fixture)
+{
+    fixture_open_with(fixture, 0);
 }
 
 static inline void fixture_close(struct fixture *fixture)

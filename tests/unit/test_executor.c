@@ -159,7 +159,8 @@ static void put_route(struct fixture *fixture, const char *name, struct dri_poli
 static int set_up(void **state)
 {
     struct fixture *fixture = dri_zalloc(sizeof(*fixture));
-    struct dri_registry_config registry = {bind_static, unbind_static, NULL, LANES};
+    struct dri_registry_config registry = {
+        .bind = bind_static, .unbind = unbind_static, .readers_max = LANES};
     test_ok(dri_registry_create(&registry, &fixture->registry));
     put_route(fixture, "echo", (struct dri_policy){0}, DRI_ROUTE_ACTIVE, 1);
     put_route(fixture, "busy", (struct dri_policy){.attempts = 3, .budget_ms = 3600000},
@@ -301,8 +302,24 @@ static void what_cannot_be_found_is_told_apart(void **state)
     assert_non_null(strstr((const char *)flight->error_message.at, "its module is missing"));
     flight->envelope.version = dray_slice_text("2.0.0");
     assert_int_equal(run_one(fixture, "echo")->kind, DRAY_KIND_VERSION_MISMATCH);
+    assert_non_null(strstr((const char *)flight->error_message.at, "\"2.0.0\""));
     flight->envelope.version = (struct dray_slice){NULL, 0};
     flight->envelope.namespace_ = dray_slice_text("default");
+}
+
+static void a_function_id_runs_what_it_was_made_from_and_nothing_else(void **state)
+{
+    struct fixture *fixture = *state;
+    struct dri_flight *flight = run_one(fixture, "echo");
+    flight->envelope.has_fid = true;
+    flight->envelope.fid = dri_fid(dray_slice_text("default"), dray_slice_text("echo"),
+                                   dray_slice_text("1.0.0"), dray_slice_text(""));
+    assert_int_equal(run_one(fixture, "echo")->kind, DRAY_KIND_NONE);
+    assert_int_equal(run_one(fixture, "busy")->kind, DRAY_KIND_VERSION_MISMATCH);
+    flight->envelope.fid++;
+    assert_int_equal(run_one(fixture, "echo")->kind, DRAY_KIND_VERSION_MISMATCH);
+    assert_non_null(strstr((const char *)flight->error_message.at, "make it anew"));
+    flight->envelope.has_fid = false;
 }
 
 static void a_command_of_a_paused_route_comes_back_unrun_with_what_is_behind_it(void **state)
@@ -494,6 +511,7 @@ int main(void)
         CASE(a_failure_carries_its_words_and_the_handlers_wish_when_to_retry),
         CASE(past_the_routes_budget_a_failure_is_final),
         CASE(what_cannot_be_found_is_told_apart),
+        CASE(a_function_id_runs_what_it_was_made_from_and_nothing_else),
         CASE(a_command_of_a_paused_route_comes_back_unrun_with_what_is_behind_it),
         CASE(a_result_that_cannot_travel_is_no_failure_of_the_command),
         CASE(a_handler_that_breaks_the_contract_counts_as_internal),

@@ -355,10 +355,11 @@ static void a_function_id_leads_to_its_version(void **state)
     assert_string_equal(found_fid(&f, fid, "order.create", NULL), "default/order.create@1.0.0");
     assert_string_equal(found_fid(&f, fid, "order.create", "^1"), "default/order.create@1.0.0");
     assert_string_equal(found_fid(&f, fid + 1, NULL, NULL), "ENOTFOUND");
-    /* What contradicts the id is decided by the name. */
-    assert_string_equal(found_fid(&f, fid + 1, "order.create", NULL), "default/order.create@2.0.0");
-    assert_string_equal(found_fid(&f, fid, "order.create", "^2"), "default/order.create@2.0.0");
-    assert_string_equal(found_fid(&f, fid, "order.cancel", NULL), "ENOTFOUND");
+    /* What contradicts the id is refused: the payload may be of another signature. */
+    assert_string_equal(found_fid(&f, fid + 1, "order.create", NULL), "ECONFLICT");
+    assert_string_equal(found_fid(&f, fid, "order.create", "^2"), "ECONFLICT");
+    assert_string_equal(found_fid(&f, fid, "order.cancel", NULL), "ECONFLICT");
+    assert_string_equal(found_fid(&f, fid + 1, "order.cancel", NULL), "ENOTFOUND");
     fixture_close(&f);
 }
 
@@ -378,6 +379,52 @@ static void a_function_id_goes_with_its_signature(void **state)
     assert_string_equal(found_fid(&f, 0x5308dd95f8546fdeu, NULL, NULL), "ENOTFOUND");
     test_ok(fixture_remove(&f, "default/order.create@1.0.0", 2));
     assert_string_equal(found_fid(&f, fid, NULL, NULL), "ENOTFOUND");
+    fixture_close(&f);
+}
+
+#define SIGNATURE "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void a_route_without_a_signature_is_found_by_that_of_its_handler(void **state)
+{
+    (void)state;
+    struct fixture f;
+    static const struct dray_handler built = {.command = "any", .signature = SIGNATURE};
+    struct spec two = order;
+    two.version = "2.0.0";
+    const uint64_t fid = dri_fid(dray_slice_text(order.ns), dray_slice_text(order.name),
+                                 dray_slice_text(order.version), dray_slice_text(built.signature));
+    fixture_open(&f);
+    test_ok(fixture_put(&f, 0, &order));
+    assert_string_equal(found_fid(&f, fid, "order.create", NULL), "ECONFLICT");
+    test_ok(fixture_remove(&f, "default/order.create@1.0.0", f.revision));
+    f.loader.handler = &built;
+    test_ok(fixture_put(&f, 0, &order));
+    assert_string_equal(found_fid(&f, fid, "order.create", NULL), "default/order.create@1.0.0");
+    assert_string_equal(found_fid(&f, fid + 1, "order.create", NULL), "ECONFLICT");
+    test_ok(fixture_put(&f, 0, &two));
+    assert_string_equal(found_fid(&f, fid, "order.create", NULL), "default/order.create@1.0.0");
+    assert_string_equal(found_fid(&f, fid, "order.create", "^1"), "default/order.create@1.0.0");
+    assert_string_equal(found_fid(&f, fid, "order.create", "^2"), "ECONFLICT");
+    assert_string_equal(found_fid(&f, fid, NULL, NULL), "ENOTFOUND"); /* no name to look under */
+    fixture_close(&f);
+}
+
+/* The text that an id is made from does not say where the namespace ends. */
+static void of_two_keys_with_one_function_id_the_second_is_refused(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct spec one = {.ns = "default", .name = "eu.pay", .version = "1.0.0"};
+    const struct spec two = {.ns = "default.eu", .name = "pay", .version = "1.0.0"};
+    fixture_open(&f);
+    test_ok(fixture_put(&f, 0, &two));
+    test_status(DRAY_EINVALID, fixture_put(&f, 0, &one));
+    assert_string_equal(f.text, "\"default.eu/pay@1.0.0\" and \"default/eu.pay@1.0.0\" have the "
+                                "same function id");
+    const struct dri_route *theirs =
+        dri_registry_find_key(f.registry, dray_slice_text("default.eu/pay@1.0.0"));
+    assert_string_equal(found_fid(&f, theirs->fid, NULL, NULL), "ENOTFOUND");
+    assert_string_equal(found_fid(&f, theirs->fid, "eu.pay", NULL), "ENOTFOUND");
     fixture_close(&f);
 }
 
@@ -737,6 +784,8 @@ int main(void)
         cmocka_unit_test(what_no_version_fits_is_told_from_what_is_not_there),
         cmocka_unit_test(a_function_id_leads_to_its_version),
         cmocka_unit_test(a_function_id_goes_with_its_signature),
+        cmocka_unit_test(a_route_without_a_signature_is_found_by_that_of_its_handler),
+        cmocka_unit_test(of_two_keys_with_one_function_id_the_second_is_refused),
         cmocka_unit_test(names_of_every_length_are_found_alone_and_in_sets),
         cmocka_unit_test(a_paused_route_is_found_and_says_so),
         cmocka_unit_test(it_is_known_whether_any_route_is_special),

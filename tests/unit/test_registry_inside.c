@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+#include "base/hash.h"
 #include "registry_fixture.h"
 #include "run/registry_inside.h"
 #include "support/test.h"
@@ -52,6 +53,27 @@ static void names_are_spread_over_the_shards(void **state)
         assert_true(table->used * 4 <= (table->mask + 1) * 3);
     }
     fixture_close(&f);
+}
+
+static void twice_the_shards_move_names_to_the_halves_of_their_own(void **state)
+{
+    (void)state;
+    struct dri_registry few = {.revision = 0}, more = {.revision = 0};
+    for (uint32_t shards = 1; shards < SHARD_COUNT; shards *= 2) {
+        unsigned moved = 0;
+        few.shard_skip = shard_skip_of(shards);
+        more.shard_skip = shard_skip_of(2 * shards);
+        for (unsigned i = 0; i < 20000; i++) {
+            char name[32];
+            (void)snprintf(name, sizeof(name), "name%u", i);
+            uint64_t hash = dri_hash64(dray_slice_text(name));
+            size_t before = shard_of(&few, hash), after = shard_of(&more, hash);
+            assert_true(before < shards && after / 2 == before);
+            assert_int_equal(after, shard_of(&more, hash));
+            moved += after % 2;
+        }
+        assert_in_range(moved, 9500, 10500);
+    }
 }
 
 static unsigned depth_of(const struct entry *entry)
@@ -137,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_do_not_grow_by_names_that_come_and_go),
         cmocka_unit_test(names_are_spread_over_the_shards),
+        cmocka_unit_test(twice_the_shards_move_names_to_the_halves_of_their_own),
         cmocka_unit_test(the_tree_stays_flat_when_keys_come_in_order),
         cmocka_unit_test(names_of_one_hash_are_told_apart_by_all_their_bytes),
         cmocka_unit_test(items_of_one_hash_live_beside_each_other),

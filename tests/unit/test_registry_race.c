@@ -248,11 +248,186 @@ static void of_two_modules_with_one_key_exactly_one_wins(void **state)
     fixture_close(&f);
 }
 
+/* ---- fifty threads and one name ---- */
+
+#define FIGHTERS       50
+#define FIGHTS         150
+#define FIGHT_READERS  4
+#define FIGHT_VERSIONS 3
+
+static const char *const fight_versions[FIGHT_VERSIONS] = {"2.0.0", "2.1.0", "3.0.0"};
+
+struct fight {
+    struct dri_registry *registry;
+    _Atomic(uint64_t) next_revision;
+    _Atomic(int) is_stopping;
+};
+
+struct fighter {
+    struct fight *fight;
+    pthread_t thread;
+    unsigned adds, removes, other;
+};
+
+/** One change with all versions of the name: there with this base, or gone. */
+static enum dray_status fight_apply(struct fight *fight, bool is_add, uint64_t base,
+                                    struct dri_registry_conflict *conflict)
+{
+    enum dray_status status = DRAY_EINVALID;
+    while (status == DRAY_EINVALID) { /* a later revision was there first: again, with a new one */
+        uint64_t revision = atomic_fetch_add(&fight->next_revision, 1);
+        uint8_t routes[FIGHT_VERSIONS][ROUTE_BYTES], bytes[4 * ROUTE_BYTES];
+        char keys[FIGHT_VERSIONS][64], handler[32];
+        struct dri_change_item items[FIGHT_VERSIONS];
+        const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+        const struct dri_change change = {.kind = dray_slice_text("routes")};
+        struct dri_wire_error error;
+        struct dri_change decoded;
+        size_t len = 0;
+        (void)snprintf(handler, sizeof(handler), "h%llu", (unsigned long long)revision);
+        for (size_t i = 0; i < FIGHT_VERSIONS; i++) {
+            const struct spec spec = {
+                .ns = "default", .name = "one", .version = fight_versions[i], .handler = handler};
+            (void)snprintf(keys[i], sizeof(keys[i]), "default/one@%s", fight_versions[i]);
+            items[i] = (struct dri_change_item){.key = dray_slice_text(keys[i]), .base = base};
+            if (is_add) {
+                items[i].route = route_of(&spec, routes[i]);
+            }
+        }
+        status = dri_change_encode(&change, items, FIGHT_VERSIONS, bytes, sizeof(bytes), &len);
+        DRI_ASSERT(status == DRAY_OK);
+        status = dri_change_decode(dray_slice_of(bytes, len), &limits, &decoded, &error);
+        DRI_ASSERT(status == DRAY_OK);
+        status = dri_registry_apply(fight->registry, revision, &decoded, conflict, NULL, 0);
+    }
+    return status;
+}
+
+static void *add_and_remove(void *arg)
+{
+    struct fighter *self = (struct fighter *)arg;
+    for (unsigned i = 0; i < FIGHTS; i++) {
+        struct dri_registry_conflict conflict = {.present = 0};
+        enum dray_status status = fight_apply(self->fight, true, 0, &conflict);
+        self->adds += status == DRAY_OK;
+        self->other += status != DRAY_OK && status != DRAY_ECONFLICT;
+        if (status == DRAY_ECONFLICT && conflict.present != 0) {
+            status = fight_apply(self->fight, false, conflict.present, &conflict);
+            self->removes += status == DRAY_OK;
+            self->other += status != DRAY_OK && status != DRAY_ECONFLICT;
+        }
+    }
+    return NULL;
+}
+
+struct onlooker {
+    struct fight *fight;
+    pthread_t thread;
+    uint64_t hits, misses;
+    uint64_t halves; /* the name without one of its versions, or a lower version than the highest */
+    uint64_t torn, closed;
+};
+
+/** What is asked for has one answer while the name is there, and one while it is not. */
+static void look_once(struct onlooker *self, struct dri_reader *reader, unsigned turn)
+{
+    static const struct {
+        const char *version, *key;
+    } asks[] = {{NULL, "default/one@3.0.0"},
+                {"^2", "default/one@2.1.0"},
+                {"2.0.0", "default/one@2.0.0"},
+                {">=2", "default/one@3.0.0"},
+                {"3.0.0", "default/one@3.0.0"}};
+    size_t i = turn % (sizeof(asks) / sizeof(asks[0]));
+    const struct dri_query query = query_of("default", "one", asks[i].version);
+    const struct dri_route *route = NULL;
+    char handler[32];
+    enum dray_status status = dri_registry_pin(reader, &query, &route);
+    if (status != DRAY_OK) {
+        self->misses++;
+        self->halves += status != DRAY_ENOTFOUND;
+        return;
+    }
+    (void)snprintf(handler, sizeof(handler), "h%llu", (unsigned long long)route->revision);
+    self->hits++;
+    self->halves += strcmp(route->key, asks[i].key) != 0;
+    self->torn +=
+        !dray_slice_equal_text(route->view.handler, handler) || route->handler != &fixture_handler;
+    self->closed +=
+        atomic_load(&((const struct image *)(const void *)route->module)->is_closed) != 0;
+    dri_registry_unpin(reader, route);
+}
+
+static void *look_on(void *arg)
+{
+    struct onlooker *self = (struct onlooker *)arg;
+    struct dri_reader *reader = NULL;
+    enum dray_status status = dri_reader_register(self->fight->registry, &reader);
+    DRI_ASSERT(status == DRAY_OK);
+    for (unsigned turn = 0; atomic_load(&self->fight->is_stopping) == 0; turn++) {
+        look_once(self, reader, turn);
+        if (turn % 8 == 0) {
+            dri_reader_quiescent(reader);
+        }
+    }
+    dri_reader_unregister(reader);
+    return NULL;
+}
+
+static void of_a_name_that_fifty_threads_add_and_remove_no_half_is_seen(void **state)
+{
+    (void)state;
+    static struct fighter fighters[FIGHTERS];
+    struct onlooker onlookers[FIGHT_READERS];
+    struct fixture f = {.live_before = dri_mem_live()};
+    struct fight fight = {.next_revision = 1};
+    const struct dri_registry_config config = {.bind = fixture_bind,
+                                               .unbind = mark_closed,
+                                               .arg = &f.loader,
+                                               .readers_max = FIGHT_READERS + 1};
+    unsigned adds = 0, removes = 0;
+    uint64_t hits = 0;
+    test_ok(dri_registry_create(&config, &f.registry));
+    test_ok(dri_reader_register(f.registry, &f.reader));
+    dri_reader_offline(f.reader);
+    fight.registry = f.registry;
+    for (unsigned i = 0; i < FIGHT_READERS; i++) {
+        onlookers[i] = (struct onlooker){.fight = &fight};
+        assert_int_equal(pthread_create(&onlookers[i].thread, NULL, look_on, &onlookers[i]), 0);
+    }
+    for (unsigned i = 0; i < FIGHTERS; i++) {
+        fighters[i] = (struct fighter){.fight = &fight};
+        assert_int_equal(pthread_create(&fighters[i].thread, NULL, add_and_remove, &fighters[i]),
+                         0);
+    }
+    for (unsigned i = 0; i < FIGHTERS; i++) {
+        assert_int_equal(pthread_join(fighters[i].thread, NULL), 0);
+        assert_int_equal(fighters[i].other, 0);
+        adds += fighters[i].adds;
+        removes += fighters[i].removes;
+    }
+    atomic_store(&fight.is_stopping, 1);
+    for (unsigned i = 0; i < FIGHT_READERS; i++) {
+        assert_int_equal(pthread_join(onlookers[i].thread, NULL), 0);
+        assert_true(onlookers[i].halves == 0);
+        assert_true(onlookers[i].torn == 0);
+        assert_true(onlookers[i].closed == 0);
+        hits += onlookers[i].hits;
+    }
+    print_message("%u adds, %u removals, %llu hits\n", adds, removes, (unsigned long long)hits);
+    assert_true(adds == removes || adds == removes + 1);
+    assert_int_equal(dri_registry_count(f.registry), (adds - removes) * FIGHT_VERSIONS);
+    assert_true(adds > 20 && hits > 100);
+    dri_reader_online(f.reader);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(racing_readers_never_see_a_half_made_route),
         cmocka_unit_test(of_two_modules_with_one_key_exactly_one_wins),
+        cmocka_unit_test(of_a_name_that_fifty_threads_add_and_remove_no_half_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,7 +162,8 @@ static void put_route(struct fixture *fixture, const char *name, uint64_t revisi
 static struct fixture *open_fixture(uint32_t timeout_ms, uint32_t stuck_ms, uint32_t readers)
 {
     struct fixture *fixture = dri_zalloc(sizeof(*fixture));
-    struct dri_registry_config registry = {bind_static, unbind_static, NULL, readers};
+    struct dri_registry_config registry = {
+        .bind = bind_static, .unbind = unbind_static, .readers_max = readers};
     test_ok(dri_registry_create(&registry, &fixture->registry));
     put_route(fixture, "echo", 1);
     put_route(fixture, "deaf", 2);
