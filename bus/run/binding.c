@@ -7,6 +7,7 @@
 
 #include "assert.h"
 #include "log.h"
+#include "preload.h"
 
 const char *dri_binding_unsupported(const struct dri_route_view *view)
 {
@@ -84,6 +85,9 @@ void dri_binding_bind(void *modules, struct dri_route *route)
     } else {
         route->failure[0] = '\0';
         route->handler = handler;
+        if (view->policy.is_preload) {
+            (void)dri_preload(dri_module_descriptor(route->module));
+        }
         warn_of_policy(route);
     }
     if (route->handler == NULL) {

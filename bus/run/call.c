@@ -152,7 +152,7 @@ static bool call_handler(struct runner *runner, struct dri_flight *flight,
     atomic_store_explicit(&runner->overdue_ns, overdue_of(lanes, runner->deadline_ns),
                           memory_order_relaxed);              /* released by the next store */
     atomic_store(&runner->current, dri_flight_token(flight)); /* pairs with dri_runner_cancel */
-    dri_registry_note_call(route);
+    dri_registry_note_call(runner->reader, route);
     dri_reader_offline(runner->reader);
     note_in_journal(runner);
     crash_point(lanes, "before_handler");

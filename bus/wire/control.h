@@ -206,6 +206,15 @@ struct dri_status_idle {
     uint64_t revision;
 };
 
+/** One of its busiest routes: calls in the window, and in each part of it, as msgpack bytes of an
+ *  array of numbers, the oldest first. */
+struct dri_status_heat {
+    struct dray_slice key;
+    uint64_t revision, calls;
+    struct dray_slice parts;
+    bool is_hot;
+};
+
 /** A module that routes of the replica run in. */
 struct dri_status_module {
     struct dray_slice name, sha256;
@@ -230,9 +239,12 @@ struct dri_status_record {
     uint64_t conflicts, refused; /* records of the log that it has read */
     uint64_t idle_all;           /* routes that were never called; idle lists the first of them */
     uint64_t failed_all; /* that cannot run there; failed lists the latest. 0: it is not said */
+    uint64_t hot_all;    /* routes that are hot */
+    uint64_t heat_all;   /* that were called in the window; heat lists the busiest */
+    uint64_t heat_window_ms;
     /* decode: msgpack bytes of the arrays, checked */
-    struct dray_slice failed, modules, refusals, idle;
-    uint32_t failed_count, modules_count, refusals_count, idle_count;
+    struct dray_slice failed, modules, refusals, idle, heat;
+    uint32_t failed_count, modules_count, refusals_count, idle_count, heat_count;
 };
 
 /** The arrays of a record that is written. */
@@ -241,7 +253,8 @@ struct dri_status_lists {
     const struct dri_status_module *modules;
     const struct dri_status_refusal *refusals; /* the latest last */
     const struct dri_status_idle *idle;        /* NULL: it is not said; none is another thing */
-    size_t failed_count, modules_count, refusals_count, idle_count;
+    const struct dri_status_heat *heat;        /* the busiest first; NULL: it is not said */
+    size_t failed_count, modules_count, refusals_count, idle_count, heat_count;
 };
 
 DRAY_MUST_CHECK enum dray_status dri_status_encode(const struct dri_status_record *record,
@@ -259,6 +272,10 @@ bool dri_status_next_module(const struct dri_status_record *record, size_t *at,
                             struct dri_status_module *ret_module);
 bool dri_status_next_idle(const struct dri_status_record *record, size_t *at,
                           struct dri_status_idle *ret_idle);
+bool dri_status_next_heat(const struct dri_status_record *record, size_t *at,
+                          struct dri_status_heat *ret_heat);
+/** The calls in a part of it; 0 when there is none such. */
+uint64_t dri_status_heat_part(const struct dri_status_heat *heat, uint32_t i);
 bool dri_status_next_refusal(const struct dri_status_record *record, size_t *at,
                              struct dri_status_refusal *ret_refusal);
 
