@@ -22,6 +22,8 @@
     X(MESSAGES, "dray_messages_total", counter, "messages received from the broker")               \
     X(BYTES_IN, "dray_received_bytes_total", counter, "bytes of messages received")                \
     X(INVALID, "dray_invalid_messages_total", counter, "messages that could not be decoded")       \
+    X(INTERCEPTED, "dray_intercepted_total", counter,                                              \
+      "runs that an interceptor refused before the handler")                                       \
     X(ADMITTED, "dray_commands_admitted_total", counter, "commands taken in")                      \
     X(DUPLICATES, "dray_duplicates_in_flight_total", counter,                                      \
       "deliveries of a message that was in flight already")                                        \

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "assert.h"
+#include "interceptor.h"
 #include "log.h"
 #include "preload.h"
 
@@ -82,6 +83,9 @@ void dri_binding_bind(void *modules, struct dri_route *route)
                  "the module's signature, or install the module that fits",
                  dri_module_name(route->module));
         refuse(route, text);
+    } else if (dri_chain_load(modules, &view->policy, &route->chain, text, sizeof(text)) !=
+               DRAY_OK) {
+        refuse(route, text);
     } else {
         route->failure[0] = '\0';
         route->handler = handler;
@@ -108,6 +112,8 @@ void dri_binding_bind_without_window(void *modules, struct dri_route *route)
 void dri_binding_unbind(void *modules, struct dri_route *route)
 {
     (void)modules;
+    dri_chain_release(route->chain);
+    route->chain = NULL;
     dri_module_release(route->module);
     route->module = NULL;
     route->handler = NULL;

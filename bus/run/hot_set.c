@@ -2,7 +2,7 @@
 /* Copyright 2026 The dray authors */
 #include "hot_set.h"
 
-#include "mem.h"
+#include "interceptor.h"
 #include "module.h"
 #include "preload.h"
 
@@ -60,6 +60,17 @@ struct look {
     size_t modules_count;
 };
 
+static void want(struct look *look, const struct dri_module *module)
+{
+    size_t i = 0;
+    while (i < look->modules_count && look->modules[i] != module) {
+        i++;
+    }
+    if (i == look->modules_count && i < MODULES_MAX) {
+        look->modules[look->modules_count++] = module;
+    }
+}
+
 static void look_at(void *arg, const struct dri_route *route)
 {
     struct look *look = arg;
@@ -67,12 +78,11 @@ static void look_at(void *arg, const struct dri_route *route)
     look->idle += route->handler != NULL && route->heat.total == 0;
     bool is_wanted =
         route->view.policy.is_preload || dri_heat_window(&route->heat) >= look->hottest.calls_min;
-    size_t i = 0;
-    while (i < look->modules_count && look->modules[i] != route->module) {
-        i++;
+    if (is_wanted && route->module != NULL) {
+        want(look, route->module);
     }
-    if (is_wanted && route->module != NULL && i == look->modules_count && i < MODULES_MAX) {
-        look->modules[look->modules_count++] = route->module;
+    for (size_t i = 0; is_wanted && i < dri_chain_count(route->chain); i++) {
+        want(look, dri_chain_module(route->chain, i));
     }
 }
 

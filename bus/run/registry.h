@@ -27,6 +27,7 @@
 
 struct dri_registry;
 struct dri_module;
+struct dri_chain;
 
 /** One route. Immutable once in the registry, but for its heat; freed after the last pin and a
  * grace period. */
@@ -35,9 +36,10 @@ struct dri_route {
     const struct dray_handler *handler; /* NULL when it cannot run here */
     struct dri_module *module;          /* owned count; NULL: refused, see failure */
     uint64_t revision;                  /* that put it */
+    struct dri_chain *chain;            /* owned; NULL: nothing stands around its handler */
+    uint32_t number;     /* small, for counters by route; reused after the route is freed */
+    uint32_t calls_base; /* what the counters of this number were at when it got it */
     uint64_t fid;
-    uint32_t number;            /* small, for counters by route; reused after the route is freed */
-    uint32_t calls_base;        /* what the counters of this number were at when it got it */
     struct dri_route_view view; /* borrows from bytes */
     uint8_t *bytes;             /* owned: the route map as it came */
     uint32_t bytes_len;

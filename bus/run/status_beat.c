@@ -15,6 +15,7 @@
 
 #include "control.h"
 #include "hot_set.h"
+#include "interceptor.h"
 #include "mem.h"
 #include "module.h"
 #include "scanner.h"
@@ -105,20 +106,20 @@ struct gathered {
     size_t failed_all, idle_all, routes;
 };
 
-static void gather_module(struct gathered *gathered, const struct dri_route *route)
+static void gather_module(struct gathered *gathered, const struct dri_module *module)
 {
     size_t i = 0;
-    while (i < gathered->modules_count && gathered->images[i] != route->module) {
+    while (i < gathered->modules_count && gathered->images[i] != module) {
         i++;
     }
     if (i == DRI_BEAT_MODULES_MAX) {
         return;
     }
     if (i == gathered->modules_count) {
-        gathered->images[gathered->modules_count++] = route->module;
+        gathered->images[gathered->modules_count++] = module;
         gathered->modules[i] =
-            (struct dri_status_module){.name = dray_slice_text(dri_module_name(route->module)),
-                                       .sha256 = dray_slice_text(dri_module_sha256(route->module))};
+            (struct dri_status_module){.name = dray_slice_text(dri_module_name(module)),
+                                       .sha256 = dray_slice_text(dri_module_sha256(module))};
     }
     gathered->modules[i].routes++;
 }
@@ -157,7 +158,14 @@ static void gather_route(void *arg, const struct dri_route *route)
     gather_idle(gathered, route);
     dri_hottest_add(&gathered->hottest, route);
     if (route->module != NULL) {
-        gather_module(gathered, route);
+        gather_module(gathered, route->module);
+    }
+    for (size_t i = 0; i < dri_chain_count(route->chain); i++) {
+        const struct dri_module *module = dri_chain_module(route->chain, i);
+        if (module != route->module &&
+            (i == 0 || module != dri_chain_module(route->chain, i - 1))) {
+            gather_module(gathered, module);
+        }
     }
     if (route->failure[0] == '\0') {
         return;

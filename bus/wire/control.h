@@ -121,6 +121,8 @@ enum dri_exhausted {
 #define DRI_DEPENDS_MAX          4u
 #define DRI_DEPENDENCY_BYTES_MAX 63u
 #define DRI_FALLBACK_BYTES_MAX   16384u
+/** Of a route's `interceptors`. */
+#define DRI_INTERCEPTORS_MAX 8u
 
 struct dri_policy {
     uint32_t timeout_ms;
@@ -139,7 +141,8 @@ struct dri_policy {
     uint32_t breaker_open_ms;
     struct dray_slice depends[DRI_DEPENDS_MAX]; /* names; borrow from the route's bytes */
     uint32_t depends_count;
-    struct dray_slice fallback; /* msgpack bytes of a value; absent: none */
+    struct dray_slice interceptors; /* msgpack bytes of an array of text, checked; absent: none */
+    struct dray_slice fallback;     /* msgpack bytes of a value; absent: none */
     uint32_t window_ms; /* idempotency: how long a command's id is not run again; 0: no window */
     enum dri_exhausted exhausted; /* what becomes of a command that is not run again */
     enum dri_order order;
@@ -180,6 +183,13 @@ DRAY_MUST_CHECK enum dray_status dri_route_key_format(const struct dri_route_vie
 /** Whether the engine has to know a command's route before it runs: it has a limit, a breaker, an
  * order of its own, a window, or a state other than active. */
 bool dri_route_is_special(const struct dri_route_view *view);
+/** The interceptors that a policy names: set *at to 0 first; false at the end. */
+bool dri_policy_next_interceptor(const struct dri_policy *policy, size_t *at,
+                                 struct dray_slice *ret_text);
+/** "module.so:name", or "module.so:name@" and 64 hex digits. False: it is neither. *ret_sha256 is
+ * absent without these. */
+bool dri_interceptor_parse(struct dray_slice text, struct dray_slice *ret_module,
+                           struct dray_slice *ret_name, struct dray_slice *ret_sha256);
 /** Whether it may name a dependency: [A-Za-z0-9][A-Za-z0-9._-]{0,62}. */
 bool dri_dependency_name_is_valid(struct dray_slice name);
 
