@@ -140,7 +140,7 @@ static int set_up_all(void **state)
     (void)state;
     fixture = calloc(1, sizeof(*fixture));
     assert_non_null(fixture);
-    set_path(fixture->log, sizeof(fixture->log), "DRAY_GATES_LOG");
+    set_path(fixture->log, sizeof(fixture->log), "DRAY_TEST_GATES_LOG");
     set_path(fixture->audit, sizeof(fixture->audit), "DRAY_AUDIT_LOG");
     test_ok(dri_modules_create(DRAY_TEST_BUILD_DIR "/tests/modules", "w-1", &fixture->modules));
     return 0;
@@ -229,12 +229,12 @@ static void one_that_refuses_ends_it_before_the_handler(void **state)
     char wanted[128];
     test_ok(put(f, "ok", "gates.so:a1 gates.so:deny gates.so:b1"));
     const struct dri_flight *flight = run(f, "ok");
-    assert_int_equal(flight->kind, DRAY_KIND_AUTH);
+    assert_int_equal(flight->kind, DRAY_KIND_REJECTED);
     assert_false(flight->verdict.is_retry);
     test_slice("denied", flight->error_code);
     assert_int_equal(flight->result.len, 0);
     (void)snprintf(wanted, sizeof(wanted), "c-1 a1 before\nc-1 a1 error %d denied refused\n",
-                   (int)DRAY_KIND_AUTH);
+                   (int)DRAY_KIND_REJECTED);
     assert_string_equal(wanted, read_log(f, f->log));
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 
-/* gates.c - interceptors that say in the file of DRAY_GATES_LOG that they were called, one that
- * refuses, one that crashes, and three that do nothing. A line is one write:
+/* gates.c - interceptors that say in the file of DRAY_TEST_GATES_LOG that they were called, one
+ * that refuses, one that crashes, and three that do nothing. A line is one write:
  * "<id> <name> before", "<id> <name> after" or "<id> <name> error <kind> <code>". */
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@ static int log_fd = -1;
 
 static enum dray_status begin(const struct dray_module_env *env, void **ret_user)
 {
-    const char *path = getenv("DRAY_GATES_LOG"); /* NOLINT(concurrency-mt-unsafe): read only */
+    const char *path = getenv("DRAY_TEST_GATES_LOG"); /* NOLINT(concurrency-mt-unsafe): read only */
 
     (void)env;
     if (path != NULL && log_fd < 0) {
@@ -59,7 +59,7 @@ static void say_end(const struct dray_call *call, const void *user, const char *
     }                                                                                              \
     static void after_##name(const struct dray_call *call, void *user, const struct dray_end *end) \
     {                                                                                              \
-        say(call, user, end->result.len == 1 ? #name " after" : #name " after what");              \
+        say(call, user, end->result.len < 16 ? #name " after" : #name " after what");              \
     }                                                                                              \
     static void error_##name(const struct dray_call *call, void *user, const struct dray_end *end) \
     {                                                                                              \
@@ -74,7 +74,7 @@ GATE(b2)
 static enum dray_error_kind deny(struct dray_call *call, void *user)
 {
     (void)user;
-    return dray_call_fail(call, DRAY_KIND_AUTH, "denied", "not with this gate");
+    return dray_call_fail(call, DRAY_KIND_REJECTED, "denied", "not with this gate");
 }
 
 static enum dray_error_kind crash(struct dray_call *call, void *user)
