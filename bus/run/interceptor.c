@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
+/* interceptor.c - chains, and what a descriptor says of its interceptors.
+ *
+ * A chain is made when its route is bound, outside of every lock, and never changes: a swap is
+ * another route with another chain, and a run that has pinned the old one ends in the old one.
+ */
 #include "interceptor.h"
 
 #include <stdio.h>

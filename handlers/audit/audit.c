@@ -31,7 +31,7 @@
 #include <dray/kind.h>
 
 #define LINE_BYTES  12288 /* seven texts of 200 bytes, each as six */
-#define VALUE_BYTES 200 /* of a text; longer ones are cut */
+#define VALUE_BYTES 200   /* of a text; longer ones are cut */
 
 struct audit {
     int fd; /* immutable after open */

@@ -8,8 +8,8 @@ tests/bench/instructions.py [--build build/release] [--check | --write]
 Runs bench_engine (a command taken in, decoded, through the core, its result encoded, settled; no broker, no client
 library, no handler) under valgrind's callgrind with some commands and with twice as many: the difference is what
 they took, without whatever a start takes. One JSON object a line for each window, which is how many results wait
-for their acknowledgement. Likewise bench_call, of which only what is inside of dri_call_run is counted: the look-up of the
-route, the handler (one small number as its result), and no, one or three interceptors that do nothing.
+for their acknowledgement. Likewise bench_call: a command handed to a lane and back, the look-up of its route, a
+handler (one small number as its result), and no or three interceptors that do nothing.
 
 --check compares with the table beside this file, tests/bench/instructions.json, and fails when a figure is more
 than 2 % above it; --write writes the table. What is counted depends on the compiler, so the table names it, and
@@ -28,16 +28,15 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.join(HERE, "instructions.json")
 WINDOWS = (256, 4096)
-INTERCEPTORS = (0, 1, 3)
+INTERCEPTORS = (0, 3)
 COMMANDS = 20000
 SLACK = 1.02
 
 
-def collected(program, *arguments, only=None):
+def collected(program, *arguments):
     """Instructions of one run."""
     done = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-         *([f"--toggle-collect={only}"] if only else []), program, *map(str, arguments)],
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, *map(str, arguments)],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     found = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode != 0 or found is None:
@@ -66,7 +65,7 @@ def count_calls(build):
     program, modules = program_of(build, "bench_call"), os.path.join(build, "tests", "modules")
     figures = {}
     for interceptors in INTERCEPTORS:
-        once, twice = (collected(program, modules, commands, interceptors, only="dri_call_run")
+        once, twice = (collected(program, modules, commands, interceptors)
                        for commands in (COMMANDS // 10, COMMANDS // 5))
         figures[f"call, {interceptors} interceptors"] = round((twice - once) / (COMMANDS // 10))
     return figures
