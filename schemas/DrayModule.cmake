@@ -2,7 +2,7 @@
 # Copyright 2026 The dray authors
 #
 # dray_module(<name> SOURCES <file>... COMMANDS <command>@<version>... [LINKS <library>...]
-#             [FEATURES c11|posix|gnu])
+#             [FEATURES c11|posix|gnu] [INTERCEPTORS])
 #
 # Builds <build>/modules/<name>.so out of a handler's sources, which include "signatures.h": it holds
 # DRAY_SIGNATURE_<COMMAND>_<VERSION> ("order.create@1.0.0": DRAY_SIGNATURE_ORDER_CREATE_1_0_0) for each
@@ -14,20 +14,22 @@
 #   - two modules export one command@version;
 #   - the descriptor does not hold exactly COMMANDS, each with its signature.
 #
+# INTERCEPTORS: it has interceptors, so that it may have no COMMANDS; then there is no signatures.h.
+#
 # The schemas are in DRAY_SCHEMA_DIR (<source>/schemas), the modules go to DRAY_MODULE_DIR
 # (<build>/modules). Works in this project and, by find_package(dray), in any other.
 
 include_guard()
 
 function(dray_module name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "FEATURES" "SOURCES;COMMANDS;LINKS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "INTERCEPTORS" "FEATURES" "SOURCES;COMMANDS;LINKS")
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "dray_module(${name}): what is ${arg_UNPARSED_ARGUMENTS}?")
     endif()
     if(NOT name MATCHES "^[a-z0-9][a-z0-9._-]*$")
         message(FATAL_ERROR "dray_module(${name}): a module's name is of a-z 0-9 . _ -")
     endif()
-    if(NOT arg_SOURCES OR NOT arg_COMMANDS)
+    if(NOT arg_SOURCES OR NOT (arg_COMMANDS OR arg_INTERCEPTORS))
         message(FATAL_ERROR "dray_module(${name}): SOURCES and COMMANDS are needed")
     endif()
 
@@ -68,6 +70,10 @@ function(dray_module name)
 
     set(generated "${PROJECT_BINARY_DIR}/signatures/${name}")
     file(MAKE_DIRECTORY "${generated}")
+    set(header)
+    if(arg_COMMANDS)
+        set(header "${generated}/signatures.h")
+    endif()
     add_custom_command(
         OUTPUT "${generated}/signatures.h"
         COMMAND
@@ -78,7 +84,7 @@ function(dray_module name)
         VERBATIM
     )
 
-    add_library(${name} MODULE ${arg_SOURCES} "${generated}/signatures.h")
+    add_library(${name} MODULE ${arg_SOURCES} ${header})
     set_target_properties(${name} PROPERTIES
         PREFIX ""
         SUFFIX ".so"
@@ -104,6 +110,9 @@ function(dray_module name)
     endif()
     if(COMMAND dray_defaults)
         dray_defaults(${name})
+    endif()
+    if(NOT arg_COMMANDS)
+        return()
     endif()
     add_custom_command(
         TARGET ${name} POST_BUILD

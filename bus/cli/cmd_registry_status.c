@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "heat.h"
 #include "mem.h"
 #include "registry_replica.h"
 #include "registry_tool.h"
@@ -105,6 +106,41 @@ static void add_idle(struct dri_text *line, const struct dri_status_record *reco
     dri_text_addf(line, "],\"idle_all\":%" PRIu64, record->idle_all);
 }
 
+/* [1,2,...]: calls in each part of the window, the oldest first. */
+static void add_parts(struct dri_text *line, const uint64_t parts[DRI_HEAT_PARTS])
+{
+    for (uint32_t i = 0; i < DRI_HEAT_PARTS; i++) {
+        dri_text_addf(line, "%c%" PRIu64, i == 0 ? '[' : ',', parts[i]);
+    }
+    dri_text_addf(line, "]");
+}
+
+static void add_heat(struct dri_text *line, const struct dri_status_record *record)
+{
+    struct dri_status_heat heat;
+    size_t at = 0;
+    if (dray_slice_is_absent(record->heat)) { /* an older release: it is not said */
+        dri_text_addf(line, ",\"heat\":null,\"heat_all\":null,\"hot_all\":null");
+        return;
+    }
+    dri_text_addf(line, ",\"heat\":[");
+    for (size_t i = 0; dri_status_next_heat(record, &at, &heat); i++) {
+        uint64_t parts[DRI_HEAT_PARTS];
+        for (uint32_t part = 0; part < DRI_HEAT_PARTS; part++) {
+            parts[part] = dri_status_heat_part(&heat, part);
+        }
+        dri_text_addf(line, "%s{", i == 0 ? "" : ",");
+        add_text(line, "key", heat.key);
+        dri_text_addf(line, ",\"calls\":%" PRIu64 ",\"hot\":%s,\"parts\":", heat.calls,
+                      heat.is_hot ? "true" : "false");
+        add_parts(line, parts);
+        dri_text_addf(line, "}");
+    }
+    dri_text_addf(line,
+                  "],\"heat_all\":%" PRIu64 ",\"hot_all\":%" PRIu64 ",\"heat_window_ms\":%" PRIu64,
+                  record->heat_all, record->hot_all, record->heat_window_ms);
+}
+
 static void print_replica(const struct dri_registry_tool *tool, const struct dri_replica *replica)
 {
     const struct dri_status_record *record = &replica->record;
@@ -135,6 +171,7 @@ static void print_replica(const struct dri_registry_tool *tool, const struct dri
                   record->refused);
     add_refusals(&line, record);
     add_idle(&line, record);
+    add_heat(&line, record);
     dri_text_addf(&line, "}");
     print_line(&line);
 }
@@ -164,6 +201,7 @@ static void add_replica(struct dri_table *table, const struct dri_replica *repli
     char cells[7][DRI_CELL_BYTES];
     char revision[24];
     char failed[96];
+    char hot[24] = "?";
     struct dri_status_failure failure;
     size_t at = 0;
     dri_cell_text(record->worker, cells[0]);
@@ -180,22 +218,25 @@ static void add_replica(struct dri_table *table, const struct dri_replica *repli
              record->digest.at == NULL ? "" : (const char *)record->digest.at);
     snprintf(revision, sizeof(revision), "%" PRIu64, record->revision);
     snprintf(failed, sizeof(failed), "%" PRIu64, dri_replica_failed_all(record));
+    if (!dray_slice_is_absent(record->heat)) {
+        snprintf(hot, sizeof(hot), "%" PRIu64, record->hot_all);
+    }
     const char *row[] = {cells[0], cells[1], cells[2], cells[3], revision,
-                         cells[4], cells[5], cells[6], failed};
+                         cells[4], cells[5], cells[6], hot,      failed};
     dri_table_row(table, row);
     while (dri_status_next_failure(record, &at, &failure)) {
         char reason[DRI_CELL_BYTES];
         snprintf(reason, sizeof(reason), "%.*s: %.*s", (int)failure.key.len,
                  (const char *)failure.key.at, (int)failure.reason.len,
                  failure.reason.at == NULL ? "" : (const char *)failure.reason.at);
-        const char *more[] = {"", "", "", "", "", "", "", "", reason};
+        const char *more[] = {"", "", "", "", "", "", "", "", "", reason};
         dri_table_row(table, more);
     }
     if (dri_replica_failed_all(record) > record->failed_count) {
         char rest[64];
         snprintf(rest, sizeof(rest), "and %" PRIu64 " more",
                  dri_replica_failed_all(record) - record->failed_count);
-        const char *more[] = {"", "", "", "", "", "", "", "", rest};
+        const char *more[] = {"", "", "", "", "", "", "", "", "", rest};
         dri_table_row(table, more);
     }
 }
@@ -238,8 +279,11 @@ struct routes {
 
 struct ability {
     size_t live, able, unknown;
-    enum dri_called called;           /* the best of all who can */
-    struct dray_slice worker, reason; /* of the first that cannot, or may not be able to */
+    enum dri_called called;                /* the best of all who can */
+    uint64_t calls, parts[DRI_HEAT_PARTS]; /* lately, of all that list it */
+    size_t hot;                            /* replicas where it is hot */
+    bool is_heat_unknown;                  /* of one that does not list all that were called */
+    struct dray_slice worker, reason;      /* of the first that cannot, or may not be able to */
 };
 
 /* What is printed of those who cannot run a route. */
@@ -255,6 +299,26 @@ static void add_unable(struct dri_text *text, struct dray_slice worker, struct d
     dri_text_addf(text, ",");
     add_text(text, "reason", reason);
     dri_text_addf(text, "}");
+}
+
+static void look_at_heat(const struct dri_status_record *record, const struct dri_route *route,
+                         struct ability *ability)
+{
+    struct dri_status_heat heat;
+    struct dray_slice key = dray_slice_text(route->key);
+    size_t at = 0;
+    while (dri_status_next_heat(record, &at, &heat)) {
+        if (heat.revision == route->revision && dray_slice_equal(heat.key, key)) {
+            ability->calls += heat.calls;
+            ability->hot += heat.is_hot;
+            for (uint32_t part = 0; part < DRI_HEAT_PARTS; part++) {
+                ability->parts[part] += dri_status_heat_part(&heat, part);
+            }
+            return;
+        }
+    }
+    ability->is_heat_unknown = ability->is_heat_unknown || dray_slice_is_absent(record->heat) ||
+                               record->heat_all > record->heat_count;
 }
 
 static void look_at(const struct dri_status_record *record, const struct dri_route *route,
@@ -295,6 +359,7 @@ static struct ability ability_of(const struct dri_registry_tool *tool,
         if (dri_replica_is_live(replica)) {
             ability.live++;
             look_at(&replica->record, route, &ability, others);
+            look_at_heat(&replica->record, route, &ability);
         }
     }
     return ability;
@@ -309,13 +374,21 @@ static void print_route(const struct dri_route *route, const struct ability *abi
     add_text(&line, "key", dray_slice_text(route->key));
     dri_text_addf(&line,
                   ",\"revision\":%" PRIu64 ",\"live\":%zu,\"able\":%zu,\"called\":%s,"
-                  "\"unable\":[%s],\"unknown\":[%s]}",
+                  "\"unable\":[%s],\"unknown\":[%s]",
                   route->revision, ability->live, ability->able,
                   ability->called == DRI_CALLED_YES     ? "true"
                   : ability->called == DRI_CALLED_NEVER ? "false"
                                                         : "null",
                   others->unable.len == 0 ? "" : others->unable.at,
                   others->unknown.len == 0 ? "" : others->unknown.at);
+    dri_text_addf(&line, ",\"hot\":%zu,", ability->hot);
+    if (ability->is_heat_unknown) {
+        dri_text_addf(&line, "\"calls\":null,\"parts\":null}");
+    } else {
+        dri_text_addf(&line, "\"calls\":%" PRIu64 ",\"parts\":", ability->calls);
+        add_parts(&line, ability->parts);
+        dri_text_addf(&line, "}");
+    }
     print_line(&line);
 }
 
@@ -324,6 +397,7 @@ static void add_route(struct dri_table *table, const struct dri_route *route,
 {
     char revision[24];
     char able[96];
+    char calls[48];
     char why[DRI_CELL_BYTES] = "";
     snprintf(revision, sizeof(revision), "%" PRIu64, route->revision);
     if (ability->unknown == 0) {
@@ -332,15 +406,20 @@ static void add_route(struct dri_table *table, const struct dri_route *route,
         snprintf(able, sizeof(able), "%zu to %zu of %zu", ability->able,
                  ability->able + ability->unknown, ability->live);
     }
+    snprintf(calls, sizeof(calls), "%s%" PRIu64 "%s", ability->is_heat_unknown ? ">= " : "",
+             ability->calls, ability->hot > 0 ? " hot" : "");
     if (ability->worker.at != NULL) {
         snprintf(why, sizeof(why), "%.*s: %.*s", (int)ability->worker.len,
                  (const char *)ability->worker.at, (int)ability->reason.len,
                  (const char *)ability->reason.at);
     }
-    const char *row[] = {route->key, revision, able,
+    const char *row[] = {route->key,
+                         revision,
+                         able,
                          ability->called == DRI_CALLED_YES     ? "yes"
                          : ability->called == DRI_CALLED_NEVER ? "never"
                                                                : "?",
+                         calls,
                          why};
     dri_table_row(table, row);
 }
@@ -373,7 +452,8 @@ static void show_route(void *arg, const struct dri_route *route)
 
 static int print_routes(const struct dri_registry_tool *tool)
 {
-    static const char *const columns[] = {"KEY", "REVISION", "RUNS ON", "CALLED", "WHY NOT"};
+    static const char *const columns[] = {"KEY",    "REVISION", "RUNS ON",
+                                          "CALLED", "LATELY",   "WHY NOT"};
     struct routes routes = {.tool = tool, .is_all = true};
     if (!tool->cli->is_json) {
         routes.table = dri_table_create(columns, sizeof(columns) / sizeof(columns[0]));
@@ -439,7 +519,7 @@ static int tell_different(const struct dri_registry_tool *tool)
 static int print_status(const struct dri_registry_tool *tool)
 {
     static const char *const columns[] = {"WORKER", "GROUP", "HOST",    "STATE", "REVISION",
-                                          "DIGEST", "ADMIN", "MODULES", "FAILED"};
+                                          "DIGEST", "ADMIN", "MODULES", "HOT",   "FAILED"};
     const struct dri_cli *cli = tool->cli;
     const char *group = dri_cli_value(cli, "group");
     struct routes unserved = {.tool = tool};
@@ -530,16 +610,27 @@ const struct dri_cli_command dri_registry_status_command = {
         "\"modules\":"
         "[{\"name\",\"sha256\",\"routes\"}],\"conflicts\",\"refused\",\"refusals\":[{\"revision\","
         "\"verdict\",\"author\",\"key\",\"base\",\"present\",\"reason\"}],\"idle\":[key],"
-        "\"idle_all\"}. Refusals are the last records of the log that changed nothing; idle are "
+        "\"idle_all\",\"heat\":[{\"key\",\"calls\",\"hot\",\"parts\"}],\"heat_all\",\"hot_all\","
+        "\"heat_window_ms\"}. Refusals are the last records of the log that changed nothing; idle "
+        "are "
         "the first of the routes that were never called there, failed the latest 64 that cannot "
-        "run; idle_all and failed_all count them.\n\n"
+        "run; idle_all and failed_all count them. Heat are the 32 busiest routes of the window "
+        "(worker.hot_window_ms): their calls there, in each tenth of it too (the oldest first), "
+        "and "
+        "whether these are enough to be hot (worker.hot_calls); heat_all counts all that were "
+        "called, hot_all those that are hot.\n\n"
         "With --routes one line for each route: {\"key\",\"revision\",\"live\",\"able\",\"called\","
-        "\"unable\":[{\"worker\",\"reason\"}],\"unknown\":[worker]}, with the numbers of live "
+        "\"unable\":[{\"worker\",\"reason\"}],\"unknown\":[worker],\"hot\",\"calls\",\"parts\"}, "
+        "with the numbers of live "
         "replicas and of those that can run it; unknown are those where more routes fail than they "
         "list, so that this may be one of them. \"called\" is false when no command has called it "
         "on any of them since "
         "it "
-        "was put or they were started; null when they cannot tell.\n\n"
+        "was put or they were started; null when they cannot tell. \"hot\" is the number of "
+        "replicas "
+        "where it is hot, \"calls\" and \"parts\" are the sums over the live replicas; null when "
+        "one "
+        "has more routes that were called than it lists.\n\n"
         "Exit code 1: the routes of a replica are not those of the log. 3: no replica is live, or "
         "with --routes there is no route.",
     .options = status_options,

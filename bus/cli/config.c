@@ -204,8 +204,9 @@ static void environment_name(const char *key, char *ret_name, size_t name_bytes)
 /* Of our own tools and tests, no settings. */
 static bool is_helper(const char *name)
 {
-    static const char *const helpers[] = {"DRAY_CONFIG",  "DRAY_PROBE_LOG", "DRAY_CRASH_AT",
-                                          "DRAY_STOP_AT", "DRAY_HANG_AT",   "DRAY_NATS_SERVER"};
+    static const char *const helpers[] = {"DRAY_CONFIG",     "DRAY_PROBE_LOG", "DRAY_AUDIT_LOG",
+                                          "DRAY_CRASH_AT",   "DRAY_STOP_AT",   "DRAY_HANG_AT",
+                                          "DRAY_NATS_SERVER"};
     for (size_t i = 0; i < DRI_ARRAY_LEN(helpers); i++) {
         if (strcmp(name, helpers[i]) == 0) {
             return true;

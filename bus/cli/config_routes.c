@@ -29,7 +29,7 @@ static const char *const policy_keys[] = {
     "burst",           "order",       "run",         "isolation",
     "preload",         "breaker",     "depends",     "fallback",
     "key_concurrency", "rate_shared", "exhausted",   "idempotency",
-    "concurrency_min"};
+    "concurrency_min", "interceptors"};
 static const char *const backoff_keys[] = {"base_ms", "factor", "max_ms", "jitter"};
 static const char *const retry_keys[] = {"timeout",  "network", "unavailable", "conflict",
                                          "internal", "invalid", "not_found",   "rejected",

@@ -144,6 +144,11 @@
       "with a small result. Beyond it the oldest go first.")                                       \
     X("worker.window_bytes", worker.window_bytes, SIZE, "64MiB", 4096, 1099511627776, false,       \
       "Bytes of their records, which have the results.")                                           \
+    X("worker.hot_calls", worker.hot_calls, U32, "200", 1, 4294967295, false,                      \
+      "A route with so many calls on this replica within the window is hot: its module is kept "   \
+      "mapped, and `dray registry status` and the metrics show it.")                               \
+    X("worker.hot_window_ms", worker.hot_window_ms, U32, "300000", 1000, 86400000, false,          \
+      "The window. It moves in tenths.")                                                           \
     X("control.signers", control.signers, SIGNERS, NULL, 0, 0, false,                              \
       "Public keys that control records may be signed with, and what they may change: `kid`, "     \
       "`key` (64 hex digits), `namespaces` (a list, or `*` for all), and `from` and `until`, the " \

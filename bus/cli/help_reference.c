@@ -140,6 +140,7 @@ static void print_metrics(FILE *to)
     }
     fprintf(to, "| `%s{route}` | gauge | %s |\n", DRI_METRIC_ADAPTIVE_LIMIT,
             DRI_METRIC_ADAPTIVE_LIMIT_HELP);
+    fprintf(to, "| `%s{route}` | gauge | %s |\n", DRI_METRIC_HOT_CALLS, DRI_METRIC_HOT_CALLS_HELP);
 }
 
 static void print_errors(FILE *to)

@@ -57,6 +57,7 @@ struct cell {
 
 struct routes {
     size_t count;
+    enum dri_metric_by_route metric;
     struct dri_metrics_route of[]; /* their keys stand behind */
 };
 
@@ -162,16 +163,19 @@ static struct routes *copy_routes(const struct dri_metrics_route *routes, size_t
     for (size_t i = 0; i < count; i++) {
         size_t len = strlen(routes[i].key) + 1;
         memcpy(key, routes[i].key, len);
-        copy->of[i] = (struct dri_metrics_route){key, routes[i].adaptive_limit};
+        copy->of[i] = (struct dri_metrics_route){key, routes[i].value};
         key += len;
     }
     return copy;
 }
 
-void dri_metrics_set_routes(struct dri_metrics_page *page, const struct dri_metrics_route *routes,
-                            size_t count)
+void dri_metrics_set_routes(struct dri_metrics_page *page, enum dri_metric_by_route metric,
+                            const struct dri_metrics_route *routes, size_t count)
 {
     struct routes *copy = count != 0 ? copy_routes(routes, count) : NULL;
+    if (copy != NULL) {
+        copy->metric = metric;
+    }
     dri_free(atomic_exchange(&page->routes, copy));
 }
 
@@ -305,17 +309,21 @@ static void add_values(struct dri_metrics *metrics, struct text *text)
 }
 
 /* Requires: the lock, so that there is one reader. */
-static void add_routes(struct dri_metrics *metrics, struct text *text)
+static void add_by_route(struct dri_metrics *metrics, enum dri_metric_by_route metric,
+                         struct text *text)
 {
-    add(text, "# HELP %s %s\n# TYPE %s gauge\n", DRI_METRIC_ADAPTIVE_LIMIT,
-        DRI_METRIC_ADAPTIVE_LIMIT_HELP, DRI_METRIC_ADAPTIVE_LIMIT);
+    static const char *const names[] = {DRI_METRIC_ADAPTIVE_LIMIT, DRI_METRIC_HOT_CALLS};
+    static const char *const helps[] = {DRI_METRIC_ADAPTIVE_LIMIT_HELP, DRI_METRIC_HOT_CALLS_HELP};
+    const char *name = names[metric];
+    add(text, "# HELP %s %s\n# TYPE %s gauge\n", name, helps[metric], name);
     for (struct dri_metrics_page *page = metrics->pages; page != NULL; page = page->next) {
         struct routes *routes = atomic_exchange(&page->routes, NULL);
         struct routes *none = NULL;
-        for (size_t i = 0; routes != NULL && i < routes->count; i++) {
+        bool is_of_metric = routes != NULL && routes->metric == metric;
+        for (size_t i = 0; is_of_metric && i < routes->count; i++) {
             char key[KEY_BYTES];
-            add(text, "%s{route=\"%s\"} %" PRIu64 "\n", DRI_METRIC_ADAPTIVE_LIMIT,
-                label(routes->of[i].key, key, sizeof(key)), routes->of[i].adaptive_limit);
+            add(text, "%s{route=\"%s\"} %" PRIu64 "\n", name,
+                label(routes->of[i].key, key, sizeof(key)), routes->of[i].value);
         }
         if (routes != NULL && !atomic_compare_exchange_strong(&page->routes, &none, routes)) {
             dri_free(routes);
@@ -416,7 +424,9 @@ char *dri_metrics_text(struct dri_metrics *metrics, size_t *ret_len)
     size_t count = 0;
     struct cell *cells = merge(metrics, &count);
     add_values(metrics, &text);
-    add_routes(metrics, &text);
+    for (unsigned i = 0; i < DRI_BY_ROUTE_COUNT; i++) {
+        add_by_route(metrics, (enum dri_metric_by_route)i, &text);
+    }
     dri_lock_drop(&metrics->lock);
 
     if (cells != NULL) {

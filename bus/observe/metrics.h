@@ -22,6 +22,8 @@
     X(MESSAGES, "dray_messages_total", counter, "messages received from the broker")               \
     X(BYTES_IN, "dray_received_bytes_total", counter, "bytes of messages received")                \
     X(INVALID, "dray_invalid_messages_total", counter, "messages that could not be decoded")       \
+    X(INTERCEPTED, "dray_intercepted_total", counter,                                              \
+      "runs that an interceptor refused before the handler")                                       \
     X(ADMITTED, "dray_commands_admitted_total", counter, "commands taken in")                      \
     X(DUPLICATES, "dray_duplicates_in_flight_total", counter,                                      \
       "deliveries of a message that was in flight already")                                        \
@@ -165,6 +167,12 @@
     X(SLOTS, "dray_assigned_sources", gauge, "sources assigned now")                               \
     X(ROUTES, "dray_routes", gauge, "routes in the registry")                                      \
     X(ROUTES_FAILED, "dray_routes_failed", gauge, "routes that cannot run here")                   \
+    X(ROUTES_IDLE, "dray_routes_idle", gauge,                                                      \
+      "routes that can run here and were never called, since they were put or this began")         \
+    X(ROUTES_HOT, "dray_routes_hot", gauge,                                                        \
+      "routes with at least worker.hot_calls calls here within worker.hot_window_ms")              \
+    X(PRELOADED, "dray_preloaded_bytes", gauge,                                                    \
+      "bytes of modules that are kept mapped because a route is hot or has policy.preload")        \
     X(REVISION, "dray_registry_revision", gauge, "revision of the registry")                       \
     X(READY, "dray_ready", gauge, "1 when the worker takes commands")                              \
     X(LOG_DROPPED, "dray_log_lines_dropped_total", counter, "log lines dropped by the rate limit")
@@ -173,6 +181,17 @@
 #define DRI_METRIC_ADAPTIVE_LIMIT "dray_adaptive_limit_commands"
 #define DRI_METRIC_ADAPTIVE_LIMIT_HELP                                                             \
     "commands of a route with concurrency_min that may run at once now"
+
+#define DRI_METRIC_HOT_CALLS "dray_hot_calls"
+#define DRI_METRIC_HOT_CALLS_HELP                                                                  \
+    "calls of a hot route here within worker.hot_window_ms; of the 32 busiest"
+
+/** Which of these a page shows. */
+enum dri_metric_by_route {
+    DRI_BY_ROUTE_LIMIT,
+    DRI_BY_ROUTE_HOT,
+    DRI_BY_ROUTE_COUNT,
+};
 
 enum dri_metric {
 #define DRI_METRIC_ENUM(name, exported, type, help) DRI_METRIC_##name,
@@ -186,7 +205,7 @@ struct dri_metrics_page; /* one thread's */
 
 struct dri_metrics_route {
     const char *key;
-    uint64_t adaptive_limit;
+    uint64_t value;
 };
 
 /** service and version stand in labels. Errors: ENOMEM. */
@@ -210,10 +229,10 @@ void dri_metrics_set(struct dri_metrics_page *page, enum dri_metric metric, uint
 void dri_metrics_call(struct dri_metrics_page *page, const char *function, unsigned kind,
                       uint64_t duration_ns);
 
-/** What the page shows by route, in place of what it showed before; none without memory. Owns:
- * borrows routes and keys for the call. Threads: the page's. */
-void dri_metrics_set_routes(struct dri_metrics_page *page, const struct dri_metrics_route *routes,
-                            size_t count);
+/** What the page shows by route, in place of what it showed before; none without memory. A page
+ * shows one metric of these. Owns: borrows routes and keys for the call. Threads: the page's. */
+void dri_metrics_set_routes(struct dri_metrics_page *page, enum dri_metric_by_route metric,
+                            const struct dri_metrics_route *routes, size_t count);
 
 /** The whole exposition (text format 0.0.4). Owns: returns owned (dri_free); NULL: no memory.
  *  Threads: any. */

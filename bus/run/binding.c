@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "assert.h"
+#include "interceptor.h"
 #include "log.h"
+#include "preload.h"
 
 const char *dri_binding_unsupported(const struct dri_route_view *view)
 {
@@ -81,9 +83,15 @@ void dri_binding_bind(void *modules, struct dri_route *route)
                  "the module's signature, or install the module that fits",
                  dri_module_name(route->module));
         refuse(route, text);
+    } else if (dri_chain_load(modules, &view->policy, &route->chain, text, sizeof(text)) !=
+               DRAY_OK) {
+        refuse(route, text);
     } else {
         route->failure[0] = '\0';
         route->handler = handler;
+        if (view->policy.is_preload) {
+            (void)dri_preload(dri_module_descriptor(route->module));
+        }
         warn_of_policy(route);
     }
     if (route->handler == NULL) {
@@ -104,6 +112,8 @@ void dri_binding_bind_without_window(void *modules, struct dri_route *route)
 void dri_binding_unbind(void *modules, struct dri_route *route)
 {
     (void)modules;
+    dri_chain_release(route->chain);
+    route->chain = NULL;
     dri_module_release(route->module);
     route->module = NULL;
     route->handler = NULL;

@@ -17,6 +17,7 @@
 #include "decimal.h"
 #include "executor_inside.h"
 #include "hash.h"
+#include "interceptor.h"
 #include "module.h"
 #include "routing.h"
 #include "scanner.h"
@@ -134,44 +135,8 @@ static uint64_t overdue_of(const struct lanes *lanes, uint64_t deadline_ns)
                : NEVER;
 }
 
-/* False: the lane was taken away meanwhile, and the flight with it. */
-static bool call_handler(struct runner *runner, struct dri_flight *flight,
-                         const struct dri_route *route)
-{
-    struct lanes *lanes = runner->lanes;
-    fill_call(runner, flight, route);
-    set_deadline(runner, flight, route);
-    runner->flight = flight;
-    runner->route = route;
-    atomic_store_explicit(&runner->overdue_ns, overdue_of(lanes, runner->deadline_ns),
-                          memory_order_relaxed);              /* released by the next store */
-    atomic_store(&runner->current, dri_flight_token(flight)); /* pairs with dri_runner_cancel */
-    dri_registry_note_call(route);
-    dri_reader_offline(runner->reader);
-    note_in_journal(runner);
-    crash_point(lanes, "before_handler");
-    enum dray_error_kind kind = route->handler->fn(&runner->call);
-    crash_point(lanes, "after_handler");
-    uint64_t current = atomic_exchange(&runner->current, NOTHING_RUNS); /* pairs with take_away */
-    if ((current & TAKEN_BIT) != 0 && !dri_watchdog_is_spared(runner)) {
-        return false;
-    }
-    if (runner->line != NULL) {
-        dri_journal_end(runner->line);
-    }
-    dri_reader_online(runner->reader);
-    if (runner->has_cancel) {
-        dri_lock_take(&lanes->calls); /* waits for a function that is being called */
-        runner->cancel = NULL;
-        dri_lock_drop(&lanes->calls);
-        runner->has_cancel = false;
-    }
-    flight->kind = kind >= DRAY_KIND_NONE && kind < DRAY_KIND_COUNT ? kind : DRAY_KIND_INTERNAL;
-    return true;
-}
-
 /* The bytes that the handler wrote, when they are one value. */
-static enum dray_error_kind check_result(struct runner *runner, struct dri_flight *flight,
+static enum dray_error_kind check_result(struct runner *runner, bool *ret_too_large,
                                          struct dray_slice *ret_result)
 {
     const struct dray_writer *writer = &runner->call.result;
@@ -180,7 +145,7 @@ static enum dray_error_kind check_result(struct runner *runner, struct dri_fligh
         return DRAY_KIND_INTERNAL;
     }
     if (writer->status != DRAY_OK) {
-        flight->is_result_too_large = true;
+        *ret_too_large = true;
         return DRAY_KIND_NONE;
     }
     size_t len = (size_t)(writer->at - writer->begin);
@@ -198,6 +163,77 @@ static enum dray_error_kind check_result(struct runner *runner, struct dri_fligh
         return DRAY_KIND_INTERNAL;
     }
     return DRAY_KIND_NONE;
+}
+
+static enum dray_error_kind known_kind(enum dray_error_kind kind)
+{
+    return kind >= DRAY_KIND_NONE && kind < DRAY_KIND_COUNT ? kind : DRAY_KIND_INTERNAL;
+}
+
+/* The handler with what stands around it. The flight is not looked at here: the watchdog may have
+ * given it away by now. */
+static enum dray_error_kind call_chain(struct runner *runner, const struct dri_route *route)
+{
+    struct dray_call *call = &runner->call;
+    struct dray_end end = {.bytes = sizeof(end), .result = {NULL, 0}};
+    uint64_t begun_ns = dri_clock_mono_ns();
+    size_t entered = 0;
+    end.kind = known_kind(dri_chain_before(route->chain, call, &entered));
+    end.is_refused = end.kind != DRAY_KIND_NONE;
+    call->result.at = call->result.begin; /* what they wrote is no result */
+    call->result.status = DRAY_OK;
+    enum dray_error_kind kind = end.kind;
+    if (kind == DRAY_KIND_NONE) {
+        bool is_too_large = false; /* the command succeeded all the same */
+        kind = known_kind(route->handler->fn(call));
+        end.kind = kind == DRAY_KIND_NONE ? check_result(runner, &is_too_large, &end.result) : kind;
+    }
+    end.duration_ns = dri_clock_mono_ns() - begun_ns;
+    end.code = dray_slice_text(runner->code);
+    end.message = dray_slice_text(runner->text);
+    dri_chain_after(route->chain, entered, call, &end);
+    runner->is_refused = end.is_refused;
+    return kind;
+}
+
+/* False: the lane was taken away meanwhile, and the flight with it. */
+static bool call_handler(struct runner *runner, struct dri_flight *flight,
+                         const struct dri_route *route)
+{
+    struct lanes *lanes = runner->lanes;
+    fill_call(runner, flight, route);
+    set_deadline(runner, flight, route);
+    runner->flight = flight;
+    runner->route = route;
+    atomic_store_explicit(&runner->overdue_ns, overdue_of(lanes, runner->deadline_ns),
+                          memory_order_relaxed);              /* released by the next store */
+    atomic_store(&runner->current, dri_flight_token(flight)); /* pairs with dri_runner_cancel */
+    dri_registry_note_call(runner->reader, route);
+    dri_reader_offline(runner->reader);
+    note_in_journal(runner);
+    crash_point(lanes, "before_handler");
+    enum dray_error_kind kind =
+        route->chain == NULL ? route->handler->fn(&runner->call) : call_chain(runner, route);
+    crash_point(lanes, "after_handler");
+    uint64_t current = atomic_exchange(&runner->current, NOTHING_RUNS); /* pairs with take_away */
+    if ((current & TAKEN_BIT) != 0 && !dri_watchdog_is_spared(runner)) {
+        return false;
+    }
+    if (runner->line != NULL) {
+        dri_journal_end(runner->line);
+    }
+    dri_reader_online(runner->reader);
+    if (runner->has_cancel) {
+        dri_lock_take(&lanes->calls); /* waits for a function that is being called */
+        runner->cancel = NULL;
+        dri_lock_drop(&lanes->calls);
+        runner->has_cancel = false;
+    }
+    flight->kind = known_kind(kind);
+    if (runner->is_refused && runner->lane->page != NULL) {
+        dri_metrics_add(runner->lane->page, DRI_METRIC_INTERCEPTED, 1);
+    }
+    return true;
 }
 
 void dri_call_stamp_failure(struct dri_flight *flight)
@@ -230,6 +266,7 @@ static void begin_run(struct runner *runner, struct dri_flight *flight)
     runner->code[0] = '\0';
     runner->text[0] = '\0';
     runner->retry_after_ms = 0;
+    runner->is_refused = false;
     dri_block_drop(runner->lane, flight);
     flight->was_run = true;
     flight->is_stuck = false;
@@ -284,7 +321,7 @@ bool dri_call_run(struct runner *runner, struct dri_flight *flight)
             return false;
         }
         if (flight->kind == DRAY_KIND_NONE) {
-            flight->kind = check_result(runner, flight, &result);
+            flight->kind = check_result(runner, &flight->is_result_too_large, &result);
         }
     }
     end_run(runner, flight, route, result);

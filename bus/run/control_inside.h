@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "control_log.h"
 #include "control_thread.h"
+#include "hot_set.h"
 #include "lock.h"
 #include "queue.h"
 #include "sharing.h"
@@ -70,6 +71,7 @@ struct dri_control_thread {
     char signers_hex[DRI_FINGERPRINT_HEX];
     struct dri_control_log log;
     struct dri_beat beat;
+    struct dri_hot_set hot;
     char admin[128];
     struct seed seed;
     bool is_serving, is_from_snapshot, was_outage_told;

@@ -38,6 +38,7 @@ static bool publish_beat(struct dri_control_thread *control, struct dri_now now,
     uint8_t *buffer = dri_zalloc(DRI_BEAT_BYTES_MAX);
     size_t len = 0;
     bool is_taken = false;
+    dri_hot_set_take(&control->hot, now.mono_ns);
     if (buffer != NULL &&
         dri_beat_encode(&control->beat, state, now.wall_ms, buffer, &len) == DRAY_OK) {
         const struct dri_publish publish = {

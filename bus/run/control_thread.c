@@ -478,6 +478,7 @@ static void chores(struct dri_control_thread *control, struct dri_now now)
         control->beat.is_changed = true;
         control->rebind_ns = now.mono_ns + REBIND_NS;
     }
+    dri_hot_set_turn(&control->hot, now.mono_ns);
     (void)dri_registry_reclaim(control->registry);
 }
 
@@ -667,7 +668,9 @@ static enum dray_status prepare(struct dri_control_thread *control,
                                       .version = config->version,
                                       .admin = control->admin,
                                       .signers = control->signers_hex,
-                                      .registry = config->registry};
+                                      .registry = config->registry,
+                                      .hot_calls = config->settings->worker.hot_calls,
+                                      .hot_window_ms = config->settings->worker.hot_window_ms};
     dri_beat_init(&control->beat);
     dri_sharing_init(&control->sharing, config->registry, config->worker, config->settings->group);
     dri_control_log_init(&control->log, config->registry, config->settings->cluster,
@@ -684,6 +687,9 @@ static enum dray_status prepare(struct dri_control_thread *control,
     control->has_wake = status == DRAY_OK;
     if (status == DRAY_OK) {
         status = dri_metrics_page(config->metrics, &control->page);
+        dri_hot_set_init(&control->hot, config->registry, control->page,
+                         config->settings->worker.hot_calls,
+                         config->settings->worker.hot_window_ms);
     }
     if (status == DRAY_OK) {
         control->has_thread = pthread_create(&control->thread, NULL, control_run, control) == 0;

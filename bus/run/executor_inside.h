@@ -82,6 +82,7 @@ struct runner {
     uint64_t deadline_ns;            /* 0: none */
     uint32_t retry_after_ms;
     bool has_cancel; /* the handler left a function */
+    bool is_refused; /* an interceptor ended it */
     char code[CODE_BYTES];
     char text[TEXT_BYTES + 1];
     char source[SOURCE_BYTES];

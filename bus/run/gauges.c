@@ -31,7 +31,7 @@ void dri_gauges_show_routes(struct dri_metrics_page *page, const struct dri_engi
     if (limits.routes != NULL) {
         dri_engine_each_limit(engine, take_limit, &limits);
     }
-    dri_metrics_set_routes(page, limits.routes, limits.count);
+    dri_metrics_set_routes(page, DRI_BY_ROUTE_LIMIT, limits.routes, limits.count);
     dri_free(limits.routes);
 }
 

@@ -35,6 +35,7 @@
 #include "assert.h"
 #include "control.h"
 #include "elf.h"
+#include "interceptor.h"
 #include "lock.h"
 #include "log.h"
 #include "mem.h"
@@ -44,6 +45,7 @@
 #define HANDLERS_MAX   1024u
 #define HANDLER_MAX    4096u /* of one entry, whatever later SDKs add to it */
 #define DESCRIPTOR_MAX 4096u
+#define DESCRIPTOR_MIN offsetof(struct dray_module, interceptors) /* of the first SDK */
 #define REASON_BYTES   224u
 #define SHA_BYTES      65u
 
@@ -402,7 +404,7 @@ static const char *check_handler(const struct dray_module *descriptor, size_t nu
 /* Checks everything behind `abi`, which is checked already. What is wrong, or NULL. */
 static const char *check_descriptor(const struct dray_module *descriptor)
 {
-    if (descriptor->bytes < sizeof(*descriptor) || descriptor->bytes > DESCRIPTOR_MAX ||
+    if (descriptor->bytes < DESCRIPTOR_MIN || descriptor->bytes > DESCRIPTOR_MAX ||
         descriptor->handler_bytes < sizeof(struct dray_handler) ||
         descriptor->handler_bytes > HANDLER_MAX ||
         descriptor->handler_bytes % _Alignof(struct dray_handler) != 0) {
@@ -411,8 +413,10 @@ static const char *check_descriptor(const struct dray_module *descriptor)
     if (!is_text(descriptor->name, DRI_HANDLER_BYTES_MAX)) {
         return "its descriptor has no name";
     }
-    if (descriptor->handlers == NULL || descriptor->handlers_count == 0 ||
-        descriptor->handlers_count > HANDLERS_MAX) {
+    size_t interceptors = dri_interceptors_count(descriptor);
+    if (descriptor->handlers_count > HANDLERS_MAX ||
+        (descriptor->handlers == NULL && descriptor->handlers_count != 0) ||
+        (descriptor->handlers_count == 0 && interceptors == 0)) {
         return "its descriptor has no handlers, or more than 1024";
     }
     for (size_t i = 0; i < descriptor->handlers_count; i++) {
@@ -422,7 +426,7 @@ static const char *check_descriptor(const struct dray_module *descriptor)
             return wrong;
         }
     }
-    return NULL;
+    return dri_interceptors_check(descriptor);
 }
 
 /* --- the loader

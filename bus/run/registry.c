@@ -83,7 +83,7 @@ static void assert_unpinned(const struct writer *writer)
 {
     for (size_t chunk = 0; chunk < writer->chunks_count; chunk++) {
         for (size_t i = 0; i < CHUNK_NUMBERS; i++) {
-            DRI_ASSERT(writer->orphans[chunk][i] == 0);
+            DRI_ASSERT(atomic_load(&writer->orphans[chunk]->of[i].pins) == 0);
         }
     }
 }
@@ -222,6 +222,30 @@ void dri_registry_rebind(struct dri_registry *registry)
     }
     dri_free((void *)unbound.entries);
     (void)dri_registry_reclaim(registry);
+}
+
+/* ---- what is called ---- */
+
+struct taking {
+    const struct writer *writer;
+    uint64_t part;
+};
+
+static void take_calls(void *arg, struct entry *entry)
+{
+    const struct taking *taking = (const struct taking *)arg;
+    struct dri_route *route = &entry->route;
+    uint32_t calls = calls_of(taking->writer, route->number) - route->calls_base;
+    dri_heat_take(&route->heat, taking->part, calls);
+}
+
+void dri_registry_take_calls(struct dri_registry *registry, uint64_t part)
+{
+    struct writer *writer = registry->writer;
+    struct taking taking = {writer, part};
+    dri_lock_take(&writer->lock); /* the list of readers */
+    tree_each(writer->tree, take_calls, &taking);
+    dri_lock_drop(&writer->lock);
 }
 
 /* ---- what is there ---- */

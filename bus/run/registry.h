@@ -13,6 +13,7 @@
 #include <dray/status.h>
 
 #include "control.h"
+#include "heat.h"
 
 /* registry.h - which handler runs a command: sharded, changed by revision, read without a lock.
  *
@@ -26,25 +27,28 @@
 
 struct dri_registry;
 struct dri_module;
+struct dri_chain;
 
-/** One route. Immutable once in the registry, but for was_called; freed after the last pin and a
- *  grace period. */
+/** One route. Immutable once in the registry, but for its heat; freed after the last pin and a
+ * grace period. */
 struct dri_route {
     /* What a lane needs of every command comes first, in one cache line. */
     const struct dray_handler *handler; /* NULL when it cannot run here */
     struct dri_module *module;          /* owned count; NULL: refused, see failure */
     uint64_t revision;                  /* that put it */
+    struct dri_chain *chain;            /* owned; NULL: nothing stands around its handler */
+    uint32_t number;     /* small, for counters by route; reused after the route is freed */
+    uint32_t calls_base; /* what the counters of this number were at when it got it */
     uint64_t fid;
-    uint32_t number; /* small, for counters by route; reused after the route is freed */
-    _Atomic(uint32_t) was_called; /* its handler, since it was put here */
-    struct dri_route_view view;   /* borrows from bytes */
-    uint8_t *bytes;               /* owned: the route map as it came */
+    struct dri_route_view view; /* borrows from bytes */
+    uint8_t *bytes;             /* owned: the route map as it came */
     uint32_t bytes_len;
     char *key;       /* owned: "ns/name@version" */
     char *name_text; /* owned: the name with a NUL, for labels */
     uint64_t
         fid_built;     /* by its handler's signature, when the route names none; 0: there is none */
     char failure[192]; /* why it cannot run here; "" when it can */
+    struct dri_heat heat; /* the writer's */
 };
 
 /** Makes a route able to run: loads its module. Called by the writer, outside every lock. May leave
@@ -163,7 +167,12 @@ DRAY_MUST_CHECK enum dray_status dri_registry_pin(struct dri_reader *reader,
                                                   const struct dri_route **ret_route);
 void dri_registry_unpin(struct dri_reader *reader, const struct dri_route *route);
 
-/** The route's handler is about to be called. Requires: it is pinned. Threads: any. */
-void dri_registry_note_call(const struct dri_route *route);
+/** The route's handler is about to be called. Requires: it is pinned. Threads: the reader's. */
+void dri_registry_note_call(const struct dri_reader *reader, const struct dri_route *route);
+
+/** Take what the readers have counted into the heat of each route: it belongs to this part of time
+ *  (see heat.h). A route that is put again takes over the heat of the one before, but not that it
+ *  was called. Threads: the writer's. */
+void dri_registry_take_calls(struct dri_registry *registry, uint64_t part);
 
 #endif

@@ -423,6 +423,9 @@ static void commit_edit(struct dri_registry *registry, struct edit *edit)
     struct writer *writer = registry->writer;
     commit_fid(registry, edit);
     count_special(registry, edit);
+    if (edit->present != NULL && edit->fresh != NULL) {
+        dri_heat_inherit(&edit->fresh->route.heat, &edit->present->route.heat);
+    }
     if (edit->present != NULL) {
         tree_remove(&writer->tree, edit->present);
         writer->routes_count--;
@@ -440,7 +443,7 @@ static void commit(struct batch *batch)
     struct dri_registry *registry = batch->registry;
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->edits[i].fresh != NULL) {
-            batch->edits[i].fresh->route.number = number_take(registry->writer);
+            number_take(registry->writer, &batch->edits[i].fresh->route);
         }
     }
     for (size_t i = 0; i < batch->count; i += batch->order[i]->name_edits) {

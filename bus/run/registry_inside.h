@@ -166,18 +166,25 @@ static inline void *table_first(const struct table *table, uint64_t hash, size_t
 #define NUMBERS_MAX   (CHUNK_NUMBERS * CHUNK_COUNT)
 #define ROUTES_MAX    (NUMBERS_MAX / 2) /* the rest: routes that are replaced and still pinned */
 
-struct pins {
-    _Atomic(uint32_t) of[CHUNK_NUMBERS];
+/** What a reader counts of a route: one store apart, so that a call touches no further line. */
+struct seat {
+    _Atomic(uint32_t) pins;
+    _Atomic(uint32_t) calls; /* since ever, of all that had the number; wraps */
+};
+
+struct seats {
+    struct seat of[CHUNK_NUMBERS];
 };
 
 /** A reader's pins by route number: written by its thread only, summed by the reclaimer. A pin may
- * be given back through another reader, so a counter alone may wrap; the sum does not. */
+ * be given back through another reader, so a counter alone may wrap; the sum does not. Its calls
+ * likewise. */
 struct dri_reader {
     struct dri_epoch_reader epoch;
     struct dri_registry *registry; /* immutable */
     struct dri_reader *next;       /* guard: lock */
     /* Each is set before a route with its numbers can be seen, then immutable. */
-    struct pins *chunks[CHUNK_COUNT];
+    struct seats *chunks[CHUNK_COUNT];
 };
 
 struct writer {
@@ -193,8 +200,8 @@ struct writer {
     size_t chunks_count;    /* numbers made so far, in chunks */
     uint32_t *free_numbers; /* room for all numbers made so far */
     size_t free_numbers_count;
-    uint32_t *orphans[CHUNK_COUNT]; /* pins of readers that are gone */
-    char digest[65];                /* "": to be made anew */
+    struct seats *orphans[CHUNK_COUNT]; /* counts of readers that are gone */
+    char digest[65];                    /* "": to be made anew */
 };
 
 struct dri_registry {
@@ -261,7 +268,9 @@ void retire(struct dri_registry *registry, struct retired *retired, enum retired
 void retire_end(struct dri_registry *registry);
 /** Room for `more` route numbers, in the readers too. Errors: ENOMEM. */
 DRAY_MUST_CHECK enum dray_status numbers_reserve(struct writer *writer, size_t more);
-uint32_t number_take(struct writer *writer);
+void number_take(struct writer *writer, struct dri_route *route);
+/** What the counters of a number are at. */
+uint32_t calls_of(const struct writer *writer, uint32_t number);
 /** Room for the numbers made so far. Errors: ENOMEM. */
 DRAY_MUST_CHECK enum dray_status reader_make_chunks(struct dri_reader *reader, size_t chunks_count);
 void reader_free(struct dri_reader *reader);

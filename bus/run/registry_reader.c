@@ -14,6 +14,13 @@
  * counter that only this thread writes.
  */
 
+/** Relaxed: only one thread writes it, so that no read-modify-write is needed. */
+static void count(_Atomic(uint32_t) *counter, uint32_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
 enum dray_status dri_reader_register(struct dri_registry *registry, struct dri_reader **ret_reader)
 {
     struct writer *writer = registry->writer;
@@ -42,13 +49,15 @@ enum dray_status dri_reader_register(struct dri_registry *registry, struct dri_r
     return DRAY_OK;
 }
 
-/** Pins that outlive their reader are counted on. */
-static void keep_pins(struct writer *writer, const struct dri_reader *reader)
+/** Pins that outlive their reader are counted on, and its calls. */
+static void keep_counts(struct writer *writer, const struct dri_reader *reader)
 {
     for (size_t chunk = 0; chunk < writer->chunks_count; chunk++) {
         for (size_t i = 0; i < CHUNK_NUMBERS; i++) {
-            writer->orphans[chunk][i] += atomic_load_explicit(&reader->chunks[chunk]->of[i],
-                                                              memory_order_relaxed); /* ours */
+            const struct seat *seat = &reader->chunks[chunk]->of[i];
+            struct seat *orphan = &writer->orphans[chunk]->of[i];
+            count(&orphan->pins, atomic_load_explicit(&seat->pins, memory_order_relaxed));
+            count(&orphan->calls, atomic_load_explicit(&seat->calls, memory_order_relaxed));
         }
     }
 }
@@ -70,7 +79,7 @@ void dri_reader_unregister(struct dri_reader *reader)
     *at = reader->next;
     writer->readers_count--;
     dri_epoch_remove(&registry->epoch, &reader->epoch);
-    keep_pins(writer, reader);
+    keep_counts(writer, reader);
     dri_lock_drop(&writer->lock);
     reader_free(reader);
 }
@@ -187,7 +196,7 @@ static enum dray_status find_name(const struct dri_registry *registry, struct dr
     return *ret_entry == NULL ? DRAY_ECONFLICT : DRAY_OK;
 }
 
-static _Atomic(uint32_t) *pins_of(const struct dri_reader *reader, const struct dri_route *route)
+static struct seat *seat_of(const struct dri_reader *reader, const struct dri_route *route)
 {
     return &reader->chunks[route->number / CHUNK_NUMBERS]->of[route->number % CHUNK_NUMBERS];
 }
@@ -208,27 +217,21 @@ enum dray_status dri_registry_pin(struct dri_reader *reader, const struct dri_qu
     if (status != DRAY_OK) {
         return status;
     }
-    _Atomic(uint32_t) *pins = pins_of(reader, &entry->route);
-    /* Relaxed: only this thread writes it; the reclaimer reads it after our next quiescent. */
-    atomic_store_explicit(pins, atomic_load_explicit(pins, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    /* Relaxed is enough: the reclaimer reads it after our next quiescent. */
+    count(&seat_of(reader, &entry->route)->pins, 1);
     *ret_route = &entry->route;
     return DRAY_OK;
 }
 
 void dri_registry_unpin(struct dri_reader *reader, const struct dri_route *route)
 {
-    _Atomic(uint32_t) *pins = pins_of(reader, route);
+    _Atomic(uint32_t) *pins = &seat_of(reader, route)->pins;
     /* Release: pairs with the acquire in has_pins; our last use of the route. */
     atomic_store_explicit(pins, atomic_load_explicit(pins, memory_order_relaxed) - 1,
                           memory_order_release);
 }
 
-void dri_registry_note_call(const struct dri_route *route)
+void dri_registry_note_call(const struct dri_reader *reader, const struct dri_route *route)
 {
-    /* Relaxed: it is only shown. Written once, so that the line stays shared between the lanes. */
-    if (atomic_load_explicit(&route->was_called, memory_order_relaxed) == 0) {
-        struct dri_route *own = (struct dri_route *)(uintptr_t)route; /* an entry's, not constant */
-        atomic_store_explicit(&own->was_called, 1, memory_order_relaxed);
-    }
+    count(&seat_of(reader, route)->calls, 1);
 }

@@ -52,7 +52,7 @@ enum dray_status reader_make_chunks(struct dri_reader *reader, size_t chunks_cou
 {
     for (size_t i = 0; i < chunks_count; i++) {
         if (reader->chunks[i] == NULL) {
-            reader->chunks[i] = (struct pins *)dri_zalloc(sizeof(struct pins));
+            reader->chunks[i] = (struct seats *)dri_zalloc(sizeof(struct seats));
         }
         if (reader->chunks[i] == NULL) {
             return DRAY_ENOMEM;
@@ -85,9 +85,9 @@ static enum dray_status numbers_grow(struct writer *writer)
             return status;
         }
     }
-    uint32_t **orphans = &writer->orphans[count - 1];
+    struct seats **orphans = &writer->orphans[count - 1];
     if (*orphans == NULL) {
-        *orphans = (uint32_t *)dri_zalloc_array(CHUNK_NUMBERS, sizeof(uint32_t));
+        *orphans = (struct seats *)dri_zalloc(sizeof(struct seats));
     }
     uint32_t *free_numbers = (uint32_t *)dri_zalloc_array(count * CHUNK_NUMBERS, sizeof(uint32_t));
     if (*orphans == NULL || free_numbers == NULL) {
@@ -117,21 +117,35 @@ enum dray_status numbers_reserve(struct writer *writer, size_t more)
     return status;
 }
 
-uint32_t number_take(struct writer *writer)
+void number_take(struct writer *writer, struct dri_route *route)
 {
     DRI_ASSERT(writer->free_numbers_count > 0);
     writer->free_numbers_count--;
-    return writer->free_numbers[writer->free_numbers_count];
+    route->number = writer->free_numbers[writer->free_numbers_count];
+    /* Who had it before is not pinned any more, so that nobody counts until this one is seen. */
+    route->calls_base = calls_of(writer, route->number);
+}
+
+uint32_t calls_of(const struct writer *writer, uint32_t number)
+{
+    size_t chunk = number / CHUNK_NUMBERS;
+    size_t i = number % CHUNK_NUMBERS;
+    uint32_t calls =
+        atomic_load_explicit(&writer->orphans[chunk]->of[i].calls, memory_order_relaxed);
+    for (const struct dri_reader *reader = writer->readers; reader != NULL; reader = reader->next) {
+        calls += atomic_load_explicit(&reader->chunks[chunk]->of[i].calls, memory_order_relaxed);
+    }
+    return calls;
 }
 
 static bool has_pins(const struct writer *writer, uint32_t number)
 {
     size_t chunk = number / CHUNK_NUMBERS;
     size_t i = number % CHUNK_NUMBERS;
-    uint32_t pins = writer->orphans[chunk][i];
+    uint32_t pins = atomic_load_explicit(&writer->orphans[chunk]->of[i].pins, memory_order_relaxed);
     for (const struct dri_reader *reader = writer->readers; reader != NULL; reader = reader->next) {
         /* Acquire: pairs with the release in dri_registry_unpin; the route's last use. */
-        pins += atomic_load_explicit(&reader->chunks[chunk]->of[i], memory_order_acquire);
+        pins += atomic_load_explicit(&reader->chunks[chunk]->of[i].pins, memory_order_acquire);
     }
     return pins != 0;
 }

@@ -84,6 +84,8 @@ struct dri_settings {
         uint32_t window_ms; /* longest window of a route; 0: there are none here */
         uint32_t window_entries;
         uint64_t window_bytes;
+        uint32_t hot_calls; /* within hot_window_ms, and a route is hot */
+        uint32_t hot_window_ms;
     } worker;
 
     struct {

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "hot_set.h"
+#include "interceptor.h"
 #include "mem.h"
 #include "module.h"
 #include "scanner.h"
@@ -88,30 +90,36 @@ bool dri_beat_has_more(const struct dri_beat *beat)
 
 /* ---- the lists ---- */
 
+/* An array of as many numbers as a window has parts, each as four bytes. */
+#define PARTS_BYTES (1u + DRI_HEAT_PARTS * 5u)
+
 struct gathered {
     struct dri_status_failure failed[DRI_BEAT_FAILED_MAX];
     struct dri_status_module modules[DRI_BEAT_MODULES_MAX];
     struct dri_status_refusal refusals[DRI_BEAT_REFUSALS_MAX];
     struct dri_status_idle idle[DRI_BEAT_IDLE_MAX];
+    struct dri_hottest hottest;
+    struct dri_status_heat heat[DRI_BEAT_HEAT_MAX];
+    uint8_t parts[DRI_BEAT_HEAT_MAX][PARTS_BYTES];
     const struct dri_module *images[DRI_BEAT_MODULES_MAX];
     size_t failed_count, modules_count, refusals_count, idle_count; /* that are listed */
     size_t failed_all, idle_all, routes;
 };
 
-static void gather_module(struct gathered *gathered, const struct dri_route *route)
+static void gather_module(struct gathered *gathered, const struct dri_module *module)
 {
     size_t i = 0;
-    while (i < gathered->modules_count && gathered->images[i] != route->module) {
+    while (i < gathered->modules_count && gathered->images[i] != module) {
         i++;
     }
     if (i == DRI_BEAT_MODULES_MAX) {
         return;
     }
     if (i == gathered->modules_count) {
-        gathered->images[gathered->modules_count++] = route->module;
+        gathered->images[gathered->modules_count++] = module;
         gathered->modules[i] =
-            (struct dri_status_module){.name = dray_slice_text(dri_module_name(route->module)),
-                                       .sha256 = dray_slice_text(dri_module_sha256(route->module))};
+            (struct dri_status_module){.name = dray_slice_text(dri_module_name(module)),
+                                       .sha256 = dray_slice_text(dri_module_sha256(module))};
     }
     gathered->modules[i].routes++;
 }
@@ -133,8 +141,7 @@ static struct dri_status_failure *failure_place(struct gathered *gathered, uint6
 
 static void gather_idle(struct gathered *gathered, const struct dri_route *route)
 {
-    if (route->handler == NULL ||
-        atomic_load_explicit(&route->was_called, memory_order_relaxed) != 0) {
+    if (route->handler == NULL || route->heat.total != 0) {
         return;
     }
     gathered->idle_all++;
@@ -149,8 +156,16 @@ static void gather_route(void *arg, const struct dri_route *route)
     struct gathered *gathered = arg;
     gathered->routes++;
     gather_idle(gathered, route);
+    dri_hottest_add(&gathered->hottest, route);
     if (route->module != NULL) {
-        gather_module(gathered, route);
+        gather_module(gathered, route->module);
+    }
+    for (size_t i = 0; i < dri_chain_count(route->chain); i++) {
+        const struct dri_module *module = dri_chain_module(route->chain, i);
+        if (module != route->module &&
+            (i == 0 || module != dri_chain_module(route->chain, i - 1))) {
+            gather_module(gathered, module);
+        }
     }
     if (route->failure[0] == '\0') {
         return;
@@ -188,9 +203,40 @@ static void gather_refusals(struct gathered *gathered, const struct dri_beat *be
     }
 }
 
+static void encode_parts(uint8_t *ret_bytes, const struct dri_heat *heat)
+{
+    uint8_t *at = ret_bytes;
+    *at++ = (uint8_t)(0x90u | DRI_HEAT_PARTS);
+    for (uint32_t i = 0; i < DRI_HEAT_PARTS; i++) {
+        uint32_t calls = dri_heat_part(heat, i);
+        *at++ = 0xce;
+        for (unsigned shift = 32; shift > 0; shift -= 8) {
+            *at++ = (uint8_t)(calls >> (shift - 8));
+        }
+    }
+}
+
+static void gather_heat(struct gathered *gathered, const struct dri_beat *beat)
+{
+    const struct dri_hottest *hottest = &gathered->hottest;
+    for (size_t i = 0; i < hottest->count; i++) {
+        const struct dri_route *route = hottest->routes[i];
+        uint64_t calls = dri_heat_window(&route->heat);
+        encode_parts(gathered->parts[i], &route->heat);
+        gathered->heat[i] =
+            (struct dri_status_heat){.key = dray_slice_text(route->key),
+                                     .revision = route->revision,
+                                     .calls = calls,
+                                     .parts = dray_slice_of(gathered->parts[i], PARTS_BYTES),
+                                     .is_hot = calls >= beat->hot_calls};
+    }
+}
+
 static void gather(struct gathered *gathered, struct dri_beat *beat)
 {
+    gathered->hottest.calls_min = beat->hot_calls;
     dri_registry_each(beat->registry, gather_route, gathered);
+    gather_heat(gathered, beat);
     beat->routes = gathered->routes;
     beat->failed = gathered->failed_all;
     gather_refusals(gathered, beat);
@@ -222,12 +268,17 @@ enum dray_status dri_beat_encode(struct dri_beat *beat, const char *state, uint6
         .refused = beat->refused,
         .idle_all = gathered->idle_all,
         .failed_all = gathered->failed_all,
+        .hot_all = gathered->hottest.hot,
+        .heat_all = gathered->hottest.called,
+        .heat_window_ms = beat->hot_window_ms,
     };
     const struct dri_status_lists lists = {
         .failed = gathered->failed,
         .modules = gathered->modules,
         .refusals = gathered->refusals,
         .idle = gathered->idle,
+        .heat = gathered->heat,
+        .heat_count = gathered->hottest.count,
         .failed_count = gathered->failed_count,
         .modules_count = gathered->modules_count,
         .refusals_count = gathered->refusals_count,

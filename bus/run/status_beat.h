@@ -25,6 +25,8 @@
 #define DRI_BEAT_MODULES_MAX 64u
 /** How many routes that were never called are listed, by key; all are counted. */
 #define DRI_BEAT_IDLE_MAX 64u
+/** How many of the routes that were called lately are listed, the busiest; all are counted. */
+#define DRI_BEAT_HEAT_MAX 32u
 /** The last records of the log that were refused or a conflict: each is in one beat at least. */
 #define DRI_BEAT_REFUSALS_MAX 16u
 /** So many are remembered while beats are not stored; what is older then is in the log only. */
@@ -41,6 +43,7 @@ struct dri_beat {
     const char *worker, *group, *version, *admin; /* borrowed; admin "": none */
     const char *signers; /* borrowed; dri_signers_fingerprint; NULL and "": nobody signs */
     const struct dri_registry *registry; /* borrowed */
+    uint32_t hot_calls, hot_window_ms;   /* of a hot route; see hot_set.h */
     char host[65];
     uint64_t due_ns;
     bool is_changed;       /* say it at once */

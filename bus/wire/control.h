@@ -121,6 +121,8 @@ enum dri_exhausted {
 #define DRI_DEPENDS_MAX          4u
 #define DRI_DEPENDENCY_BYTES_MAX 63u
 #define DRI_FALLBACK_BYTES_MAX   16384u
+/** Of a route's `interceptors`. */
+#define DRI_INTERCEPTORS_MAX 8u
 
 struct dri_policy {
     uint32_t timeout_ms;
@@ -140,7 +142,8 @@ struct dri_policy {
     uint32_t breaker_open_ms;
     struct dray_slice depends[DRI_DEPENDS_MAX]; /* names; borrow from the route's bytes */
     uint32_t depends_count;
-    struct dray_slice fallback; /* msgpack bytes of a value; absent: none */
+    struct dray_slice interceptors; /* msgpack bytes of an array of text, checked; absent: none */
+    struct dray_slice fallback;     /* msgpack bytes of a value; absent: none */
     uint32_t window_ms; /* idempotency: how long a command's id is not run again; 0: no window */
     enum dri_exhausted exhausted; /* what becomes of a command that is not run again */
     enum dri_order order;
@@ -181,6 +184,13 @@ DRAY_MUST_CHECK enum dray_status dri_route_key_format(const struct dri_route_vie
 /** Whether the engine has to know a command's route before it runs: it has a limit, a breaker, an
  * order of its own, a window, or a state other than active. */
 bool dri_route_is_special(const struct dri_route_view *view);
+/** The interceptors that a policy names: set *at to 0 first; false at the end. */
+bool dri_policy_next_interceptor(const struct dri_policy *policy, size_t *at,
+                                 struct dray_slice *ret_text);
+/** "module.so:name", or "module.so:name@" and 64 hex digits. False: it is neither. *ret_sha256 is
+ * absent without these. */
+bool dri_interceptor_parse(struct dray_slice text, struct dray_slice *ret_module,
+                           struct dray_slice *ret_name, struct dray_slice *ret_sha256);
 /** Whether it may name a dependency: [A-Za-z0-9][A-Za-z0-9._-]{0,62}. */
 bool dri_dependency_name_is_valid(struct dray_slice name);
 
@@ -207,6 +217,15 @@ struct dri_status_idle {
     uint64_t revision;
 };
 
+/** One of its busiest routes: calls in the window, and in each part of it, as msgpack bytes of an
+ *  array of numbers, the oldest first. */
+struct dri_status_heat {
+    struct dray_slice key;
+    uint64_t revision, calls;
+    struct dray_slice parts;
+    bool is_hot;
+};
+
 /** A module that routes of the replica run in. */
 struct dri_status_module {
     struct dray_slice name, sha256;
@@ -231,9 +250,12 @@ struct dri_status_record {
     uint64_t conflicts, refused; /* records of the log that it has read */
     uint64_t idle_all;           /* routes that were never called; idle lists the first of them */
     uint64_t failed_all; /* that cannot run there; failed lists the latest. 0: it is not said */
+    uint64_t hot_all;    /* routes that are hot */
+    uint64_t heat_all;   /* that were called in the window; heat lists the busiest */
+    uint64_t heat_window_ms;
     /* decode: msgpack bytes of the arrays, checked */
-    struct dray_slice failed, modules, refusals, idle;
-    uint32_t failed_count, modules_count, refusals_count, idle_count;
+    struct dray_slice failed, modules, refusals, idle, heat;
+    uint32_t failed_count, modules_count, refusals_count, idle_count, heat_count;
 };
 
 /** The arrays of a record that is written. */
@@ -242,7 +264,8 @@ struct dri_status_lists {
     const struct dri_status_module *modules;
     const struct dri_status_refusal *refusals; /* the latest last */
     const struct dri_status_idle *idle;        /* NULL: it is not said; none is another thing */
-    size_t failed_count, modules_count, refusals_count, idle_count;
+    const struct dri_status_heat *heat;        /* the busiest first; NULL: it is not said */
+    size_t failed_count, modules_count, refusals_count, idle_count, heat_count;
 };
 
 DRAY_MUST_CHECK enum dray_status dri_status_encode(const struct dri_status_record *record,
@@ -260,6 +283,10 @@ bool dri_status_next_module(const struct dri_status_record *record, size_t *at,
                             struct dri_status_module *ret_module);
 bool dri_status_next_idle(const struct dri_status_record *record, size_t *at,
                           struct dri_status_idle *ret_idle);
+bool dri_status_next_heat(const struct dri_status_record *record, size_t *at,
+                          struct dri_status_heat *ret_heat);
+/** The calls in a part of it; 0 when there is none such. */
+uint64_t dri_status_heat_part(const struct dri_status_heat *heat, uint32_t i);
 bool dri_status_next_refusal(const struct dri_status_record *record, size_t *at,
                              struct dri_status_refusal *ret_refusal);
 

@@ -57,6 +57,10 @@ static const struct dri_field g_fields[] = {
     FIELD("idle", idle, DRI_FIELD_ARRAY, 0),
     FIELD("idle_all", idle_all, DRI_FIELD_U64, 0),
     FIELD("failed_all", failed_all, DRI_FIELD_U64, 0),
+    FIELD("heat", heat, DRI_FIELD_ARRAY, 0),
+    FIELD("heat_all", heat_all, DRI_FIELD_U64, 0),
+    FIELD("heat_window_ms", heat_window_ms, DRI_FIELD_U64, 0),
+    FIELD("hot_all", hot_all, DRI_FIELD_U64, 0),
 };
 
 static const struct dri_field g_failure_fields[] = {
@@ -123,6 +127,24 @@ static const struct dri_field g_idle_fields[] = {
      .type = DRI_FIELD_U64},
 };
 
+#define HEAT(name_, member, type_)                                                                 \
+    {                                                                                              \
+        .name = (name_), .label = "heat." name_, .at = offsetof(struct dri_status_heat, member),   \
+        .type = (type_)                                                                            \
+    }
+
+static const struct dri_field g_heat_fields[] = {
+    {.name = "key",
+     .label = "heat.key",
+     .at = offsetof(struct dri_status_heat, key),
+     .type = DRI_FIELD_TEXT,
+     .is_required = true},
+    HEAT("revision", revision, DRI_FIELD_U64),
+    HEAT("calls", calls, DRI_FIELD_U64),
+    HEAT("hot", is_hot, DRI_FIELD_BOOL),
+    HEAT("parts", parts, DRI_FIELD_ARRAY),
+};
+
 /* The arrays of a record: what their items are, and where they go. */
 static const struct list {
     const char *name;
@@ -140,13 +162,16 @@ static const struct list {
      offsetof(struct dri_status_record, refusals_count)},
     {"idle", g_idle_fields, COUNT(g_idle_fields), offsetof(struct dri_status_record, idle),
      offsetof(struct dri_status_record, idle_count)},
+    {"heat", g_heat_fields, COUNT(g_heat_fields), offsetof(struct dri_status_record, heat),
+     offsetof(struct dri_status_record, heat_count)},
 };
 
 enum {
     LIST_FAILED,
     LIST_MODULES,
     LIST_REFUSALS,
-    LIST_IDLE
+    LIST_IDLE,
+    LIST_HEAT
 };
 
 union item {
@@ -154,6 +179,7 @@ union item {
     struct dri_status_module module;
     struct dri_status_refusal refusal;
     struct dri_status_idle idle;
+    struct dri_status_heat heat;
 };
 
 /* ---- encode ---- */
@@ -223,6 +249,35 @@ static void idle_add(struct dri_packer *packer, const struct dri_status_record *
     dri_packer_add_uint(packer, "idle_all", record->idle_all);
 }
 
+static void heat_add(struct dri_packer *packer, const struct dri_status_record *record,
+                     const struct dri_status_lists *lists)
+{
+    dri_packer_key(packer, "heat");
+    (void)msgpack_pack_array(&packer->pack, lists->heat_count);
+    for (size_t i = 0; i < lists->heat_count; i++) {
+        const struct dri_status_heat *heat = &lists->heat[i];
+        bool has_parts = !dray_slice_is_absent(heat->parts);
+        (void)msgpack_pack_map(&packer->pack, 4u + has_parts);
+        dri_packer_key(packer, "key");
+        dri_packer_str(packer, heat->key);
+        dri_packer_add_uint(packer, "revision", heat->revision);
+        dri_packer_add_uint(packer, "calls", heat->calls);
+        dri_packer_key(packer, "hot");
+        if (heat->is_hot) {
+            (void)msgpack_pack_true(&packer->pack);
+        } else {
+            (void)msgpack_pack_false(&packer->pack);
+        }
+        if (has_parts) {
+            dri_packer_key(packer, "parts");
+            dri_packer_raw(packer, heat->parts);
+        }
+    }
+    dri_packer_add_uint(packer, "heat_all", record->heat_all);
+    dri_packer_add_uint(packer, "heat_window_ms", record->heat_window_ms);
+    dri_packer_add_uint(packer, "hot_all", record->hot_all);
+}
+
 static size_t pairs_of(const struct dri_status_record *record, const struct dri_status_lists *lists)
 {
     return 7u + !dray_slice_is_absent(record->group) + !dray_slice_is_absent(record->host) +
@@ -230,7 +285,7 @@ static size_t pairs_of(const struct dri_status_record *record, const struct dri_
            !dray_slice_is_absent(record->signers) + !dray_slice_is_absent(record->admin) +
            (record->conflicts != 0) + (record->refused != 0) + (lists->modules_count != 0) +
            (lists->refusals_count != 0) + (lists->idle != NULL ? 2u : 0u) +
-           (record->failed_all != 0);
+           (record->failed_all != 0) + (lists->heat != NULL ? 4u : 0u);
 }
 
 enum dray_status dri_status_encode(const struct dri_status_record *record,
@@ -273,6 +328,9 @@ enum dray_status dri_status_encode(const struct dri_status_record *record,
     }
     if (lists->idle != NULL) {
         idle_add(&packer, record, lists);
+    }
+    if (lists->heat != NULL) {
+        heat_add(&packer, record, lists);
     }
     return dri_packer_end(&packer, ret_len);
 }
@@ -379,6 +437,29 @@ bool dri_status_next_idle(const struct dri_status_record *record, size_t *at,
 {
     memset(ret_idle, 0, sizeof(*ret_idle));
     return list_next(&g_lists[LIST_IDLE], record, at, ret_idle);
+}
+
+bool dri_status_next_heat(const struct dri_status_record *record, size_t *at,
+                          struct dri_status_heat *ret_heat)
+{
+    memset(ret_heat, 0, sizeof(*ret_heat));
+    return list_next(&g_lists[LIST_HEAT], record, at, ret_heat);
+}
+
+uint64_t dri_status_heat_part(const struct dri_status_heat *heat, uint32_t i)
+{
+    struct dri_scanner scanner;
+    struct dri_token token = {.value.u = 0};
+    size_t at = 0;
+
+    for (uint32_t n = 0; heat->parts.at != NULL && n <= i; n++) {
+        if (!dri_array_element(heat->parts, &at, &scanner) ||
+            dri_scanner_next(&scanner, &token) != DRAY_OK || token.type != DRI_TOKEN_UINT) {
+            return 0;
+        }
+        at = dri_scanner_offset(&scanner);
+    }
+    return token.value.u;
 }
 
 bool dri_status_next_refusal(const struct dri_status_record *record, size_t *at,

@@ -18,6 +18,7 @@
 
 #include "control.h"
 #include "fields.h"
+#include "interceptors.h"
 #include "packer.h"
 #include "retry.h"
 #include "sha256.h"
@@ -107,6 +108,7 @@ static const struct dri_field g_policy_fields[] = {
     POLICY("burst", view.policy.burst, DRI_FIELD_U32),
     POLICY("breaker", breaker, DRI_FIELD_MAP),
     POLICY("depends", depends, DRI_FIELD_ARRAY),
+    POLICY("interceptors", view.policy.interceptors, DRI_FIELD_ARRAY),
     POLICY("fallback", view.policy.fallback, DRI_FIELD_PAYLOAD),
     POLICY("exhausted", exhausted, DRI_FIELD_TEXT),
     POLICY("idempotency", idempotency, DRI_FIELD_MAP),
@@ -604,6 +606,9 @@ static enum dray_status policy_read(struct dray_slice route, const struct dri_wi
         status = depends_read(route, limits, raw, ret_error);
     }
     if (status == DRAY_OK) {
+        status = dri_interceptors_read(route, &raw->view.policy, ret_error);
+    }
+    if (status == DRAY_OK) {
         status = idempotency_read(route, limits, raw, ret_error);
     }
     return status == DRAY_OK ? policy_words_read(route, raw, ret_error) : status;
@@ -655,9 +660,9 @@ static uint32_t policy_pairs(const struct dri_policy *policy)
            (policy->concurrency_min != 0) + (policy->key_concurrency != 0) + (policy->rate != 0) +
            policy->is_rate_shared + (policy->exhausted != DRI_EXHAUSTED_DEAD_LETTER) +
            (policy->window_ms != 0) + (policy->burst != 0) + (policy->breaker_failures != 0) +
-           (policy->depends_count != 0) + !dray_slice_is_absent(policy->fallback) +
-           policy->has_order + policy->has_run + (policy->isolation != DRI_ISOLATION_THREAD) +
-           policy->is_preload;
+           (policy->depends_count != 0) + !dray_slice_is_absent(policy->interceptors) +
+           !dray_slice_is_absent(policy->fallback) + policy->has_order + policy->has_run +
+           (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
 }
 
 static void policy_add(struct dri_packer *packer, const struct dri_policy *policy)
@@ -700,6 +705,7 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
             dri_packer_str(packer, policy->depends[i]);
         }
     }
+    dri_packer_add_raw(packer, "interceptors", policy->interceptors);
     dri_packer_add_raw(packer, "fallback", policy->fallback);
     if (policy->exhausted != DRI_EXHAUSTED_DEAD_LETTER) {
         dri_packer_add_str(packer, "exhausted", dray_slice_text(g_exhausteds[policy->exhausted]));

@@ -8,12 +8,13 @@ tests/bench/instructions.py [--build build/release] [--check | --write]
 Runs bench_engine (a command taken in, decoded, through the core, its result encoded, settled; no broker, no client
 library, no handler) under valgrind's callgrind with some commands and with twice as many: the difference is what
 they took, without whatever a start takes. One JSON object a line for each window, which is how many results wait
-for their acknowledgement.
+for their acknowledgement. Likewise bench_call: a command handed to a lane and back, the look-up of its route, a
+handler (one small number as its result), and no or three interceptors that do nothing.
 
 --check compares with the table beside this file, tests/bench/instructions.json, and fails when a figure is more
 than 2 % above it; --write writes the table. What is counted depends on the compiler, so the table names it, and
 another one is not compared. Needs valgrind (apt-get install valgrind) and the release build:
-cmake --preset release && cmake --build build/release --target bench_engine
+cmake --preset release && cmake --build build/release --target bench_engine bench_call
 """
 
 import argparse
@@ -27,18 +28,19 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.join(HERE, "instructions.json")
 WINDOWS = (256, 4096)
+INTERCEPTORS = (0, 3)
 COMMANDS = 20000
 SLACK = 1.02
 
 
-def collected(program, commands, window):
+def collected(program, *arguments):
     """Instructions of one run."""
     done = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, str(commands), str(window)],
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, *map(str, arguments)],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     found = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode != 0 or found is None:
-        sys.exit(f"instructions: {program} {commands} {window} ended with {done.returncode}: {done.stderr[-500:]}")
+        sys.exit(f"instructions: {program} {arguments} ended with {done.returncode}: {done.stderr[-500:]}")
     return int(found.group(1))
 
 
@@ -52,11 +54,26 @@ def compiler(build):
     return f"{os.path.basename(path)} {version} {machine}"
 
 
-def count(build):
-    program = os.path.join(build, "tests", "bench_engine")
+def program_of(build, name):
+    program = os.path.join(build, "tests", name)
     if not os.path.exists(program):
-        sys.exit(f"instructions: there is no {program}; make it: cmake --build {build} --target bench_engine")
+        sys.exit(f"instructions: there is no {program}; make it: cmake --build {build} --target {name}")
+    return program
+
+
+def count_calls(build):
+    program, modules = program_of(build, "bench_call"), os.path.join(build, "tests", "modules")
     figures = {}
+    for interceptors in INTERCEPTORS:
+        once, twice = (collected(program, modules, commands, interceptors)
+                       for commands in (COMMANDS // 10, COMMANDS // 5))
+        figures[f"call, {interceptors} interceptors"] = round((twice - once) / (COMMANDS // 10))
+    return figures
+
+
+def count(build):
+    program = program_of(build, "bench_engine")
+    figures = count_calls(build)
     for window in WINDOWS:
         once, twice = (collected(program, commands, window) for commands in (COMMANDS, 2 * COMMANDS))
         figures[f"engine, window {window}"] = round((twice - once) / COMMANDS)

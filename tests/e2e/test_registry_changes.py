@@ -530,6 +530,45 @@ def never_called(bench):
     assert all(replica["idle_all"] == 83 and len(replica["idle"]) == 64 for replica in bench.status().values())
 
 
+def hot_routes(bench):
+    """A route that is called often enough shows as hot, on the replica that was called and in the sum; a quiet one does not."""
+    config = bench.configuration()["worker"]
+    one = bench.start("one", worker=dict(config, hot_calls=4, hot_window_ms=60000))
+    bench.dray("registry", "put", "busy.run@1.0.0", *PUT_PROBE, "--wait=30")
+    bench.dray("registry", "put", "idle.run@1.0.0", *PUT_PROBE, "--wait=30")
+
+    def send(times):
+        for _ in range(times):
+            assert bench.send("busy.run")[0]["status"] == "ok"
+
+    def route(key):
+        return {line["key"]: line for line in bench.dray("registry", "status", "--routes")[0]}[f"default/{key}@1.0.0"]
+
+    def called(times):
+        workers.settle_down(lambda: route("busy.run")["calls"] == times, 30, f"{times} calls to show")
+        assert sum(route("busy.run")["parts"]) == times and route("idle.run")["calls"] == 0
+        workers.settle_down(lambda: one.metric("dray_routes_idle") == 2, 30, "the metrics to follow")
+        return one.metric("dray_routes_hot")
+
+    send(3)
+    assert called(3) == 0 and route("busy.run")["hot"] == 0
+    send(1)
+    called(4)
+    workers.settle_down(lambda: one.metric("dray_routes_hot") == 1, 30, "the metrics to follow")
+    assert 'dray_hot_calls{route="default/busy.run@1.0.0"} 4\n' in one.get("/metrics")[1]
+    assert one.metric("dray_preloaded_bytes") > 4096
+    (replica,) = bench.status().values()
+    assert replica["hot_all"] == 1 and replica["heat_window_ms"] == 60000, replica
+    (heat,) = replica["heat"]
+    assert heat["key"] == "default/busy.run@1.0.0" and heat["calls"] == 4 and heat["hot"], heat
+
+    # A change of the route leaves it as warm as it was, though it was not called since.
+    bench.dray("registry", "put", "busy.run@1.0.0", *PUT_PROBE, "--policy", '{"attempts": 2}', "--wait=30")
+    line = route("busy.run")
+    assert line["hot"] == 1 and line["calls"] == 4 and line["called"] is False, line
+    assert " 4 hot" in bench.on_terminal("registry", "status", "--routes") and "LATELY" in bench.on_terminal("registry", "status", "--routes")
+
+
 def more_than_is_listed(bench):
     """A replica lists 64 routes that fail: of more it says how many, and nobody takes the rest for able."""
     bench.start("one")
@@ -663,7 +702,7 @@ def log_without_its_beginning(bench):
 # What the replica lists and the command line makes of it; the broker has no part in that.
 more_than_is_listed.only = "nats"
 
-CASES = (history_and_rollback, files_of_git, rules_of_a_writer, fifty_writers, who_has_not, never_called,
+CASES = (history_and_rollback, files_of_git, rules_of_a_writer, fifty_writers, who_has_not, never_called, hot_routes,
          more_than_is_listed, somebody_else_meanwhile, who_hangs, log_without_its_beginning)
 
 

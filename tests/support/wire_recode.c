@@ -203,11 +203,14 @@ static enum dray_status status_recode(struct dray_slice message, uint8_t *buffer
     struct dri_status_refusal *refusals =
         dri_zalloc_array(record.refusals_count + 1, sizeof(*refusals));
     struct dri_status_idle *idle = dri_zalloc_array(record.idle_count + 1, sizeof(*idle));
+    struct dri_status_heat *heat = dri_zalloc_array(record.heat_count + 1, sizeof(*heat));
     struct dri_status_lists lists = {.failed = failed,
                                      .modules = modules,
                                      .refusals = refusals,
+                                     .heat = dray_slice_is_absent(record.heat) ? NULL : heat,
                                      .idle = dray_slice_is_absent(record.idle) ? NULL : idle};
-    bool has_room = failed != NULL && modules != NULL && refusals != NULL && idle != NULL;
+    bool has_room =
+        failed != NULL && modules != NULL && refusals != NULL && idle != NULL && heat != NULL;
     status = has_room ? DRAY_OK : DRAY_ENOMEM;
     if (status == DRAY_OK) {
         size_t at = 0;
@@ -230,7 +233,13 @@ static enum dray_status status_recode(struct dray_slice message, uint8_t *buffer
                dri_status_next_idle(&record, &at, &idle[lists.idle_count])) {
             lists.idle_count++;
         }
-        bool is_whole = lists.idle_count == record.idle_count &&
+        at = 0;
+        while (lists.heat_count < record.heat_count &&
+               dri_status_next_heat(&record, &at, &heat[lists.heat_count])) {
+            lists.heat_count++;
+        }
+        bool is_whole = lists.heat_count == record.heat_count &&
+                        lists.idle_count == record.idle_count &&
                         lists.failed_count == record.failed_count &&
                         lists.modules_count == record.modules_count &&
                         lists.refusals_count == record.refusals_count;
@@ -241,6 +250,7 @@ static enum dray_status status_recode(struct dray_slice message, uint8_t *buffer
     dri_free(modules);
     dri_free(refusals);
     dri_free(idle);
+    dri_free(heat);
     return status;
 }
 

@@ -707,7 +707,11 @@ static void a_status_record_is_read_field_by_field(void **state)
     "x@1.0.0\","                                                                                   \
     "\"base\":4,\"present\":17},{\"revision\":19,\"verdict\":\"refused\",\"reason\":\"is "         \
     "empty\"}],"                                                                                   \
-    "\"idle\":[{\"key\":\"d/y@1.0.0\",\"revision\":3}],\"idle_all\":1}"
+    "\"idle\":[{\"key\":\"d/y@1.0.0\",\"revision\":3}],\"idle_all\":1,"                            \
+    "\"heat\":[{\"key\":\"d/"                                                                      \
+    "x@1.0.0\",\"revision\":5,\"calls\":260,\"hot\":true,\"parts\":[3,257]},"                      \
+    "{\"key\":\"d/z@1.0.0\",\"revision\":6,\"calls\":1,\"hot\":false}],\"heat_all\":40,"           \
+    "\"heat_window_ms\":300000,\"hot_all\":1}"
 
 static void a_status_record_names_modules_and_refusals(void **state)
 {
@@ -715,6 +719,7 @@ static void a_status_record_names_modules_and_refusals(void **state)
     struct dri_status_module module;
     struct dri_status_refusal refusal;
     struct dri_status_idle idle;
+    struct dri_status_heat heat;
     struct dri_wire_error error;
     struct dray_slice message = wire_json(STATUS_LISTS);
     uint8_t buffer[1024];
@@ -748,6 +753,16 @@ static void a_status_record_names_modules_and_refusals(void **state)
     test_slice("d/y@1.0.0", idle.key);
     assert_int_equal(idle.revision, 3);
     assert_false(dri_status_next_idle(&record, &at, &idle));
+    at = 0;
+    assert_true(record.heat_all == 40 && record.hot_all == 1 && record.heat_count == 2);
+    assert_true(dri_status_next_heat(&record, &at, &heat));
+    test_slice("d/x@1.0.0", heat.key);
+    assert_true(heat.calls == 260 && heat.is_hot);
+    assert_true(dri_status_heat_part(&heat, 0) == 3 && dri_status_heat_part(&heat, 1) == 257);
+    assert_true(dri_status_heat_part(&heat, 2) == 0);
+    assert_true(dri_status_next_heat(&record, &at, &heat));
+    assert_true(heat.calls == 1 && !heat.is_hot && dri_status_heat_part(&heat, 0) == 0);
+    assert_false(dri_status_next_heat(&record, &at, &heat));
 
     /* what is written is what was read, in our own order of keys */
     test_ok(wire_recode_find("status")(message, buffer, sizeof(buffer), &len, &error));

@@ -141,20 +141,21 @@ static void what_is_shown_by_route_takes_the_place_of_what_was_before(void **sta
     const struct dri_metrics_route both[] = {{key, 3}, {"n/b@1.0.0", 8}};
     test_ok(dri_metrics_page(metrics, &page));
     assert_has(metrics, "\n# TYPE dray_adaptive_limit_commands gauge\n");
-    dri_metrics_set_routes(page, both, 2);
+    dri_metrics_set_routes(page, DRI_BY_ROUTE_LIMIT, both, 2);
     snprintf(key, sizeof(key), "other"); /* borrowed for the call only */
     for (unsigned i = 0; i < 2; i++) {
         assert_has(metrics, "\ndray_adaptive_limit_commands{route=\"n/a@1.0.0\"} 3\n");
         assert_has(metrics, "\ndray_adaptive_limit_commands{route=\"n/b@1.0.0\"} 8\n");
     }
-    dri_metrics_set_routes(page, &(struct dri_metrics_route){"n/b@1.0.0", 9}, 1);
+    dri_metrics_set_routes(page, DRI_BY_ROUTE_LIMIT, &(struct dri_metrics_route){"n/b@1.0.0", 9},
+                           1);
     assert_has(metrics, "\ndray_adaptive_limit_commands{route=\"n/b@1.0.0\"} 9\n");
     assert_has_not(metrics, "n/a@1.0.0");
-    dri_metrics_set_routes(page, NULL, 0);
+    dri_metrics_set_routes(page, DRI_BY_ROUTE_LIMIT, NULL, 0);
     assert_has_not(metrics, "{route=");
-    dri_metrics_set_routes(page, both, 1);
+    dri_metrics_set_routes(page, DRI_BY_ROUTE_LIMIT, both, 1);
     dri_mem_fail_at(1);
-    dri_metrics_set_routes(page, both, 2);
+    dri_metrics_set_routes(page, DRI_BY_ROUTE_LIMIT, both, 2);
     dri_mem_fail_at(0);
     assert_has_not(metrics, "{route=");
     dri_metrics_destroy(metrics);
@@ -169,7 +170,7 @@ static void the_longest_and_oddest_key_of_a_route_fits(void **state)
     memset(key, '"', sizeof(key) - 1);
     key[sizeof(key) - 1] = '\0';
     test_ok(dri_metrics_page(metrics, &page));
-    dri_metrics_set_routes(page, &(struct dri_metrics_route){key, 7}, 1);
+    dri_metrics_set_routes(page, DRI_BY_ROUTE_LIMIT, &(struct dri_metrics_route){key, 7}, 1);
     assert_has(metrics, "\\\"\"} 7\n");
     dri_metrics_destroy(metrics);
 }
@@ -184,7 +185,7 @@ static void *show_routes(void *arg)
     struct showing *showing = arg;
     for (uint64_t i = 1; !atomic_load(&showing->is_over); i++) {
         const struct dri_metrics_route routes[] = {{"first", i}, {"second", i}};
-        dri_metrics_set_routes(showing->page, routes, 2);
+        dri_metrics_set_routes(showing->page, DRI_BY_ROUTE_LIMIT, routes, 2);
     }
     return NULL;
 }

@@ -45,15 +45,17 @@ static void a_call_shows_until_the_route_is_put_again(void **state)
     fixture_open(&f);
     test_ok(fixture_put(&f, 0, &order));
     test_ok(dri_registry_pin(f.reader, &query, &route));
-    assert_int_equal(atomic_load(&route->was_called), 0);
-    dri_registry_note_call(route);
-    dri_registry_note_call(route);
-    assert_int_equal(atomic_load(&route->was_called), 1);
+    dri_registry_take_calls(f.registry, 1);
+    assert_int_equal(route->heat.total, 0);
+    dri_registry_note_call(f.reader, route);
+    dri_registry_note_call(f.reader, route);
+    dri_registry_take_calls(f.registry, 1);
+    assert_int_equal(route->heat.total, 2);
     test_ok(fixture_put(&f, 1, &order));
     test_ok(dri_registry_pin(f.reader, &query, &fresh));
-    assert_int_equal(atomic_load(&fresh->was_called), 0);
-    dri_registry_note_call(route); /* of what is running still */
-    assert_int_equal(atomic_load(&fresh->was_called), 0);
+    dri_registry_note_call(f.reader, route); /* of what is running still */
+    dri_registry_take_calls(f.registry, 1);
+    assert_int_equal(fresh->heat.total, 0);
     dri_registry_unpin(f.reader, route);
     dri_registry_unpin(f.reader, fresh);
     fixture_close(&f);

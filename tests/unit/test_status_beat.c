@@ -198,6 +198,44 @@ static void of_many_routes_that_fail_the_latest_are_listed(void **state)
     dri_registry_destroy(registry);
 }
 
+/* The most that a record may hold has room in it, and the heat is what was called. */
+static void the_busiest_routes_are_in_the_beat(void **state)
+{
+    struct fixture f;
+    struct dri_beat beat;
+    struct dri_status_record record;
+    struct dri_status_heat heat;
+    const struct dri_query query = query_of("default", "order.create", NULL);
+    const struct dri_route *route = NULL;
+    size_t at = 0;
+
+    (void)state;
+    fixture_open(&f);
+    test_ok(fixture_put(&f, 0, &order));
+    test_ok(dri_registry_pin(f.reader, &query, &route));
+    for (unsigned i = 0; i < 300; i++) {
+        dri_registry_note_call(f.reader, route);
+        if (i == 42) {
+            dri_registry_take_calls(f.registry, 7);
+        }
+    }
+    dri_registry_take_calls(f.registry, 8);
+    beat_of(&beat, f.registry);
+    beat.hot_calls = 300;
+    read_beat(&beat, &record);
+    assert_true(record.heat_count == 1 && record.heat_all == 1 && record.hot_all == 1);
+    assert_true(dri_status_next_heat(&record, &at, &heat));
+    test_slice("default/order.create@1.0.0", heat.key);
+    assert_true(heat.calls == 300 && heat.is_hot && heat.revision == 1);
+    assert_int_equal(dri_status_heat_part(&heat, DRI_HEAT_PARTS - 2), 43);
+    assert_int_equal(dri_status_heat_part(&heat, DRI_HEAT_PARTS - 1), 257);
+    beat.hot_calls = 301;
+    read_beat(&beat, &record);
+    assert_int_equal(record.hot_all, 0);
+    dri_registry_unpin(f.reader, route);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +243,7 @@ int main(void)
         cmocka_unit_test(of_many_refusals_none_goes_by_unsaid),
         cmocka_unit_test(refusals_of_a_lost_beat_come_again),
         cmocka_unit_test(of_many_routes_that_fail_the_latest_are_listed),
+        cmocka_unit_test(the_busiest_routes_are_in_the_beat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

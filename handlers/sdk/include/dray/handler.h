@@ -174,6 +174,34 @@ struct dray_handler {
     enum dray_run run;
 };
 
+/** What came out of a command, as an interceptor is told. Fields are only ever added at the end. */
+struct dray_end {
+    uint32_t bytes;            /* sizeof as the worker knows it */
+    enum dray_error_kind kind; /* DRAY_KIND_NONE: it succeeded */
+    uint64_t duration_ns;      /* of this run, the chain before the handler included */
+    struct dray_slice result;  /* msgpack bytes of one value; absent: nil, or it failed */
+    struct dray_slice code;    /* of a failure; empty: none */
+    struct dray_slice message; /* of a failure */
+    bool is_refused;           /* by an interceptor further in; the handler was not called */
+};
+
+/** Runs around the handler of each route that names it (policy.interceptors), in the same thread
+ * and within the same time limit; user is what its own module's open made. All may be NULL.
+ *
+ * Before: in the order of the route. DRAY_KIND_NONE goes on; what dray_call_fail returned ends the
+ * command so: neither the handler nor what is further in is called. It writes no result and leaves
+ * no cancel function behind. After: those whose before went on are told, the innermost first, once:
+ * after when the command succeeded, on_error when it failed. They change nothing any more.
+ *
+ * The same rules hold as for handlers. One that crashes or does not return is taken for the
+ * command's handler. */
+struct dray_interceptor {
+    const char *name; /* what a route names: "module.so:name" */
+    enum dray_error_kind (*before)(struct dray_call *call, void *user);
+    void (*after)(const struct dray_call *call, void *user, const struct dray_end *end);
+    void (*on_error)(const struct dray_call *call, void *user, const struct dray_end *end);
+};
+
 struct dray_module_env {
     uint32_t bytes;
     const char *worker;
@@ -181,6 +209,8 @@ struct dray_module_env {
     void (*log)(int level, const char *text);
 };
 
+/** Fields are only ever added at the end, so that a module of an older SDK, whose descriptor is
+ * shorter, goes on working. With interceptors it needs no handlers. */
 struct dray_module {
     uint32_t abi;   /* DRAY_ABI_VERSION, looked at before anything else */
     uint32_t bytes; /* sizeof(struct dray_module) */
@@ -193,6 +223,10 @@ struct dray_module {
     enum dray_status (*open)(const struct dray_module_env *env, void **ret_user);
     /** May be NULL. Runs after the last call has returned. */
     void (*close)(void *user);
+    /* From here on: read only where bytes says that it is there. */
+    const struct dray_interceptor *interceptors;
+    size_t interceptors_count;
+    size_t interceptor_bytes; /* sizeof(struct dray_interceptor), as handler_bytes */
 };
 
 /** The one symbol that a module exports: `DRAY_MODULE = {DRAY_MODULE_HEAD, .name = ...};` */
@@ -203,7 +237,8 @@ struct dray_module {
 /** What is the same in every descriptor. */
 #define DRAY_MODULE_HEAD                                                                           \
     .abi = DRAY_ABI_VERSION, .bytes = (uint32_t)sizeof(struct dray_module),                        \
-    .handler_bytes = sizeof(struct dray_handler)
+    .handler_bytes = sizeof(struct dray_handler),                                                  \
+    .interceptor_bytes = sizeof(struct dray_interceptor)
 
 DRAY_END
 
