@@ -489,7 +489,7 @@ static const char *check_entry(const struct dri_core *core, uint32_t number)
           "an entry is out and no flight");
     CHECK(entry->state != DRI_ENTRY_FREE || (entry->queued == 0 && flight == NULL),
           "an entry is free and somebody has it");
-    CHECK(entry->state == DRI_ENTRY_WAITING ||
+    CHECK(entry->state == DRI_ENTRY_WAITING || entry->state == DRI_ENTRY_GATED ||
               !dri_timers_is_set(&core->timers, dri_entry_timer_id(core, number)),
           "an entry has a time and does not wait");
     if (is_live) {

@@ -72,6 +72,19 @@ bool dri_claims_has(struct dri_claims *claims, uint64_t offset)
     return claims->has_run && claims->run.begin <= offset;
 }
 
+bool dri_claims_tell(const struct dri_claims *claims, uint64_t offset)
+{
+    struct dri_progress_reader reader = claims->reader;
+    struct dri_progress_run run = claims->run;
+    for (bool has_run = claims->has_run; has_run && run.begin <= offset;
+         has_run = dri_progress_next(&reader, &run)) {
+        if (offset < run.end) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- what was given up --- */
 
 static void insert_run(struct dri_claims *claims, uint32_t at, uint64_t offset)

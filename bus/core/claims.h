@@ -55,6 +55,9 @@ void dri_claims_forget(struct dri_claims *claims);
  * increasing order. */
 bool dri_claims_has(struct dri_claims *claims, uint64_t offset);
 
+/** The same, of any offset that was not received yet. */
+bool dri_claims_tell(const struct dri_claims *claims, uint64_t offset);
+
 /** This offset will not be finished in this assignment. */
 void dri_claims_give_up(struct dri_claims *claims, uint64_t offset);
 

@@ -394,6 +394,7 @@ static void on_record(struct dri_core *core, struct dri_flight *flight)
     if (core->entries_used > 0 && flight->entry == 0 && dri_park_has(core, flight)) {
         core->stats.copies_dropped++;
         dri_outcome_none(core, flight);
+        dri_gate_came_again(core, flight);
         return;
     }
     if (DRI_IS_PLANTED(LOSE_ONE) && core->stats.admitted % 1000 == 0) {

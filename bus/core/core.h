@@ -93,9 +93,10 @@ struct dri_core_parked {
     uint64_t offset;
     uint64_t order;       /* at which it first stood in this log: offset, unless it was rewritten */
     uint64_t source_hash; /* of the message that it is: dri_park_source_hash */
-    uint64_t key_hash;    /* only with has_key; else it waits alone */
-    uint64_t due_ms;      /* wall; 0: when its turn comes */
-    uint64_t place;       /* the shell's name for its bytes; 0: it has none (HELD, RELEASE) */
+    uint64_t source_offset; /* of the same */
+    uint64_t key_hash;      /* only with has_key; else it waits alone */
+    uint64_t due_ms;        /* wall; 0: when its turn comes */
+    uint64_t place;         /* the shell's name for its bytes; 0: it has none (HELD, RELEASE) */
     uint32_t attempts;
     enum dri_park_kind kind;
     bool has_key;

@@ -184,34 +184,41 @@ void dri_entry_try_free(struct dri_core *core, struct dri_entry *entry)
     core->entries_free = dri_entry_number(core, entry) + 1;
 }
 
-void dri_ready_add(struct dri_core *core, struct dri_entry *entry)
+static struct dri_entry_list *list_of(struct dri_core *core, const struct dri_entry *entry)
 {
-    uint32_t number = dri_entry_number(core, entry) + 1;
-    entry->state = DRI_ENTRY_READY;
-    entry->ready_next = 0;
-    entry->ready_prev = core->ready_tail;
-    if (core->ready_tail != 0) {
-        dri_entry_at(core, core->ready_tail)->ready_next = number;
-    } else {
-        core->ready_head = number;
-    }
-    core->ready_tail = number;
+    return entry->state == DRI_ENTRY_READY ? &core->entries_ready : &core->entries_gated;
 }
 
-void dri_ready_remove(struct dri_core *core, struct dri_entry *entry)
+void dri_entry_list(struct dri_core *core, struct dri_entry *entry, enum dri_entry_state state)
 {
-    if (entry->ready_prev != 0) {
-        dri_entry_at(core, entry->ready_prev)->ready_next = entry->ready_next;
+    uint32_t number = dri_entry_number(core, entry) + 1;
+    entry->state = (uint8_t)state;
+    struct dri_entry_list *list = list_of(core, entry);
+    entry->list_next = 0;
+    entry->list_prev = list->tail;
+    if (list->tail != 0) {
+        dri_entry_at(core, list->tail)->list_next = number;
     } else {
-        core->ready_head = entry->ready_next;
+        list->head = number;
     }
-    if (entry->ready_next != 0) {
-        dri_entry_at(core, entry->ready_next)->ready_prev = entry->ready_prev;
+    list->tail = number;
+}
+
+void dri_entry_unlist(struct dri_core *core, struct dri_entry *entry)
+{
+    struct dri_entry_list *list = list_of(core, entry);
+    if (entry->list_prev != 0) {
+        dri_entry_at(core, entry->list_prev)->list_next = entry->list_next;
     } else {
-        core->ready_tail = entry->ready_prev;
+        list->head = entry->list_next;
     }
-    entry->ready_next = 0;
-    entry->ready_prev = 0;
+    if (entry->list_next != 0) {
+        dri_entry_at(core, entry->list_next)->list_prev = entry->list_prev;
+    } else {
+        list->tail = entry->list_prev;
+    }
+    entry->list_next = 0;
+    entry->list_prev = 0;
 }
 
 /* Into its key's queue. Orders of different logs say nothing about each other. Nearly always it is
@@ -270,9 +277,10 @@ static void entry_unlink(struct dri_core *core, struct dri_entry *entry)
 static void entry_die(struct dri_core *core, struct dri_entry *entry)
 {
     uint32_t number = dri_entry_number(core, entry);
-    if (entry->state == DRI_ENTRY_READY) {
-        dri_ready_remove(core, entry);
-    } else if (entry->state == DRI_ENTRY_WAITING) {
+    if (entry->state == DRI_ENTRY_READY || entry->state == DRI_ENTRY_GATED) {
+        dri_entry_unlist(core, entry);
+    }
+    if (entry->state == DRI_ENTRY_WAITING || entry->state == DRI_ENTRY_GATED) {
         dri_timers_cancel(&core->timers, dri_entry_timer_id(core, number));
     }
     if (entry->source_hash != 0 && dri_map_find(&core->sources, 0, entry->source_hash) == number) {

@@ -71,7 +71,8 @@ void dri_entry_try_free(struct dri_core *core, struct dri_entry *entry);
 /** Into its key's queue. */
 void dri_entry_insert(struct dri_core *core, struct dri_parked_key *parked,
                       struct dri_entry *entry);
-void dri_ready_add(struct dri_core *core, struct dri_entry *entry);
-void dri_ready_remove(struct dri_core *core, struct dri_entry *entry);
+/** Into the list of its new state, READY or GATED, and out of it. */
+void dri_entry_list(struct dri_core *core, struct dri_entry *entry, enum dri_entry_state state);
+void dri_entry_unlist(struct dri_core *core, struct dri_entry *entry);
 
 #endif

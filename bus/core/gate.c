@@ -26,10 +26,18 @@
  *
  * A settle can stay without an answer. Then it is said once more.
  *
+ * The same the other way: what is parked does not come out before its own source is settled. It
+ * could end, its record be settled, and after a crash the source come again, behind followers that
+ * have run. After a restart the source of what stands in the log may come again, too; it is
+ * settled as a copy, and what is parked waits for that. It is on its way when the assignment
+ * begins, so that a source which has not come within a minute is not waited for any longer: its log
+ * was cut, or made anew.
+ *
  * Who settles each delivery by itself has no answers to wait for, and no gate.
  */
 
-#define ANSWER_MS 2000u /* until a settle is said once more */
+#define ANSWER_MS 2000u  /* until a settle is said once more */
+#define SOURCE_MS 60000u /* of an assignment, until the source of what is parked has come */
 
 static uint32_t *telling_of(struct dri_core *core, const struct dri_flight *flight)
 {
@@ -133,17 +141,134 @@ static bool is_open(struct dri_core *core, struct dri_flight *flight)
     return flight->gate == 0 || (slot->kept >= flight->gate && flight->offset <= slot->kept_to);
 }
 
-void dri_gate_work(struct dri_core *core)
+static void open_gates(struct dri_core *core)
 {
-    if (!core->is_gate_due) {
-        return;
-    }
     core->is_gate_due = false;
     for (struct dri_flight *flight = core->gated, *next; flight != NULL; flight = next) {
         next = flight->next;
         if (is_open(core, flight)) {
             let_through(core, flight);
         }
+    }
+}
+
+/* --- out --- */
+
+/* The source of what is parked. NULL: none of ours, or settled each by itself. */
+static struct dri_slot *source_slot_of(struct dri_core *core, struct dri_entry *entry)
+{
+    for (uint32_t i = 0; entry->source_slot == 0 && i < core->slots_end; i++) {
+        const struct dri_slot *slot = &core->slots[i];
+        if (slot->is_assigned && !slot->is_park && slot->park == entry->slot &&
+            dri_park_source_mix(slot->origin_hash, entry->source_offset) == entry->source_hash) {
+            entry->source_slot = i + 1;
+        }
+    }
+    struct dri_slot *slot = entry->source_slot != 0 ? &core->slots[entry->source_slot - 1] : NULL;
+    return slot != NULL && slot->is_watermark ? slot : NULL;
+}
+
+/* Whether the live copy of it has no end yet: its copy was read before anybody said that it was
+ * stored. */
+static bool is_being_parked(const struct dri_core *core, const struct dri_entry *entry,
+                            uint32_t slot)
+{
+    const struct dri_parked_key *parked = dri_parked_at(core, entry->key);
+    const struct dri_flight *flight =
+        parked != NULL && parked->parking != 0 ? &core->flights[parked->parking - 1] : NULL;
+    return flight != NULL && flight->slot == slot && flight->offset == entry->source_offset;
+}
+
+/* Whether nobody is given its source again. */
+static bool is_source_settled(const struct dri_core *core, struct dri_entry *entry,
+                              const struct dri_slot *slot)
+{
+    uint64_t at = entry->source_offset;
+    if (!slot->is_assigned || slot->is_revoking) {
+        return false;
+    }
+    if (slot->has_settled && at < slot->settled) {
+        return true;
+    }
+    if (slot->tracker.received == 0 || at >= slot->tracker.next_offset) {
+        return dri_claims_tell(slot->claims, at) ||
+               core->now.mono_ns >= dri_after_ms(slot->assigned_ns, SOURCE_MS);
+    }
+    if (entry->gate == UINT64_MAX) {
+        if (is_being_parked(core, entry, dri_slot_number(core, slot))) {
+            return false;
+        }
+        entry->gate = slot->finished;
+    }
+    return slot->kept >= entry->gate && at < slot->kept_to;
+}
+
+static void wait_for_source(struct dri_core *core, const struct dri_entry *entry)
+{
+    dri_timers_set(&core->timers, dri_entry_timer_id(core, dri_entry_number(core, entry)),
+                   dri_after_ms(core->now.mono_ns, core->config.settle_ms + ANSWER_MS));
+}
+
+bool dri_gate_keeps(struct dri_core *core, struct dri_entry *entry)
+{
+    struct dri_slot *slot = source_slot_of(core, entry);
+    if (slot == NULL || DRI_IS_PLANTED(OUT_BEFORE_SETTLED) ||
+        is_source_settled(core, entry, slot)) {
+        return false;
+    }
+    dri_entry_list(core, entry, DRI_ENTRY_GATED);
+    if (slot->is_assigned && !slot->is_revoking) {
+        dri_slot_arm_soon(core, slot);
+    }
+    wait_for_source(core, entry);
+    return true;
+}
+
+void dri_gate_entry_due(struct dri_core *core, struct dri_entry *entry)
+{
+    struct dri_slot *slot = source_slot_of(core, entry);
+    if (slot != NULL && slot->is_assigned && !slot->is_revoking) {
+        dri_slot_say_again(core, slot);
+    }
+    core->is_exit_due = true; /* it may have waited long enough for one that does not come */
+    wait_for_source(core, entry);
+}
+
+void dri_gate_came_again(struct dri_core *core, const struct dri_flight *flight)
+{
+    uint64_t hash = dri_park_source_mix(core->slots[flight->slot].origin_hash, flight->offset);
+    uint32_t number = dri_map_find(&core->sources, 0, hash);
+    if (number != UINT32_MAX) {
+        core->entries[number].gate = UINT64_MAX;
+    }
+}
+
+static void open_exits(struct dri_core *core)
+{
+    core->is_exit_due = false;
+    for (uint32_t at = core->entries_gated.head, next; at != 0; at = next) {
+        struct dri_entry *entry = dri_entry_at(core, at);
+        const struct dri_slot *slot = source_slot_of(core, entry);
+        next = entry->list_next;
+        if (slot != NULL && !is_source_settled(core, entry, slot)) {
+            continue;
+        }
+        dri_entry_unlist(core, entry);
+        dri_timers_cancel(&core->timers, dri_entry_timer_id(core, dri_entry_number(core, entry)));
+        entry->state = DRI_ENTRY_WAITING; /* whether it is still its turn is decided there */
+        dri_park_touch(core, dri_parked_key_of(core, dri_parked_at(core, entry->key)));
+    }
+}
+
+/* --- both --- */
+
+void dri_gate_work(struct dri_core *core)
+{
+    if (core->is_gate_due) {
+        open_gates(core);
+    }
+    if (core->is_exit_due) {
+        open_exits(core);
     }
 }
 

@@ -27,7 +27,7 @@
  *   slots.c    assignments: admission, settling, revocation
  *   claims.c   what a commit says of the commands beyond its position; progress.c: as text
  *   park.c     (parked.h, entries.c) what waits in a park log: in, out, and the order of its key
- *   gate.c     what a copy waits for before it goes there
+ *   gate.c     what a copy waits for before it goes there, and before it comes out
  *   leases.c   deliveries that are settled one by one: leases, redelivery
  *   drain.c    the end
  *   check.c    whether all of it is consistent
@@ -89,6 +89,7 @@ struct dri_slot {
     uint32_t unread;      /* ... copies that were stored there and not read back */
     uint32_t park;        /* slot of its park log; UINT32_MAX: none */
     uint64_t origin_hash; /* of its messages' names */
+    uint64_t assigned_ns;
     bool has_settled, has_sent;
     uint8_t queued; /* bits: stands in the action queue */
     uint8_t wanted; /* bits: still means something when it is read there */
@@ -130,6 +131,11 @@ struct dri_recent {
     uint64_t offset;
     uint32_t slot; /* + 1 */
     uint32_t epoch;
+};
+
+/** Entries in one state: number + 1. */
+struct dri_entry_list {
+    uint32_t head, tail;
 };
 
 struct dri_core {
@@ -189,16 +195,18 @@ struct dri_core {
     uint32_t unread_count;
     uint32_t unread_copies; /* of all park logs */
     uint32_t unread;        /* parked keys with a copy that was not read back: number + 1 */
-    uint32_t ready_head, ready_tail; /* entries that may come out */
-    uint32_t unparked;               /* flights that came out, or were asked for */
-    uint32_t unparked_taken;         /* of these, flights */
-    uint32_t unparked_max;           /* of the slab, set aside for them */
-    uint32_t late_max;               /* of the slab, for dri_core_take_late */
-    uint32_t *telling;               /* by hash of a key: its flights with an outcome on the way */
+    struct dri_entry_list entries_ready; /* may come out */
+    struct dri_entry_list entries_gated; /* could, but for gate.c */
+    uint32_t unparked;                   /* flights that came out, or were asked for */
+    uint32_t unparked_taken;             /* of these, flights */
+    uint32_t unparked_max;               /* of the slab, set aside for them */
+    uint32_t late_max;                   /* of the slab, for dri_core_take_late */
+    uint32_t *telling; /* by hash of a key: its flights with an outcome on the way */
     uint32_t telling_mask;
     struct dri_flight *gated; /* whose copies wait until others are settled (gate.c) */
     uint32_t gates_telling;   /* of these, that wait for outcomes of their keys */
     bool is_gate_due;         /* one of them may go */
+    bool is_exit_due;         /* one of entries_gated may */
 
     struct dri_timers timers; /* flights, then slots, then the drain, then groups, then entries */
 

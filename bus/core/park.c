@@ -300,7 +300,8 @@ static void release(struct dri_core *core, struct dri_parked_key *parked,
         }
         if (entry->kind == DRI_PARK_HELD) {
             dri_entry_finish(core, entry);
-        } else if (entry->kind == DRI_PARK_STOPPED && entry->state == DRI_ENTRY_WAITING) {
+        } else if (entry->kind == DRI_PARK_STOPPED &&
+                   (entry->state == DRI_ENTRY_WAITING || entry->state == DRI_ENTRY_GATED)) {
             entry->kind = DRI_PARK_COMMAND;
             entry->attempts = 0; /* somebody has mended what was wrong */
             entry->due_ms = 0;
@@ -386,6 +387,8 @@ void dri_park_take_in(struct dri_core *core, const struct dri_core_event *event)
     entry->kind = (uint8_t)record->kind;
     entry->is_of_release = record->is_of_release;
     entry->source_hash = record->kind == DRI_PARK_RELEASE ? 0 : record->source_hash;
+    entry->source_offset = record->source_offset;
+    entry->gate = UINT64_MAX;
     if (!is_ours || core->is_draining || core->is_stopped) {
         core->stats.stale_records++;
         dri_entry_try_free(core, entry);
@@ -478,15 +481,19 @@ static void entry_try(struct dri_core *core, struct dri_entry *entry)
         dri_timers_set(
             &core->timers, timer,
             dri_after_ms(core->now.mono_ns, wait_ms < RELOOK_MAX_MS ? wait_ms : RELOOK_MAX_MS));
-    } else {
+    } else if (entry->key == 0 || !dri_gate_keeps(core, entry)) {
         dri_timers_cancel(&core->timers, timer);
-        dri_ready_add(core, entry);
+        dri_entry_list(core, entry, DRI_ENTRY_READY);
     }
 }
 
 void dri_park_due(struct dri_core *core, uint32_t number)
 {
     struct dri_entry *entry = &core->entries[number];
+    if (entry->state == DRI_ENTRY_GATED) {
+        dri_gate_entry_due(core, entry);
+        return;
+    }
     if (entry->state != DRI_ENTRY_WAITING) {
         return;
     }
@@ -553,9 +560,9 @@ void dri_park_detach(struct dri_core *core, struct dri_flight *flight)
 static void ask(struct dri_core *core)
 {
     bool is_closed = core->is_draining || core->is_stopped || core->config.in_flight_max == 0;
-    while (!is_closed && core->ready_head != 0 && core->unparked < core->unparked_max) {
-        struct dri_entry *entry = dri_entry_at(core, core->ready_head);
-        dri_ready_remove(core, entry);
+    while (!is_closed && core->entries_ready.head != 0 && core->unparked < core->unparked_max) {
+        struct dri_entry *entry = dri_entry_at(core, core->entries_ready.head);
+        dri_entry_unlist(core, entry);
         entry->state = DRI_ENTRY_ASKED;
         core->unparked++;
         dri_entry_push(core, entry, DRI_CA_UNPARK, DRI_ENTRY_UNPARK);
@@ -637,6 +644,7 @@ static bool move_follower(struct dri_core *core, const struct dri_parked_key *pa
         core->stats.copies_dropped += is_copy ? 1 : 0;
         dri_key_unlink(&core->keys, key, flight);
         dri_outcome_none(core, flight);
+        dri_gate_came_again(core, flight);
         return true;
     }
     if (held != NULL && first == NULL && !parked->is_unread) {
@@ -674,7 +682,7 @@ static void look_at(struct dri_core *core, struct dri_parked_key *parked)
 
 bool dri_park_is_due(const struct dri_core *core)
 {
-    return core->touched != 0 || (core->is_gate_due && core->gated != NULL);
+    return core->touched != 0 || core->is_exit_due || (core->is_gate_due && core->gated != NULL);
 }
 
 void dri_park_work(struct dri_core *core)

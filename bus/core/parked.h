@@ -24,6 +24,7 @@ struct dri_slot;
 enum dri_entry_state {
     DRI_ENTRY_FREE,
     DRI_ENTRY_WAITING, /* for its time, its turn, or its release */
+    DRI_ENTRY_GATED,   /* in the core's list: its time has come, and its source is not settled */
     DRI_ENTRY_READY,   /* in the core's list: it may come out as soon as there is a flight */
     DRI_ENTRY_ASKED,   /* UNPARK was said */
     DRI_ENTRY_OUT,     /* it is a flight */
@@ -41,16 +42,20 @@ enum {
 struct dri_entry {
     uint64_t offset;        /* in its log */
     uint64_t order;         /* at which it first stood there: its place among its key's entries */
-    uint64_t source_hash;   /* of the message that it is */
+    uint64_t source_hash;   /* of the message that it is ... */
+    uint64_t source_offset; /* ... which stood there */
+    uint64_t gate;          /* until so many of the source that are finished are settled;
+                               UINT64_MAX: not known yet (gate.c) */
     uint64_t due_ms;        /* wall; 0: when its turn comes */
     uint64_t not_before_ns; /* mono: it could not come out, and is not asked for again */
     uint64_t place;         /* of its bytes with the shell; 0: none */
     uint32_t slot, epoch;   /* of the park log */
     uint32_t key;           /* number of its parked key + 1; 0: none */
     uint32_t next, prev;    /* in its key's queue, by order; free list: number + 1 */
-    uint32_t ready_next, ready_prev; /* in the list of those that are ready: number + 1 */
-    uint32_t flight;                 /* that was taken for it: index + 1, until it is free again */
-    uint32_t users;                  /* flights whose letter names the unit of this one */
+    uint32_t list_next, list_prev; /* in the list of those that are READY or GATED: number + 1 */
+    uint32_t source_slot;          /* to which the source belongs + 1; 0: not known */
+    uint32_t flight;               /* that was taken for it: index + 1, until it is free again */
+    uint32_t users;                /* flights whose letter names the unit of this one */
     uint32_t attempts;
     uint8_t kind;       /* enum dri_park_kind */
     uint8_t state;      /* enum dri_entry_state */
@@ -132,8 +137,14 @@ void dri_gate_leave(struct dri_core *core, struct dri_flight *flight);
 void dri_gate_due(struct dri_core *core, struct dri_flight *flight);
 /** Its slot is revoked, or the worker drains: it does not wait on. Requires: is_gated. */
 void dri_gate_end(struct dri_core *core, struct dri_flight *flight, uint64_t *counter);
-/** Publish what need not wait any more. */
+/** Publish, and let out, what need not wait any more. */
 void dri_gate_work(struct dri_core *core);
+/** Whether it stays in its log until its source is settled. Requires: WAITING, of a key. */
+bool dri_gate_keeps(struct dri_core *core, struct dri_entry *entry);
+/** Nobody has answered. Requires: GATED. */
+void dri_gate_entry_due(struct dri_core *core, struct dri_entry *entry);
+/** Its source came once more, and was finished once more. */
+void dri_gate_came_again(struct dri_core *core, const struct dri_flight *flight);
 
 uint32_t dri_entry_timer_id(const struct dri_core *core, uint32_t entry);
 /** Fill in an action of an entry that is read now; false: it means nothing any more. */

@@ -130,6 +130,8 @@ bool dri_slot_admit(struct dri_core *core, struct dri_flight *flight);
 void dri_slot_finish(struct dri_core *core, struct dri_flight *flight);
 /** Settle when its time comes. */
 void dri_slot_arm(struct dri_core *core, struct dri_slot *slot);
+/** The same, without waiting long. */
+void dri_slot_arm_soon(struct dri_core *core, struct dri_slot *slot);
 /** Settle it once more, although nothing is new: there was no answer. */
 void dri_slot_say_again(struct dri_core *core, struct dri_slot *slot);
 /** Whether a record of this offset is new; if so it is received: as a node, or as finished when an

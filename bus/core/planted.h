@@ -42,6 +42,7 @@
     X(NO_WINDOW_RECORD, 25, "forgets to store one end in four in the window")                      \
     X(ADAPTIVE_BEYOND, 26, "lets an adaptive limit grow beyond its maximum")                       \
     X(PARK_BEFORE_SETTLED, 27, "parks a command before those of its key before it are settled")    \
+    X(OUT_BEFORE_SETTLED, 34, "brings what is parked before its source is settled")                \
     X(LOSE_DELAYED, 30, "settles what is due far away before a delay log has it")                  \
     X(RUN_EARLY, 31, "runs a scheduled command up to a second before its time")                    \
     X(DRAIN_LOSES_RELEASE, 33, "settles a release whose commands a drain gives up")

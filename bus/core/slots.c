@@ -26,6 +26,8 @@
  * with `start: latest` a crash before the first commit would lose what came meanwhile.
  */
 
+#define SETTLE_SOON_MS 50u /* between two that somebody waits for */
+
 static struct dri_slot *slot_at(struct dri_core *core, uint32_t number)
 {
     DRI_ASSERT(number < core->config.slots_max);
@@ -41,6 +43,20 @@ void dri_slot_arm(struct dri_core *core, struct dri_slot *slot)
     slot->is_settle_armed = true;
     uint64_t due_ns = dri_after_ms(slot->last_settle_ns, core->config.settle_ms);
     dri_timers_set(&core->timers, id, due_ns > core->now.mono_ns ? due_ns : core->now.mono_ns);
+}
+
+/* Somebody waits for the answer. */
+void dri_slot_arm_soon(struct dri_core *core, struct dri_slot *slot)
+{
+    uint32_t settle_ms = core->config.settle_ms;
+    if (slot->is_settle_held) {
+        return; /* the last one failed */
+    }
+    slot->is_settle_armed = true;
+    uint64_t due_ns =
+        dri_after_ms(slot->last_settle_ns, settle_ms < SETTLE_SOON_MS ? settle_ms : SETTLE_SOON_MS);
+    dri_timers_set(&core->timers, dri_slot_timer_id(core, slot, DRI_TIMER_SETTLE),
+                   due_ns > core->now.mono_ns ? due_ns : dri_after_ms(core->now.mono_ns, 1));
 }
 
 /* --- admission --- */
@@ -336,6 +352,7 @@ static void keep(struct dri_core *core, struct dri_slot *slot, uint64_t count, u
     slot->kept = count;
     slot->kept_to = to;
     core->is_gate_due = core->is_gate_due || core->gated != NULL;
+    core->is_exit_due = core->entries_gated.head != 0;
 }
 
 void dri_slot_say_again(struct dri_core *core, struct dri_slot *slot)
@@ -431,6 +448,7 @@ static void confirm(struct dri_core *core, struct dri_slot *slot, uint64_t posit
     }
     slot->has_settled = true;
     slot->settled = position;
+    core->is_exit_due = core->entries_gated.head != 0;
     if (slot->has_sent && position == slot->sent) {
         slot->settled_sum = slot->sent_sum;
         slot->same_out -= slot->same_out > 0 ? 1 : 0;
@@ -512,6 +530,7 @@ void dri_slot_assigned(struct dri_core *core, const struct dri_core_event *event
         .is_park = event->as.assigned.is_park,
         .park = has_park ? park : UINT32_MAX,
         .origin_hash = event->as.assigned.origin_hash,
+        .assigned_ns = core->now.mono_ns,
         .has_settled = committed >= 0,
         .has_sent = committed >= 0,
         .settled = committed >= 0 ? (uint64_t)committed : 0,

@@ -121,6 +121,7 @@ bool dri_parking_read(struct dri_parking *parking, struct dri_now now,
     }
     ret_parked->is_of_release = park.kind == DRI_PARK_COMMAND && park.unit.at != NULL;
     ret_parked->source_hash = dri_park_source_hash_of(park.source);
+    ret_parked->source_offset = dri_park_source_offset_of(park.source);
     return keep(parking, message, &ret_parked->place);
 }
 

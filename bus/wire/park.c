@@ -148,17 +148,32 @@ uint64_t dri_park_source_hash(struct dray_slice origin, uint64_t offset)
     return dri_park_source_mix(dri_hash64(origin), offset);
 }
 
-uint64_t dri_park_source_hash_of(struct dray_slice source)
+static bool read_source(struct dray_slice source, struct dray_slice *ret_origin,
+                        uint64_t *ret_offset)
 {
-    uint64_t offset = 0;
     size_t slash = source.len;
 
     while (slash > 0 && source.at[slash - 1] != '/') {
         slash--;
     }
     if (slash < 2 ||
-        !dri_header_number(dray_slice_of(source.at + slash, source.len - slash), &offset)) {
-        return 0;
+        !dri_header_number(dray_slice_of(source.at + slash, source.len - slash), ret_offset)) {
+        return false;
     }
-    return dri_park_source_hash(dray_slice_of(source.at, slash - 1), offset);
+    *ret_origin = dray_slice_of(source.at, slash - 1);
+    return true;
+}
+
+uint64_t dri_park_source_hash_of(struct dray_slice source)
+{
+    struct dray_slice origin;
+    uint64_t offset;
+    return read_source(source, &origin, &offset) ? dri_park_source_hash(origin, offset) : 0;
+}
+
+uint64_t dri_park_source_offset_of(struct dray_slice source)
+{
+    struct dray_slice origin;
+    uint64_t offset;
+    return read_source(source, &origin, &offset) ? offset : 0;
 }

@@ -81,5 +81,7 @@ static inline uint64_t dri_park_source_mix(uint64_t origin_hash, uint64_t offset
     return hash != 0 ? hash : 1;
 }
 uint64_t dri_park_source_hash_of(struct dray_slice source);
+/** The offset in such a text; 0 where the hash is 0. */
+uint64_t dri_park_source_offset_of(struct dray_slice source);
 
 #endif

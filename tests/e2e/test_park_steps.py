@@ -116,13 +116,25 @@ class Stand:
                 (msgpack.unpackb(message.value) for message in scene.client.read(scene.topics["results"]))
                 if result["status"] == "ok"}
 
+    def check_stands(self, gate_ns):
+        """Until the gate opens the head of each key has its two attempts and nothing else runs: what stands still
+        does not run when it is read from the log again. Of the first key one was cut off, or was not settled."""
+        counts = collections.Counter(run.id for run in self.scene.runs() if run.start_ns < gate_ns)
+        for key in self.keys:
+            [head, *followers] = [command.id.encode().hex() for command in self.scene.commands if command.key == key]
+            most = 3 if key == self.keys[0] else 2
+            assert 2 <= counts[head] <= most, f"{key}, which stands still, ran {counts[head]} times"
+            assert not any(counts[id_] for id_ in followers), f"a follower of {key} ran"
+
     def check_runs(self, gate_ns):
-        """Returns how many runs there were beyond one that succeeded of each."""
+        """Returns how many runs there were beyond one that succeeded of each. Of a key that the replica which died
+        never had there are none: neither the release that was killed nor the other's death repeat anything."""
         by_key = collections.defaultdict(list)
         number_of = {c.id.encode().hex(): c for c in self.scene.commands}
         good = [run for run in self.scene.runs() if run.start_ns > gate_ns]
         for run in good:
             by_key[number_of[run.id].key].append((run.start_ns, run.end_ns, number_of[run.id].number))
+        of_one = {number_of[run.id].key for run in good if run.worker != self.scene.replicas["two"].name}
         for key, ran in by_key.items():
             ran.sort()
             first = []
@@ -132,6 +144,7 @@ class Stand:
             assert first == sorted(first) and len(first) == 1 + EACH, f"{key} ran in the order {ran}"
             overlaps = [(a, b) for a, b in zip(ran, ran[1:]) if b[0] < a[1]]
             assert not overlaps, f"{key}: two runs at once: {overlaps}"
+            assert key in of_one or len(ran) == 1 + EACH, f"{key} ran {len(ran)} times with the one that lived"
         assert len(by_key) == len(self.keys)
         return len(good) - self.standing
 
@@ -150,6 +163,7 @@ class Stand:
             workers.settle_down(lambda: (one.metric("dray_stopped_keys") or 0) > 0, 60,
                                 "keys that stand still with the first replica")
             gate_ns = time.monotonic_ns()
+            self.check_stands(gate_ns)
             with open(scene.probe_log + ".gate", "wb"):
                 pass
             self.release()

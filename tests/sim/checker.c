@@ -859,6 +859,8 @@ void sim_checker_run_begins(struct sim_checker *checker, uint32_t client,
     check_first_run(checker, command, flight->epoch);
     sim_park_check_order(checker, command, order_key(checker, command, flight->epoch),
                          sim_epoch_at(checker, flight->epoch)->began_at);
+    sim_park_check_again(checker, command, order_key(checker, command, flight->epoch),
+                         sim_epoch_at(checker, flight->epoch));
     check_epoch(checker, flight, command);
     command->runs++;
     checker->tally.runs++;

@@ -33,6 +33,8 @@ struct sim_command {
     uint32_t parks;     /* records of it in park logs, ... */
     uint64_t parked_at; /* ... count of events when the first was stored */
     uint32_t park_deliveries;
+    uint64_t out_at;      /* count of events when it first ran out of a park log, ... */
+    bool was_out_settled; /* ... and its source was committed as finished then */
     uint32_t stops;       /* of these, STOPPED */
     uint32_t stop_runs;   /* that failed for the last time, and may have stopped the key */
     bool is_member;       /* its letter stands in the unit of another */
@@ -61,6 +63,7 @@ struct sim_place { /* a message of a source: a command, or its copy in a delay l
     uint64_t offset;
     uint32_t command; /* index */
     uint32_t deliveries;
+    bool is_said;     /* the latest commit says that it is finished, or parked */
     bool is_moved;    /* a later copy of the command was stored: it need not be here any more */
     uint64_t said_at; /* count of events: since then the commits say that it has its outcome */
 };
@@ -234,6 +237,9 @@ void sim_park_member(struct sim_checker *checker, const struct sim_command *comm
                      const struct dri_letter *letter);
 /** A record runs. */
 void sim_park_check_run(struct sim_checker *checker, const struct sim_park_record *record);
+/** A run begins, of its source or out of a park log. */
+void sim_park_check_again(struct sim_checker *checker, struct sim_command *command, int32_t key,
+                          const struct sim_epoch *epoch);
 /** A command runs: nothing that is parked may come before it. */
 void sim_park_check_order(struct sim_checker *checker, const struct sim_command *command,
                           int32_t key, uint64_t began_at);

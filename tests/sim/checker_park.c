@@ -338,6 +338,31 @@ static void check_behind(struct sim_checker *checker, const struct sim_command *
     checker->tally.forgotten += is_forgotten;
 }
 
+/* Once it has run out of a log its record may be gone, and what stands behind it in its key may
+ * have run. So its source may not come again and run, unless the commits said by then that it would
+ * not: what these lose a worker can do nothing about. */
+void sim_park_check_again(struct sim_checker *checker, struct sim_command *command, int32_t key,
+                          const struct sim_epoch *epoch)
+{
+    const struct sim_log *log = &checker->logs[command->topic][command->partition];
+    const struct sim_place *place =
+        sim_place_at(checker, command->topic, command->partition, command->offset);
+    if (epoch->is_park) {
+        command->was_out_settled = command->out_at == 0 ? place->is_said : command->was_out_settled;
+        command->out_at = command->out_at == 0 ? checker->tally.events : command->out_at;
+        return;
+    }
+    if (checker->options.mode == DRI_SETTLE_EACH || key < 0 || command->out_at == 0 ||
+        epoch->began_at < command->parked_at || command->was_out_settled || log->went_back ||
+        command->copies > 0 || !sim_has_place(command) || sim_may_be_overtaken(checker, command)) {
+        return;
+    }
+    sim_checker_fail(checker, "order",
+                     "command %u came out of the park log before its source was settled, and comes "
+                     "again from there",
+                     command->plan.index);
+}
+
 void sim_park_check_order(struct sim_checker *checker, const struct sim_command *command,
                           int32_t key, uint64_t began_at)
 {

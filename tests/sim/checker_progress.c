@@ -167,6 +167,7 @@ static void note_said(struct sim_checker *checker, const struct dri_sim_sight *s
     for (size_t i = 0; i < log->count; i++) {
         struct sim_place *place = &log->places[i];
         bool is_said = place->offset < sight->offset || sim_progress_has(said, place->offset);
+        place->is_said = is_said;
         if (!is_said) {
             place->said_at = 0;
         } else if (place->said_at == 0 && checker->commands[place->command].parks == 0) {

@@ -39,6 +39,12 @@ static inline void assign_source(struct fixture *fx, uint32_t epoch)
     feed(fx, event);
 }
 
+/* What was committed says that everything was parked, or has ended. */
+static inline void all_settled(struct fixture *fx)
+{
+    settled(fx, 0, 1, 100, DRAY_OK);
+}
+
 static inline void caught_up(struct fixture *fx)
 {
     about_slot(fx, DRI_CE_CAUGHT_UP, 1, 1);
@@ -71,6 +77,7 @@ static inline struct dri_core_parked parked_of(uint64_t offset, uint64_t source,
     return (struct dri_core_parked){.offset = offset,
                                     .order = offset,
                                     .source_hash = dri_park_source_mix(ORIGIN, source),
+                                    .source_offset = source,
                                     .key_hash = key,
                                     .has_key = key != 0,
                                     .place = 1000 + offset};
@@ -186,6 +193,7 @@ static inline void park_first(struct fixture *fx)
     read_back(fx, copy);
     tick_ms(fx, 100);
     want_settle(fx, 0, 1);
+    settled(fx, 0, 1, 1, DRAY_OK);
 }
 
 static inline void done_exhausted(struct fixture *fx, struct dri_flight *flight,

@@ -17,6 +17,7 @@ static void a_long_retry_is_stored_then_settled_and_comes_back_when_it_is_due(vo
     struct dri_core_parked copy = copy_of(flight, 0, 0);
     stored_at(fx, flight, 0);
     want_settle(fx, 0, 1);
+    settled(fx, 0, 1, 1, DRAY_OK);
     assert_int_equal(stats_of(fx).in_flight, 0);
     read_back(fx, copy);
     tick_ms(fx, LONG_MS - 300);
@@ -91,6 +92,7 @@ static void a_follower_that_comes_later_is_parked_behind_and_runs_behind(void **
     read_back(fx, copy);
     tick_ms(fx, LONG_MS);
     want_settle(fx, 0, 2);
+    settled(fx, 0, 1, 2, DRAY_OK);
     struct dri_flight *out = come_out(fx, 0, 7);
     want_nothing(fx); /* one at a time */
     succeed(fx, out);
@@ -183,6 +185,7 @@ static void nothing_comes_out_before_the_log_was_caught_up_with(void **state)
     fixture_reopen(fx, park_config());
     assign_park(fx, 1);
     assign_source(fx, 1);
+    all_settled(fx);
     read_back(fx, parked_of(0, 0, 7));
     read_back(fx, parked_of(1, 1, 0));
     tick_ms(fx, LONG_MS);
@@ -197,6 +200,7 @@ static void nothing_comes_out_before_the_log_was_caught_up_with(void **state)
 static void what_is_parked_again_keeps_its_place(void **state)
 {
     struct fixture *fx = *state;
+    all_settled(fx);
     read_back(fx, parked_of(0, 0, 7));
     read_back(fx, parked_of(1, 1, 7));
     struct dri_flight *out = come_out(fx, 0, 7);
@@ -228,6 +232,7 @@ static void of_copies_read_from_a_log_the_one_written_last_in_its_place_counts(v
     fixture_reopen(fx, park_config());
     assign_park(fx, 1);
     assign_source(fx, 1);
+    all_settled(fx);
     struct dri_core_parked second = parked_of(4, 0, 7);
     second.order = 0;
     second.attempts = 3;
@@ -242,6 +247,7 @@ static void of_copies_read_from_a_log_the_one_written_last_in_its_place_counts(v
 static void what_comes_out_waits_on_when_it_cannot_be_had(void **state)
 {
     struct fixture *fx = *state;
+    all_settled(fx);
     read_back(fx, parked_of(0, 0, 7));
     dri_core_untake(fx->core, take_out(fx, 0));
     fixture_check(fx);
@@ -258,6 +264,7 @@ static void a_full_worker_lets_what_is_parked_come_out(void **state)
         come(fx, i, 100 + i);
     }
     assert_int_equal(dri_core_room(fx->core), 0);
+    all_settled(fx);
     forget_said(fx);
     read_back(fx, parked_of(0, 90, 7));
     struct dri_flight *out = take_out(fx, 0);
@@ -384,8 +391,6 @@ static void a_drain_does_not_wait_for_what_is_parked(void **state)
     struct fixture *fx = *state;
     park_first(fx);
     about_slot(fx, DRI_CE_DRAIN, 0, 0);
-    want_settle(fx, 0, 1);
-    settled(fx, 0, 1, 1, DRAY_OK);
     assert_true(want(fx, DRI_CA_DRAINED)->action.as.is_clean);
 }
 
@@ -407,6 +412,7 @@ static void a_stopped_key_stands_still_until_it_is_released(void **state)
     forget_said(fx);
     tick_ms(fx, 1000000);
     want_settle(fx, 0, 2);
+    settled(fx, 0, 1, 2, DRAY_OK);
     want_nothing(fx);
     assert_int_equal(stats_of(fx).stopped_keys, 1);
     read_back(fx, release_at(2, 7));
@@ -421,6 +427,7 @@ static void a_stopped_key_stands_still_until_it_is_released(void **state)
 static void a_release_is_not_over_when_a_drain_gives_up_what_it_let_go(void **state)
 {
     struct fixture *fx = *state;
+    all_settled(fx);
     struct dri_core_parked stopped = parked_of(0, 0, 7);
     stopped.kind = DRI_PARK_STOPPED;
     read_back(fx, stopped);
@@ -449,6 +456,116 @@ static struct dri_flight *second_fails(struct fixture *fx, struct dri_flight **r
     want_nothing(fx);
     assert_int_equal(second->state, DRI_FLIGHT_PARKING);
     return second;
+}
+
+/* One of key 7 at 1 that is parked behind the first, whose time has come. */
+static struct dri_flight *park_second(struct fixture *fx)
+{
+    park_first(fx);
+    struct dri_flight *second = come(fx, 1, 7);
+    want_publish(fx, 1, DRI_OUTCOME_PARK);
+    read_back(fx, copy_of(second, 1, 1));
+    tick_ms(fx, LONG_MS);
+    succeed(fx, come_out(fx, 0, 7));
+    want_publish(fx, 0, DRI_OUTCOME_RESULT);
+    return second;
+}
+
+static void what_is_parked_comes_out_when_its_source_is_settled(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *second = park_second(fx);
+    want_nothing(fx); /* nobody knows yet that it is stored, so nothing can be settled */
+    stored_at(fx, second, 1);
+    want_nothing(fx);
+    tick_ms(fx, 100);
+    want_nothing(fx); /* a settle that was sent may be lost */
+    settled(fx, 0, 1, 2, DRAY_OK);
+    come_out(fx, 1, 7);
+}
+
+static void its_key_is_parked_meanwhile(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *second = park_second(fx);
+    stored_at(fx, second, 1);
+    come(fx, 2, 7);
+    want_publish(fx, 2, DRI_OUTCOME_PARK); /* it does not overtake */
+    come(fx, 3, 8);
+    want_start(fx, 3); /* and others do not wait */
+}
+
+static void a_settle_that_failed_lets_nothing_out(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *second = park_second(fx);
+    stored_at(fx, second, 1);
+    tick_ms(fx, 100);
+    settled(fx, 0, 1, 2, DRAY_ETIMEOUT);
+    want_nothing(fx);
+    tick_ms(fx, 100);
+    want_settle(fx, 0, 2);
+    want_nothing(fx);
+    settled(fx, 0, 1, 2, DRAY_OK);
+    come_out(fx, 1, 7);
+}
+
+static void a_settle_without_an_answer_is_said_again_for_what_would_come_out(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_flight *second = park_second(fx);
+    stored_at(fx, second, 1);
+    tick_ms(fx, 100);
+    forget_said(fx); /* with it the settle, which gets lost */
+    tick_ms(fx, 2100);
+    want_settle(fx, 0, 2);
+    settled(fx, 0, 1, 2, DRAY_OK);
+    come_out(fx, 1, 7);
+}
+
+/* What was parked and not settled comes again after a crash, and what is parked waits for it. */
+static void after_a_restart_the_source_is_waited_for(void **state)
+{
+    struct fixture *fx = *state;
+    come(fx, 0, 8);
+    want_start(fx, 0);
+    read_back(fx, parked_of(0, 1, 7));
+    want_nothing(fx);
+    tick_ms(fx, 1000);
+    come(fx, 1, 7);
+    assert_int_equal(stats_of(fx).copies_dropped, 1);
+    want_nothing(fx);
+    tick_ms(fx, 100);
+    settled(fx, 0, 1, 0, DRAY_OK); /* and the metadata, that it is finished */
+    come_out(fx, 0, 7);
+}
+
+static void a_source_that_does_not_come_is_not_waited_for_long(void **state)
+{
+    struct fixture *fx = *state;
+    read_back(fx, parked_of(0, 1000, 7));
+    for (int i = 0; i < 50; i++) {
+        tick_ms(fx, 1000);
+        want_nothing(fx);
+    }
+    for (int i = 0; i < 13; i++) {
+        tick_ms(fx, 1000);
+    }
+    come_out(fx, 0, 7);
+}
+
+static void what_a_release_lets_go_waits_for_its_source_too(void **state)
+{
+    struct fixture *fx = *state;
+    struct dri_core_parked stopped = parked_of(0, 0, 7);
+    stopped.kind = DRI_PARK_STOPPED;
+    read_back(fx, stopped);
+    read_back(fx, release_at(1, 7));
+    want_nothing(fx);
+    come(fx, 0, 7);
+    tick_ms(fx, 100);
+    settled(fx, 0, 1, 1, DRAY_OK);
+    come_out(fx, 0, 7);
 }
 
 static void what_came_before_in_its_key_is_settled_before_a_copy_goes(void **state)
@@ -658,6 +775,7 @@ static void a_sequence_is_one_unit_of_letters_until_it_is_released(void **state)
     read_back(fx, held);
     stored_at(fx, second, 1);
     read_back(fx, behind);
+    settled(fx, 0, 1, 2, DRAY_OK);
     assert_int_equal(stats_of(fx).stopped_keys, 1);
     /* It comes out, and becomes a letter of the unit without a run. */
     struct dri_flight *member = take_out(fx, 1);
@@ -677,6 +795,7 @@ static void a_sequence_is_one_unit_of_letters_until_it_is_released(void **state)
     /* What a release writes does not become a letter again, and runs when it is let go. */
     struct dri_core_parked again = parked_of(2, 50, 7);
     again.is_of_release = true;
+    again.source_hash = 50; /* a letter */
     read_back(fx, again);
     want_nothing(fx);
     stored(fx, third);
@@ -692,6 +811,8 @@ static void a_sequence_is_one_unit_of_letters_until_it_is_released(void **state)
     stored_at(fx, fourth, 3);
     read_back(fx, copy_of(fourth, 3, 3));
     read_back(fx, release_at(4, 7));
+    tick_ms(fx, 100);
+    settled(fx, 0, 1, 4, DRAY_OK);
     assert_int_equal(stats_of(fx).stopped_keys, 0);
     want_forgotten(fx, 1000);
     succeed(fx, come_out(fx, 2, 7));
@@ -732,6 +853,13 @@ int main(void)
         CASE(a_stopped_key_stands_still_until_it_is_released),
         CASE(the_first_of_a_sequence_is_settled_before_a_copy_goes),
         CASE(a_sequence_is_one_unit_of_letters_until_it_is_released),
+        CASE(what_is_parked_comes_out_when_its_source_is_settled),
+        CASE(its_key_is_parked_meanwhile),
+        CASE(a_settle_that_failed_lets_nothing_out),
+        CASE(a_settle_without_an_answer_is_said_again_for_what_would_come_out),
+        CASE(after_a_restart_the_source_is_waited_for),
+        CASE(a_source_that_does_not_come_is_not_waited_for_long),
+        CASE(what_a_release_lets_go_waits_for_its_source_too),
         CASE(what_came_before_in_its_key_is_settled_before_a_copy_goes),
         CASE(a_settle_without_an_answer_is_said_again),
         CASE(a_settle_that_was_refused_lets_no_copy_go),

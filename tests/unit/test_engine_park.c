@@ -48,7 +48,8 @@ static void assign(struct fixture *fixture, uint32_t slot, enum dri_source_role 
     struct dri_transport_event given = {.type = DRI_TE_ASSIGNED, .slot = slot};
     given.as.assigned.role = role;
     given.as.assigned.mode = DRI_SETTLE_WATERMARK;
-    given.as.assigned.committed = -1;
+    /* Whatever is parked is settled where it came from. */
+    given.as.assigned.committed = role == DRI_ROLE_COMMANDS ? 1000 : -1;
     given.as.assigned.partition = (int32_t)slot / 2;
     given.as.assigned.park = role == DRI_ROLE_COMMANDS ? slot + 1 : DRI_SLOT_NONE;
     given.as.assigned.window = DRI_SLOT_NONE;

@@ -243,6 +243,7 @@ static void a_source_has_one_name_in_both_forms(void **state)
     (void)state;
     assert_true(one != 0);
     assert_true(dri_park_source_hash_of(TEXT("commands/3/1234")) == one);
+    assert_int_equal(dri_park_source_offset_of(TEXT("commands/3/1234")), 1234);
     assert_true(dri_park_source_hash_of(TEXT("commands/3/1235")) != one);
     assert_true(dri_park_source_hash_of(TEXT("commands/4/1234")) != one);
     assert_true(dri_park_source_hash_of(TEXT("COMMANDS/1234")) ==
@@ -260,6 +261,7 @@ static void a_text_of_another_form_names_nothing(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         assert_true(dri_park_source_hash_of(TEXT(texts[i])) == 0);
+        assert_int_equal(dri_park_source_offset_of(TEXT(texts[i])), 0);
     }
     assert_true(dri_park_source_hash_of(NONE) == 0);
 }
