@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
 #include "cli.h"
-#include "module_probe.h"
+#include "run/module_probe.h"
 
 extern char **environ;
 
