@@ -436,7 +436,8 @@ static const char *check_handler(const struct dray_module *descriptor, size_t nu
 /* Checks everything behind `abi`, which is checked already. What is wrong, or NULL. */
 static const char *check_descriptor(const struct dray_module *descriptor)
 {
-    if (descriptor->bytes < offsetof(struct dray_module, flags) || descriptor->bytes > DESCRIPTOR_MAX ||
+    if (descriptor->bytes < offsetof(struct dray_module, flags) ||
+        descriptor->bytes > DESCRIPTOR_MAX ||
         descriptor->handler_bytes < sizeof(struct dray_handler) ||
         descriptor->handler_bytes > HANDLER_MAX ||
         descriptor->handler_bytes % _Alignof(struct dray_handler) != 0) {

@@ -54,8 +54,8 @@ DRAY_MUST_CHECK enum dray_status dri_module_load(struct dri_modules *modules,
                                                  struct dri_module **ret_module, char *ret_text,
                                                  size_t text_bytes);
 void dri_module_retain(struct dri_module *module);
-/** The last release runs the module's close; then the image is unmapped, or retired if it cannot be.
- *  NULL is a no-op. */
+/** The last release runs the module's close; then the image is unmapped, or retired if it cannot
+ * be. NULL is a no-op. */
 void dri_module_release(struct dri_module *module);
 
 /** The handler with this name, or NULL. Borrows until release. */

@@ -38,18 +38,18 @@
 #include "mem.h"
 #include "module.h"
 
-#define WORD        "probe-module"
-#define COPY_FD     3
-#define ANSWER_FD   4
-#define FD_MIN      10 /* of ours: above those of the child */
-#define KNOWN_MAX   64u
-#define BAD_NS      (300u * 1000000000ull) /* that a crash or a hang is remembered */
-#define TEXT_BYTES  224u
-#define SHA_BYTES   65u
-#define SLICE_MS    10 /* between looks at a child that the kernel cannot tell of */
+#define WORD         "probe-module"
+#define COPY_FD      3
+#define ANSWER_FD    4
+#define FD_MIN       10 /* of ours: above those of the child */
+#define KNOWN_MAX    64u
+#define BAD_NS       (300u * 1000000000ull) /* that a crash or a hang is remembered */
+#define TEXT_BYTES   224u
+#define SHA_BYTES    65u
+#define SLICE_MS     10 /* between looks at a child that the kernel cannot tell of */
 #define SETTLE_LOOKS 100
-#define STEP_BASE   'a'
-#define ANSWERED    '='
+#define STEP_BASE    'a'
+#define ANSWERED     '='
 
 extern char **environ;
 
@@ -147,8 +147,12 @@ static int spawn(const struct dri_prober *prober, const char *name, int copy, in
 {
     char timeout[16];
     char parent[16];
-    char *const argv[] = {prober->program, (char *)(uintptr_t)WORD, (char *)(uintptr_t)name,
-                          prober->worker,  timeout,                 parent,
+    char *const argv[] = {prober->program,
+                          (char *)(uintptr_t)WORD,
+                          (char *)(uintptr_t)name,
+                          prober->worker,
+                          timeout,
+                          parent,
                           NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -162,9 +166,9 @@ static int spawn(const struct dri_prober *prober, const char *name, int copy, in
     if (error == 0) {
         error = add_files(&actions, copy, answer);
         error = error != 0 ? error : add_attributes(&attributes);
-        error = error != 0 ? error
-                           : posix_spawn(ret_pid, prober->program, &actions, &attributes, argv,
-                                         environ);
+        error = error != 0
+                    ? error
+                    : posix_spawn(ret_pid, prober->program, &actions, &attributes, argv, environ);
         (void)posix_spawnattr_destroy(&attributes);
     }
     (void)posix_spawn_file_actions_destroy(&actions);
@@ -499,7 +503,7 @@ static _Noreturn void try_module(char **argv)
     memcpy(bytes + 1, &answer.verdict, sizeof(answer.verdict));
     /* No exit handlers: what a module that stays has registered is not asked for. */
     _exit(write(ANSWER_FD, bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes) ? EXIT_SUCCESS
-                                                                         : EXIT_FAILURE);
+                                                                           : EXIT_FAILURE);
 }
 
 static bool can_try; /* written once, before there is another thread */

@@ -40,8 +40,8 @@ uint64_t dri_prober_failed(const struct dri_prober *prober);
 /** First of all in main. When the process was started to try a module it does that and does not
  *  come back. */
 void dri_probe_main(int argc, char **argv);
-/** What to start for a trial: this very program, if it has begun with dri_probe_main; else NULL, and
- *  nothing is tried (a worker in a program of somebody else's). */
+/** What to start for a trial: this very program, if it has begun with dri_probe_main; else NULL,
+ * and nothing is tried (a worker in a program of somebody else's). */
 const char *dri_probe_program(void);
 
 #endif

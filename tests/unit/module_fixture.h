@@ -76,8 +76,8 @@ static inline void put(const struct fixture *fixture, const char *from, const ch
 #define TESTED DRAY_TEST_BUILD_DIR "/tests/modules/"
 #define SPY    TESTED "spy.so"
 
-static inline enum dray_status load(struct fixture *fixture, const char *name, struct dray_slice sha256,
-                             struct dri_module **ret_module)
+static inline enum dray_status load(struct fixture *fixture, const char *name,
+                                    struct dray_slice sha256, struct dri_module **ret_module)
 {
     fixture->text[0] = '\0';
     return dri_module_load(fixture->modules, dray_slice_text(name), sha256, ret_module,
@@ -93,7 +93,7 @@ static inline void says(const struct fixture *fixture, const char *part)
 }
 
 static inline void refuses(struct fixture *fixture, const char *name, enum dray_status status,
-                    const char *part)
+                           const char *part)
 {
     struct dri_module *module = NULL;
 

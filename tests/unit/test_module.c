@@ -23,8 +23,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "run/elf.h"
 #include "module_fixture.h"
+#include "run/elf.h"
 #include "wire/sha256.h"
 
 /* What the spy says of itself. */

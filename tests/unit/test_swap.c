@@ -22,7 +22,7 @@
 #define CALLERS     2u
 #define PATIENCE_MS 20000u
 #define NEW_EVERY   100u /* swaps: then bytes that were never there before */
-#define SLOW_EVERY  64u /* calls */
+#define SLOW_EVERY  64u  /* calls */
 #define GROWTH_KIB  8192u
 
 static uint64_t swaps_max = 10000; /* or the first argument */
@@ -108,7 +108,8 @@ static struct size size_now(void)
     (void)fclose(file);
     file = fopen("/proc/self/statm", "re");
     assert_non_null(file);
-    assert_int_equal(2, fscanf(file, "%lu %lu", &total, &size.resident_kib)); /* NOLINT(cert-err34-c) */
+    assert_int_equal(
+        2, fscanf(file, "%lu %lu", &total, &size.resident_kib)); /* NOLINT(cert-err34-c) */
     size.resident_kib *= (unsigned long)sysconf(_SC_PAGESIZE) / 1024;
     (void)fclose(file);
     return size;
@@ -238,8 +239,8 @@ static void ten_thousand_swaps_lose_no_call_and_leave_nothing_behind(void **stat
     begin_swaps(&swap, fixture);
     for (unsigned i = 0; i < CALLERS; i++) {
         callers[i] = (struct caller){.registry = swap.registry, .is_over = &is_over};
-        assert_int_equal(
-            0, pthread_create(&callers[i].thread, NULL, call_all_the_time, &callers[i]));
+        assert_int_equal(0,
+                         pthread_create(&callers[i].thread, NULL, call_all_the_time, &callers[i]));
     }
     swap_many(&swap, 0, swaps_max / 10);
     const struct size before = size_now();
@@ -263,8 +264,7 @@ static void ten_thousand_swaps_lose_no_call_and_leave_nothing_behind(void **stat
     assert_true(stats.unloaded > swaps_max / 2);
     assert_int_equal(0, atomic_load(&swap.tally.wrong));
     assert_true(atomic_load(&swap.tally.calls[1]) > 0 && atomic_load(&swap.tally.calls[2]) > 0);
-    assert_int_equal(calls,
-                     atomic_load(&swap.tally.calls[1]) + atomic_load(&swap.tally.calls[2]));
+    assert_int_equal(calls, atomic_load(&swap.tally.calls[1]) + atomic_load(&swap.tally.calls[2]));
     end_swaps(&swap);
     assert_int_equal(atomic_load(&swap.tally.opens), atomic_load(&swap.tally.closes));
 }
@@ -297,8 +297,8 @@ static void a_module_that_cannot_be_loaded_says_why_in_its_route(void **state)
 {
     struct fixture *fixture = *state;
     struct swap swap = {.revision = 0};
-    struct dri_route route = {.view = {.module = dray_slice_text("crash.so"),
-                                       .name = dray_slice_text("rogue")}};
+    struct dri_route route = {
+        .view = {.module = dray_slice_text("crash.so"), .name = dray_slice_text("rogue")}};
 
     begin_swaps(&swap, fixture);
     put(fixture, TESTED "rogue_crash_open.so", "crash.so");

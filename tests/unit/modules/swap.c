@@ -4,11 +4,11 @@
 /* swap.c - one module in two versions (VERSION is 1 or 2), which define the same global symbols and
  * use them as any program does, so that a loader that mixes them up is found out. */
 
+#include "swap.h"
+
 #include <stdlib.h>
 
 #include <dray/handler.h>
-
-#include "swap.h"
 
 /* Visible outside, and bound at load: what -Bsymbolic or a hidden symbol would avoid. */
 DRAY_API int swap_number(void);
@@ -58,6 +58,11 @@ static const struct dray_handler handlers[] = {
 };
 
 DRAY_MODULE = {
-    DRAY_MODULE_HEAD,    .name = "swap", .handlers = handlers,           .handlers_count = 1,
-    .open = begin,       .close = end,   .flags = DRAY_MODULE_UNLOADABLE,
+    DRAY_MODULE_HEAD,
+    .name = "swap",
+    .handlers = handlers,
+    .handlers_count = 1,
+    .open = begin,
+    .close = end,
+    .flags = DRAY_MODULE_UNLOADABLE,
 };
