@@ -613,29 +613,28 @@ static void init_image(struct dri_module *image, const char *name, const char *w
     image->env.log = log_for_module;
 }
 
-enum dray_status dri_module_try(int fd, const char *name, const char *worker,
-                                dri_module_step_fn *on_step, void *arg, char *ret_text,
+enum dray_status dri_module_try(const struct dri_module_trial *trial, char *ret_text,
                                 size_t text_bytes, bool *ret_unloadable)
 {
-    struct dri_module image = {.fd = fd};
+    struct dri_module image = {.fd = trial->fd};
     struct answer answer = {image.name, ret_text, text_bytes};
     enum dray_status status;
 
-    init_image(&image, name, worker);
+    init_image(&image, trial->name, trial->worker);
     image.env.is_trial = true;
-    (void)on_step(arg, DRI_MODULE_LOADS);
+    (void)trial->on_step(trial->arg, DRI_MODULE_LOADS);
     status = map_image(&answer, &image);
     if (status == DRAY_OK) {
-        (void)on_step(arg, DRI_MODULE_OPENS);
+        (void)trial->on_step(trial->arg, DRI_MODULE_OPENS);
         status = open_module(&answer, &image);
     }
     if (status != DRAY_OK) {
         return status;
     }
-    (void)on_step(arg, DRI_MODULE_CLOSES);
+    (void)trial->on_step(trial->arg, DRI_MODULE_CLOSES);
     close_module(&image);
-    *ret_unloadable =
-        image.is_unloadable && on_step(arg, DRI_MODULE_UNLOADS) && unmap_image(&image);
+    *ret_unloadable = image.is_unloadable && trial->on_step(trial->arg, DRI_MODULE_UNLOADS) &&
+                      unmap_image(&image);
     return DRAY_OK;
 }
 
@@ -663,9 +662,9 @@ static enum dray_status try_and_map(struct dri_modules *modules, const struct an
     init_image(image, answer->name, modules->worker);
     if (modules->prober != NULL) {
         char text[REASON_BYTES] = "";
+        const struct dri_prober_copy copy = {image->fd, image->sha256, image->name};
 
-        status = dri_prober_try(modules->prober, image->fd, image->sha256, image->name,
-                                &is_unloadable, text, sizeof(text));
+        status = dri_prober_try(modules->prober, &copy, &is_unloadable, text, sizeof(text));
         if (status != DRAY_OK) {
             (void)snprintf(answer->text, answer->bytes, "%s", text);
             return status;

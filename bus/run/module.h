@@ -80,12 +80,18 @@ enum dri_module_step {
 /** Told before each; false to DRI_MODULE_UNLOADS: it stays. */
 typedef bool dri_module_step_fn(void *arg, enum dri_module_step step);
 
-/** Load the sealed copy behind fd, open it, close it, and unmap it if it says that it may be: all
- *  that a worker does with a module but the calls. In a process of its own: whatever it does wrong
- *  happens here.
+struct dri_module_trial {
+    int fd; /* the sealed copy */
+    const char *name;
+    const char *worker;
+    dri_module_step_fn *on_step;
+    void *arg;
+};
+
+/** Load the copy, open it, close it, and unmap it if it says that it may be: all that a worker does
+ *  with a module but the calls. In a process of its own: whatever it does wrong happens here.
  *  Errors: as dri_module_load. *ret_unloadable: it is out of memory again. */
-DRAY_MUST_CHECK enum dray_status dri_module_try(int fd, const char *name, const char *worker,
-                                                dri_module_step_fn *on_step, void *arg,
+DRAY_MUST_CHECK enum dray_status dri_module_try(const struct dri_module_trial *trial,
                                                 char *ret_text, size_t text_bytes,
                                                 bool *ret_unloadable);
 

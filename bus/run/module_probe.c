@@ -351,38 +351,37 @@ static enum dray_status tell(const struct verdict *verdict, bool *ret_unloadable
     return (enum dray_status)verdict->status;
 }
 
-enum dray_status dri_prober_try(struct dri_prober *prober, int fd, const char *sha256,
-                                const char *name, bool *ret_unloadable, char *ret_text,
-                                size_t text_bytes)
+enum dray_status dri_prober_try(struct dri_prober *prober, const struct dri_prober_copy *copy,
+                                bool *ret_unloadable, char *ret_text, size_t text_bytes)
 {
-    const struct known *known = find_known(prober, sha256);
+    const struct known *known = find_known(prober, copy->sha256);
     if (known != NULL) {
         return tell(&known->verdict, ret_unloadable, ret_text, text_bytes);
     }
     struct trial trial = {.len = 0};
     struct verdict verdict = {.status = DRAY_EIO};
     uint64_t begun_ns = dri_clock_mono_ns();
-    int error = run_child(prober, fd, name, &trial);
+    int error = run_child(prober, copy->fd, copy->name, &trial);
     bool is_its_fault = false;
     if (error != 0) {
         const char *text = strerrordesc_np(error);
         (void)snprintf(verdict.text, TEXT_BYTES,
                        "module %s: cannot be tried in a child: %s; worker.trial_ms: 0 loads it "
                        "untried",
-                       name, text != NULL ? text : "unknown error");
+                       copy->name, text != NULL ? text : "unknown error");
     } else {
-        is_its_fault = judge(prober, &trial, name, &verdict);
+        is_its_fault = judge(prober, &trial, copy->name, &verdict);
     }
     if (verdict.status == DRAY_OK) {
-        remember(prober, sha256, UINT64_MAX, &verdict);
+        remember(prober, copy->sha256, UINT64_MAX, &verdict);
         DRI_LOG(DRI_LOG_DEBUG, "MOD-TRIED", "a module was tried in a child",
-                DRI_TEXT("module", name),
+                DRI_TEXT("module", copy->name),
                 DRI_UINT("ms", (dri_clock_mono_ns() - begun_ns) / 1000000u));
     } else {
         atomic_fetch_add(&prober->failed, 1);
     }
     if (is_its_fault) {
-        remember(prober, sha256, dri_clock_mono_ns() + BAD_NS, &verdict);
+        remember(prober, copy->sha256, dri_clock_mono_ns() + BAD_NS, &verdict);
     }
     return tell(&verdict, ret_unloadable, ret_text, text_bytes);
 }
@@ -484,11 +483,8 @@ static void be_humble(unsigned long timeout_ms)
 static _Noreturn void try_module(char **argv)
 {
     struct traces before;
-    struct {
-        char mark;
-        struct verdict verdict;
-    } answer = {.mark = ANSWERED};
-    char bytes[1 + sizeof(answer.verdict)];
+    struct verdict verdict = {.status = DRAY_EIO};
+    char bytes[1 + sizeof(verdict)];
     be_humble(strtoul(argv[4], NULL, 10));
     if (getppid() != (pid_t)strtol(argv[5], NULL, 10)) {
         _exit(EXIT_FAILURE); /* the worker is gone already */
@@ -496,11 +492,12 @@ static _Noreturn void try_module(char **argv)
     (void)fcntl(COPY_FD, F_SETFD, FD_CLOEXEC);
     (void)fcntl(ANSWER_FD, F_SETFD, FD_CLOEXEC);
     look_for_traces(&before);
-    answer.verdict.status =
-        (int32_t)dri_module_try(COPY_FD, argv[2], argv[3], write_step, &before, answer.verdict.text,
-                                TEXT_BYTES, &answer.verdict.is_unloadable);
-    bytes[0] = answer.mark;
-    memcpy(bytes + 1, &answer.verdict, sizeof(answer.verdict));
+    const struct dri_module_trial trial = {
+        .fd = COPY_FD, .name = argv[2], .worker = argv[3], .on_step = write_step, .arg = &before};
+    verdict.status =
+        (int32_t)dri_module_try(&trial, verdict.text, TEXT_BYTES, &verdict.is_unloadable);
+    bytes[0] = ANSWERED;
+    memcpy(bytes + 1, &verdict, sizeof(verdict));
     /* No exit handlers: what a module that stays has registered is not asked for. */
     _exit(write(ANSWER_FD, bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes) ? EXIT_SUCCESS
                                                                            : EXIT_FAILURE);

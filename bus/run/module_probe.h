@@ -24,13 +24,19 @@ DRAY_MUST_CHECK enum dray_status dri_prober_create(const char *program, const ch
 /** NULL is a no-op. */
 void dri_prober_destroy(struct dri_prober *prober);
 
-/** Load, open, close and unload the sealed copy behind fd in a child. What is known of these bytes
- *  is not tried again: that they were good, and for some minutes that they ended or kept the child.
- *  Blocks, up to the time limit. Threads: one at a time.
- *  Errors: EINVALID (crash, hang, and what dri_module_load has), EIO (the child could not be made),
- *          ENOMEM; ret_text says what and what to do. */
-DRAY_MUST_CHECK enum dray_status dri_prober_try(struct dri_prober *prober, int fd,
-                                                const char *sha256, const char *name,
+struct dri_prober_copy {
+    int fd; /* sealed */
+    const char *sha256;
+    const char *name;
+};
+
+/** Load, open, close and unload the copy in a child. What is known of these bytes is not tried
+ *  again: that they were good, and for some minutes that they ended or kept the child. Blocks, up
+ * to the time limit. Threads: one at a time. Errors: EINVALID (crash, hang, and what
+ * dri_module_load has), EIO (the child could not be made), ENOMEM; ret_text says what and what to
+ * do. */
+DRAY_MUST_CHECK enum dray_status dri_prober_try(struct dri_prober *prober,
+                                                const struct dri_prober_copy *copy,
                                                 bool *ret_unloadable, char *ret_text,
                                                 size_t text_bytes);
 

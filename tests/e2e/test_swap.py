@@ -25,15 +25,14 @@ import registry_bench
 import workers
 
 KEYS, WORK_MS, PER_SECOND, BATCH, RETIRED_MAX = 40, 1, 200, 50, 4
-CONTROL = "dray.control"
 GROWTH_KIB = 16 * 1024
 
 
 class Swaps:
     """The one who writes the control topic, and the folder that it names modules of."""
 
-    def __init__(self, client, folder):
-        self.client, self.folder = client, folder
+    def __init__(self, client, folder, topic):
+        self.client, self.folder, self.topic = client, folder, topic
         os.mkdir(folder)
         self.revision, self.made = 0, 0
 
@@ -51,10 +50,10 @@ class Swaps:
     def put(self, changes):
         """One record for each list of (route, base), one behind the other."""
         for items in changes:
-            change = {"kind": "routes", "cluster": "default", "topic": CONTROL, "author": "test", "note": "",
+            change = {"kind": "routes", "cluster": "default", "topic": self.topic, "author": "test", "note": "",
                       "items": [{"key": f"default/{route['name']}@{route['version']}", "base": base, "route": route}
                                 for route, base in items]}
-            self.client.publish(CONTROL, [(None, msgpack.packb({"v": 1, "change": msgpack.packb(change)}), None)])
+            self.client.publish(self.topic, [(None, msgpack.packb({"v": 1, "change": msgpack.packb(change)}), None)])
             self.revision += 1
         return self.revision
 
@@ -69,9 +68,9 @@ class Bench:
     def __init__(self, folder, broker, name):
         self.client = clients.connect(broker.url)
         self.topics = {"commands": f"commands.{name}", "results": f"results.{name}",
-                       "dead_letters": f"dlq.{name}.commands"}
+                       "dead_letters": f"dlq.{name}.commands", "control": f"control.{name}", "status": f"status.{name}"}
         self.client.create(self.topics["commands"], 4)
-        self.swaps = Swaps(self.client, os.path.join(folder, "modules"))
+        self.swaps = Swaps(self.client, os.path.join(folder, "modules"), self.topics["control"])
         config = workers.configuration(broker.url, "swap", self.topics, settle_ms=200, lanes=4,
                                        retired_max=RETIRED_MAX, trial_ms=5000)
         config.update(modules=self.swaps.folder, routes=[])
@@ -202,14 +201,15 @@ def main():
             ("bad_abi", "was built for ABI 99")))),
         ("retired", retired),
     )
-    for name, case in cases:
-        with workers.Folder(f"swap-{name}") as folder, registry_bench.start_broker(arguments.bus) as broker:
-            bench = Bench(folder, broker, name)
-            try:
-                case(bench)
-            finally:
-                bench.end()
-        print(f"{name}: ok", flush=True)
+    with registry_bench.start_broker(arguments.bus) as broker:
+        for name, case in cases:
+            with workers.Folder(f"swap-{name}") as folder:
+                bench = Bench(folder, broker, name)
+                try:
+                    case(bench)
+                finally:
+                    bench.end()
+            print(f"{name}: ok", flush=True)
 
 
 if __name__ == "__main__":
