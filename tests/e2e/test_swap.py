@@ -71,7 +71,7 @@ class Bench:
                        "dead_letters": f"dlq.{name}.commands", "control": f"control.{name}", "status": f"status.{name}"}
         self.client.create(self.topics["commands"], 4)
         self.swaps = Swaps(self.client, os.path.join(folder, "modules"), self.topics["control"])
-        config = workers.configuration(broker.url, "swap", self.topics, settle_ms=200, lanes=4,
+        config = workers.configuration(broker.url, f"swap-{name}", self.topics, settle_ms=200, lanes=4,
                                        retired_max=RETIRED_MAX, trial_ms=5000)
         config.update(modules=self.swaps.folder, routes=[])
         self.worker = workers.Worker(folder, name, config)
