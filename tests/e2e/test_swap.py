@@ -3,7 +3,7 @@
 # Copyright 2026 The dray authors
 """A module is replaced, again and again, while its commands come in.
 
-test_swap.py [--bus nats|kafka[:VERSION]] [--swaps N]
+test_swap.py [--bus nats|kafka[:VERSION]] [--swaps N] [--only CASE]
 
 Each swap is a record of the control topic that the client writes itself, by the rule of docs/guide/registry.md; each
 batch of them brings bytes that the worker has never seen. Then modules that crash or hang, which the worker must
@@ -192,6 +192,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bus", default="nats")
     parser.add_argument("--swaps", type=int, default=1000)
+    parser.add_argument("--only", choices=("many", "bad", "retired"))
     arguments = parser.parse_args()
     cases = (
         ("many", lambda bench: many_swaps(bench, arguments.swaps)),
@@ -203,6 +204,8 @@ def main():
     )
     with registry_bench.start_broker(arguments.bus) as broker:
         for name, case in cases:
+            if arguments.only not in (None, name):
+                continue
             with workers.Folder(f"swap-{name}") as folder:
                 bench = Bench(folder, broker, name)
                 try:
