@@ -28,6 +28,7 @@
 #include "registry_tool.h"
 #include "run/binding.h"
 #include "run/module.h"
+#include "run/module_probe.h"
 #include "run/registry.h"
 #include "run/seed.h"
 #include "run/signing.h"
@@ -409,7 +410,12 @@ static void look_at_modules(struct doctor *doctor)
 {
     struct dri_modules *modules = NULL;
     enum dray_status status = dri_modules_create(doctor->cli->settings.modules, "doctor", &modules);
+    uint32_t trial_ms = doctor->cli->settings.worker.trial_ms;
+    if (status == DRAY_OK && dri_probe_program() != NULL && trial_ms != 0) {
+        status = dri_modules_try_first(modules, dri_probe_program(), trial_ms);
+    }
     if (status != DRAY_OK) {
+        dri_modules_destroy(modules);
         find(doctor, MARK_FAIL, "module", "%s", dray_status_text(status));
         fail_with(doctor, DRI_EXIT_FAILED);
         return;

@@ -113,6 +113,14 @@
       "with 1, so that its supervisor starts it afresh.")                                          \
     X("worker.stuck_exit_ms", worker.stuck_exit_ms, U32, "60000", 0, 86400000, false,              \
       "How long a deaf handler may hold its key before the worker drains and exits with 1.")       \
+    X("worker.trial_ms", worker.trial_ms, U32, "5000", 0, 600000, false,                           \
+      "A module that was not loaded before is loaded, opened and closed in a child first. What "   \
+      "crashes there, or takes longer than this, is not loaded; the route says why. 0: nothing "   \
+      "is tried.")                                                                                 \
+    X("worker.retired_max", worker.retired_max, U32, "64", 0, 100000, false,                       \
+      "Modules that were replaced and stay in memory. With more, up to a quarter more by the "     \
+      "worker's id, it drains and exits with 1, so that its supervisor starts it afresh. 0: "      \
+      "never.")                                                                                    \
     X("worker.dependency_failures", worker.dependency_failures, U32, "20", 0, 1000000, false,      \
       "Failures in a row, over all routes that depend on it (`policy.depends`), that open the "    \
       "breaker of a dependency. 0: none do.")                                                      \

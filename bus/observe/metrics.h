@@ -139,6 +139,13 @@
       "handlers whose command was given up because they ignored their time limit")                 \
     X(LATE_RESULTS, "dray_late_results_total", counter,                                            \
       "answers that were dropped because the command had been given up")                           \
+    X(MODULES, "dray_modules", gauge, "modules that routes use")                                   \
+    X(MODULES_RETIRED, "dray_modules_retired", gauge,                                              \
+      "modules that no route uses any more and that stay in memory")                               \
+    X(MODULES_UNLOADED, "dray_modules_unloaded_total", counter,                                    \
+      "modules that were taken out of memory after their last call")                               \
+    X(TRIALS_FAILED, "dray_module_trials_failed_total", counter,                                   \
+      "modules that were not loaded because they failed in a child")                               \
     X(IN_FLIGHT, "dray_in_flight_commands", gauge, "commands that wait or run")                    \
     X(IN_FLIGHT_LIMIT, "dray_in_flight_limit_commands", gauge,                                     \
       "commands that may wait or run now: the setting, less while ramping up, 0 while quiet")      \

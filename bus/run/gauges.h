@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "executor.h"
 #include "metrics.h"
+#include "module.h"
 #include "transport.h"
 
 /* gauges.h - what the parts of a worker count, as metrics.
@@ -22,6 +23,7 @@ struct dri_gauges {
     const struct dri_core_stats *core;
     const struct dri_transport_stats *transport;
     const struct dri_lanes_stats *lanes;
+    const struct dri_modules_stats *modules;
     uint32_t in_flight_limit; /* of now: setting, ramp, quiet */
     uint32_t replicas;        /* that share rates */
     uint64_t revision;        /* of the registry */

@@ -9,11 +9,14 @@
  * (the loader opens it a second time), and hashing while copying (the copy could still be changed
  * through /proc).
  *
- * An image is never unmapped. A stuck handler, a thread or a destructor of thread data may still be
- * in it, and what it links may have pinned itself anyhow; the last release runs the module's close
- * and leaves the image behind. The same bytes asked for again take that image up again. The memfds
- * stay open as long as their images: the loader knows an image by its path, and "/proc/self/fd/7"
- * of a second memfd would silently give the first image.
+ * Bytes that were not loaded before are tried in a child first (module_probe.c).
+ *
+ * The last release runs the module's close. Then the image is unmapped if its descriptor says that
+ * it may be, the trial found nothing against it, and the loader really lets go of it; a thread or a
+ * destructor of thread data may be in any other, so it is retired: left behind, and counted. The
+ * same bytes asked for again take a retired image up again. The memfds stay open as long as their
+ * images: the loader knows an image by its path, and "/proc/self/fd/7" of a second memfd would
+ * silently give the first image.
  *
  * Loads and closes are one at a time: whoever is busy has the flag, not the lock, because the disk,
  * the loader and the module's own code are not called under a lock.
@@ -25,6 +28,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -39,6 +43,7 @@
 #include "lock.h"
 #include "log.h"
 #include "mem.h"
+#include "module_probe.h"
 #include "sha256.h"
 
 #define FILE_BYTES_MAX (256u * 1024u * 1024u)
@@ -48,6 +53,8 @@
 #define DESCRIPTOR_MIN offsetof(struct dray_module, interceptors) /* of the first SDK */
 #define REASON_BYTES   224u
 #define SHA_BYTES      65u
+#define PATH_BYTES     64u
+#define COPY_PATH      "/proc/self/fd/%d"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U /* Linux 6.3; Debian 12 headers do not have it */
@@ -59,8 +66,10 @@ struct dri_module {
     const struct dray_module *descriptor; /* NULL: refused, for ever, because of reason */
     struct dray_module_env env;           /* immutable; the module may keep it until close */
     void *user;                           /* set while is_open */
+    void *handle;                         /* the loader's */
     unsigned holders;                     /* guarded by lock */
     bool is_open;                         /* who is busy */
+    bool is_unloadable;                   /* immutable once listed */
     int fd;                               /* sealed copy, open as long as the image */
     char name[DRI_NAME_BYTES_MAX + 1];
     char sha256[SHA_BYTES];
@@ -75,6 +84,10 @@ struct dri_modules {
     struct dri_module *images; /* owned; the list is of who is busy, holders is guarded */
     char *folder;              /* owned, immutable */
     char *worker;              /* owned, immutable */
+    struct dri_prober *prober; /* owned, who is busy; NULL: nothing is tried first */
+    _Atomic(uint32_t) mapped;
+    _Atomic(uint32_t) in_use; /* of those */
+    _Atomic(uint64_t) unloaded;
 };
 
 /* What a load says for itself. */
@@ -166,9 +179,30 @@ void dri_modules_destroy(struct dri_modules *modules)
     }
     dri_cond_fini(&modules->idle);
     dri_lock_fini(&modules->lock);
+    dri_prober_destroy(modules->prober);
     dri_free(modules->folder);
     dri_free(modules->worker);
     dri_free(modules);
+}
+
+enum dray_status dri_modules_try_first(struct dri_modules *modules, const char *program,
+                                       uint32_t timeout_ms)
+{
+    DRI_ASSERT(modules->prober == NULL);
+    return dri_prober_create(program, modules->worker, timeout_ms, &modules->prober);
+}
+
+void dri_modules_stats(const struct dri_modules *modules, struct dri_modules_stats *ret_stats)
+{
+    uint32_t in_use = atomic_load(&modules->in_use);
+    uint32_t mapped = atomic_load(&modules->mapped);
+
+    *ret_stats = (struct dri_modules_stats){
+        .in_use = in_use,
+        .retired = mapped > in_use ? mapped - in_use : 0,
+        .unloaded = atomic_load(&modules->unloaded),
+        .trials_failed = modules->prober != NULL ? dri_prober_failed(modules->prober) : 0,
+    };
 }
 
 /* --- from the folder into a sealed copy
@@ -450,15 +484,22 @@ static const char *advice(const char *word)
     return "";
 }
 
-/* Maps the copy. From here on the image and its fd stay. */
+/* An SDK before flags made descriptors without. */
+static bool may_be_unloaded(const struct dray_module *descriptor)
+{
+    return descriptor->bytes >= offsetof(struct dray_module, flags) + sizeof(descriptor->flags) &&
+           (descriptor->flags & DRAY_MODULE_UNLOADABLE) != 0;
+}
+
+/* Maps the copy. From here on the image and its fd stay, until the loader lets go of it. */
 static enum dray_status map_image(const struct answer *answer, struct dri_module *image)
 {
-    char path[64];
+    char path[PATH_BYTES];
     const uint32_t *abi;
     const void *symbol;
     void *handle;
 
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
+    (void)snprintf(path, sizeof(path), COPY_PATH, image->fd);
     handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {
         /* NOLINTNEXTLINE(concurrency-mt-unsafe): glibc keeps it by thread */
@@ -472,6 +513,7 @@ static enum dray_status map_image(const struct answer *answer, struct dri_module
         }
         return say(answer, DRAY_EINVALID, "the loader refuses it: %.120s%s", word, advice(word));
     }
+    image->handle = handle;
     symbol = dlsym(handle, "dray_module");
     abi = symbol;
     if (symbol == NULL) {
@@ -487,6 +529,7 @@ static enum dray_status map_image(const struct answer *answer, struct dri_module
 
         if (wrong == NULL) {
             image->descriptor = symbol;
+            image->is_unloadable = may_be_unloaded(symbol);
         } else {
             (void)snprintf(image->reason, sizeof(image->reason), "%s", wrong);
         }
@@ -539,6 +582,65 @@ static enum dray_status open_module(const struct answer *answer, struct dri_modu
     return DRAY_OK;
 }
 
+static void close_module(struct dri_module *image)
+{
+    if (image->descriptor->close != NULL) {
+        speaker = image->name;
+        image->descriptor->close(image->user);
+        speaker = NULL;
+    }
+    image->user = NULL;
+    image->is_open = false;
+}
+
+/* Whether it is out of memory now. Many an image stays after dlclose: with a symbol that is unique
+ * in the process, a mark that says so, a destructor of thread data; only the loader knows. */
+static bool unmap_image(struct dri_module *image)
+{
+    char path[PATH_BYTES];
+    void *still;
+
+    (void)snprintf(path, sizeof(path), COPY_PATH, image->fd);
+    (void)dlclose(image->handle);
+    still = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+    image->handle = still; /* the count that dlclose took is here again */
+    return still == NULL;
+}
+
+static void init_image(struct dri_module *image, const char *name, const char *worker)
+{
+    (void)snprintf(image->name, sizeof(image->name), "%s", name);
+    image->env.bytes = sizeof(image->env);
+    image->env.worker = worker;
+    image->env.module = image->name;
+    image->env.log = log_for_module;
+}
+
+enum dray_status dri_module_try(const struct dri_module_trial *trial, char *ret_text,
+                                size_t text_bytes, bool *ret_unloadable)
+{
+    struct dri_module image = {.fd = trial->fd};
+    struct answer answer = {image.name, ret_text, text_bytes};
+    enum dray_status status;
+
+    init_image(&image, trial->name, trial->worker);
+    image.env.is_trial = true;
+    (void)trial->on_step(trial->arg, DRI_MODULE_LOADS);
+    status = map_image(&answer, &image);
+    if (status == DRAY_OK) {
+        (void)trial->on_step(trial->arg, DRI_MODULE_OPENS);
+        status = open_module(&answer, &image);
+    }
+    if (status != DRAY_OK) {
+        return status;
+    }
+    (void)trial->on_step(trial->arg, DRI_MODULE_CLOSES);
+    close_module(&image);
+    *ret_unloadable = image.is_unloadable && trial->on_step(trial->arg, DRI_MODULE_UNLOADS) &&
+                      unmap_image(&image);
+    return DRAY_OK;
+}
+
 /* --- load, share, release
  * --------------------------------------------------------------------------- */
 
@@ -550,6 +652,30 @@ static struct dri_module *find_image(const struct dri_modules *modules, const ch
         image = image->next;
     }
     return image;
+}
+
+/* Tries it in a child, and then takes it into this process. */
+static enum dray_status try_and_map(struct dri_modules *modules, const struct answer *answer,
+                                    struct dri_module *image)
+{
+    bool is_unloadable = true;
+    enum dray_status status = DRAY_OK;
+
+    image->modules = modules;
+    init_image(image, answer->name, modules->worker);
+    if (modules->prober != NULL) {
+        char text[REASON_BYTES] = "";
+        const struct dri_prober_copy copy = {image->fd, image->sha256, image->name};
+
+        status = dri_prober_try(modules->prober, &copy, &is_unloadable, text, sizeof(text));
+        if (status != DRAY_OK) {
+            (void)snprintf(answer->text, answer->bytes, "%s", text);
+            return status;
+        }
+    }
+    status = map_image(answer, image);
+    image->is_unloadable = image->is_unloadable && is_unloadable;
+    return status;
 }
 
 /* A new image out of the file, or the one that has the same bytes. Threads: who is busy. */
@@ -572,13 +698,7 @@ static enum dray_status get_image(struct dri_modules *modules, const struct answ
     status = inspect(answer, image->fd, len, sha256, image);
     same = status == DRAY_OK ? find_image(modules, image->sha256) : NULL;
     if (status == DRAY_OK && same == NULL) {
-        image->modules = modules;
-        (void)snprintf(image->name, sizeof(image->name), "%s", answer->name);
-        image->env.bytes = sizeof(image->env);
-        image->env.worker = modules->worker;
-        image->env.module = image->name;
-        image->env.log = log_for_module;
-        status = map_image(answer, image);
+        status = try_and_map(modules, answer, image);
     }
     if (status != DRAY_OK || same != NULL) {
         (void)close(image->fd);
@@ -587,11 +707,37 @@ static enum dray_status get_image(struct dri_modules *modules, const struct answ
     } else {
         image->next = modules->images;
         modules->images = image;
+        atomic_fetch_add(&modules->mapped, 1);
     }
     if (status == DRAY_OK) {
         *ret_image = image;
     }
     return status;
+}
+
+/* Nobody holds it: out of memory with it, if that can be. Threads: who is busy. */
+static void let_go(struct dri_modules *modules, struct dri_module *image)
+{
+    struct dri_module **at = &modules->images;
+
+    if (!image->is_unloadable) {
+        return;
+    }
+    if (!unmap_image(image)) {
+        image->is_unloadable = false;
+        DRI_LOG(DRI_LOG_WARN, "MOD-STAYS",
+                "a module that says it can be unloaded stays in memory; it is retired",
+                DRI_TEXT("module", image->name), DRI_TEXT("sha256", image->sha256));
+        return;
+    }
+    while (*at != image) {
+        at = &(*at)->next;
+    }
+    *at = image->next;
+    (void)close(image->fd);
+    dri_free(image);
+    atomic_fetch_sub(&modules->mapped, 1);
+    atomic_fetch_add(&modules->unloaded, 1);
 }
 
 enum dray_status dri_module_load(struct dri_modules *modules, struct dray_slice name,
@@ -618,9 +764,13 @@ enum dray_status dri_module_load(struct dri_modules *modules, struct dray_slice 
     if (status == DRAY_OK) {
         DRI_ASSERT(image != NULL);
         status = open_module(&answer, image);
+        if (status != DRAY_OK && !image->is_open) {
+            let_go(modules, image);
+        }
     }
     dri_lock_take(&modules->lock);
     if (status == DRAY_OK) {
+        atomic_fetch_add(&modules->in_use, image->holders == 0 ? 1 : 0);
         image->holders++;
         *ret_module = image;
     }
@@ -658,13 +808,9 @@ void dri_module_release(struct dri_module *module)
     module->holders--;
     if (module->holders == 0) {
         dri_lock_drop(&modules->lock);
-        if (module->descriptor->close != NULL) {
-            speaker = module->name;
-            module->descriptor->close(module->user);
-            speaker = NULL;
-        }
-        module->user = NULL;
-        module->is_open = false;
+        close_module(module);
+        atomic_fetch_sub(&modules->in_use, 1);
+        let_go(modules, module);
         dri_lock_take(&modules->lock);
     }
     become_idle(modules);

@@ -73,6 +73,8 @@ struct dri_settings {
         uint32_t stuck_ms;       /* after its limit a handler is deaf; 0: never */
         uint32_t stuck_max;      /* threads with deaf handlers, before the worker begins anew */
         uint32_t stuck_exit_ms;  /* for which one may hold a key, before it does */
+        uint32_t trial_ms;       /* of a new module, in a child; 0: none */
+        uint32_t retired_max;    /* modules that stay in memory, before the worker begins anew */
         uint32_t park_after_ms;  /* what waits longer leaves memory for the park log */
         uint32_t park_max;       /* commands in it at once; 0: nothing is parked */
         uint32_t dependency_failures; /* in a row that open its breaker; 0: never */

@@ -34,6 +34,7 @@
 #include "engine.h"
 #include "firing_thread.h"
 #include "gauges.h"
+#include "hash.h"
 #include "journal.h"
 #include "live.h"
 #include "log.h"
@@ -311,12 +312,35 @@ static void begin_anew_if_stuck(struct dri_worker *worker, const struct dri_lane
         return;
     }
     worker->is_beginning_anew = true;
+    worker->has_deaf = true;
     DRI_LOG(DRI_LOG_ERROR, "WRK-DEAF",
             are_too_many ? "too many handlers do not return; draining, to be started afresh"
             : is_too_long
                 ? "a handler has held its key for too long; draining, to be started afresh"
                 : "a lane has no thread; draining, to be started afresh",
             DRI_UINT("stuck", lanes->stuck), DRI_UINT("held_ms", held_ms));
+    dri_worker_drain(worker);
+}
+
+/* Replicas take up the same changes: those with one limit would all leave at once. */
+static uint32_t retired_max(const struct dri_worker *worker)
+{
+    uint32_t max = worker->settings->worker.retired_max;
+    uint64_t spread = max / 4u + 1u;
+    return max + (uint32_t)(dri_hash64(dray_slice_text(worker->id)) % spread);
+}
+
+/* What stays in memory of modules that were replaced goes with the process only. */
+static void begin_anew_if_full(struct dri_worker *worker, const struct dri_modules_stats *modules)
+{
+    if (worker->obeyed != REQUEST_NONE || worker->is_beginning_anew ||
+        worker->settings->worker.retired_max == 0 || modules->retired <= retired_max(worker)) {
+        return;
+    }
+    worker->is_beginning_anew = true;
+    DRI_LOG(DRI_LOG_WARN, "WRK-RETIRED",
+            "too many replaced modules stay in memory; draining, to be started afresh",
+            DRI_UINT("retired", modules->retired));
     dri_worker_drain(worker);
 }
 
@@ -334,6 +358,9 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
     worker->ops->stats(worker->transport, &transport);
     dri_lanes_stats(worker->executor, &lanes);
     begin_anew_if_stuck(worker, &lanes);
+    struct dri_modules_stats modules;
+    dri_modules_stats(worker->modules, &modules);
+    begin_anew_if_full(worker, &modules);
     atomic_store(&worker->is_systemic, core.is_systemic);
     atomic_store(&worker->is_waiting, engine.parks_held > 0 || transport.held_back > 0);
     const struct dri_gauges gauges = {
@@ -341,6 +368,7 @@ static void show_metrics(struct dri_worker *worker, struct dri_now now)
         .core = &core,
         .transport = &transport,
         .lanes = &lanes,
+        .modules = &modules,
         .in_flight_limit = worker->in_flight_limit,
         .replicas = worker->replicas,
         .revision = dri_registry_revision(worker->registry),
@@ -431,10 +459,10 @@ enum dray_status dri_worker_run(struct dri_worker *worker, bool *ret_clean)
     atomic_store(&worker->state, (int)DRI_WORKER_DRAINING);
     worker->metrics_due_ns = 0;
     show_metrics(worker, dri_clock_now());
-    worker->is_clean = status == DRAY_OK && is_clean && !worker->is_beginning_anew;
+    worker->is_clean = status == DRAY_OK && is_clean && !worker->has_deaf;
     if (worker->is_clean && !worker->settings->is_state_shared) {
         dri_last_run_end(worker->settings->state);
     }
-    *ret_clean = worker->is_clean;
+    *ret_clean = worker->is_clean && !worker->is_beginning_anew;
     return status;
 }

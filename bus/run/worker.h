@@ -27,7 +27,8 @@ DRAY_MUST_CHECK enum dray_status dri_worker_create(const struct dri_settings *se
                                                    size_t text_bytes);
 
 /** Work until drained or stopped. *ret_clean: everything that was taken in was finished and
- * settled, and it was not handlers that do not return why it ended. Errors: EFATAL, EBROKER. */
+ * settled, and it was not to be started afresh (deaf handlers, retired modules) that it ended.
+ * Errors: EFATAL, EBROKER. */
 DRAY_MUST_CHECK enum dray_status dri_worker_run(struct dri_worker *worker, bool *ret_clean);
 
 /** Finish, settle, leave the group; dri_worker_run then returns. Async-signal-safe. */

@@ -23,6 +23,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "module.h"
+#include "module_probe.h"
 #include "registry.h"
 #include "routing.h"
 #include "sources.h"
@@ -133,6 +134,10 @@ static enum dray_status make_registry(struct dri_worker *worker)
 {
     const struct dri_settings *settings = worker->settings;
     enum dray_status status = dri_modules_create(settings->modules, worker->id, &worker->modules);
+    if (status == DRAY_OK && dri_probe_program() != NULL && settings->worker.trial_ms != 0) {
+        status =
+            dri_modules_try_first(worker->modules, dri_probe_program(), settings->worker.trial_ms);
+    }
     if (status != DRAY_OK) {
         return status;
     }

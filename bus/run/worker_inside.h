@@ -47,7 +47,8 @@ struct dri_worker {
 
     _Atomic(int) request;   /* enum request; only grows */
     int obeyed;             /* the loop's */
-    bool is_beginning_anew; /* the loop's: it drains because of deaf handlers */
+    bool is_beginning_anew; /* the loop's: it drains by itself, to be started afresh */
+    bool has_deaf;          /* the loop's: because of deaf handlers */
     _Atomic(bool) wants_quiet;
     bool is_quiet;     /* the loop's */
     uint32_t replicas; /* the loop's: that share rates; 0: not known */

@@ -384,5 +384,5 @@ static const struct dray_handler handlers[] = {
 
 DRAY_MODULE = {
     DRAY_MODULE_HEAD,    .name = "probe", .build = "1.0.0", .handlers = handlers,
-    .handlers_count = 1, .open = begin,   .close = end,
+    .handlers_count = 1, .open = begin,   .close = end,     .flags = DRAY_MODULE_UNLOADABLE,
 };

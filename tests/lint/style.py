@@ -24,7 +24,8 @@ FORBIDDEN = [
     (r"bus/", r"rd_kafka_consume_batch\w*", "skips messages around pause and rebalance before librdkafka 2.1"),
     (r"bus/", r"rd_kafka_offsets?_store", "loses metadata, and is a second way to commit"),
     (r"bus/", r"rd_kafka_query_watermark_offsets", "may never time out before librdkafka 2.12"),
-    (r"bus/", r"v?fork|posix_spawnp?|popen|system", "client libraries do not survive it"),
+    (r"bus/", r"v?fork|posix_spawnp|popen|system", "client libraries do not survive it"),
+    (r"bus/(?!run/module_probe\.c)", r"posix_spawn", "a child would hold sockets: docs/adr/0018 has the one exception"),
     (BELOW_CLI, r"printf|vprintf|puts|putchar", "nothing below cli prints: log it or return it"),
     (r"bus/(?!base/)", r"malloc|calloc|realloc|strdup|strndup|aligned_alloc", "the door to the heap is base/mem.h"),
     (r"bus/(?!base/)", r"pthread_(?:mutex|cond|rwlock)_\w+", "locks are ranked: base/lock.h"),
@@ -121,6 +122,10 @@ def self_test():
     case("batch", "bus/transport/a.c", head + "int y = rd_kafka_consume_batch_queue(q);\n", "skips")
     case("batch in a bench", "tests/bench/a.c", head + "int y = rd_kafka_consume_batch_queue(q);\n", None)
     case("fork", "bus/run/a.c", head + "int y = fork();\n", "survive")
+    case("spawn", "bus/run/a.c", head + "int y = posix_spawn(p);\n", "sockets")
+    case("spawn of a trial", "bus/run/module_probe.c", head + "int y = posix_spawn(p);\n", None,
+         "set(SOURCES\n    module_probe.c\n)")
+    case("fork of a trial", "bus/run/module_probe.c", head + "int y = fork();\n", "survive")
     case("no fork", "bus/run/a.c", head + "int y = my_fork() + a.system(b);\n", None)
     case("printf in run", "bus/run/a.c", head + 'int y = printf("x");\n', "below cli")
     case("stdout in run", "bus/run/a.c", head + 'int y = fputs("x", stdout);\n', "below cli")

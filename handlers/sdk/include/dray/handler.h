@@ -21,7 +21,7 @@
  * Threads:   a handler runs on any lane thread, concurrently with itself up to its policy's
  *            concurrency, but never twice at once for one key. open and close run alone, before the
  *            first call and after the last one has returned. After close, open may run again: a
- * module stays in memory, so what it keeps outside of user keeps its value. Deadline:  the handler
+ * module that stays in memory keeps what it has outside of user. Deadline:  the handler
  * must return by dray_call_remaining_ms; it can ask dray_call_is_cancelled or have a function
  * called. A thread cannot be stopped from outside: a handler that has not returned some seconds
  * after its limit (worker.stuck_ms) counts as deaf: its command ends as `timeout`, final, its stack
@@ -207,7 +207,15 @@ struct dray_module_env {
     const char *worker;
     const char *module; /* file name */
     void (*log)(int level, const char *text);
+    /* In a child that only tries open and close, and makes no call: leave out what must not be done
+     * beside a worker that does it. */
+    bool is_trial;
 };
+
+/** Of a module's flags. After close nothing of it is left: no thread, thread key, signal or exit
+ *  handler, and no pointer into it that anybody follows. So it may be taken out of memory. What
+ *  does not say so stays there until the worker ends, and is counted (worker.retired_max). */
+#define DRAY_MODULE_UNLOADABLE 1u
 
 /** Fields are only ever added at the end, so that a module of an older SDK, whose descriptor is
  * shorter, goes on working. With interceptors it needs no handlers. */
@@ -227,6 +235,7 @@ struct dray_module {
     const struct dray_interceptor *interceptors;
     size_t interceptors_count;
     size_t interceptor_bytes; /* sizeof(struct dray_interceptor), as handler_bytes */
+    uint32_t flags;           /* DRAY_MODULE_...; 0 in a descriptor that ends before */
 };
 
 /** The one symbol that a module exports: `DRAY_MODULE = {DRAY_MODULE_HEAD, .name = ...};` */
