@@ -23,6 +23,7 @@
     X(SCHEDULES)                                                                                   \
     X(CANCELLED)                                                                                   \
     X(LANE)                                                                                        \
+    X(CANARY)                                                                                      \
     X(TRANSPORT)                                                                                   \
     X(METRICS)                                                                                     \
     X(QUEUE)                                                                                       \

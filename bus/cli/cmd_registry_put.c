@@ -47,6 +47,45 @@ static void add_tags(const struct dri_cli *cli, struct dri_text *json)
     }
 }
 
+/* "5" or "5%" as a number; 0: it is none of 1 to 99. */
+static uint64_t parse_share(const char *text)
+{
+    uint64_t share = 0;
+    size_t digits = strspn(text, "0123456789");
+    for (size_t i = 0; i < digits && digits <= 2; i++) {
+        share = share * 10 + (uint64_t)(text[i] - '0');
+    }
+    return text[digits] == '\0' || strcmp(text + digits, "%") == 0 ? share : 0;
+}
+
+/* Of --weight or --canary; put_check has seen them. 0: neither. */
+static uint64_t share_of(const struct dri_cli *cli)
+{
+    uint64_t weight = 0;
+    const char *canary = dri_cli_value(cli, "canary");
+    if (canary != NULL) {
+        return parse_share(canary);
+    }
+    return dri_cli_uint(cli, "weight", 1, 100, &weight) ? weight : 0;
+}
+
+/* With --canary, `canary` is in it, unless the policy says how. */
+static void add_policy(const struct dri_cli *cli, struct dri_text *json)
+{
+    const char *policy = dri_cli_value(cli, "policy");
+    bool wants_rules =
+        dri_cli_has(cli, "canary") && (policy == NULL || strstr(policy, "\"canary\"") == NULL);
+    if (policy == NULL && wants_rules) {
+        dri_text_addf(json, ",\"policy\":{\"canary\":{}}");
+    } else if (wants_rules) {
+        const char *inside = strchr(policy, '{') + 1; /* put_check has seen that it is a map */
+        bool is_empty = inside[strspn(inside, " \t\r\n")] == '}';
+        dri_text_addf(json, ",\"policy\":{\"canary\":{}%s%s", is_empty ? "" : ",", inside);
+    } else if (policy != NULL) {
+        dri_text_addf(json, ",\"policy\":%s", policy);
+    }
+}
+
 static void make_json(const struct dri_cli *cli, struct dri_text *json)
 {
     const char *target = cli->arguments[0];
@@ -56,8 +95,7 @@ static void make_json(const struct dri_cli *cli, struct dri_text *json)
     const char *ns = dri_cli_value(cli, "ns");
     const char *handler = dri_cli_value(cli, "handler");
     const char *module = dri_cli_value(cli, "module");
-    const char *policy = dri_cli_value(cli, "policy");
-    uint64_t weight = 0;
+    uint64_t weight = share_of(cli);
     dri_text_addf(json, "{\"runtime\":\"native\"");
     if (slash != NULL) {
         add_text(json, "ns", target, (size_t)(slash - target));
@@ -72,12 +110,10 @@ static void make_json(const struct dri_cli *cli, struct dri_text *json)
     add_text(json, "module", module, strlen(module));
     add_text(json, "handler", handler, strlen(handler));
     add_tags(cli, json);
-    if (dri_cli_uint(cli, "weight", 1, 100, &weight) && weight != 0) {
+    if (weight != 0) {
         dri_text_addf(json, ",\"weight\":%u", (unsigned)weight);
     }
-    if (policy != NULL) {
-        dri_text_addf(json, ",\"policy\":%s", policy);
-    }
+    add_policy(cli, json);
     dri_text_addf(json, "}");
 }
 
@@ -166,12 +202,21 @@ static int check_route(const struct dri_cli *cli)
             return dri_cli_usage(cli, "--tag has to be KEY=VALUE, as region=eu, not \"%s\"", tag);
         }
     }
+    const char *canary = dri_cli_value(cli, "canary");
+    if (canary != NULL && parse_share(canary) == 0) {
+        return dri_cli_usage(cli, "--canary is a share of 1 to 99 per cent, as 5%%, not \"%s\"",
+                             canary);
+    }
+    if (canary != NULL && dri_cli_has(cli, "weight")) {
+        return dri_cli_usage(cli, "--canary and --weight exclude each other");
+    }
     return dri_cli_uint(cli, "weight", 1, 100, &weight) ? check_policy(cli) : DRI_EXIT_USAGE;
 }
 
 static int put_check(const struct dri_cli *cli)
 {
-    static const char *const others[] = {"module", "handler", "ns", "tag", "weight", "policy"};
+    static const char *const others[] = {"module", "handler", "ns",    "tag",
+                                         "weight", "canary",  "policy"};
     struct dri_registry_edit edit = {.cli = cli};
     int code = dri_registry_edit_options(&edit);
     if (code != DRI_EXIT_OK || !dri_cli_has(cli, "file")) {
@@ -263,6 +308,10 @@ static const struct dri_cli_option options[] = {
      .help = "Only commands with this tag, as region=eu.",
      .is_repeatable = true},
     {.name = "weight", .argument = "N", .help = "Canary: its share in per cent, 1 to 100."},
+    {.name = "canary",
+     .argument = "SHARE",
+     .help = "A share likewise, and the new version is judged by its calls: promoted or paused by "
+             "itself."},
     {.name = "policy",
      .argument = "JSON",
      .help = "How it is run: {\"timeout_ms\":3000,\"attempts\":4}."},
@@ -284,6 +333,9 @@ static const struct dri_cli_example examples[] = {
     {"All routes of a file, or none of them", "dray registry put -f routes.yaml -c worker.yaml"},
     {"A tenth of the commands to the new version",
      "dray registry put order.create@2.0.0 --module orders.so --handler order_create --weight 10 "
+     "-c worker.yaml"},
+    {"A new version on trial: it takes all, or it is paused, by itself",
+     "dray registry put order.create@2.0.0 --module orders.so --handler order_create --canary 5% "
      "-c worker.yaml"},
     {"Only if nobody has changed it since we looked",
      "dray registry put -f route.yaml --base 17 --note 'longer time-out' -c worker.yaml"},

@@ -24,12 +24,12 @@ static const char *const route_keys[] = {"ns",     "name",    "version", "runtim
                                          "module", "handler", "sha256",  "signature",
                                          "tags",   "weight",  "state",   "policy"};
 static const char *const policy_keys[] = {
-    "timeout_ms",      "attempts",    "backoff_ms",  "backoff",
-    "retry",           "budget_ms",   "concurrency", "rate",
-    "burst",           "order",       "run",         "isolation",
-    "preload",         "breaker",     "depends",     "fallback",
-    "key_concurrency", "rate_shared", "exhausted",   "idempotency",
-    "concurrency_min", "interceptors"};
+    "timeout_ms",      "attempts",     "backoff_ms",  "backoff",
+    "retry",           "budget_ms",    "concurrency", "rate",
+    "burst",           "order",        "run",         "isolation",
+    "preload",         "breaker",      "depends",     "fallback",
+    "key_concurrency", "rate_shared",  "exhausted",   "idempotency",
+    "concurrency_min", "interceptors", "canary"};
 static const char *const backoff_keys[] = {"base_ms", "factor", "max_ms", "jitter"};
 static const char *const retry_keys[] = {"timeout",  "network", "unavailable", "conflict",
                                          "internal", "invalid", "not_found",   "rejected",
@@ -37,6 +37,7 @@ static const char *const retry_keys[] = {"timeout",  "network", "unavailable", "
 static const char *const kind_keys[] = {"attempts"};
 static const char *const breaker_keys[] = {"failures", "open_ms"};
 static const char *const idempotency_keys[] = {"window_ms"};
+static const char *const canary_keys[] = {"promote_after", "tolerance"};
 
 /* The keys of a map in a map: under which key of which. NULL: whichever of them. */
 static const struct inner {
@@ -50,6 +51,7 @@ static const struct inner {
     {policy_keys, "retry", retry_keys, DRI_ARRAY_LEN(retry_keys)},
     {policy_keys, "breaker", breaker_keys, DRI_ARRAY_LEN(breaker_keys)},
     {policy_keys, "idempotency", idempotency_keys, DRI_ARRAY_LEN(idempotency_keys)},
+    {policy_keys, "canary", canary_keys, DRI_ARRAY_LEN(canary_keys)},
     {retry_keys, NULL, kind_keys, DRI_ARRAY_LEN(kind_keys)},
 };
 

@@ -125,6 +125,10 @@
       "messages that a consumer's max_deliver had given up, and that became dead letters")         \
     X(HELD_BACK, "dray_transport_held_back_sources", gauge,                                        \
       "sources that wait for longer than worker.progress_ms for their park log or window")         \
+    X(CANARY_PROMOTED, "dray_canaries_promoted_total", counter,                                    \
+      "new versions that this replica found good enough to take all commands")                     \
+    X(CANARY_ROLLED_BACK, "dray_canaries_rolled_back_total", counter,                              \
+      "new versions that this replica found worse than the old one")                               \
     X(CONTROL_APPLIED, "dray_control_applied_total", counter, "control changes applied")           \
     X(CONTROL_CONFLICTS, "dray_control_conflicts_total", counter,                                  \
       "control changes skipped because of a conflict")                                             \

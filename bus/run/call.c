@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "assert.h"
+#include "canary.h"
 #include "decimal.h"
 #include "executor_inside.h"
 #include "hash.h"
@@ -244,6 +245,16 @@ void dri_call_stamp_failure(struct dri_flight *flight)
     }
 }
 
+/* First tries only: a bad command that comes again and again says nothing of the version. */
+void dri_call_note_canary(const struct runner *runner, const struct dri_flight *flight,
+                          const struct dri_route *route)
+{
+    if (flight->attempt <= 1) {
+        dri_canary_note(runner->lanes->config.canary, dri_canary_id(route),
+                        flight->kind != DRAY_KIND_NONE, flight->ended_ns - flight->started_ns);
+    }
+}
+
 static void judge(struct runner *runner, struct dri_flight *flight, const struct dri_route *route)
 {
     dri_call_stamp_failure(flight);
@@ -296,6 +307,7 @@ static void end_run(struct runner *runner, struct dri_flight *flight, const stru
                          (unsigned)flight->kind, flight->ended_ns - flight->started_ns);
     }
     if (route != NULL) {
+        dri_call_note_canary(runner, flight, route);
         dri_registry_unpin(runner->reader, route);
     }
 }

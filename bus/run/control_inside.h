@@ -19,15 +19,17 @@
  *
  *   control_thread.c   sessions, the log into the registry, the seed, life
  *   control_status.c   what goes out to the status topic
+ *   canary_control.c   which new versions are on trial, and the changes that end that
  *
  * Threads: all functions the control thread's.
  */
 
-#define NS_PER_MS  UINT64_C(1000000)
-#define BEAT_NS    (1000u * NS_PER_MS) /* between two records of the status */
-#define TEXT_BYTES 512u
-#define TOKEN_SEED 0u
-#define TOKEN_BEAT 1u /* and above: what had been said before it */
+#define NS_PER_MS     UINT64_C(1000000)
+#define BEAT_NS       (1000u * NS_PER_MS) /* between two records of the status */
+#define TEXT_BYTES    512u
+#define TOKEN_SEED    0u
+#define TOKEN_BEAT    1u /* and above: what had been said before it */
+#define TOKEN_VERDICT UINT64_MAX
 
 enum phase {
     PHASE_STARTING,
@@ -42,6 +44,15 @@ struct seed {
     char dedup_id[64];
     bool is_impossible;         /* it would have to be signed, and we cannot */
     unsigned replayed, expired; /* how often it was refused so */
+};
+
+/* The change that ends a canary. */
+struct verdict {
+    uint8_t *bytes; /* owned; NULL: there is none */
+    size_t len;
+    uint64_t due_ns; /* to be published then */
+    uint64_t canary; /* dri_canary_id of the one that it ends */
+    char dedup_id[64];
 };
 
 struct dri_control_thread {
@@ -74,6 +85,9 @@ struct dri_control_thread {
     struct dri_hot_set hot;
     char admin[128];
     struct seed seed;
+    struct verdict verdict;
+    struct dri_canary *canary; /* NULL: new versions are not judged */
+    bool is_asking_canaries;
     bool is_serving, is_from_snapshot, was_outage_told;
     uint64_t begun_ns, changed_ns, rebind_ns; /* changed_ns 0: the snapshot is up to date */
     uint64_t snapshot_revision;               /* of the file at the start */
@@ -101,6 +115,10 @@ void dri_control_beat_now(struct dri_control_thread *control, struct dri_now now
 /** Say that it is gone. False: not taken, try again. */
 DRAY_MUST_CHECK bool dri_control_beat_goodbye(struct dri_control_thread *control,
                                               struct dri_now now);
+/** Whether there is one to be taken up now. */
+bool dri_control_has_verdict(const struct dri_control_thread *control);
+/** Which trials there are, and the change that a verdict makes. */
+void dri_control_canary(struct dri_control_thread *control, struct dri_now now);
 /** What became of one of these. */
 void dri_control_beat_ack(struct dri_control_thread *control,
                           const struct dri_published *published);

@@ -250,6 +250,7 @@ static void on_record(struct dri_control_thread *control, const struct dri_messa
     }
     if (is_routes) {
         control->sharing.is_asking = true;
+        control->is_asking_canaries = true;
         tell_unfit(control, &outcome);
     } else if (outcome.verdict == DRI_CONTROL_REFUSED && is_own_seed(control, message->value)) {
         on_seed_refused(control, &outcome);
@@ -347,7 +348,7 @@ static void on_event(struct dri_control_thread *control, const struct dri_transp
     case DRI_TE_PUBLISHED:
         if (event->as.published.token == TOKEN_SEED) {
             on_seed_ack(control, &event->as.published);
-        } else {
+        } else if (event->as.published.token != TOKEN_VERDICT) { /* that one comes by the log */
             dri_control_beat_ack(control, &event->as.published);
         }
         break;
@@ -492,6 +493,7 @@ static void session_turn(struct dri_control_thread *control, bool *ret_more)
         dri_wake_notify(control->served);
     }
     seed_publish(control, now);
+    dri_control_canary(control, now);
     if (control->is_checked && (was_ever_put(control) || control->settings->routes_count == 0 ||
                                 control->seed.is_impossible)) {
         serve(control);
@@ -509,17 +511,26 @@ static void wait_turn(struct dri_control_thread *control, int state, uint64_t un
     uint64_t now_ns = dri_clock_mono_ns();
     uint64_t wait_ns = until_ns > now_ns ? until_ns - now_ns : 0;
     wait_ns = wait_ns < SLEEP_MAX_NS ? wait_ns : SLEEP_MAX_NS;
+    struct dri_wake *canary = control->canary == NULL ? NULL : dri_canary_wake(control->canary);
     struct pollfd fds[] = {
         {.fd = control->wake.fd, .events = POLLIN},
         {.fd = control->transport == NULL ? -1 : control->ops->fd(control->transport),
          .events = POLLIN},
+        {.fd = canary == NULL ? -1 : canary->fd, .events = POLLIN},
     };
     struct timespec timeout = {(time_t)(wait_ns / 1000000000u), (long)(wait_ns % 1000000000u)};
     dri_wake_prepare(&control->wake);
-    if (!atomic_load(&control->is_stopping) && state == atomic_load(&control->state)) {
-        (void)ppoll(fds, 2, &timeout, NULL); /* EINTR is as good as a wake */
+    if (canary != NULL) {
+        dri_wake_prepare(canary);
+    }
+    if (!atomic_load(&control->is_stopping) && state == atomic_load(&control->state) &&
+        !dri_control_has_verdict(control)) {
+        (void)ppoll(fds, 3, &timeout, NULL); /* EINTR is as good as a wake */
     }
     dri_wake_cancel(&control->wake);
+    if (canary != NULL) {
+        dri_wake_cancel(canary);
+    }
 }
 
 static uint64_t next_due(const struct dri_control_thread *control)
@@ -658,6 +669,8 @@ static enum dray_status prepare(struct dri_control_thread *control,
     control->registry = config->registry;
     control->worker = config->worker;
     control->served = config->served;
+    control->canary = config->canary;
+    control->is_asking_canaries = true;
     control->begun_ns = dri_clock_mono_ns();
     control->seed.due_ns = UINT64_MAX;
     dri_signers_init(&control->signers, config->settings);
@@ -775,5 +788,6 @@ void dri_control_stop(struct dri_control_thread *control)
         dri_lock_fini(&control->lock);
     }
     dri_free(control->seed.bytes);
+    dri_free(control->verdict.bytes);
     dri_free(control);
 }

@@ -8,6 +8,7 @@
 
 #include <dray/status.h>
 
+#include "canary.h"
 #include "cancelled.h"
 #include "metrics.h"
 #include "queue.h"
@@ -33,6 +34,7 @@ struct dri_control_config {
     const char *admin;               /* "": there is none */
     struct dri_cancelled *cancelled; /* borrowed; takes up what is cancelled; NULL: nobody asks */
     struct dri_schedules *schedules; /* borrowed; likewise for schedules */
+    struct dri_canary *canary;       /* borrowed; new versions are judged; NULL: they are not */
     struct dri_wake *served;         /* notified when the registry has changed; NULL: nobody */
 };
 

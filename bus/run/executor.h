@@ -47,6 +47,7 @@ struct dri_executor_base {
     const struct dri_executor_ops *ops;
 };
 
+struct dri_canary;
 struct dri_journal;
 struct dri_registry;
 struct dri_metrics;
@@ -64,6 +65,7 @@ struct dri_lanes_config {
     struct dri_registry *registry;                   /* borrowed */
     struct dri_metrics *metrics;                     /* borrowed; NULL: none */
     struct dri_journal *journal;                     /* borrowed; NULL: none */
+    struct dri_canary *canary;                       /* borrowed; NULL: none */
     struct dri_wake *wake;                           /* the engine's; borrowed */
     const char *(*origin)(void *arg, uint32_t slot); /* names a source; NULL: "" */
     void *origin_arg;

@@ -167,6 +167,9 @@ void dri_lane_put(struct lane *lane, struct dri_flight *flight);
 DRAY_MUST_CHECK bool dri_call_run(struct runner *runner, struct dri_flight *flight);
 /** When a run failed last, and for the first time. */
 void dri_call_stamp_failure(struct dri_flight *flight);
+/** Its route may be on trial. */
+void dri_call_note_canary(const struct runner *runner, const struct dri_flight *flight,
+                          const struct dri_route *route);
 
 /* host.c */
 extern const struct dray_host dri_call_host;

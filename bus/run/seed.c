@@ -112,10 +112,10 @@ static enum dray_status check_signed(const struct dri_control_log *log, uint8_t 
 }
 
 /* NOLINTNEXTLINE(readability-function-size): a result in two parts and a text in two parts */
-enum dray_status dri_seed_record(const struct dri_settings *settings,
-                                 const struct dri_control_log *log, const char *author,
-                                 uint8_t **ret_bytes, size_t *ret_len, char *ret_text,
-                                 size_t text_bytes)
+enum dray_status dri_seed_own(const struct dri_settings *settings,
+                              const struct dri_control_log *log, const char *author,
+                              const struct dri_seed_maker *maker, uint8_t **ret_bytes,
+                              size_t *ret_len, char *ret_text, size_t text_bytes)
 {
     struct dri_change head = {.author = dray_slice_text(author), .ts_ms = dri_clock_wall_ms()};
     struct dri_signing_key key;
@@ -134,7 +134,7 @@ enum dray_status dri_seed_record(const struct dri_settings *settings,
                             : dri_signers_seq(log->signers, &log->seen, dray_slice_text(key.kid));
         dri_signing_fill(&key, last, settings->control.max_age_ms, &head);
     }
-    status = make_change(settings, &head, &change, &len, ret_text, text_bytes);
+    status = maker->make(maker->arg, &head, &change, &len, ret_text, text_bytes);
     if (status == DRAY_OK) {
         status = dri_control_log_wrap(dray_slice_of(change, len), is_signed ? &key : NULL,
                                       ret_bytes, ret_len);
@@ -145,6 +145,23 @@ enum dray_status dri_seed_record(const struct dri_settings *settings,
     }
     return status == DRAY_OK ? check_signed(log, ret_bytes, *ret_len, ret_text, text_bytes)
                              : status;
+}
+
+static enum dray_status make_seed(const void *arg, const struct dri_change *head,
+                                  uint8_t **ret_bytes, size_t *ret_len, char *ret_text,
+                                  size_t text_bytes)
+{
+    return make_change(arg, head, ret_bytes, ret_len, ret_text, text_bytes);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): a result in two parts and a text in two parts */
+enum dray_status dri_seed_record(const struct dri_settings *settings,
+                                 const struct dri_control_log *log, const char *author,
+                                 uint8_t **ret_bytes, size_t *ret_len, char *ret_text,
+                                 size_t text_bytes)
+{
+    const struct dri_seed_maker maker = {make_seed, settings};
+    return dri_seed_own(settings, log, author, &maker, ret_bytes, ret_len, ret_text, text_bytes);
 }
 
 static void log_failure(void *arg, const struct dri_route *route)

@@ -156,6 +156,7 @@ static void complete(const struct runner *runner, struct dri_flight *flight, con
     if (!dri_block_keep(lane, flight, &texts, runner->route)) {
         flight->error_message = (struct dray_slice){NULL, 0}; /* no memory: the kind says it */
     }
+    dri_call_note_canary(runner, flight, runner->route);
     if (lane->page != NULL) {
         dri_metrics_call(lane->page, runner->route->name_text, DRAY_KIND_TIMEOUT,
                          flight->ended_ns - flight->started_ns);

@@ -155,6 +155,7 @@ void dri_worker_destroy(struct dri_worker *worker)
     dri_router_destroy(worker->router);
     dri_registry_destroy(worker->registry);
     dri_schedules_destroy(worker->schedules);
+    dri_canary_destroy(worker->canary);
     dri_cancelled_destroy(worker->cancelled);
     dri_modules_destroy(worker->modules);
     dri_metrics_destroy(worker->metrics);

@@ -152,6 +152,9 @@ static enum dray_status make_registry(struct dri_worker *worker)
     if (status == DRAY_OK) {
         status = dri_schedules_create(settings->group, worker->cancelled, &worker->schedules);
     }
+    if (status == DRAY_OK) {
+        status = dri_canary_create(&worker->canary);
+    }
     return status == DRAY_OK ? dri_registry_create(&config, &worker->registry) : status;
 }
 
@@ -167,6 +170,7 @@ static enum dray_status start_control(struct dri_worker *worker, char *ret_text,
         .admin = worker->admin == NULL ? "" : dri_admin_address(worker->admin),
         .cancelled = worker->cancelled,
         .schedules = worker->schedules,
+        .canary = worker->canary,
         .served = &worker->wake,
     };
     struct dri_control_thread *control = NULL;
@@ -294,6 +298,7 @@ static enum dray_status make_engine(struct dri_worker *worker)
         .registry = worker->registry,
         .metrics = worker->metrics,
         .journal = worker->journal,
+        .canary = worker->canary,
         .wake = &worker->wake,
         .origin = origin_of,
         .origin_arg = worker,

@@ -34,6 +34,7 @@ struct dri_worker {
     struct dri_registry *registry;    /* owned */
     struct dri_cancelled *cancelled;  /* owned */
     struct dri_schedules *schedules;  /* owned */
+    struct dri_canary *canary;        /* owned */
     struct dri_firing_thread *firing; /* owned */
     const struct dri_transport_ops *ops;
     struct dri_transport *transport;            /* owned */

@@ -124,6 +124,10 @@ enum dri_exhausted {
 /** Of a route's `interceptors`. */
 #define DRI_INTERCEPTORS_MAX 8u
 
+/** Of `canary`: calls before it is promoted, and by how many points it may be worse. */
+#define DRI_CANARY_PROMOTE_AFTER 300u
+#define DRI_CANARY_TOLERANCE     2u
+
 struct dri_policy {
     uint32_t timeout_ms;
     uint32_t attempts;
@@ -151,6 +155,9 @@ struct dri_policy {
     enum dri_isolation isolation;
     bool has_order, has_run, is_preload;
     bool is_rate_shared; /* by all replicas of the group */
+    bool has_canary;     /* a canary is judged, and ended by itself */
+    uint32_t canary_promote_after;
+    uint32_t canary_tolerance;
 };
 
 /** A route map, read. A view. */
@@ -176,6 +183,9 @@ DRAY_MUST_CHECK enum dray_status dri_route_encode(const struct dri_route_view *v
 DRAY_MUST_CHECK enum dray_status dri_route_with_state(struct dray_slice route,
                                                       enum dri_route_state state, void *buffer,
                                                       size_t buffer_bytes, size_t *ret_len);
+/** The same route without a weight. Errors: likewise. */
+DRAY_MUST_CHECK enum dray_status dri_route_without_weight(struct dray_slice route, void *buffer,
+                                                          size_t buffer_bytes, size_t *ret_len);
 /** "ns/name@version" of a view, with a NUL. Errors: ELIMIT (DRI_ROUTE_KEY_BYTES_MAX + 1 suffice).
  */
 DRAY_MUST_CHECK enum dray_status dri_route_key_format(const struct dri_route_view *view,

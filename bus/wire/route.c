@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "canary_rules.h"
 #include "control.h"
 #include "fields.h"
 #include "interceptors.h"
@@ -56,6 +57,7 @@ struct raw {
     struct dray_slice breaker;
     struct dray_slice depends;
     struct dray_slice idempotency;
+    struct dray_slice canary;
     uint32_t breaker_failures;
     uint32_t breaker_open_ms;
     uint32_t window_ms;
@@ -112,6 +114,7 @@ static const struct dri_field g_policy_fields[] = {
     POLICY("fallback", view.policy.fallback, DRI_FIELD_PAYLOAD),
     POLICY("exhausted", exhausted, DRI_FIELD_TEXT),
     POLICY("idempotency", idempotency, DRI_FIELD_MAP),
+    POLICY("canary", canary, DRI_FIELD_MAP),
     POLICY("order", order, DRI_FIELD_TEXT),
     POLICY("run", run, DRI_FIELD_TEXT),
     POLICY("isolation", isolation, DRI_FIELD_TEXT),
@@ -611,6 +614,9 @@ static enum dray_status policy_read(struct dray_slice route, const struct dri_wi
     if (status == DRAY_OK) {
         status = idempotency_read(route, limits, raw, ret_error);
     }
+    if (status == DRAY_OK) {
+        status = dri_canary_rules_read(route, raw->canary, limits, &raw->view.policy, ret_error);
+    }
     return status == DRAY_OK ? policy_words_read(route, raw, ret_error) : status;
 }
 
@@ -662,7 +668,7 @@ static uint32_t policy_pairs(const struct dri_policy *policy)
            (policy->window_ms != 0) + (policy->burst != 0) + (policy->breaker_failures != 0) +
            (policy->depends_count != 0) + !dray_slice_is_absent(policy->interceptors) +
            !dray_slice_is_absent(policy->fallback) + policy->has_order + policy->has_run +
-           (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload;
+           (policy->isolation != DRI_ISOLATION_THREAD) + policy->is_preload + policy->has_canary;
 }
 
 static void policy_add(struct dri_packer *packer, const struct dri_policy *policy)
@@ -715,6 +721,7 @@ static void policy_add(struct dri_packer *packer, const struct dri_policy *polic
         (void)msgpack_pack_map(&packer->pack, 1);
         policy_uint_add(packer, "window_ms", policy->window_ms);
     }
+    dri_canary_rules_add(packer, policy);
     if (policy->has_order) {
         dri_packer_add_str(packer, "order", dray_slice_text(g_orders[policy->order]));
     }
@@ -764,13 +771,13 @@ enum dray_status dri_route_encode(const struct dri_route_view *view, void *buffe
     return dri_packer_end(&packer, ret_len);
 }
 
-enum dray_status dri_route_with_state(struct dray_slice route, enum dri_route_state state,
-                                      void *buffer, size_t buffer_bytes, size_t *ret_len)
+/* The map of a route but for one key, begun with room for `more` pairs. */
+static enum dray_status copy_without(struct dray_slice route, const char *left_out, size_t more,
+                                     struct dri_packer *packer)
 {
     const struct dri_wire_limits any = {UINT32_MAX, DRI_DEPTH_CEILING, UINT32_MAX};
     struct dri_scanner scanner;
     struct dri_token map = {.type = DRI_TOKEN_NIL};
-    struct dri_packer packer;
     size_t others = 0;
 
     for (int round = 0; round < 2; round++) { /* count, then copy */
@@ -779,8 +786,7 @@ enum dray_status dri_route_with_state(struct dray_slice route, enum dri_route_st
             return DRAY_EINVALID;
         }
         if (round == 1) {
-            dri_packer_init(&packer, buffer, buffer_bytes);
-            (void)msgpack_pack_map(&packer.pack, others + 1);
+            (void)msgpack_pack_map(&packer->pack, others + more);
         }
         for (uint32_t i = 0; i < map.count; i++) {
             struct dri_token key = {.type = DRI_TOKEN_NIL};
@@ -790,16 +796,39 @@ enum dray_status dri_route_with_state(struct dray_slice route, enum dri_route_st
                 dri_scanner_skip(&scanner, &value) != DRAY_OK) {
                 return DRAY_EINVALID;
             }
-            bool is_state = dray_slice_equal_text(key.bytes, "state");
-            others += round == 0 && !is_state ? 1 : 0;
-            if (round == 1 && !is_state) {
-                dri_packer_str(&packer, key.bytes);
-                dri_packer_raw(&packer, value);
+            bool is_left_out = dray_slice_equal_text(key.bytes, left_out);
+            others += round == 0 && !is_left_out ? 1 : 0;
+            if (round == 1 && !is_left_out) {
+                dri_packer_str(packer, key.bytes);
+                dri_packer_raw(packer, value);
             }
         }
     }
+    return DRAY_OK;
+}
+
+enum dray_status dri_route_with_state(struct dray_slice route, enum dri_route_state state,
+                                      void *buffer, size_t buffer_bytes, size_t *ret_len)
+{
+    struct dri_packer packer;
+
+    dri_packer_init(&packer, buffer, buffer_bytes);
+    enum dray_status status = copy_without(route, "state", 1, &packer);
+    if (status != DRAY_OK) {
+        return status;
+    }
     dri_packer_add_str(&packer, "state", dray_slice_text(g_states[state]));
     return dri_packer_end(&packer, ret_len);
+}
+
+enum dray_status dri_route_without_weight(struct dray_slice route, void *buffer,
+                                          size_t buffer_bytes, size_t *ret_len)
+{
+    struct dri_packer packer;
+
+    dri_packer_init(&packer, buffer, buffer_bytes);
+    enum dray_status status = copy_without(route, "weight", 0, &packer);
+    return status == DRAY_OK ? dri_packer_end(&packer, ret_len) : status;
 }
 
 enum dray_status dri_route_key_format(const struct dri_route_view *view, char *buffer,

@@ -82,7 +82,8 @@ int main(int argc, char **argv)
     }
     enum dray_status status = dri_modules_create(argv[1], "w", &modules);
     DRI_ASSERT(status == DRAY_OK && flight != NULL);
-    const struct dri_registry_config config = {dri_binding_bind, dri_binding_unbind, modules, 4};
+    const struct dri_registry_config config = {
+        .bind = dri_binding_bind, .unbind = dri_binding_unbind, .arg = modules, .readers_max = 4};
     status = dri_registry_create(&config, &registry);
     DRI_ASSERT(status == DRAY_OK);
     put_route(registry, (unsigned)strtoul(argv[3], NULL, 10));

@@ -102,7 +102,10 @@ static struct fixture *fixture;
 static int set_up(void **state)
 {
     struct fixture *f = fixture; /* one for all: a module that was opened keeps its log */
-    struct dri_registry_config registry = {dri_binding_bind, dri_binding_unbind, f->modules, 4};
+    struct dri_registry_config registry = {.bind = dri_binding_bind,
+                                           .unbind = dri_binding_unbind,
+                                           .arg = f->modules,
+                                           .readers_max = 4};
     f->revision = 0;
     test_ok(dri_registry_create(&registry, &f->registry));
     test_ok(dri_wake_init(&f->wake));
