@@ -34,7 +34,7 @@ static const char *const backoff_keys[] = {"base_ms", "factor", "max_ms", "jitte
 static const char *const retry_keys[] = {"timeout",  "network", "unavailable", "conflict",
                                          "internal", "invalid", "not_found",   "rejected",
                                          "limit",    "auth"};
-static const char *const kind_keys[] = {"attempts"};
+static const char *const kind_keys[] = {"attempts", "backoff"};
 static const char *const breaker_keys[] = {"failures", "open_ms"};
 static const char *const idempotency_keys[] = {"window_ms"};
 static const char *const canary_keys[] = {"promote_after", "tolerance"};
@@ -53,6 +53,7 @@ static const struct inner {
     {policy_keys, "idempotency", idempotency_keys, DRI_ARRAY_LEN(idempotency_keys)},
     {policy_keys, "canary", canary_keys, DRI_ARRAY_LEN(canary_keys)},
     {retry_keys, NULL, kind_keys, DRI_ARRAY_LEN(kind_keys)},
+    {kind_keys, "backoff", backoff_keys, DRI_ARRAY_LEN(backoff_keys)},
 };
 
 /* A version 1.0 or a hash of digits only is text all the same. */

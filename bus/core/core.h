@@ -204,7 +204,8 @@ struct dri_flight *dri_core_take(struct dri_core *core);
 struct dri_flight *dri_core_take_late(struct dri_core *core);
 
 /** The flight for an UNPARK, never NULL: some of the slab are set aside for it. Its attempt and
- * entry are set; take it before anything else is fed. Give it back with RECORD or, when its bytes
+ * entry are set; take it before anything else is fed, but after each RELEASE of the same array of
+ * actions was carried out: their flights are free. Give it back with RECORD or, when its bytes
  * cannot be had, with dri_core_untake: then it is asked for again later. */
 struct dri_flight *dri_core_take_parked(struct dri_core *core, uint32_t number);
 void dri_core_untake(struct dri_core *core, struct dri_flight *flight);

@@ -514,6 +514,7 @@ static void do_action(struct dri_engine *engine, struct dri_now now,
         dri_parking_forget(engine->parking, action->as.parked.place);
         break;
     case DRI_CA_RELEASE:
+        DRI_ASSERT(flight->state == DRI_FLIGHT_FREE); /* nobody has taken it again */
         run->release(executor, flight);
         dri_grouping_released(engine->grouping, flight);
         if (flight->ticket != NULL) {
@@ -534,7 +535,15 @@ static bool carry_out(struct dri_engine *engine, struct dri_now now)
     for (;;) {
         size_t count = dri_core_actions(engine->core, engine->actions, ACTIONS_MAX);
         for (size_t i = 0; i < count; i++) {
-            do_action(engine, now, &engine->actions[i]);
+            if (engine->actions[i].type != DRI_CA_UNPARK) {
+                do_action(engine, now, &engine->actions[i]);
+            }
+        }
+        /* Last, because each takes a flight: one that a RELEASE of the same array gives back. */
+        for (size_t i = 0; i < count; i++) {
+            if (engine->actions[i].type == DRI_CA_UNPARK) {
+                do_action(engine, now, &engine->actions[i]);
+            }
         }
         if (count == 0) {
             break;
