@@ -174,6 +174,26 @@ static void walkers_try(struct dray_slice message)
     while (dri_status_next_failure(&record, &at, &failure)) {
         FUZZ_CHECK(at <= message.len);
     }
+    const struct dri_status_heat heat = {.parts = message};
+    (void)dri_status_heat_part(&heat, 3);
+}
+
+/* The parts of its heat can be read one by one, as far as there are some. */
+static void heat_try(struct dray_slice message)
+{
+    struct dri_status_record record;
+    struct dri_status_heat heat;
+    struct dri_wire_error error;
+    size_t at = 0;
+
+    if (dri_status_decode(message, &wire_limits, &record, &error) != DRAY_OK) {
+        return;
+    }
+    while (dri_status_next_heat(&record, &at, &heat)) {
+        (void)dri_status_heat_part(&heat, 0);
+        (void)dri_status_heat_part(&heat, 9);
+        FUZZ_CHECK(dri_status_heat_part(&heat, UINT32_MAX) == 0);
+    }
 }
 
 static void msgpack_try(const uint8_t *data, size_t size)
@@ -228,6 +248,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         park_try(message, first, room);
     }
     walkers_try(message);
+    if (strcmp(FUZZ_FORMAT, "status") == 0) {
+        heat_try(message);
+    }
     if (strcmp(FUZZ_FORMAT, "route") == 0) {
         route_try(message);
     }

@@ -60,7 +60,7 @@ static void replica_init(struct replica *replica, unsigned number)
         .state = replica->folder,
         .cluster = "default",
         .topics = {.control = TOPIC, .status = STATUS},
-        .worker = {.create_topics = true, .partitions = 1},
+        .worker = {.create_topics = true, .partitions = 1, .hot_window_ms = 1000},
         .routes = &replica->route,
         .routes_count = 1,
     };
