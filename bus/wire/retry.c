@@ -128,31 +128,30 @@ static enum dray_status map_read(struct dray_slice route, struct dray_slice map,
     return status;
 }
 
-static enum dray_status backoff_read(struct dray_slice route, struct dray_slice map, uint32_t depth,
-                                     const struct dri_field fields[BACKOFF_COUNT],
-                                     const char *label, const struct dri_wire_limits *limits,
+static enum dray_status backoff_read(struct dray_slice route, struct dray_slice map,
+                                     const struct shape *shape,
+                                     const struct dri_wire_limits *limits,
                                      struct dri_backoff *ret_backoff,
                                      struct dri_wire_error *ret_error)
 {
     struct dri_backoff backoff = {.factor = FACTOR_DEFAULT, .jitter = JITTER_DEFAULT};
-    const struct shape shape = {fields, BACKOFF_COUNT, depth, label};
-    enum dray_status status = map_read(route, map, &shape, limits, &backoff, ret_error);
+    enum dray_status status = map_read(route, map, shape, limits, &backoff, ret_error);
 
     if (status != DRAY_OK) {
         return status;
     }
     *ret_error = (struct dri_wire_error){.offset = (uint32_t)(map.at - route.at)};
     if (backoff.base_ms == 0) {
-        ret_error->field = fields[BASE].label;
+        ret_error->field = shape->fields[BASE].label;
         ret_error->text = "is missing or 0";
     } else if (backoff.factor < 1 || backoff.factor > FACTOR_MAX) {
-        ret_error->field = fields[FACTOR].label;
+        ret_error->field = shape->fields[FACTOR].label;
         ret_error->text = "is not from 1 to 100";
     } else if (backoff.max_ms != 0 && backoff.max_ms < backoff.base_ms) {
-        ret_error->field = fields[MAX].label;
+        ret_error->field = shape->fields[MAX].label;
         ret_error->text = "is less than base_ms";
     } else if (backoff.jitter > JITTER_MAX) {
-        ret_error->field = fields[JITTER].label;
+        ret_error->field = shape->fields[JITTER].label;
         ret_error->text = "is more than 100 percent";
     } else {
         *ret_backoff = backoff;
@@ -165,8 +164,10 @@ enum dray_status dri_backoff_read(struct dray_slice route, struct dray_slice map
                                   const struct dri_wire_limits *limits,
                                   struct dri_backoff *ret_backoff, struct dri_wire_error *ret_error)
 {
-    return backoff_read(route, map, POLICY_DEPTH + 1, g_backoff_fields, "policy.backoff", limits,
-                        ret_backoff, ret_error);
+    const struct shape shape = {g_backoff_fields, BACKOFF_COUNT, POLICY_DEPTH + 1,
+                                "policy.backoff"};
+
+    return backoff_read(route, map, &shape, limits, ret_backoff, ret_error);
 }
 
 static enum dray_status kind_read(struct dray_slice route, struct dray_slice map, size_t index,
@@ -176,11 +177,12 @@ static enum dray_status kind_read(struct dray_slice route, struct dray_slice map
     struct kind_raw raw = {0};
     const struct shape shape = {g_retry_fields, COUNT(g_retry_fields), POLICY_DEPTH + 2,
                                 g_kind_fields[index].label};
+    const struct shape inner = {g_kind_backoff_fields[index], BACKOFF_COUNT, POLICY_DEPTH + 3,
+                                g_kind_fields[index].label};
     enum dray_status status = map_read(route, map, &shape, limits, &raw, ret_error);
 
     if (status == DRAY_OK && !dray_slice_is_absent(raw.backoff)) {
-        status = backoff_read(route, raw.backoff, POLICY_DEPTH + 3, g_kind_backoff_fields[index],
-                              g_kind_fields[index].label, limits,
+        status = backoff_read(route, raw.backoff, &inner, limits,
                               &policy->kind_backoff[g_kinds[index]], ret_error);
     }
     if (status == DRAY_OK) {

@@ -56,8 +56,9 @@ static enum dray_status put(struct fixture *f, const char *handler, const char *
         list[0]++;
         list[list_len++] = 0xd9;
         list[list_len++] = (uint8_t)word_len;
-        memcpy(list + list_len, word, word_len);
-        list_len += word_len;
+        for (size_t i = 0; i < word_len; i++) {
+            list[list_len++] = (uint8_t)word[i];
+        }
     }
     const struct dri_route_view view = {
         .ns = dray_slice_text("default"),
@@ -276,15 +277,10 @@ static void a_route_whose_interceptor_is_not_there_does_not_run(void **state)
 static void a_list_that_is_none_is_refused(void **state)
 {
     struct fixture *f = *state;
-    static const char *const bad[] = {"gates.so",
-                                      "gates.so:",
-                                      ":a1",
-                                      "../gates.so:a1",
-                                      "gates.so:a1@12",
-                                      "gates.so:a1@",
-                                      "gates.so:-a",
-                                      "a.so:1 a.so:2 a.so:3 a.so:4 a.so:5 a.so:6 a.so:7 a.so:8 "
-                                      "a.so:9"};
+    static const char nine[] = "a.so:1 a.so:2 a.so:3 a.so:4 a.so:5 a.so:6 a.so:7 a.so:8 a.so:9";
+    static const char *const bad[] = {
+        "gates.so",       "gates.so:",    ":a1",         "../gates.so:a1",
+        "gates.so:a1@12", "gates.so:a1@", "gates.so:-a", nine};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         if (put(f, "ok", bad[i]) != DRAY_EINVALID) {
             print_error("%s\n", bad[i]);
