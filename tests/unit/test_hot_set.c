@@ -214,8 +214,10 @@ static long faults(void)
     return usage.ru_minflt;
 }
 
-/* Faults that reading a byte of each page of the module's large table costs. */
-static long faults_of_reading(const volatile unsigned char *table, size_t bytes)
+/* Faults that reading a byte of each page of the module's large table costs; a sanitizer's own
+ * memory would fault along. */
+__attribute__((no_sanitize_address, no_sanitize_thread)) static long
+faults_of_reading(const volatile unsigned char *table, size_t bytes)
 {
     long before = faults();
     for (size_t at = 0; at < bytes; at += 4096) {
