@@ -457,7 +457,7 @@ static bool write_step(void *arg, enum dri_module_step step)
     return write(ANSWER_FD, &letter, 1) == 1;
 }
 
-static void lower_limit(int which, rlim_t value)
+static void lower_limit(__rlimit_resource_t which, rlim_t value)
 {
     struct rlimit limit;
     if (getrlimit(which, &limit) == 0 && limit.rlim_cur > value) {
