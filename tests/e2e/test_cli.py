@@ -52,6 +52,7 @@ class Scene:
         self.folder, self.broker, self.client = folder, broker, client
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("DRAY_")}
         self.env["DRAY_BUS"] = broker.url
+        self.env["DRAY_AUDIT_LOG"] = os.path.join(self.folder, "audit.log")  # audit.so does not open without
         self.worker = None
 
     def dray(self, *arguments, code=0, stdin=None, env=None, timeout_s=60):
