@@ -687,6 +687,9 @@ size_t dri_core_actions(struct dri_core *core, struct dri_core_action *ret_actio
         core->actions_count--;
         if (read_action(core, queued, &ret_actions[count])) {
             count++;
+            if (queued->type == DRI_CA_UNPARK) {
+                break; /* it takes a flight, which no RELEASE that is read already may give back */
+            }
         }
     }
     if (core->actions_count == 0) {

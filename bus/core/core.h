@@ -204,8 +204,7 @@ struct dri_flight *dri_core_take(struct dri_core *core);
 struct dri_flight *dri_core_take_late(struct dri_core *core);
 
 /** The flight for an UNPARK, never NULL: some of the slab are set aside for it. Its attempt and
- * entry are set; take it before anything else is fed, but after each RELEASE of the same array of
- * actions was carried out: their flights are free. Give it back with RECORD or, when its bytes
+ * entry are set; take it before anything else is fed. Give it back with RECORD or, when its bytes
  * cannot be had, with dri_core_untake: then it is asked for again later. */
 struct dri_flight *dri_core_take_parked(struct dri_core *core, uint32_t number);
 void dri_core_untake(struct dri_core *core, struct dri_flight *flight);
@@ -217,7 +216,8 @@ void dri_core_step(struct dri_core *core, struct dri_now now, const struct dri_c
 
 /** Take up to max actions, in order. Everything must be read before flights can come round: the
  * queue holds whatever was not read, and cannot overflow. A RELEASEd flight is free as soon as it
- * was returned here: the caller frees its blocks before it calls the core again. */
+ * was returned here: the caller frees its blocks before it calls the core again. An UNPARK is the
+ * last of its array, since for it the core is called. */
 size_t dri_core_actions(struct dri_core *core, struct dri_core_action *ret_actions, size_t max);
 
 /** The flight that waits for the acknowledgement of this publish; NULL: none does any more. */

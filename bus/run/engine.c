@@ -535,15 +535,7 @@ static bool carry_out(struct dri_engine *engine, struct dri_now now)
     for (;;) {
         size_t count = dri_core_actions(engine->core, engine->actions, ACTIONS_MAX);
         for (size_t i = 0; i < count; i++) {
-            if (engine->actions[i].type != DRI_CA_UNPARK) {
-                do_action(engine, now, &engine->actions[i]);
-            }
-        }
-        /* Last, because each takes a flight: one that a RELEASE of the same array gives back. */
-        for (size_t i = 0; i < count; i++) {
-            if (engine->actions[i].type == DRI_CA_UNPARK) {
-                do_action(engine, now, &engine->actions[i]);
-            }
+            do_action(engine, now, &engine->actions[i]);
         }
         if (count == 0) {
             break;

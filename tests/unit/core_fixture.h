@@ -103,6 +103,7 @@ static inline void fixture_read(struct fixture *fx)
             if (type == DRI_CA_SETTLE || type == DRI_CA_UNASSIGN || type == DRI_CA_DRAINED) {
                 continue;
             }
+            assert_true(type != DRI_CA_UNPARK || i + 1 == count);
             if (type == DRI_CA_UNPARK || type == DRI_CA_FORGET) {
                 said->offset = actions[i].as.parked.offset;
                 continue;
