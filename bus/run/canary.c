@@ -20,6 +20,8 @@ struct dri_canary {
     struct dri_wake wake;
     _Atomic(size_t) count;    /* of slots; guard: lock, but read without it */
     _Atomic(size_t) verdicts; /* that wait; likewise */
+    /* Of the slots' pairs, guarded and read likewise, so that other routes' calls take no lock. */
+    _Atomic(uint64_t) ids[2 * DRI_CANARY_TRIALS_MAX];
     struct dri_lock lock;
     struct slot slots[DRI_CANARY_TRIALS_MAX]; /* guard: lock */
 };
@@ -59,11 +61,22 @@ bool dri_canary_has_verdict(const struct dri_canary *canary)
     return atomic_load(&canary->verdicts) > 0;
 }
 
+/* Relaxed: a call more or less at the beginning of a trial is no matter. */
+static bool is_on_trial(const struct dri_canary *canary, uint64_t id)
+{
+    size_t count = atomic_load_explicit(&canary->count, memory_order_relaxed);
+    for (size_t i = 0; i < 2 * count; i++) {
+        if (atomic_load_explicit(&canary->ids[i], memory_order_relaxed) == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void dri_canary_note(struct dri_canary *canary, uint64_t id, bool is_error, uint64_t took_ns)
 {
     bool is_news = false;
-    /* Relaxed: a call more or less at the beginning of a trial is no matter. */
-    if (canary == NULL || atomic_load_explicit(&canary->count, memory_order_relaxed) == 0) {
+    if (canary == NULL || !is_on_trial(canary, id)) {
         return;
     }
     dri_lock_take(&canary->lock);
@@ -111,6 +124,8 @@ void dri_canary_set(struct dri_canary *canary, const struct dri_canary_pair *pai
     dri_lock_take(&canary->lock);
     for (size_t i = 0; i < count; i++) {
         fill(canary, &pairs[i], &slots[i]);
+        atomic_store(&canary->ids[2 * i], pairs[i].canary);
+        atomic_store(&canary->ids[2 * i + 1], pairs[i].stable);
         verdicts += slots[i].trial.verdict != DRI_TRIAL_OPEN && !slots[i].is_taken;
     }
     memcpy(canary->slots, slots, count * sizeof(slots[0]));

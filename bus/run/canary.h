@@ -40,8 +40,8 @@ static inline uint64_t dri_canary_id(const struct dri_route *route)
     return route->revision ^ (uint64_t)route->number << 40;
 }
 
-/** A call of a route has ended. Without a trial it costs one load. canary NULL:
- *  nobody wants to know. Threads: any. */
+/** A call of a route has ended. Without a trial it costs one load, and for a route that is not on
+ *  trial a few, never the lock. canary NULL: nobody wants to know. Threads: any. */
 void dri_canary_note(struct dri_canary *canary, uint64_t id, bool is_error, uint64_t took_ns);
 
 /** These trials there are from now on; one that there was goes on. Threads: the control thread. */
