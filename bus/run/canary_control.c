@@ -206,15 +206,9 @@ static void end_trial(struct dri_control_thread *control, const struct dri_canar
 static void publish(struct dri_control_thread *control, struct dri_now now)
 {
     struct verdict *verdict = &control->verdict;
-    const struct dri_publish publish = {
-        .token = TOKEN_VERDICT,
-        .topic = dray_slice_text(control->settings->topics.control),
-        .partition = control->is_kafka ? 0 : -1,
-        .value = dray_slice_of(verdict->bytes, verdict->len),
-        .headers = dray_slice_of("", 0),
-        .dedup_id = dray_slice_text(verdict->dedup_id),
-    };
-    bool is_taken = control->ops->publish(control->transport, now, &publish, 1) == 1;
+    bool is_taken =
+        dri_control_write(control, now, TOKEN_VERDICT, dray_slice_of(verdict->bytes, verdict->len),
+                          verdict->dedup_id);
     verdict->due_ns = now.mono_ns + (is_taken ? RESEND_NS : AGAIN_NS);
 }
 

@@ -115,12 +115,18 @@ void dri_control_beat_now(struct dri_control_thread *control, struct dri_now now
 /** Say that it is gone. False: not taken, try again. */
 DRAY_MUST_CHECK bool dri_control_beat_goodbye(struct dri_control_thread *control,
                                               struct dri_now now);
-/** Whether there is one to be taken up now. */
-bool dri_control_has_verdict(const struct dri_control_thread *control);
-/** Which trials there are, and the change that a verdict makes. */
-void dri_control_canary(struct dri_control_thread *control, struct dri_now now);
 /** What became of one of these. */
 void dri_control_beat_ack(struct dri_control_thread *control,
                           const struct dri_published *published);
+
+/** Publish a change of this worker's own to the control topic. False: not taken, try again. */
+DRAY_MUST_CHECK bool dri_control_write(struct dri_control_thread *control, struct dri_now now,
+                                       uint64_t token, struct dray_slice record,
+                                       const char *dedup_id);
+
+/** Whether there is a verdict on a new version to be taken up now. */
+bool dri_control_has_verdict(const struct dri_control_thread *control);
+/** Which trials there are, and the change that a verdict makes. */
+void dri_control_canary(struct dri_control_thread *control, struct dri_now now);
 
 #endif

@@ -133,21 +133,28 @@ static void seed_make(struct dri_control_thread *control)
             DRI_UINT("routes", control->settings->routes_count));
 }
 
+bool dri_control_write(struct dri_control_thread *control, struct dri_now now, uint64_t token,
+                       struct dray_slice record, const char *dedup_id)
+{
+    const struct dri_publish publish = {
+        .token = token,
+        .topic = dray_slice_text(control->settings->topics.control),
+        .partition = control->is_kafka ? 0 : -1,
+        .value = record,
+        .headers = dray_slice_of("", 0),
+        .dedup_id = dray_slice_text(dedup_id),
+    };
+    return control->ops->publish(control->transport, now, &publish, 1) == 1;
+}
+
 static void seed_publish(struct dri_control_thread *control, struct dri_now now)
 {
     struct seed *seed = &control->seed;
     if (seed->bytes == NULL || now.mono_ns < seed->due_ns) {
         return;
     }
-    const struct dri_publish publish = {
-        .token = TOKEN_SEED,
-        .topic = dray_slice_text(control->settings->topics.control),
-        .partition = control->is_kafka ? 0 : -1,
-        .value = dray_slice_of(seed->bytes, seed->len),
-        .headers = dray_slice_of("", 0),
-        .dedup_id = dray_slice_text(seed->dedup_id),
-    };
-    bool is_taken = control->ops->publish(control->transport, now, &publish, 1) == 1;
+    bool is_taken = dri_control_write(control, now, TOKEN_SEED,
+                                      dray_slice_of(seed->bytes, seed->len), seed->dedup_id);
     seed->due_ns = is_taken ? UINT64_MAX : now.mono_ns + SEED_RETRY_NS;
 }
 
