@@ -46,10 +46,11 @@ static enum dray_status fill_items(const struct dri_settings *settings, char (*k
 }
 
 /* head: who says it, and how it is signed. */
-static enum dray_status make_change(const struct dri_settings *settings,
-                                    const struct dri_change *head, uint8_t **ret_bytes,
-                                    size_t *ret_len, char *ret_text, size_t text_bytes)
+static enum dray_status make_change(const void *arg, const struct dri_change *head,
+                                    uint8_t **ret_bytes, size_t *ret_len, char *ret_text,
+                                    size_t text_bytes)
 {
+    const struct dri_settings *settings = arg;
     size_t count = settings->routes_count;
     if (count == 0) {
         return DRAY_ENOTFOUND;
@@ -147,20 +148,13 @@ enum dray_status dri_seed_own(const struct dri_settings *settings,
                              : status;
 }
 
-static enum dray_status make_seed(const void *arg, const struct dri_change *head,
-                                  uint8_t **ret_bytes, size_t *ret_len, char *ret_text,
-                                  size_t text_bytes)
-{
-    return make_change(arg, head, ret_bytes, ret_len, ret_text, text_bytes);
-}
-
 /* NOLINTNEXTLINE(readability-function-size): a result in two parts and a text in two parts */
 enum dray_status dri_seed_record(const struct dri_settings *settings,
                                  const struct dri_control_log *log, const char *author,
                                  uint8_t **ret_bytes, size_t *ret_len, char *ret_text,
                                  size_t text_bytes)
 {
-    const struct dri_seed_maker maker = {make_seed, settings};
+    const struct dri_seed_maker maker = {make_change, settings};
     return dri_seed_own(settings, log, author, &maker, ret_bytes, ret_len, ret_text, text_bytes);
 }
 
