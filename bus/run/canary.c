@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright 2026 The dray authors */
-/* canary.c - trials under one lock, which only calls of routes on trial take. */
+/* canary.c - trials under one lock, which only calls of routes on trial take.
+ *
+ * A lane looks first, without the lock, whether the route is one of those on trial: nearly all
+ * calls are of others. What it reads may be a moment old; a call more or less at an end of a trial
+ * changes nothing that the test promises. A verdict is told once: its slot is closed when the
+ * control thread takes it, and stays so until the routes are others.
+ */
 #include "canary.h"
 
 #include <stdatomic.h>
