@@ -5,20 +5,8 @@
 #include <string.h>
 
 #include "fields.h"
+#include "sha256.h"
 #include "words.h"
-
-#define SHA256_HEX 64u
-
-static bool is_hex(struct dray_slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t byte = text.at[i];
-        if ((byte < '0' || byte > '9') && (byte < 'a' || byte > 'f')) {
-            return false;
-        }
-    }
-    return text.len == SHA256_HEX;
-}
 
 bool dri_interceptor_parse(struct dray_slice text, struct dray_slice *ret_module,
                            struct dray_slice *ret_name, struct dray_slice *ret_sha256)
@@ -37,7 +25,7 @@ bool dri_interceptor_parse(struct dray_slice text, struct dray_slice *ret_module
         sha256 = dray_slice_of(sign + 1, (size_t)(end - sign - 1));
     }
     if (!dri_module_name_is_valid(module) || !dri_dependency_name_is_valid(named) ||
-        (sign != NULL && !is_hex(sha256))) {
+        (sign != NULL && !dri_sha256_is_hex(sha256))) {
         return false;
     }
     *ret_module = module;

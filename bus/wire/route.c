@@ -279,15 +279,7 @@ bool dri_module_name_is_valid(struct dray_slice name)
 
 static bool is_hash(struct dray_slice hex)
 {
-    if (hex.len != 0 && hex.len != SHA256_HEX_LEN) {
-        return false;
-    }
-    for (size_t i = 0; i < hex.len; i++) {
-        if (!is_digit(hex.at[i]) && !(hex.at[i] >= 'a' && hex.at[i] <= 'f')) {
-            return false;
-        }
-    }
-    return true;
+    return hex.len == 0 || dri_sha256_is_hex(hex);
 }
 
 static bool is_plain(struct dray_slice text)

@@ -43,6 +43,17 @@ void dri_sha256_hex(struct dray_slice bytes, char ret_hex[65])
     dri_hex(digest, sizeof(digest), ret_hex);
 }
 
+bool dri_sha256_is_hex(struct dray_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = text.at[i];
+        if ((byte < '0' || byte > '9') && (byte < 'a' || byte > 'f')) {
+            return false;
+        }
+    }
+    return text.len == 64;
+}
+
 void dri_hex(const void *at, size_t len, char *ret_hex)
 {
     static const char digits[] = "0123456789abcdef";
