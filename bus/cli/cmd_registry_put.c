@@ -69,24 +69,22 @@ static uint64_t share_of(const struct dri_cli *cli)
     return dri_cli_uint(cli, "weight", 1, 100, &weight) ? weight : 0;
 }
 
-/* With --canary, `canary` is in it, unless the policy says how. */
-static void add_policy(const struct dri_cli *cli, struct dri_text *json)
+static void add_policy(const struct dri_cli *cli, bool with_rules, struct dri_text *json)
 {
     const char *policy = dri_cli_value(cli, "policy");
-    bool wants_rules =
-        dri_cli_has(cli, "canary") && (policy == NULL || strstr(policy, "\"canary\"") == NULL);
-    if (policy == NULL && wants_rules) {
-        dri_text_addf(json, ",\"policy\":{\"canary\":{}}");
-    } else if (wants_rules) {
+    if (with_rules && policy != NULL) {
         const char *inside = strchr(policy, '{') + 1; /* put_check has seen that it is a map */
         bool is_empty = inside[strspn(inside, " \t\r\n")] == '}';
         dri_text_addf(json, ",\"policy\":{\"canary\":{}%s%s", is_empty ? "" : ",", inside);
+    } else if (with_rules) {
+        dri_text_addf(json, ",\"policy\":{\"canary\":{}}");
     } else if (policy != NULL) {
         dri_text_addf(json, ",\"policy\":%s", policy);
     }
 }
 
-static void make_json(const struct dri_cli *cli, struct dri_text *json)
+/* with_rules: the policy says nothing of how a canary is judged, and is to have the defaults. */
+static void make_json(const struct dri_cli *cli, bool with_rules, struct dri_text *json)
 {
     const char *target = cli->arguments[0];
     const char *slash = strchr(target, '/');
@@ -113,7 +111,7 @@ static void make_json(const struct dri_cli *cli, struct dri_text *json)
     if (weight != 0) {
         dri_text_addf(json, ",\"weight\":%u", (unsigned)weight);
     }
-    add_policy(cli, json);
+    add_policy(cli, with_rules, json);
     dri_text_addf(json, "}");
 }
 
@@ -123,24 +121,45 @@ static void warn(void *arg, const char *text)
     dri_cli_warn("%s", text);
 }
 
-static int route_of_arguments(struct put *put)
+/* Owns: *ret_bytes is owned. */
+static int pack(const struct dri_cli *cli, bool with_rules, uint8_t **ret_bytes, size_t *ret_len)
 {
-    const struct dri_cli *cli = put->cli;
     const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
     struct dri_wire_error error = {.field = "", .text = "is invalid", .offset = 0};
     struct dri_text json;
-    uint8_t *bytes = NULL;
-    size_t len = 0;
     dri_text_init(&json);
-    make_json(cli, &json);
+    make_json(cli, with_rules, &json);
     int code = json.status == DRAY_OK
                    ? DRI_EXIT_OK
                    : dri_cli_fail(cli, DRI_EXIT_FAILED, "%s", dray_status_text(json.status));
     if (code == DRI_EXIT_OK && dri_json_to_msgpack(dray_slice_of(json.at, json.len), &limits,
-                                                   &bytes, &len, &error) != DRAY_OK) {
+                                                   ret_bytes, ret_len, &error) != DRAY_OK) {
         code = dri_cli_fail(cli, DRI_EXIT_FAILED, "the route cannot be packed: %s", error.text);
     }
     dri_text_fini(&json);
+    return code;
+}
+
+static bool lacks_rules(const struct dri_cli *cli, struct dray_slice route)
+{
+    const struct dri_wire_limits limits = DRI_WIRE_LIMITS_DEFAULT;
+    struct dri_route_view view;
+    struct dri_wire_error error;
+    return dri_cli_has(cli, "canary") &&
+           dri_route_decode(route, &limits, &view, &error) == DRAY_OK && !view.policy.has_canary;
+}
+
+static int route_of_arguments(struct put *put)
+{
+    const struct dri_cli *cli = put->cli;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    int code = pack(cli, false, &bytes, &len);
+    if (code == DRI_EXIT_OK && lacks_rules(cli, dray_slice_of(bytes, len))) {
+        dri_free(bytes);
+        bytes = NULL;
+        code = pack(cli, true, &bytes, &len);
+    }
     if (code == DRI_EXIT_OK) {
         put->routes.items = dri_zalloc_array(1, sizeof(*put->routes.items));
         if (put->routes.items == NULL) {

@@ -59,7 +59,8 @@ def started(bench, new, policy):
 
 def a_bad_version_is_stopped(bench):
     """At 5 % it fails every call: it is paused within the stated calls, and never called again."""
-    worker = started(bench, BAD, ["--canary", "5%"])
+    # A policy that has the word, but no rules: they are added all the same.
+    worker = started(bench, BAD, ["--canary", "5%", "--policy", '{"fallback": "canary"}'])
     traffic = Traffic(bench, 10**9)
     after, wave = None, 20
     for _ in range(40):
